@@ -1,0 +1,1 @@
+"""What nksmesh knows about meshes: pure data and decisions, the standard library only."""

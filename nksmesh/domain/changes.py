@@ -1,0 +1,108 @@
+"""Why a release must be written, and what its render must not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nksmesh.domain.charts import Chart
+from nksmesh.domain.errors import ChartError
+from nksmesh.domain.findings import Finding, Level
+from nksmesh.domain.images import images_of
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.mesh import Mesh
+from nksmesh.domain.plan import ReleaseChange
+from nksmesh.domain.record import RecordedRelease, hash_of
+
+_MOST_KEYS: Final = 4
+
+
+def reasons_to_write(
+    installed: InstalledRelease | None,
+    chart: Chart,
+    values: Mapping[str, Any],
+    recorded: RecordedRelease | None,
+) -> tuple[str, ...]:
+    """Say why a release must be written; nothing where what Helm has is what is wanted.
+
+    Args:
+        installed: What Helm has.
+        chart: The chart that is wanted.
+        values: The values that are wanted.
+        recorded: What the last run left, or None where it is not known.
+    """
+    if installed is None:
+        return ("it is not installed",)
+    if installed.pending:
+        return (f"a run that ended early left it {installed.status} (Helm revision {installed.helm_revision})",)
+    reasons = [] if installed.deployed else [f"Helm's last word on it is {installed.status}"]
+    if installed.chart_version != chart.ref.version:
+        reasons.append(f"chart {installed.chart_version} becomes {chart.ref.version}")
+    known = recorded if recorded and recorded.helm_revision == installed.helm_revision else None
+    if known and known.chart_digest != chart.digest and not reasons:
+        reasons.append(f"chart {chart.ref.version} has another digest than the one it was made from")
+    if known.values_hash != hash_of(values) if known else dict(installed.values) != dict(values):
+        reasons.append(f"values change: {_changed_keys(installed.values, values)}")
+    return tuple(reasons)
+
+
+def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Finding]:
+    """Check that every image of the renders lies in the hub, or below a prefix that was admitted.
+
+    Returns:
+        A note for each image outside it that only pods which ask for it would pull.
+
+    Raises:
+        ChartError: An image lies elsewhere; names the image, the object and the layer that set it.
+    """
+    admitted = (mesh.hub, *mesh.allow_images)
+    warnings, strays = [], []
+    for change in changes.values():
+        for image in sorted(set(images_of(change.manifests, change.release.namespace))):
+            if image.lies_in(admitted):
+                continue
+            if image.opt_in:
+                warnings.append(
+                    Finding(
+                        level=Level.NOTE,
+                        subject=image.image,
+                        message=f"injection {image.place} pulls {image.image}, which is not in the hub",
+                        hint="Only pods annotated inject.istio.io/templates with that name use it.",
+                    )
+                )
+            else:
+                strays.append(f"{image.image} in {image.where} ({image.place}), set by {_setter(image.image, change)}")
+    if strays:
+        raise ChartError(
+            f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
+            hint="Take the setting out, or admit the registry with --allow-image PREFIX.",
+            detail="\n".join(strays),
+        )
+    return list(dict.fromkeys(warnings))
+
+
+def _setter(image: str, change: ReleaseChange) -> str:
+    """Name the layer whose value is the longest part of an image."""
+    told = [
+        (len(str(value)), f"{layer} ({'.'.join(path)})")
+        for path, value, layer in change.composed.leaves()
+        if isinstance(value, str) and value and (image.startswith(value) or value == image)
+    ]
+    return max(told)[1] if told else "the chart's own default"
+
+
+def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    before, after = _leaves(old), _leaves(new)
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return ", ".join(keys[:_MOST_KEYS]) + more
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= _leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

@@ -1,0 +1,139 @@
+"""Keys that a chart does not know: base and istiod have no schema, so Helm passes a misspelt key over in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from nksmesh.domain.catalog import nearest
+from nksmesh.domain.findings import Finding, Level
+from nksmesh.domain.layers import Path, dotted, merge
+from nksmesh.domain.mesh import Layer
+
+_NESTS: Final = ("defaults", "_internal_defaults_do_not_set")
+"""Where the charts from 1.21, and from 1.24, keep their defaults; a user writes the keys at the top all the same."""
+
+_OPEN: Final = frozenset({"meshConfig", "env", "nodeSelector", "limits", "requests"})
+_OPEN_ENDINGS: Final = ("annotations", "labels", "selector")
+
+_RESOURCES: Final[Mapping[str, Any]] = {"limits": {}, "requests": {}, "claims": []}
+
+_UNLISTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "base": ("base.validateGateway", "base.validationCABundle", "base.validationFailurePolicy", "revision"),
+    "istiod": (
+        "base.validationCABundle",
+        "base.validationFailurePolicy",
+        "base.validationURL",
+        "global.agentgateway",
+        "global.configValidation",
+        "global.ipFamilies",
+        "global.ipFamilyPolicy",
+        "global.platform",
+        "global.proxy.capNetBindService",
+        "global.proxy.holdApplicationUntilProxyStarts",
+        "global.proxy.lifecycle",
+        "global.proxy.variant",
+        "global.tracer",
+        "global.trustBundleName",
+        "global.trustDomain",
+        "pdb",
+        "pilot.affinity",
+        "pilot.enabled",
+        "pilot.tolerations",
+        "trafficDistribution",
+    ),
+    "gateway": (
+        "ownerName",
+        "service.allocateLoadBalancerNodePorts",
+        "service.internalTrafficPolicy",
+        "service.loadBalancerClass",
+    ),
+}
+"""Keys that templates of 1.19 to 1.28 read though no values.yaml lists them."""
+
+_UNLISTED_NESTED: Final = ("profile", "compatibilityVersion", "platform", "global.profile")
+"""The same, for every chart whose defaults are nested."""
+
+
+def unknown_keys(component: str, layers: Iterable[Layer], defaults: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """Find the keys in a user's layers that the chart does not have.
+
+    Open maps never warn: those whose default is empty or null, meshConfig, environment variables, labels,
+    annotations. Our own layers never do either.
+
+    Args:
+        component: Whose chart it is.
+        layers: The release's layers.
+        defaults: The chart's values.yaml.
+
+    Returns:
+        A warning for each key, with the nearest known one.
+    """
+    known = known_tree(component, defaults)
+    return tuple(
+        Finding(
+            level=Level.WARNING,
+            subject=layer.name,
+            message=f"{layer.name}: the chart {component} has no key {dotted(path)}",
+            hint=_hint(path, known),
+        )
+        for layer in layers
+        if not layer.ours
+        for path in _unknown(layer.values, known, ())
+    )
+
+
+def known_tree(component: str, defaults: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Lay out a chart's keys where a user writes them: at the top, however deep the chart keeps its defaults."""
+    known: Mapping[str, Any] = {key: value for key, value in defaults.items() if key not in _NESTS}
+    nested = [nest for nest in _NESTS if isinstance(defaults.get(nest), Mapping)]
+    for nest in nested:
+        known = merge(known, defaults[nest])
+    if component == "istiod" and _NESTS[1] in nested:
+        # From 1.24 istiod's own settings stand at the top, and pilot: is merged into the top.
+        known = merge({"pilot": {key: value for key, value in known.items() if key != "global"}}, known)
+    unlisted = [*_UNLISTED.get(component, ()), *(_UNLISTED_NESTED if nested else ())]
+    for path in unlisted:
+        known = merge(_tree(path), known)
+    return known
+
+
+def _tree(path: str) -> dict[str, Any]:
+    tree: Any = {}
+    for key in reversed(path.split(".")):
+        tree = {key: tree}
+    return dict(tree)
+
+
+def _unknown(values: Mapping[str, Any], known: Mapping[str, Any], prefix: Path) -> Iterator[Path]:
+    for key, value in values.items():
+        path = (*prefix, key)
+        if key not in known:
+            yield path
+        elif isinstance(value, Mapping) and isinstance(known[key], Mapping) and not _is_open(key, known[key]):
+            yield from _unknown(value, {**_RESOURCES, **known[key]} if key == "resources" else known[key], path)
+
+
+def _is_open(key: str, default: Mapping[str, Any]) -> bool:
+    return not default or key in _OPEN or key.lower().endswith(_OPEN_ENDINGS)
+
+
+def _hint(path: Path, known: Mapping[str, Any]) -> str:
+    if path[0] in _NESTS:
+        return f"Write the keys below {path[0]} at the top: the charts keep that one to themselves."
+    siblings: Any = known
+    for key in path[:-1]:
+        siblings = siblings[key]
+    if near := nearest(path[-1], siblings):
+        return f"Did you mean {dotted((*path[:-1], near))}?"
+    if elsewhere := sorted(_paths_to(path[-1], known, ()), key=lambda found: (len(found), found)):
+        return f"Did you mean {dotted(elsewhere[0])}?"
+    return "Look it up in the chart: helm show values."
+
+
+def _paths_to(key: str, known: Mapping[str, Any], prefix: Path) -> Iterator[Path]:
+    for name, inner in known.items():
+        if name == key:
+            yield (*prefix, name)
+        elif isinstance(inner, Mapping):
+            yield from _paths_to(key, inner, (*prefix, name))

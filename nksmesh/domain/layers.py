@@ -1,0 +1,140 @@
+"""Layers of values: merged as Helm merges them, remembering which layer set each key."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from nksmesh.domain.mesh import Layer
+
+Path: TypeAlias = tuple[str, ...]
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay values over others as Helm lays one ``-f`` file over another.
+
+    Maps merge key by key; lists and scalars are replaced. A null replaces what is under it and stays in the result:
+    Helm has to see it in order to delete the chart's default. Neither argument is changed or shared.
+    """
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return copy.deepcopy(merged)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """What a release's layers come to.
+
+    Attributes:
+        values: The one dict that is passed to Helm.
+        origins: For each leaf of it (a scalar, a list, a null, an empty map), the name of the layer that set it.
+    """
+
+    values: Mapping[str, Any] = field(repr=False)
+    origins: Mapping[Path, str] = field(repr=False)
+
+    def layers_of(self, prefix: Path) -> tuple[str, ...]:
+        """Name every layer that set something at or below a prefix, in the order of its keys.
+
+        A path into a list (``("args", "0")``) belongs to whoever set the list.
+        """
+        for length in range(len(prefix), 0, -1):
+            if (origin := self.origins.get(prefix[:length])) is not None:
+                return (origin,)
+        below = (origin for path, origin in self.origins.items() if path[: len(prefix)] == prefix)
+        return tuple(dict.fromkeys(below))
+
+    def leaves(self, prefix: Path = ()) -> tuple[tuple[Path, Any, str], ...]:
+        """List each leaf at or below a prefix: its path, its value, and the layer that set it."""
+        return tuple(
+            (path, value_at(self.values, path), origin)
+            for path, origin in sorted(self.origins.items())
+            if path[: len(prefix)] == prefix
+        )
+
+
+def compose(layers: Iterable[Layer]) -> Composed:
+    """Merge a release's layers, weakest first; ``layers_of_release`` in resolve.py has their order."""
+    values: dict[str, Any] = {}
+    origins: dict[Path, str] = {}
+    for layer in layers:
+        _record(layer.values, values, layer.name, (), origins)
+        values = merge(values, layer.values)
+    return Composed(values=values, origins=origins)
+
+
+def value_at(values: Mapping[str, Any], path: Path) -> Any:
+    """Read a nested value; None where the path leads nowhere."""
+    found: Any = values
+    for key in path:
+        if not isinstance(found, Mapping) or key not in found:
+            return None
+        found = found[key]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """A key that a later layer set otherwise than one that knows better.
+
+    Attributes:
+        path: The key.
+        wanted: What the overridden layer had set.
+        value: What it is now.
+        layer: The layer that set it so.
+    """
+
+    path: Path
+    wanted: Any
+    value: Any
+    layer: str
+
+
+def overrides_of(layers: Iterable[Layer], name: str) -> tuple[Override, ...]:
+    """List the keys of one layer (the region's, say) that later layers set to something else."""
+    all_layers = tuple(layers)
+    composed = compose(all_layers)
+    overrides = []
+    for layer in all_layers:
+        if layer.name != name:
+            continue
+        for path, wanted, _ in compose((layer,)).leaves():
+            value = value_at(composed.values, path)
+            if value != wanted:
+                above = composed.layers_of(path)
+                overrides.append(Override(path=path, wanted=wanted, value=value, layer=", ".join(above)))
+    return tuple(overrides)
+
+
+def dotted(path: Path) -> str:
+    """Write a path as ``--set`` reads it: dots between keys, a dot within a key escaped."""
+    return ".".join(key.replace(".", "\\.") for key in path)
+
+
+def _record(
+    over: Mapping[str, Any], under: Mapping[str, Any], name: str, prefix: Path, origins: dict[Path, str]
+) -> None:
+    """Note in ``origins`` what laying ``over`` on ``under`` sets, and forget what it replaces."""
+    for key, value in over.items():
+        path = (*prefix, key)
+        below = under.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            if value:
+                origins.pop(path, None)  # an empty map gains its first keys
+            _record(value, below, name, path, origins)
+            continue
+        for known in [known for known in origins if known[: len(path)] == path]:
+            del origins[known]
+        _leaves_of(value, name, path, origins)
+
+
+def _leaves_of(value: Any, name: str, path: Path, origins: dict[Path, str]) -> None:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            _leaves_of(inner, name, (*path, key), origins)
+    else:
+        origins[path] = name

@@ -1,0 +1,156 @@
+"""The desired mesh: what options, environment and record together resolve to, before any chart is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from nksmesh.domain.releases import Release
+
+ISTIO_NAMESPACE: Final = "istio-system"
+
+
+class Network(StrEnum):
+    """Whether the cluster reaches the internet (the NKS guide's two columns of registries)."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What one source says of a mesh: the options, an environment, or the record. What it leaves empty, another says.
+
+    Attributes:
+        region: An NKS region.
+        network: public or private.
+        hub: A registry of the user's own.
+        version: An Istio version.
+        profile: A profile.
+        namespace: The control plane's namespace.
+        charts: Where the charts come from, a password included; a folder is absolute.
+        allow_images: Prefixes of images that may lie outside the hub.
+    """
+
+    region: str = ""
+    network: Network | None = None
+    hub: str = ""
+    version: str = ""
+    profile: str = ""
+    namespace: str = ""
+    charts: str = field(default="", repr=False)
+    allow_images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """An NKS region and its registries, word for word from the NKS guide.
+
+    Attributes:
+        name: ``kr1``, ``kr2``.
+        title: The region's name as the guide writes it.
+        title_en: The same in English.
+        hubs: The registry path for each network.
+        versions: The Istio versions this region's registry provides.
+        kubernetes: The Kubernetes minors the guide lists for those versions, such as ``1.28``.
+    """
+
+    name: str
+    title: str
+    title_en: str = ""
+    hubs: Mapping[Network, str]
+    versions: tuple[str, ...]
+    kubernetes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IstioVersion:
+    """An Istio minor, and the Kubernetes minors it runs on (istio-facts: supportStatus.yml, istioctl's MinK8SVersion).
+
+    Attributes:
+        minor: ``1.20``.
+        kubernetes_min: Lowest supported Kubernetes minor: below it is "tested, not supported".
+        kubernetes_max: Highest supported Kubernetes minor.
+        kubernetes_floor: istioctl's own minimum: below it nothing is installed.
+        versions: The patch versions nksmesh knows of, oldest first.
+    """
+
+    minor: str
+    kubernetes_min: str
+    kubernetes_max: str
+    kubernetes_floor: str
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySpec:
+    """A gateway as mesh.yaml or a profile lists it: a release of the gateway chart.
+
+    Attributes:
+        name: The Helm release name, which is the Service's name too.
+        namespace: Its namespace; empty is the control plane's.
+        values: Its own values, laid over the profile's.
+    """
+
+    name: str
+    namespace: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One source of values for one release.
+
+    Attributes:
+        name: What a reader knows it by: ``profile demo``, ``region kr1``, ``-f istiod=x.yaml``, ``--set``.
+        values: The values it sets.
+        ours: It ships with nksmesh: its keys are never called misspelt.
+        option: The option that brought it: ``-e``, ``-f`` or ``--set``; empty where the catalog has it. The record
+            keeps these, since a later run may be given other options or none.
+    """
+
+    name: str
+    values: Mapping[str, Any] = field(repr=False)
+    ours: bool = False
+    option: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """What a run resolved.
+
+    Attributes:
+        version: The Istio version, such as ``1.20.0``.
+        profile: ``default`` or ``demo``.
+        hub: The registry path every image must come from.
+        region: The region's name, or empty with a hub of the user's own and no region.
+        network: public or private.
+        namespace: The control plane's namespace.
+        chart_source: Where the charts come from, a password included: ``public_source`` says what may be shown.
+        environment: The environment's name, or empty.
+        releases: In install order.
+        layers: For each release's name, its layers, weakest first.
+        own_hub: The hub is a registry of the user's own, not the region's.
+        full_image_paths: The proxy images are set as full paths, tag included, not as bare names.
+        pull_secrets: The names of the secrets that images are pulled with.
+        allow_images: Prefixes of images that may lie outside the hub.
+        gateways: As they were listed; the record keeps them.
+    """
+
+    version: str
+    profile: str
+    hub: str
+    region: str = ""
+    network: Network = Network.PUBLIC
+    namespace: str = ISTIO_NAMESPACE
+    chart_source: str = field(repr=False)
+    environment: str = ""
+    releases: tuple[Release, ...]
+    layers: Mapping[str, tuple[Layer, ...]] = field(repr=False)
+    own_hub: bool = False
+    full_image_paths: bool = False
+    pull_secrets: tuple[str, ...] = ()
+    allow_images: tuple[str, ...] = ()
+    gateways: tuple[GatewaySpec, ...] = ()

@@ -1,0 +1,179 @@
+"""The order of a plan's steps: what truly waits for what.
+
+A fresh mesh's istiod is written beside its CRDs and base, for nothing of theirs is needed to create its objects;
+the webhook gate waits for all three to be proved, and gateways wait for the gate. Where an istiod runs already, the
+new one waits for its CRDs: it reads them as soon as it starts. The table of components says which stands on which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from graphlib import TopologicalSorter
+
+from nksmesh.domain.mesh import Mesh
+from nksmesh.domain.objects import Manifest
+from nksmesh.domain.plan import (
+    CRDS_STEP,
+    GATE_STEP,
+    Action,
+    CrdChange,
+    Need,
+    Phase,
+    ReleaseChange,
+    Step,
+    StepKind,
+)
+from nksmesh.domain.releases import COMPONENTS, Component, Proof, Release
+
+
+def make_steps(
+    mesh: Mesh,
+    changes: Mapping[str, ReleaseChange],
+    crds: tuple[CrdChange, ...],
+    *,
+    missing_namespaces: frozenset[str],
+    unwanted: tuple[Release, ...],
+) -> tuple[Step, ...]:
+    """Order what is to be done: namespaces, CRDs, components before the gate, the gate, gateways, restarts, removals.
+
+    Args:
+        mesh: The desired mesh.
+        changes: What is to become of each release, by name.
+        crds: What becomes of the CRDs of base's crds/ folder.
+        missing_namespaces: Those of the mesh's namespaces that do not exist.
+        unwanted: Releases to remove.
+    """
+    namespaces = [_namespace_step(name, missing_namespaces) for name in _namespaces(mesh)]
+    steps = [*namespaces, *([_crds_step(crds)] if crds else [])]
+    ordered = components_in_order()
+    proofs = {component: _proofs_of(component, changes, crds) for component in ordered}
+    for component in ordered:
+        if component.injected:
+            continue
+        below = [name for one in _below(component) for name in proofs[one]]
+        for change in (some := _of(changes, component)):
+            needs = [Need(_namespace(change.release.namespace), Phase.WRITTEN)]
+            if any(one.installed for one in some) or renders_custom_resources(change.manifests):
+                needs += [Need(name) for name in below]
+            steps.append(_release_step(change, tuple(needs)))
+    injected = [component for component in ordered if component.injected]
+    foundation = [one for one in ordered if any(one in _below(component) for component in injected)]
+    steps.append(_gate_step(mesh, [name for one in foundation for name in proofs[one]], namespaces))
+    gateways = [change for component in injected for change in _of(changes, component)]
+    for change in gateways:
+        needs_of_gateway = (Need(GATE_STEP), Need(_namespace(change.release.namespace), Phase.WRITTEN))
+        steps.append(_release_step(change, needs_of_gateway))
+    steps += [_restart_step(change) for change in gateways if change.stale_pods]
+    everything = tuple(Need(step.name) for step in steps)
+    steps += [_removal_step(release, everything) for release in unwanted]
+    return tuple(steps)
+
+
+def components_in_order() -> tuple[Component, ...]:
+    """List the components, each behind those it stands on."""
+    sorter = TopologicalSorter({name: component.after for name, component in COMPONENTS.items()})
+    return tuple(COMPONENTS[name] for name in sorter.static_order())
+
+
+def renders_custom_resources(manifests: tuple[Manifest, ...]) -> bool:
+    """Tell whether a render holds Istio objects, which need their CRDs first."""
+    return any(".istio.io/" in str(one.get("apiVersion", "")) for one in manifests)
+
+
+def _below(component: Component) -> frozenset[Component]:
+    """Name the components that a component stands on, directly or by way of others."""
+    direct = [COMPONENTS[name] for name in component.after]
+    return frozenset(direct).union(*(_below(one) for one in direct))
+
+
+def _proofs_of(
+    component: Component, changes: Mapping[str, ReleaseChange], crds: tuple[CrdChange, ...]
+) -> tuple[str, ...]:
+    """Name the steps that prove a component; the CRDs of a crds/ folder are a part of whoever brings CRDs."""
+    own = (CRDS_STEP,) if crds and component.proof is Proof.CRDS else ()
+    return (*own, *(change.release.name for change in _of(changes, component)))
+
+
+def _of(changes: Mapping[str, ReleaseChange], component: Component) -> list[ReleaseChange]:
+    return [change for change in changes.values() if change.release.component == component.name]
+
+
+def _namespaces(mesh: Mesh) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases))))
+
+
+def _namespace(name: str) -> str:
+    return f"namespace {name}"
+
+
+def _namespace_step(name: str, missing: frozenset[str]) -> Step:
+    absent = name in missing
+    return Step(
+        name=_namespace(name),
+        kind=StepKind.NAMESPACE,
+        action=Action.CREATE if absent else Action.KEEP,
+        reasons=("it does not exist",) if absent else (),
+        namespace=name,
+    )
+
+
+def _gate_step(mesh: Mesh, foundation: Iterable[str], namespaces: Iterable[Step]) -> Step:
+    return Step(
+        name=GATE_STEP,
+        kind=StepKind.GATE,
+        action=Action.PROVE,
+        reasons=("gateways get their image from it",),
+        needs=(
+            *(Need(name) for name in foundation),
+            *(Need(step.name, Phase.WRITTEN) for step in namespaces),
+        ),
+        namespace=mesh.namespace,
+    )
+
+
+def _crds_step(crds: tuple[CrdChange, ...]) -> Step:
+    new = [crd for crd in crds if not crd.exists]
+    changed = [crd for crd in crds if crd.exists and crd.differs]
+    taken = sorted({manager for crd in changed for manager in crd.taken_from})
+    reasons = [f"{len(new)} of {len(crds)} do not exist"] if new else []
+    reasons += [f"{len(changed)} of {len(crds)} differ from the chart's"] if changed else []
+    reasons += [f"fields are taken from {', '.join(taken)}"] if taken else []
+    return Step(
+        name=CRDS_STEP,
+        kind=StepKind.CRDS,
+        action=Action.APPLY if reasons else Action.KEEP,
+        reasons=tuple(reasons),
+    )
+
+
+def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
+    return Step(
+        name=change.release.name,
+        kind=StepKind.RELEASE,
+        action=change.action,
+        reasons=change.reasons,
+        needs=needs,
+        release=change.release,
+    )
+
+
+def _restart_step(change: ReleaseChange) -> Step:
+    return Step(
+        name=f"restart {change.release.name}",
+        kind=StepKind.RESTART,
+        action=Action.RESTART,
+        reasons=change.stale_pods,
+        needs=(Need(change.release.name, Phase.WRITTEN), Need(GATE_STEP)),
+        release=change.release,
+    )
+
+
+def _removal_step(release: Release, needs: tuple[Need, ...]) -> Step:
+    return Step(
+        name=f"remove {release.name}",
+        kind=StepKind.REMOVAL,
+        action=Action.REMOVE,
+        reasons=("the record has it and the mesh no longer does",),
+        needs=needs,
+        release=release,
+    )

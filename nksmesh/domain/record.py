@@ -1,0 +1,121 @@
+"""The record: what a run resolved, kept in the cluster, so that a later run knows what "as installed" means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from nksmesh.domain.mesh import GatewaySpec, Layer, Network
+from nksmesh.domain.releases import Release
+from nksmesh.domain.request import Recorded
+
+RECORD_VERSION: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRelease:
+    """A release as the last run left it.
+
+    Attributes:
+        release: The release.
+        chart_digest: The digest of the chart it was made from.
+        values_hash: ``sha256:<hex>`` of the values it was given.
+        helm_revision: Helm's revision number at that time.
+        layers: The layers its values were made of, each with its hash.
+    """
+
+    release: Release
+    chart_digest: str
+    values_hash: str
+    helm_revision: int
+    layers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the last run resolved, and what it left.
+
+    Attributes:
+        answers: What it resolved.
+        hub: The hub, the region's too.
+        environment: The environment it was given, or empty.
+        releases: The releases it left.
+        written_by: The version of nksmesh that wrote it.
+    """
+
+    answers: Recorded
+    hub: str
+    environment: str = ""
+    releases: tuple[RecordedRelease, ...] = ()
+    written_by: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """The control plane's namespace."""
+        return self.answers.namespace
+
+    def of_release(self, release: Release) -> RecordedRelease | None:
+        """Return what was recorded of a release."""
+        return next((one for one in self.releases if one.release == release), None)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the record as JSON has it."""
+        return {"nksmesh": RECORD_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Record:
+        """Read a record back; keys that a later nksmesh wrote are passed over.
+
+        Raises:
+            KeyError: A key that every record has is missing.
+            TypeError: A value is not what it should be.
+            ValueError: The same.
+        """
+        return cls(
+            answers=_answers(data["answers"]),
+            hub=data["hub"],
+            environment=data.get("environment", ""),
+            releases=tuple(
+                RecordedRelease(
+                    release=Release(**_known(Release, one["release"])),
+                    chart_digest=one["chart_digest"],
+                    values_hash=one["values_hash"],
+                    helm_revision=one["helm_revision"],
+                    layers=tuple((name, digest) for name, digest in one.get("layers", ())),
+                )
+                for one in data["releases"]
+            ),
+            written_by=data.get("written_by", ""),
+        )
+
+
+def hash_of(values: Mapping[str, Any]) -> str:
+    """Hash values: ``sha256:<hex>`` of their JSON with sorted keys."""
+    return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _answers(data: Mapping[str, Any]) -> Recorded:
+    known = _known(Recorded, data)
+    gateways = known.get("gateways")
+    return Recorded(
+        **{
+            **known,
+            "network": Network(known["network"]) if known.get("network") else None,
+            "gateways": None
+            if gateways is None
+            else tuple(GatewaySpec(**_known(GatewaySpec, one)) for one in gateways),
+            "pull_secrets": tuple(known.get("pull_secrets", ())),
+            "allow_images": tuple(known.get("allow_images", ())),
+            "layers": {
+                name: tuple(Layer(**_known(Layer, one)) for one in layers)
+                for name, layers in known.get("layers", {}).items()
+            },
+        }
+    )
+
+
+def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: data[one.name] for one in fields(kind) if one.name in data}

@@ -1,0 +1,78 @@
+"""Releases, and the table of components they are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Proof(StrEnum):
+    """What proves that a component's release is ready."""
+
+    CRDS = "crds"
+    """The CRDs it brings are Established; it has no pods."""
+    ROLLOUT = "rollout"
+    """Its workloads are rolled out, on the images that their manifests name."""
+    INJECTED_ROLLOUT = "injected rollout"
+    """Its workloads are rolled out on the proxy image that istiod's injector gives them, behind the webhook gate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A chart, what proves its releases, and what must be proved before them.
+
+    Attributes:
+        name: The component's name, which is its chart's name in Istio's repository too.
+        proof: What proves that a release of it is ready.
+        after: The components that it stands on.
+        default_release: The Helm release name the guides and Istio's documentation use, empty where each
+            release names itself.
+        takes_hub: Its chart has ``global.hub`` and the keys beside it, and its manifests name images.
+    """
+
+    name: str
+    proof: Proof
+    after: tuple[str, ...] = ()
+    default_release: str = ""
+    takes_hub: bool = False
+
+    @property
+    def injected(self) -> bool:
+        """Whether its pods get their image from istiod's injector, not from their manifest."""
+        return self.proof is Proof.INJECTED_ROLLOUT
+
+    @property
+    def has_pods(self) -> bool:
+        """Whether it runs anything."""
+        return self.proof is not Proof.CRDS
+
+
+BASE: Final = Component(name="base", proof=Proof.CRDS, default_release="istio-base")
+ISTIOD: Final = Component(name="istiod", proof=Proof.ROLLOUT, after=("base",), default_release="istiod", takes_hub=True)
+GATEWAY: Final = Component(name="gateway", proof=Proof.INJECTED_ROLLOUT, after=("istiod",))
+
+COMPONENTS: Final = {component.name: component for component in (BASE, ISTIOD, GATEWAY)}
+"""Every component nksmesh installs. Another one (cni, ztunnel) is another entry."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Release:
+    """A Helm release of a component.
+
+    Attributes:
+        component: A key of COMPONENTS.
+        name: The Helm release name.
+        namespace: The namespace it is installed in.
+        istio_revision: The Istio revision (``istio.io/rev``), empty for the default one; never Helm's revision.
+    """
+
+    component: str
+    name: str
+    namespace: str
+    istio_revision: str = ""
+
+    @property
+    def kind(self) -> Component:
+        """The component's entry in COMPONENTS."""
+        return COMPONENTS[self.component]

@@ -1,0 +1,63 @@
+"""What a run is told: the user's options, and what an earlier run recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nksmesh.domain.catalog import ValuesFile
+from nksmesh.domain.lock import public_source
+from nksmesh.domain.mesh import GatewaySpec, Layer, Mesh, Said
+from nksmesh.domain.set_values import SetOption
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Said):
+    """What the user said on the command line.
+
+    Attributes:
+        values_files: Each ``-f``: the component or release, and the file, read, in the order given.
+        sets: Each ``--set``, read, in the order given.
+    """
+
+    values_files: tuple[tuple[str, ValuesFile], ...] = ()
+    sets: tuple[SetOption, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded(Said):
+    """What an earlier run resolved, as the record in the cluster has it; its source of charts has no password.
+
+    Attributes:
+        gateways: The gateways; None where the record has none to tell.
+        full_image_paths: The proxy images were set as full paths.
+        pull_secrets: The secrets that images are pulled with.
+        layers: For each release's name, the layers that options brought: ``-e``, ``-f``, ``--set``.
+    """
+
+    gateways: tuple[GatewaySpec, ...] | None = None
+    full_image_paths: bool = False
+    pull_secrets: tuple[str, ...] = ()
+    layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> Recorded:
+        """Keep what a later run should find of a mesh."""
+        return cls(
+            region=mesh.region,
+            network=mesh.network,
+            hub=mesh.hub if mesh.own_hub else "",
+            version=mesh.version,
+            profile=mesh.profile,
+            namespace=mesh.namespace,
+            charts=public_source(mesh.chart_source),
+            gateways=mesh.gateways,
+            full_image_paths=mesh.full_image_paths,
+            pull_secrets=mesh.pull_secrets,
+            allow_images=mesh.allow_images,
+            layers={
+                name: brought
+                for name, layers in mesh.layers.items()
+                if (brought := tuple(layer for layer in layers if layer.option))
+            },
+        )

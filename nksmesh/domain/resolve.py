@@ -1,0 +1,259 @@
+"""From what the user said to the desired mesh: each field from the strongest source that has a word on it.
+
+The order is the same for every field: option, environment, what is installed (the record), and a default. For the
+region the API server's host name comes before the default, and there is no default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from nksmesh.domain.catalog import (
+    LONGEST_RELEASE,
+    Catalog,
+    Environment,
+    Profile,
+    check_hub,
+    check_label,
+)
+from nksmesh.domain.charts import OFFICIAL_SOURCE
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.lock import public_source
+from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Layer, Mesh, Network
+from nksmesh.domain.region_layer import ImageSource
+from nksmesh.domain.release_layers import Sources, check_targets, layers_of_release
+from nksmesh.domain.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, Release
+from nksmesh.domain.request import Recorded, Request
+from nksmesh.domain.versions import newest, parse_version
+
+DEFAULT_PROFILE: Final = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The desired mesh, and how it came about.
+
+    Attributes:
+        mesh: The mesh.
+        notes: A sentence without a full stop for each field that no option set: ``version 1.20.0, as installed``.
+    """
+
+    mesh: Mesh
+    notes: tuple[str, ...] = field(default=())
+
+
+def resolve(
+    request: Request,
+    catalog: Catalog,
+    environment: Environment | None = None,
+    recorded: Recorded | None = None,
+    api_server: str = "",
+) -> Resolved:
+    """Resolve what the user said into a mesh.
+
+    Gateways are the environment's list where it has one, else the recorded ones where neither an environment nor
+    ``--profile`` was given, else the profile's. A listed gateway keeps the values that the profile has for its name.
+    An environment is all that is said about values beside ``-f`` and ``--set``; without one, the values of the last
+    run hold on, until the option that brought them is given again.
+    The strongest source that names a region or a hub decides both: ``--region`` sets a recorded hub aside.
+
+    Args:
+        request: The options.
+        catalog: Regions, versions, profiles and the components' values.
+        environment: The environment given with ``-e``.
+        recorded: What an earlier run left in the cluster; None where nothing is installed.
+        api_server: The API server's URL or host name; empty without a cluster.
+
+    Raises:
+        ConfigError: Something is unknown, contradicts itself, or is no name that Kubernetes takes; or neither a
+            region nor a hub is known.
+    """
+    told = environment or Environment(name="", path="")
+    found = recorded or Recorded()
+    notes: list[str] = []
+    choose = _Chooser(request, told, found, notes)
+
+    region, hub = _region_and_hub(request, told, found, catalog, api_server, notes)
+    network = Network(choose("network", Network.PUBLIC.value))
+    profile = catalog.profile(choose("profile", DEFAULT_PROFILE))
+    version = choose("version", _default_version(catalog, region))
+    parse_version(version)
+    namespace = check_label(choose("namespace", ISTIO_NAMESPACE, quiet=True), "namespace")
+    charts = choose("charts", OFFICIAL_SOURCE, quiet=True)
+    if environment is None and recorded and recorded.gateways is not None and not request.profile:
+        gateways = recorded.gateways
+    else:
+        gateways = profile.gateways if told.gateways is None else told.gateways
+
+    own_hub = bool(hub)
+    images = ImageSource(
+        name=f"hub {hub}" if own_hub else f"region {region}",
+        hub=hub or catalog.region(region).hubs[network],
+        tag=version,
+        full_paths=told.full_image_paths if environment else found.full_image_paths,
+        pull_secrets=told.pull_secrets if environment else found.pull_secrets,
+    )
+    releases = releases_of(namespace, gateways)
+    sources = Sources(
+        components=catalog.components,
+        profile=profile,
+        images=images,
+        namespace=namespace,
+        environment=environment,
+        values_files=request.values_files,
+        sets=request.sets,
+        kept=_kept_layers(request, environment, found, notes),
+    )
+    check_targets(request, environment, releases, gateways_anywhere(catalog.profiles.values(), gateways))
+    mesh = Mesh(
+        version=version,
+        profile=profile.name,
+        hub=images.hub,
+        region=region,
+        network=network,
+        namespace=namespace,
+        chart_source=charts,
+        environment=told.name,
+        releases=releases,
+        layers={release.name: layers_of_release(release, sources) for release in releases},
+        own_hub=own_hub,
+        full_image_paths=images.full_paths,
+        pull_secrets=images.pull_secrets,
+        allow_images=tuple(
+            dict.fromkeys((*(told.allow_images if environment else found.allow_images), *request.allow_images))
+        ),
+        gateways=gateways,
+    )
+    return Resolved(mesh=mesh, notes=tuple(notes))
+
+
+def region_of_host(api_server: str, regions: Iterable[str]) -> str:
+    """Find the one region that an API server's URL or host name tells; empty where it tells none, or several."""
+    host = re.sub(r"^[a-z]+://", "", api_server.lower()).split("/")[0]
+    words = set(re.split(r"[^a-z0-9]+", host))
+    told = [region for region in regions if region.lower() in words]
+    return told[0] if len(told) == 1 else ""
+
+
+class _Chooser:
+    """Takes the strongest word on a field, and notes whose it was where it is not the command line's.
+
+    A word may be a source of charts, whose password no note repeats.
+    """
+
+    def __init__(self, request: Request, environment: Environment, recorded: Recorded, notes: list[str]) -> None:
+        self._request = request
+        self._environment = environment
+        self._recorded = recorded
+        self._notes = notes
+
+    def __call__(self, field: str, default: str, *, quiet: bool = False) -> str:
+        option, told, recorded = (
+            str(getattr(source, field) or "") for source in (self._request, self._environment, self._recorded)
+        )
+        what = "charts from" if field == "charts" else field
+        if option:
+            return option
+        if told:
+            self._notes.append(f"{what} {public_source(told)}, from environment {self._environment.name}")
+            return told
+        if recorded:
+            if not (quiet and recorded == default):
+                self._notes.append(f"{what} {public_source(recorded)}, as installed")
+            return recorded
+        if not quiet:
+            self._notes.append(f"{what} {default}, the default")
+        return default
+
+
+def _region_and_hub(
+    request: Request,
+    environment: Environment,
+    recorded: Recorded,
+    catalog: Catalog,
+    api_server: str,
+    notes: list[str],
+) -> tuple[str, str]:
+    """Find the region's name and the own hub; one of them may be empty."""
+    sources = (
+        (request.region, request.hub, ""),
+        (environment.region, environment.hub, f"from environment {environment.name}"),
+        (recorded.region, recorded.hub, "as installed"),
+        (region_of_host(api_server, catalog.regions), "", "from the API server's host name"),
+    )
+    hub = ""
+    for region, own, whence in sources:
+        if own and not hub:
+            hub = check_hub(own, f"hub, {whence}" if whence else "--hub")
+            if whence:
+                notes.append(f"hub {hub}, {whence}")
+        if region:
+            catalog.region(region)
+            if whence:
+                notes.append(f"region {region}, {whence}")
+            return region, hub
+    if not hub:
+        listed = "; ".join(f"{name} is {region.title_en or region.title}" for name, region in catalog.regions.items())
+        raise ConfigError(
+            "no region: no option, environment or record names one, and the API server's host name does not tell",
+            hint=f"Give --region or --hub. The regions: {listed}.",
+        )
+    return "", hub
+
+
+def _default_version(catalog: Catalog, region: str) -> str:
+    """Take the newest version that the region's registry provides; without a region, any region's."""
+    regions = [catalog.regions[region]] if region else list(catalog.regions.values())
+    return newest([version for one in regions for version in one.versions])
+
+
+def _kept_layers(
+    request: Request, environment: Environment | None, recorded: Recorded, notes: list[str]
+) -> dict[str, tuple[Layer, ...]]:
+    """Choose the last run's layers that hold on, and note them, and note those that do not."""
+    again = {"-e": environment is not None, "-f": bool(request.values_files), "--set": bool(request.sets)}
+    replaced = {option for option in again if again["-e"] or again[option]}
+    kept, dropped = {}, []
+    for release, layers in recorded.layers.items():
+        kept[release] = tuple(layer for layer in layers if layer.option not in replaced)
+        dropped += [layer.name for layer in layers if layer.option in replaced and layer.option != "-e"]
+    if names := dict.fromkeys(layer.name for layers in kept.values() for layer in layers):
+        notes.append(f"values of {', '.join(names)}, as installed")
+    given = {f"-f {target}={file.path}" for target, file in request.values_files}
+    given |= {option.layer_name for option in request.sets}
+    if names := dict.fromkeys(name for name in dropped if name not in given):
+        notes.append(f"no longer the values of {', '.join(names)}: they were not given again")
+    return kept
+
+
+def releases_of(namespace: str, gateways: Iterable[GatewaySpec]) -> tuple[Release, ...]:
+    """Name a mesh's releases, in install order.
+
+    Raises:
+        ConfigError: A gateway has a name that Kubernetes or Helm does not take, or one that is taken.
+    """
+    releases = [
+        Release(component=component.name, name=component.default_release, namespace=namespace)
+        for component in (BASE, ISTIOD)
+    ]
+    taken = {release.name for release in releases} | set(COMPONENTS)
+    for gateway in gateways:
+        check_label(gateway.name, "gateway's name", LONGEST_RELEASE)
+        if gateway.name in taken:
+            raise ConfigError(
+                f"a gateway cannot be named {gateway.name!r}: the name is taken",
+                hint=f"Give every gateway a name of its own, and none of {', '.join(sorted(taken))}.",
+            )
+        taken.add(gateway.name)
+        where = check_label(gateway.namespace or namespace, f"namespace of gateway {gateway.name}")
+        releases.append(Release(component=GATEWAY.name, name=gateway.name, namespace=where))
+    return tuple(releases)
+
+
+def gateways_anywhere(profiles: Iterable[Profile], gateways: Iterable[GatewaySpec]) -> frozenset[str]:
+    """Name the gateways an environment may have a file for, whichever profile is taken today."""
+    named = {gateway.name for profile in profiles for gateway in profile.gateways}
+    return frozenset(named | {gateway.name for gateway in gateways})

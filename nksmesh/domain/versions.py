@@ -1,0 +1,183 @@
+"""Istio versions against Kubernetes versions, and against what a region's registry provides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nksmesh.domain.catalog import perhaps
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.findings import Finding, Level
+from nksmesh.domain.mesh import IstioVersion, Region
+
+_VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(-[0-9A-Za-z.-]{1,40})?")
+_KUBERNETES: Final = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:[.+-].*)?")
+_FORCED: Final = "--force-version was given: going on"
+
+
+def parse_version(version: str) -> tuple[int, int, int]:
+    """Read an Istio version's three numbers.
+
+    Raises:
+        ConfigError: It is not written X.Y.Z.
+    """
+    matched = _VERSION.fullmatch(version)
+    if not matched:
+        raise ConfigError(f"{version!r} is not an Istio version", hint="Write X.Y.Z, such as 1.20.0.")
+    major, minor, patch = (int(number) for number in matched.groups()[:3])
+    return major, minor, patch
+
+
+def parse_kubernetes(version: str) -> tuple[int, int]:
+    """Read a Kubernetes version's minor from what an API server or a catalog calls it: ``v1.28.15+gke``, ``1.28``.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    matched = _KUBERNETES.fullmatch(version.strip())
+    if not matched:
+        raise ConfigError(f"{version!r} is not a Kubernetes version", hint="Write X.Y, such as 1.28.")
+    return int(matched[1]), int(matched[2])
+
+
+def newest(versions: Iterable[str]) -> str:
+    """Find the newest of some Istio versions.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    known = sorted(versions, key=parse_version)
+    if not known:
+        raise ConfigError("the catalog has no version for this region", hint="Give --version X.Y.Z.")
+    return known[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionQuestion:
+    """What is to be checked.
+
+    Attributes:
+        version: The Istio version wanted.
+        kubernetes: What the API server calls its version; empty without a cluster, and then it is not checked.
+        region: The region, or None with a hub of the user's own and no region.
+        own_hub: Images come from a registry of the user's own.
+        forced: ``--force-version``: what would be refused is a warning.
+    """
+
+    version: str
+    kubernetes: str = ""
+    region: Region | None = None
+    own_hub: bool = False
+    forced: bool = False
+
+
+def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
+    """Check an Istio version against the catalog, the region and the cluster.
+
+    Refused (a failure): of a minor version that the catalog does not know, below Istio's own minimum of Kubernetes,
+    above its maximum, not provided by the region's registry. Warned of: tested but not supported, outside the table
+    of NKS, a patch version the catalog lacks.
+
+    Args:
+        question: What is to be checked.
+        known: The catalog's versions.
+
+    Returns:
+        The findings; none where all is well. ``refuse_failures`` stops a run on them.
+
+    Raises:
+        ConfigError: The version is not written X.Y.Z.
+    """
+    major, minor, _ = parse_version(question.version)
+    entry = next((one for one in known if one.minor == f"{major}.{minor}"), None)
+    findings: list[Finding] = []
+    if entry is None:
+        findings.append(_unknown(question, known))
+    if question.region and not question.own_hub and question.version not in question.region.versions:
+        findings.append(_not_provided(question, question.region))
+    elif entry and question.version not in entry.versions:
+        findings.append(
+            _warning(f"Istio {question.version} is not among the versions that nksmesh is tried with", known_of(entry))
+        )
+    if entry and question.kubernetes:
+        findings.extend(_on_kubernetes(question, entry))
+    return tuple(_forgiven(finding) if question.forced else finding for finding in findings)
+
+
+def known_of(entry: IstioVersion) -> str:
+    """Write which patch versions of a minor the catalog knows."""
+    if not entry.versions:
+        return f"The catalog knows of no {entry.minor} release; nksmesh versions lists what it knows."
+    return f"Of {entry.minor} it knows {', '.join(entry.versions)}."
+
+
+def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Finding:
+    patches = [version for one in known for version in one.versions]
+    return Finding(
+        level=Level.FAILURE,
+        subject=question.version,
+        message=f"Istio {question.version} is of a minor version that the catalog does not know, nor which Kubernetes "
+        "it runs on",
+        hint=perhaps(question.version, patches, "known versions"),
+    )
+
+
+def _not_provided(question: VersionQuestion, region: Region) -> Finding:
+    return Finding(
+        level=Level.FAILURE,
+        subject=region.name,
+        message=f"the registry of region {region.name} does not provide Istio {question.version}",
+        hint=f"It provides {', '.join(region.versions)}. Another version needs a registry of your own: --hub.",
+    )
+
+
+def _on_kubernetes(question: VersionQuestion, entry: IstioVersion) -> list[Finding]:
+    cluster = parse_kubernetes(question.kubernetes)
+    told = f"Kubernetes {cluster[0]}.{cluster[1]}"
+    supported = f"Istio {entry.minor} supports Kubernetes {entry.kubernetes_min} to {entry.kubernetes_max}"
+    if cluster < parse_kubernetes(entry.kubernetes_floor):
+        return [
+            Finding(
+                level=Level.FAILURE,
+                subject=question.version,
+                message=f"Istio {question.version} does not run on {told}: {entry.kubernetes_floor} is its minimum",
+                hint=f"{supported}. Take an older Istio, or --force-version to go on.",
+            )
+        ]
+    if cluster > parse_kubernetes(entry.kubernetes_max):
+        return [
+            Finding(
+                level=Level.FAILURE,
+                subject=question.version,
+                message=f"Istio {question.version} does not support {told}: {entry.kubernetes_max} is its newest",
+                hint=f"{supported}. Take a newer Istio, or --force-version to go on.",
+            )
+        ]
+    findings = []
+    if cluster < parse_kubernetes(entry.kubernetes_min):
+        findings.append(
+            _warning(f"Istio {question.version} was tested on {told}, but is not supported there", f"{supported}.")
+        )
+    region = question.region
+    if region and not question.own_hub and cluster not in {parse_kubernetes(one) for one in region.kubernetes}:
+        findings.append(
+            _warning(
+                f"NKS does not list {told} for Istio {question.version}, though Istio itself supports it",
+                f"NKS lists {', '.join(region.kubernetes)} for region {region.name}.",
+            )
+        )
+    return findings
+
+
+def _warning(message: str, hint: str = "") -> Finding:
+    return Finding(level=Level.WARNING, message=message, hint=hint)
+
+
+def _forgiven(finding: Finding) -> Finding:
+    if finding.level is not Level.FAILURE:
+        return finding
+    return Finding(
+        level=Level.WARNING, message=f"{finding.message} ({_FORCED})", hint=finding.hint, subject=finding.subject
+    )
