@@ -1,0 +1,205 @@
+"""Charts as they are asked for: from their source or the cache, checked against the lock, unpacked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of, digest_of_folder
+from nksmesh.adapters.charts.cache import Cache, cache_folder
+from nksmesh.adapters.charts.contents import Contents, check_identity
+from nksmesh.adapters.charts.sources import Folder, Repository, source_named, unknown_version
+from nksmesh.domain.charts import Chart, ChartRef
+from nksmesh.domain.errors import ChartError, MeshError
+from nksmesh.domain.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.lock import Lock, public_ref, public_source
+
+if TYPE_CHECKING:
+    from nksmesh.adapters.charts.repository import Repositories
+
+STEP = "charts"
+
+
+class ChartStore:
+    """Fetches charts.
+
+    Args:
+        cache: The cache's folder; by default NKSMESH_CACHE or the user's own.
+        environ: The environment, for NKSMESH_CACHE and the bundles that SSL_CERT_FILE and its like name.
+    """
+
+    def __init__(self, *, cache: Path | None = None, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._cache = Cache(cache or cache_folder(environ))
+
+    @property
+    def cache(self) -> Path:
+        """The folder that charts are kept in."""
+        return self._cache.folder
+
+    async def fetch(
+        self, refs: Iterable[ChartRef], *, lock: Lock, locked: bool = False, listener: Listener = unheard
+    ) -> dict[ChartRef, Chart]:
+        """Fetch charts, all at once.
+
+        A folder is always read. An archive of a repository comes from the cache where the lock's digest names it, or
+        where the lock has no digest and the same chart, version and source was fetched before.
+
+        Args:
+            refs: What is wanted; a source may hold a user and password, a chart's own ``ref`` never does.
+            lock: What each archive must be.
+            locked: Refuse what the lock does not pin.
+            listener: Hears what is fetched from where.
+
+        Raises:
+            ChartError: A chart cannot be had, is not what the lock says, or may not be used.
+            ConfigError: A source, a proxy or a bundle is not one.
+        """
+        wanted = sorted(set(refs))
+        listener(Event(step=STEP, kind=EventKind.STARTED, message=", ".join(map(str, wanted))))
+        async with AsyncExitStack() as stack:
+            fetching = _Fetching(self._cache, lock, locked, listener, stack, self._environ)
+            ended = await asyncio.gather(*map(fetching.chart, wanted), return_exceptions=True)
+        fetched = {ref: _chart_of(one) for ref, one in zip(wanted, ended, strict=True)}
+        listener(Event(step=STEP, kind=EventKind.DONE))
+        return fetched
+
+    def cached(self, ref: ChartRef, lock: Lock) -> bool:
+        """Whether a fetch of this chart would need no network."""
+        try:
+            source = source_named(ref.source)
+        except MeshError:
+            return False
+        if isinstance(source, Folder):
+            return source.archive_of(ref) is not None
+        digest = lock.digest(ref) or self._cache.digest_known(ref)
+        return digest is not None and (self._cache.unpacked(digest) or self._cache.archive(digest)) is not None
+
+
+class _Fetching:
+    """One fetch: its lock, and the connections its charts share."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        lock: Lock,
+        locked: bool,
+        listener: Listener,
+        stack: AsyncExitStack,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._cache = cache
+        self._lock = lock
+        self._locked = locked
+        self._listener = listener
+        self._stack = stack
+        self._environ = environ
+        self._opened: Repositories | None = None
+
+    async def chart(self, ref: ChartRef) -> Chart:
+        source = source_named(ref.source)
+        if isinstance(source, Folder):
+            return await asyncio.to_thread(self._from_folder, ref, source)
+        if self._locked:
+            self._lock.require(ref)
+        kept = await asyncio.to_thread(self._from_cache, ref)
+        return kept or await self._from_repository(ref, source)
+
+    def _from_folder(self, ref: ChartRef, folder: Folder) -> Chart:
+        try:
+            path = folder.archive_of(ref)
+            if path is None:
+                return self._unpacked(ref, folder)
+            if path.stat().st_size > MOST_ARCHIVE:
+                raise _too_large(str(path))
+            content = path.read_bytes()
+        except OSError as error:
+            raise ChartError(
+                f"chart {ref} in {public_source(ref.source)} cannot be read: {error.strerror or error}",
+                hint="Make the folder readable, or name another one with --charts.",
+            ) from error
+        if self._locked:
+            self._lock.require(ref)
+        return self._checked(ref, content, title=str(path))
+
+    def _unpacked(self, ref: ChartRef, folder: Folder) -> Chart:
+        other: list[str] = []
+        for path in folder.unpacked(ref):
+            digest = digest_of_folder(path)
+            contents = self._cache.contents_of_folder(path, digest, title=str(path))
+            if (contents.name, contents.version) != (ref.name, ref.version):
+                other.append(contents.version)
+                continue
+            if self._locked:
+                raise ChartError(
+                    f"chart {ref} in {public_source(ref.source)} is a folder, which charts.lock cannot pin",
+                    hint="Pack it with `helm package`, or go on without --locked.",
+                )
+            return _chart(ref, path.absolute(), digest, contents, from_archive=False)
+        raise unknown_version(ref, [*folder.versions(ref.name), *other])
+
+    def _from_cache(self, ref: ChartRef) -> Chart | None:
+        digest = self._lock.digest(ref) or self._cache.digest_known(ref)
+        if digest is None:
+            return None
+        found = self._cache.unpacked(digest)
+        if found is None:
+            content = self._cache.archive(digest)
+            if content is None:
+                return None
+            found = self._cache.unpack(content, digest, title=f"chart {ref} in the cache")
+        folder, contents = found
+        check_identity(contents, ref, title=f"the archive {digest}")
+        return _chart(ref, folder, digest, contents)
+
+    async def _from_repository(self, ref: ChartRef, source: Repository) -> Chart:
+        if self._opened is None:
+            from nksmesh.adapters.charts.repository import Repositories  # noqa: PLC0415 - httpx takes long to import
+
+            self._opened = Repositories(self._environ)
+            self._stack.push_async_callback(self._opened.close)
+        self._listener(Event(step=STEP, kind=EventKind.WAITING, message=f"{ref} from {public_source(ref.source)}"))
+        content = await self._opened.archive(ref, source)
+        return await asyncio.to_thread(self._keep, ref, content)
+
+    def _keep(self, ref: ChartRef, content: bytes) -> Chart:
+        chart = self._checked(ref, content, title=f"chart {ref} from {public_source(ref.source)}")
+        self._cache.keep_archive(content, chart.digest)
+        self._cache.keep_known(ref, chart.digest)
+        return chart
+
+    def _checked(self, ref: ChartRef, content: bytes, *, title: str) -> Chart:
+        digest = digest_of(content)
+        self._lock.check(ref, digest)
+        folder, contents = self._cache.unpacked(digest) or self._cache.unpack(content, digest, title=title)
+        check_identity(contents, ref, title=title)
+        return _chart(ref, folder, digest, contents)
+
+
+def _chart(ref: ChartRef, folder: Path, digest: str, contents: Contents, *, from_archive: bool = True) -> Chart:
+    return Chart(
+        ref=public_ref(ref),
+        folder=folder,
+        digest=digest,
+        app_version=contents.app_version,
+        defaults=contents.defaults,
+        crds=tuple(contents.crds),
+        from_archive=from_archive,
+    )
+
+
+def _too_large(title: str) -> ChartError:
+    return ChartError(
+        f"{title} is larger than {MOST_ARCHIVE // MIB} MiB, which no chart is", hint="Name another one with --charts."
+    )
+
+
+def _chart_of(ended: Chart | BaseException) -> Chart:
+    """Return what a fetch came to; of several failures the first in the charts' order is raised, whoever was faster."""
+    if isinstance(ended, BaseException):
+        raise ended
+    return ended

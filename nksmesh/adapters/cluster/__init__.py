@@ -1,0 +1,1 @@
+"""A Kubernetes cluster, through the API server."""

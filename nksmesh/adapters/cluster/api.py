@@ -1,0 +1,289 @@
+"""The connection to one API server: requests in, JSON out, every failure in our own words.
+
+Objects travel as plain JSON. The generated model classes of the Kubernetes client are not used: they would cost
+time on every answer, and would drop the fields they do not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from urllib.parse import urlencode, urlsplit
+
+from nksmesh.adapters.cluster.answers import Answer, tried_again, worth_another_try
+from nksmesh.adapters.cluster.kubeconfig import SANDBOX_HINT, read
+from nksmesh.adapters.cluster.opening import open_client
+from nksmesh.domain.errors import ClusterError, RefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import ApiClient
+
+REQUEST_TIMEOUT: Final = 30.0
+"""Seconds for one request; an admission webhook may take 30 of its own, so no less."""
+
+_CONNECT_SECONDS: Final = 10.0
+
+WATCH_SECONDS: Final = 300
+"""How long the server is asked to keep a watch up."""
+
+SILENCE_SECONDS: Final = 90.0
+"""A watch that is quiet for longer is lost: a bookmark comes about once a minute, where the server sends any."""
+
+_AT_ONCE: Final = 24
+"""Requests under way at one time: each more is a connection of its own, and a TLS handshake costs more than a turn."""
+
+JSON: Final = "application/json"
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""What an answer may be asked to be: whole, an object's metadata alone, or a list's."""
+
+_MOST_WORDS: Final = 500
+"""Characters shown of an answer that is no Status object."""
+
+Renewal: TypeAlias = Callable[[], Awaitable["ApiClient"]]
+
+
+class Api:
+    """An open connection to an API server. Use as an asynchronous context manager."""
+
+    def __init__(self, client: ApiClient, *, context: str, renew: Renewal | None = None) -> None:
+        """Wrap a configured client; ``Api.connect`` makes one.
+
+        Args:
+            client: The client.
+            context: The kubeconfig's context.
+            renew: Makes the same client with fresh credentials; None where they cannot be had anew.
+        """
+        self._client = client
+        self._renew = renew
+        self._renewing = asyncio.Lock()
+        self._retired: list[ApiClient] = []
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self.context = context
+
+    @classmethod
+    async def connect(cls, *, kubeconfig: Path | None, context: str = "") -> Self:
+        """Read the kubeconfig and prepare the connection; nothing is sent yet.
+
+        Args:
+            kubeconfig: The file; None for KUBECONFIG, or ~/.kube/config.
+            context: A context in it; empty for its current one.
+
+        Raises:
+            ClusterError: There is no kubeconfig, or the context is not in it, or its credentials cannot be had.
+        """
+        chosen = read(kubeconfig, context)
+        renew = functools.partial(open_client, chosen) if chosen.renewable else None
+        return cls(await open_client(chosen), context=chosen.name, renew=renew)
+
+    async def __aenter__(self) -> Self:
+        """Enter the context."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connection."""
+        for client in (self._client, *self._retired):
+            await client.close()
+
+    @property
+    def server(self) -> str:
+        """The API server's URL, without credentials."""
+        return str(self._client.configuration.host)
+
+    @property
+    def host(self) -> str:
+        """The API server's host name."""
+        return urlsplit(self.server).hostname or ""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> dict[str, Any]:
+        """Send a request and return the answer's JSON.
+
+        Args:
+            method: The HTTP method.
+            path: The path, without the server.
+            query: The query parameters.
+            body: JSON for the body.
+            content_type: The body's type; the patch types matter.
+            accept: JSON, METADATA or METADATA_LIST.
+
+        Raises:
+            UnreachableError: Nothing answers.
+            RefusedError: The answer is an error.
+        """
+        answer = await self._ask(method, path, query, body, content_type, accept=accept)
+        return self._meaning(answer, method, path)
+
+    async def get(self, path: str, *, accept: str = JSON) -> dict[str, Any] | None:
+        """Read an object, or None where there is none.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        try:
+            return await self.request("GET", path, accept=accept)
+        except RefusedError as exc:
+            if exc.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def text(self, path: str, query: Mapping[str, str]) -> str:
+        """Read an answer that is no JSON: a container's log.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        answer = await self._ask("GET", path, query)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            self._meaning(answer, "GET", path)
+        return answer.raw.decode(errors="replace")
+
+    async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """Yield a watch's events until the server ends it, which it is asked to do after WATCH_SECONDS.
+
+        Raises:
+            TimeoutError: Nothing came for SILENCE_SECONDS: nobody may be at the other end.
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        import aiohttp  # noqa: PLC0415 - loaded with the client
+
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
+        asked = {**query, "watch": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        response = await self._accepted("GET", path, asked, timeout=limits)
+        try:
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                self._meaning(Answer(response.status, await response.read()), "GET", path)
+            async for line in response.content:
+                yield json.loads(line)
+        except aiohttp.ServerTimeoutError as exc:
+            raise TimeoutError(f"nothing heard for {SILENCE_SECONDS} s") from exc
+        except (aiohttp.ClientError, OSError, ValueError) as exc:  # a line that breaks off is no JSON
+            raise self._unreachable(exc) from exc
+        finally:
+            _hang_up(response)
+
+    async def _ask(self, method: str, *request: Any, **more: Any) -> Answer:
+        """Send a request in its turn, and again where the answer says that later it may be another."""
+        answer = await self._ask_once(method, *request, **more)
+        if not worth_another_try(method, answer):
+            return answer
+        return await tried_again(functools.partial(self._ask_once, method, *request, **more), method, answer)
+
+    async def _ask_once(self, method: str, *request: Any, **more: Any) -> Answer:
+        async with self._turns:
+            response = await self._accepted(method, *request, **more)
+            return Answer(response.status, await self._read(response), response.headers.get("Retry-After", ""))
+
+    async def _accepted(self, *request: Any, **more: Any) -> Any:
+        """Send, and once more with fresh credentials where those at hand are not accepted."""
+        client = self._client
+        response = await self._send(client, *request, **more)
+        if response.status != HTTPStatus.UNAUTHORIZED or self._renew is None:
+            return response
+        response.release()
+        async with self._renewing:
+            if self._client is client:  # else another request has renewed them meanwhile
+                self._client = await self._renew()
+                self._retired.append(client)  # watches may still be on it
+        return await self._send(self._client, *request, **more)
+
+    async def _send(
+        self,
+        client: ApiClient,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        *,
+        accept: str = JSON,
+        timeout: Any = None,
+    ) -> Any:
+        """Send, and return aiohttp's response unread."""
+        import aiohttp  # noqa: PLC0415 - loaded with the client
+
+        headers = {"Accept": accept, "Content-Type": content_type}
+        await client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self.server.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+        if timeout is None:
+            timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=_CONNECT_SECONDS)
+        try:
+            response = await client.call_api(method, url, headers, body, _request_timeout=timeout)
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            raise self._unreachable(exc) from exc
+        return response.response
+
+    async def _read(self, response: Any) -> bytes:
+        """Read an answer's body; its time is that of the request."""
+        import aiohttp  # noqa: PLC0415 - loaded with the client
+
+        try:
+            raw: bytes = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            raise self._unreachable(exc) from exc
+        finally:
+            response.release()
+        return raw
+
+    def _unreachable(self, exc: BaseException) -> UnreachableError:
+        return UnreachableError(
+            f"cannot reach the API server at {self.server}",
+            hint=f"Check that the cluster runs and that its address and certificate are right. {SANDBOX_HINT}",
+            detail=str(exc) or type(exc).__name__,
+        )
+
+    def not_kubernetes(self, words: str) -> ClusterError:
+        """Make the error for an answer that no API server would give."""
+        return ClusterError(
+            f"what answers at {self.server} is no Kubernetes API server",
+            hint=f"Check the cluster's address in the kubeconfig, and proxies in between. {SANDBOX_HINT}",
+            detail=words,
+        )
+
+    def _meaning(self, answered: Answer, method: str, path: str) -> dict[str, Any]:
+        """Turn an answer into JSON, or into the error it is."""
+        status, raw = answered.status, answered.raw
+        try:
+            answer = json.loads(raw) if raw else {}
+        except ValueError:
+            answer = None
+        if status < HTTPStatus.BAD_REQUEST:
+            if not isinstance(answer, dict):
+                raise self.not_kubernetes(raw.decode(errors="replace")[:_MOST_WORDS])
+            return answer
+        if not isinstance(answer, dict):
+            answer = {"message": raw.decode(errors="replace")[:_MOST_WORDS]}
+        words = str(answer.get("message", "")) or f"HTTP status {status}"
+        message, hint = f"the API server at {self.server} refused {method} {path}", "Read its own words above."
+        if status == HTTPStatus.UNAUTHORIZED:
+            message = f"the API server at {self.server} does not accept the credentials of context {self.context}"
+            hint = "They may have expired: fetch the cluster's kubeconfig again from the NKS console."
+        elif status == HTTPStatus.FORBIDDEN:
+            message = f"context {self.context} may not {_verb(method)} {path}"
+            hint = "Ask for the cluster-admin role, or for the permission that the API server names."
+        raise RefusedError(message, hint=hint, status=status, reason=str(answer.get("reason", "")), detail=words)
+
+
+def _hang_up(response: Any) -> None:
+    """End a connection at once: saying farewell over TLS takes longer than the event loop may live."""
+    transport = response.connection.transport if response.connection else None
+    response.close()
+    if transport is not None:
+        transport.abort()
+
+
+def _verb(method: str) -> str:
+    return {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "change", "DELETE": "delete"}[method]

@@ -1,0 +1,86 @@
+"""One cluster, everything this program does with it behind one name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from nksmesh.adapters.cluster.api import Api
+from nksmesh.adapters.cluster.helm_storage import HelmStorage
+from nksmesh.adapters.cluster.lease import Lease
+from nksmesh.adapters.cluster.live import LiveView
+from nksmesh.adapters.cluster.objects import Objects
+from nksmesh.adapters.cluster.records import Records
+from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.objects import ObjectRef
+
+
+class Cluster:
+    """A connected cluster. Use as an asynchronous context manager.
+
+    Attributes:
+        objects: Its objects, of any kind.
+        live: A view of what is followed, kept current by watches.
+        lease: The right to write to its mesh.
+        records: What earlier runs resolved.
+        storage: What Helm has stored.
+    """
+
+    def __init__(self, api: Api) -> None:
+        """Work over a connection; ``Cluster.connect`` makes one."""
+        self._api = api
+        self.objects = Objects(api)
+        self.live = LiveView(api, self.objects)
+        self.lease = Lease(self.objects)
+        self.records = Records(self.objects)
+        self.storage = HelmStorage(self.objects)
+
+    @classmethod
+    async def connect(cls, *, kubeconfig: Path | None, context: str) -> Self:
+        """Prepare the connection that a kubeconfig's context describes; nothing is sent yet.
+
+        Raises:
+            ClusterError: The kubeconfig does not describe one.
+        """
+        return cls(await Api.connect(kubeconfig=kubeconfig, context=context))
+
+    async def __aenter__(self) -> Self:
+        """Enter the context."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the watches and close the connection."""
+        await self.live.__aexit__()
+        await self._api.__aexit__()
+
+    @property
+    def context(self) -> str:
+        """The kubeconfig's context."""
+        return self._api.context
+
+    @property
+    def host(self) -> str:
+        """The API server's host name."""
+        return self._api.host
+
+    async def version(self) -> str:
+        """Ask for the Kubernetes version, such as ``v1.28.15``.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        answer = await self._api.request("GET", "/version")
+        if "gitVersion" not in answer:
+            raise self._api.not_kubernetes(str(answer))
+        return str(answer["gitVersion"])
+
+    async def uid(self) -> str:
+        """Return what identifies the cluster: the uid of its kube-system namespace.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        found = await self.objects.get(ObjectRef("v1", "Namespace", "kube-system"), metadata_only=True)
+        if found is None:
+            raise ClusterError(f"{self._api.server} has no kube-system namespace", hint="Is it a Kubernetes cluster?")
+        return str(found["metadata"]["uid"])

@@ -1,0 +1,233 @@
+"""Helm's records of its releases, read from the cluster without running Helm.
+
+Helm keeps each revision of a release in a Secret ``sh.helm.release.v1.NAME.vN`` (or a ConfigMap, with
+HELM_DRIVER=configmap): base64 of gzip of JSON, and labels that say name, status and version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import itertools
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from nksmesh.adapters.cluster.objects import Objects
+from nksmesh.domain.errors import ClusterError, ConfigError
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.releases import Release
+
+_CURRENT: Final = "owner=helm,status!=superseded"
+_UNINSTALLED: Final = "uninstalled"
+"""The status that ``helm uninstall --keep-history`` leaves: such a release is not there, whatever came before."""
+
+_BROKEN: Final = (KeyError, ValueError, OSError, TypeError, AttributeError, EOFError, zlib.error)
+"""What reading a record raises that is not what it should be."""
+
+
+class HelmStorage:
+    """The releases that Helm has recorded in a cluster."""
+
+    def __init__(self, objects: Objects) -> None:
+        """Read over a connection.
+
+        Raises:
+            ConfigError: HELM_DRIVER names a storage that is not in the cluster.
+        """
+        self._objects = objects
+        driver = os.environ.get("HELM_DRIVER", "") or "secret"
+        if driver not in {"secret", "secrets", "configmap", "configmaps"}:
+            raise ConfigError(
+                f"HELM_DRIVER is {driver}: nksmesh reads Helm's records from the cluster",
+                hint="Unset HELM_DRIVER, or set it to secret or configmap.",
+            )
+        self._kind = "Secret" if driver.startswith("secret") else "ConfigMap"
+
+    async def installed(
+        self,
+        releases: Iterable[Release] | None = None,
+        *,
+        namespace: str = "",
+        unreadable: list[str] | None = None,
+    ) -> dict[tuple[str, str], InstalledRelease]:
+        """Return the newest Helm revision of releases, by (namespace, name).
+
+        Args:
+            releases: Which ones; None for every release there is.
+            namespace: With None: only those of this namespace.
+            unreadable: Takes in where a record lies that cannot be read; without it that is an error.
+
+        Raises:
+            ClusterError: The cluster cannot be reached or refuses, or a record cannot be read.
+        """
+        if releases is None:
+            # A cluster may have hundreds of revisions: only the newest of each release is worth its bytes.
+            listed = _newest(await self._list_all(namespace))
+            refs = {
+                key: self._ref(one["metadata"]["namespace"], one["metadata"]["name"]) for key, one in listed.items()
+            }
+            whole = await self._objects.get_all(refs.values())
+            newest = {key: record for key, ref in refs.items() if (record := whole[ref]) is not None}
+        else:
+            newest = _newest(await self._list(releases))
+        found = {}
+        for key, record in newest.items():
+            try:
+                found[key] = self._decode(record)
+            except _UnreadableError as exc:
+                if unreadable is None:
+                    raise
+                unreadable.append(exc.where)
+        return found
+
+    async def revisions(self, releases: Iterable[Release]) -> dict[tuple[str, str], tuple[int, str]]:
+        """Return the newest Helm revision and its status of releases, by (namespace, name), without their contents.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        newest = _newest(await self._list(releases, metadata_only=True))
+        labels = {key: record["metadata"]["labels"] for key, record in newest.items()}
+        return {key: (int(one["version"]), str(one.get("status"))) for key, one in labels.items()}
+
+    async def forget(self, release: InstalledRelease) -> None:
+        """Remove the record of one Helm revision: one that a run which died left pending.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        await self._objects.delete(self._ref_of(release))
+
+    async def replace_manifest(self, release: InstalledRelease, manifest: str) -> None:
+        """Change what Helm has stored as a Helm revision's manifest, which is what it goes by when it uninstalls.
+
+        Raises:
+            ClusterError: The cluster cannot be reached or refuses, or the record cannot be read.
+        """
+        ref = self._ref_of(release)
+        record = await self._objects.get(ref)
+        if record is None:
+            return
+        try:
+            stored = self._unpack(record["data"]["release"])
+        except _BROKEN as exc:
+            raise self._unreadable(record, exc) from exc
+        packed = self._pack({**stored, "manifest": manifest})
+        await self._objects.replace({**record, "data": {**record["data"], "release": packed}}, ref)
+
+    async def _list(self, releases: Iterable[Release], *, metadata_only: bool = False) -> list[dict[str, Any]]:
+        names: dict[str, set[str]] = {}
+        for release in releases:
+            names.setdefault(release.namespace, set()).add(release.name)
+        listed = await asyncio.gather(
+            *(
+                self._objects.list(
+                    "v1",
+                    self._kind,
+                    namespace,
+                    labels=_selector(wanted),
+                    fields=self._fields,
+                    metadata_only=metadata_only,
+                )
+                for namespace, wanted in names.items()
+            )
+        )
+        return list(itertools.chain.from_iterable(listed))
+
+    async def _list_all(self, namespace: str) -> list[dict[str, Any]]:
+        return await self._objects.list(
+            "v1", self._kind, namespace, labels=_CURRENT, fields=self._fields, metadata_only=True
+        )
+
+    @property
+    def _fields(self) -> str:
+        return "type=helm.sh/release.v1" if self._kind == "Secret" else ""
+
+    def _ref(self, namespace: str, name: str) -> ObjectRef:
+        return ObjectRef("v1", self._kind, name, namespace)
+
+    def _ref_of(self, release: InstalledRelease) -> ObjectRef:
+        return self._ref(release.namespace, f"sh.helm.release.v1.{release.name}.v{release.helm_revision}")
+
+    def _decode(self, record: Mapping[str, Any]) -> InstalledRelease:
+        try:
+            return self._read(record["data"]["release"])
+        except _BROKEN as exc:
+            raise self._unreadable(record, exc) from exc
+
+    def _unreadable(self, record: Mapping[str, Any], why: Exception) -> _UnreadableError:
+        return _UnreadableError(f"{self._kind} {record['metadata']['namespace']}/{record['metadata']['name']}", why)
+
+    def _unpack(self, packed: str | bytes) -> dict[str, Any]:
+        if self._kind == "Secret":
+            packed = base64.b64decode(packed)
+        raw = base64.b64decode(packed)
+        stored: dict[str, Any] = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+        return stored
+
+    def _pack(self, stored: Mapping[str, Any]) -> str:
+        packed = base64.b64encode(gzip.compress(json.dumps(stored).encode(), mtime=0))
+        return (base64.b64encode(packed) if self._kind == "Secret" else packed).decode()
+
+    def _read(self, packed: str | bytes) -> InstalledRelease:
+        stored = self._unpack(packed)
+        metadata, info = stored["chart"]["metadata"], stored["info"]
+        return InstalledRelease(
+            name=stored["name"],
+            namespace=stored["namespace"],
+            helm_revision=stored["version"],
+            status=info["status"],
+            chart=metadata["name"],
+            chart_version=metadata["version"],
+            app_version=metadata.get("appVersion", ""),
+            values=stored.get("config") or {},
+            manifest=stored.get("manifest", ""),
+            updated=_moment(info.get("last_deployed", "")),
+        )
+
+
+class _UnreadableError(ClusterError):
+    """A record of Helm's that cannot be read; ``where`` says which."""
+
+    def __init__(self, where: str, why: Exception) -> None:
+        super().__init__(
+            f"Helm's record in {where} cannot be read",
+            hint="See what helm history says of the release; a record that is broken for good can be deleted.",
+            detail=str(why),
+        )
+        self.where = where
+
+
+def _newest(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Keep the newest revision of each release that is there, by (namespace, name)."""
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in records:
+        if _revision(record) < 1:
+            continue  # somebody else's, with a label of Helm's
+        key = (str(record["metadata"]["namespace"]), str(record["metadata"]["labels"].get("name")))
+        if key not in newest or _revision(record) > _revision(newest[key]):
+            newest[key] = record
+    return {key: one for key, one in newest.items() if one["metadata"]["labels"].get("status") != _UNINSTALLED}
+
+
+def _revision(record: Mapping[str, Any]) -> int:
+    text = str(record["metadata"]["labels"].get("version", ""))
+    return int(text) if text.isdecimal() else 0
+
+
+def _selector(names: Iterable[str]) -> str:
+    return f"{_CURRENT},name in ({','.join(sorted(names))})"
+
+
+def _moment(text: str) -> datetime | None:
+    """Read Go's time, whose nanoseconds Python does not take."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

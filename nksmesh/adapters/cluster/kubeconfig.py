@@ -1,0 +1,148 @@
+"""The kubeconfig: which files, which context, and what it says, read as kubectl and Helm read it.
+
+The rules are those of clientcmd (https://pkg.go.dev/k8s.io/client-go/tools/clientcmd#ClientConfigLoadingRules).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from nksmesh.adapters.helm_yaml import NotYamlError, document
+from nksmesh.domain.errors import ClusterError
+
+SANDBOX_HINT: Final = "To try nksmesh without a cluster: nksmesh sandbox up, then nksmesh install -e sandbox."
+
+_HINT: Final = f"Name one with --kubeconfig and --context. {SANDBOX_HINT}"
+
+_PATHS: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+_WORDS: Final = (
+    *_PATHS,
+    *(f"{name}-data" for name in _PATHS[:3]),
+    *("server", "tls-server-name", "proxy-url", "token", "username", "password"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One context of a kubeconfig, with what it refers to.
+
+    Attributes:
+        name: Its name.
+        source: Where it was read, for a reader.
+        cluster: How the API server is reached; paths in it are absolute.
+        user: The credentials; empty for nobody's (anonymous). Paths in it are absolute.
+    """
+
+    name: str
+    source: str
+    cluster: Mapping[str, Any]
+    user: Mapping[str, Any]
+
+    @property
+    def renewable(self) -> bool:
+        """Whether credentials that have expired can be had anew."""
+        return any(key in self.user for key in ("exec", "tokenFile"))
+
+
+def read(kubeconfig: Path | None, context: str, environ: Mapping[str, str] = os.environ) -> Context:
+    """Read a context.
+
+    Args:
+        kubeconfig: The file; None for those that KUBECONFIG lists, or ~/.kube/config.
+        context: Its name; empty for the current one, of the first file that names one.
+        environ: Where KUBECONFIG is looked up.
+
+    Raises:
+        ClusterError: There is no such context, or a file cannot be read.
+    """
+    if kubeconfig is not None:
+        return choose([(kubeconfig, _document(kubeconfig))], context, source=str(kubeconfig))
+    listed = [Path(one) for one in environ.get("KUBECONFIG", "").split(os.pathsep) if one]
+    files = [one for one in listed or [Path.home() / ".kube" / "config"] if one.exists()]
+    source = os.pathsep.join(map(str, files)) if files else "KUBECONFIG or ~/.kube/config"
+    return choose([(one, _document(one)) for one in files], context, source=source)
+
+
+def choose(documents: Sequence[tuple[Path, Mapping[str, Any]]], context: str, *, source: str) -> Context:
+    """Choose a context among the files of a kubeconfig; of two things with one name, the first file's counts.
+
+    Raises:
+        ClusterError: The files do not give it, or what it refers to.
+    """
+    about = f" for context {context}" if context else ""
+
+    def missing(words: str) -> ClusterError:
+        return ClusterError(f"no cluster to talk to: {source} does not give one{about}", hint=_HINT, detail=words)
+
+    name = context or next((str(data["current-context"]) for _, data in documents if data.get("current-context")), "")
+    if not name:
+        raise missing("no current-context is set")
+    found = _entry(documents, "contexts", "context", name)
+    if found is None:
+        raise missing(f"there is no context {name}")
+    of_cluster, of_user = (str(found.get(key) or "") for key in ("cluster", "user"))
+    cluster = _entry(documents, "clusters", "cluster", of_cluster)
+    if cluster is None or not cluster.get("server"):
+        raise missing(f"there is no cluster {of_cluster} with a server, which context {name} refers to")
+    user = _entry(documents, "users", "user", of_user) if of_user else {}
+    if user is None:
+        raise missing(f"there is no user {of_user}, to which context {name} refers")
+    return Context(name=name, source=source, cluster=cluster, user=user)
+
+
+def unusable(source: str, words: str, *, hint: str = "") -> ClusterError:
+    """Make the error for a kubeconfig that says what cannot be."""
+    return ClusterError(
+        f"the kubeconfig {source} cannot be used",
+        hint=hint or "Fetch it again from the NKS console, or name another with --kubeconfig.",
+        detail=words,
+    )
+
+
+def _document(file: Path) -> Mapping[str, Any]:
+    try:
+        data = document(file.read_bytes())
+    except (OSError, NotYamlError) as exc:
+        raise unusable(str(file), str(exc)) from exc
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise unusable(str(file), "it is no mapping")
+    return data
+
+
+def _entry(
+    documents: Sequence[tuple[Path, Mapping[str, Any]]], section: str, key: str, name: str
+) -> dict[str, Any] | None:
+    """Return what a section has under a name, its relative paths made absolute; None where nothing has."""
+    for file, data in documents:
+        for one in _named(file, data, section):
+            if one.get("name") == name:
+                return _checked(file, one.get(key) or {}, f"{key} {name}")
+    return None
+
+
+def _named(file: Path, data: Mapping[str, Any], section: str) -> Iterator[Mapping[str, Any]]:
+    entries = data.get(section) or []
+    if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
+        raise unusable(str(file), f"{section} is no list of mappings")
+    yield from entries
+
+
+def _checked(file: Path, entry: Any, what: str) -> dict[str, Any]:
+    if not isinstance(entry, Mapping):
+        raise unusable(str(file), f"{what} is no mapping")
+    said = {str(key): value for key, value in entry.items() if value not in (None, "")}
+    for key in _WORDS:
+        if not isinstance(said.get(key, ""), str):
+            raise unusable(str(file), f"{what}: {key} is no string")
+    folder = file.absolute().parent
+    said |= {key: str(folder / said[key]) for key in _PATHS if key in said}
+    plugin = said.get("exec")
+    if isinstance(plugin, Mapping) and os.sep in str(plugin.get("command", "")):
+        said["exec"] = {**plugin, "command": str(folder / plugin["command"])}
+    return said

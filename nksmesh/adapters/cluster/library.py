@@ -1,0 +1,42 @@
+"""The Kubernetes client's asyncio half, imported without the rest of its package.
+
+``kubernetes/__init__.py`` imports the synchronous client, the dynamic one, exec streams and leader election, with
+requests, urllib3, OAuth and websockets below them: a third of this import's time, for nothing that is used here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Final
+
+_PACKAGES: Final = ("kubernetes", "kubernetes.aio")
+
+
+def load() -> tuple[ModuleType, ModuleType]:
+    """Return ``kubernetes.aio.config`` and ``kubernetes.aio.client``."""
+    opened = [name for name in _PACKAGES if name not in sys.modules and _open(name)]
+    try:
+        return importlib.import_module("kubernetes.aio.config"), importlib.import_module("kubernetes.aio.client")
+    except (ImportError, AttributeError):
+        if not opened:
+            raise
+        # A version that is cut otherwise: its packages as they are meant to be imported.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "kubernetes"]:
+            del sys.modules[name]
+        return importlib.import_module("kubernetes.aio.config"), importlib.import_module("kubernetes.aio.client")
+
+
+def _open(name: str) -> bool:
+    """Make a package's modules importable without running its ``__init__``; False where it cannot be found."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        return False
+    bare = ModuleSpec(name, None, is_package=True)
+    bare.submodule_search_locations = spec.submodule_search_locations
+    module = importlib.util.module_from_spec(bare)
+    sys.modules[name] = module
+    return True

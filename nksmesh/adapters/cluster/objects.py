@@ -1,0 +1,263 @@
+"""Objects of a cluster: read, applied server-side, created, deleted; and where each kind lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from nksmesh.adapters.cluster.api import JSON, METADATA, METADATA_LIST, Api
+from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.objects import FIELD_MANAGER, Manifest, ObjectRef
+
+
+@dataclass(frozen=True)
+class Resource:
+    """How the API server names a kind in paths."""
+
+    api_version: str
+    plural: str
+    namespaced: bool
+    listable: bool
+
+
+class Objects:
+    """The objects behind an API server, of any kind it serves."""
+
+    def __init__(self, api: Api) -> None:
+        """Work over a connection."""
+        self._api = api
+        self._kinds: dict[str, asyncio.Task[dict[str, Resource]]] = {}
+
+    async def path_of(self, ref: ObjectRef) -> str | None:
+        """Return an object's path, or None where the server does not serve its kind (its CRD is not there).
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        resource = (await self._served(ref.api_version)).get(ref.kind)
+        if resource is None:
+            return None
+        return f"{collection(resource, ref.namespace)}/{ref.name}"
+
+    async def get(self, ref: ObjectRef, *, metadata_only: bool = False) -> dict[str, Any] | None:
+        """Read an object, or None where it (or its kind) does not exist.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        path = await self.path_of(ref)
+        return None if path is None else await self._api.get(path, accept=METADATA if metadata_only else JSON)
+
+    async def get_all(
+        self, refs: Iterable[ObjectRef], *, metadata_only: bool = False
+    ) -> dict[ObjectRef, dict[str, Any] | None]:
+        """Read several objects at once.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        wanted = list(dict.fromkeys(refs))
+        found = await asyncio.gather(*(self.get(ref, metadata_only=metadata_only) for ref in wanted))
+        return dict(zip(wanted, found, strict=True))
+
+    async def list(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> list[dict[str, Any]]:
+        """List the objects of a kind, in a namespace or everywhere; none where the kind is not served.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        resource = (await self._served(api_version)).get(kind)
+        if resource is None:
+            return []
+        query = {key: text for key, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
+        path = collection(resource, namespace)
+        accept = METADATA_LIST if metadata_only else JSON
+        answer = await self._api.request("GET", path, query=query, accept=accept)
+        return [{**item, "apiVersion": api_version, "kind": kind} for item in answer.get("items") or ()]
+
+    async def apply(
+        self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True
+    ) -> dict[str, Any]:
+        """Apply an object server-side.
+
+        Args:
+            manifest: The object.
+            ref: Which one it is.
+            dry_run: Only ask what would come of it.
+            force: Take the fields that others hold; without it they are a Conflict that names the holders.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        path = await self.path_of(ref)
+        if path is None:
+            raise RefusedError(
+                f"the API server does not serve {ref}",
+                hint="Check its CRD.",
+                status=HTTPStatus.NOT_FOUND,
+                reason="NotFound",
+            )
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
+        return await self._api.request(
+            "PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"
+        )
+
+    async def create(self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False) -> dict[str, Any]:
+        """Create an object, or only ask what would come of it.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses (an admission webhook's words are in detail).
+        """
+        resource = (await self._served(ref.api_version))[ref.kind]
+        query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+        return await self._api.request("POST", collection(resource, ref.namespace), query=query, body=manifest)
+
+    async def replace(self, manifest: Manifest, ref: ObjectRef) -> dict[str, Any]:
+        """Replace an object; its resourceVersion guards against another writer.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses (Conflict where somebody else wrote).
+        """
+        return await self._api.request(
+            "PUT", str(await self.path_of(ref)), query={"fieldManager": FIELD_MANAGER}, body=manifest
+        )
+
+    async def merge(self, patch: Mapping[str, Any], ref: ObjectRef) -> dict[str, Any]:
+        """Merge a patch into an object (RFC 7386).
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        return await self._api.request(
+            "PATCH",
+            str(await self.path_of(ref)),
+            query={"fieldManager": FIELD_MANAGER},
+            body=patch,
+            content_type="application/merge-patch+json",
+        )
+
+    async def delete(self, ref: ObjectRef) -> bool:
+        """Delete an object.
+
+        Returns:
+            False where it was not there.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        path = await self.path_of(ref)
+        if path is None:
+            return False
+        try:
+            await self._api.request("DELETE", path, query={"propagationPolicy": "Background"})
+        except RefusedError as exc:
+            if exc.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def log_tail(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
+        """Return the last lines a container wrote before it last ended; empty where there are none to be had."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        for previous in ("true", "false"):
+            query = {"container": container, "tailLines": str(lines), "previous": previous}
+            try:
+                answer = await self._api.text(path, query)
+            except RefusedError:
+                continue
+            if answer.strip():
+                return answer.strip()
+        return ""
+
+    async def resource(self, api_version: str, kind: str) -> Resource | None:
+        """Return how the server names a kind, or None where it does not serve it.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        return (await self._served(api_version)).get(kind)
+
+    async def kinds(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+        """List every (apiVersion, kind) that can be listed inside a namespace, and the API versions that are silent.
+
+        A kind that several versions of its group serve is named once, in the preferred version where that has it.
+        Silent is a version that is listed and answers 503: an aggregated API whose server is down.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        groups = (await self._api.request("GET", "/apis")).get("groups") or ()
+        versions = ["v1", *(version for group in groups for version in _versions_of(group))]
+        served = await asyncio.gather(*(self._served_or_silent(version) for version in versions))
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for kinds in served:
+            for kind, one in (kinds or {}).items():
+                if one.namespaced and one.listable:
+                    found.setdefault((one.api_version.rpartition("/")[0], kind), (one.api_version, kind))
+        return tuple(found.values()), tuple(
+            version for version, kinds in zip(versions, served, strict=True) if kinds is None
+        )
+
+    def forget(self, api_version: str) -> None:
+        """Ask again next time which kinds an API version has: its CRDs are new."""
+        self._kinds.pop(api_version, None)
+
+    async def _served(self, api_version: str) -> dict[str, Resource]:
+        """Ask, once, which kinds an API version has."""
+        if api_version not in self._kinds:
+            self._kinds[api_version] = asyncio.ensure_future(self._discover(api_version))
+        asked = self._kinds[api_version]
+        try:
+            return await asyncio.shield(asked)
+        except ClusterError:
+            if self._kinds.get(api_version) is asked:
+                self.forget(api_version)  # what could not be learnt now can be asked again
+            raise
+
+    async def _served_or_silent(self, api_version: str) -> dict[str, Resource] | None:
+        try:
+            return await self._served(api_version)
+        except RefusedError as exc:
+            if exc.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                return None
+            raise
+
+    async def _discover(self, api_version: str) -> dict[str, Resource]:
+        answer = await self._api.get(_root(api_version))
+        if answer is None:
+            return {}
+        return {
+            str(one["kind"]): Resource(
+                api_version, str(one["name"]), bool(one["namespaced"]), "list" in (one.get("verbs") or ())
+            )
+            for one in answer.get("resources") or ()
+            if "/" not in one["name"]
+        }
+
+
+def collection(resource: Resource, namespace: str = "") -> str:
+    """Return the path of a kind's collection, in a namespace or everywhere."""
+    scope = f"/namespaces/{namespace}" if resource.namespaced and namespace else ""
+    return f"{_root(resource.api_version)}{scope}/{resource.plural}"
+
+
+def _versions_of(group: Mapping[str, Any]) -> list[str]:
+    """Return a group's versions, the preferred one first."""
+    preferred = str(group["preferredVersion"]["groupVersion"])
+    return list(dict.fromkeys([preferred, *(str(one["groupVersion"]) for one in group.get("versions") or ())]))
+
+
+def _root(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"

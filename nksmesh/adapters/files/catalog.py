@@ -1,0 +1,184 @@
+"""Reads values/: the catalog, environments, and ``-f`` files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from nksmesh.adapters.files.documents import Document, read_document
+from nksmesh.adapters.files.folders import Found, ValuesFolders, packaged
+from nksmesh.adapters.files.schema import check_document
+from nksmesh.domain.catalog import Catalog, Environment, Profile, ValuesFile, check_label, perhaps
+from nksmesh.domain.charts import placed_source
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Network, Region
+from nksmesh.domain.releases import COMPONENTS
+
+ENVIRONMENTS: Final = "environments"
+MESH: Final = "mesh.yaml"
+PROFILES: Final = "profiles"
+PROFILE: Final = "profile.yaml"
+_YAML: Final = ".yaml"
+
+
+def load_catalog(folders: ValuesFolders) -> Catalog:
+    """Read regions, versions, profiles and the components' own values.
+
+    Raises:
+        ConfigError: A file is not what its schema wants.
+    """
+    return Catalog(
+        regions={stem: _region(stem, found) for stem, found in _yaml_files(folders, "regions").items()},
+        versions=_versions(folders),
+        profiles={name: _profile(folders, name) for name in folders.names(PROFILES) if _has(folders, name)},
+        components={
+            name: _values(found) for name in COMPONENTS if (found := folders.find(f"{name}{_YAML}")) is not None
+        },
+    )
+
+
+def environment_names(folders: ValuesFolders) -> tuple[str, ...]:
+    """List the environments there are."""
+    return tuple(name for name in folders.names(ENVIRONMENTS) if folders.find(ENVIRONMENTS, name, MESH) is not None)
+
+
+def load_environment(folders: ValuesFolders, name: str) -> Environment:
+    """Read an environment; a folder of charts is relative to the folder that holds values/.
+
+    Raises:
+        ConfigError: There is none of that name, or one of its files is wrong.
+    """
+    known = environment_names(folders)
+    if name not in known:
+        raise ConfigError(
+            f"there is no environment {name!r}",
+            hint=f"{perhaps(name, known, 'environments')} A new one is a folder values/environments/NAME with {MESH}.",
+        )
+    check_label(name, "environment")
+    found = folders.find(ENVIRONMENTS, name, MESH)
+    if found is None:  # it went away since it was listed
+        raise ConfigError(f"values/environments/{name}/{MESH} is gone", hint="Run again.")
+    document = check_document(read_document(found.file, found.shown), "mesh")
+    said: dict[str, Any] = dict(document.values)
+    network, gateways = said.pop("network", None), said.pop("gateways", None)
+    home = packaged("values").parent if found.ours or folders.user is None else folders.user
+    said["charts"] = placed_source(said.get("charts", ""), home.absolute())
+    for key in ("pull_secrets", "allow_images"):
+        said[key] = tuple(said.get(key, ()))
+    return Environment(
+        name=name,
+        path=document.path,
+        network=Network(network) if network else None,
+        gateways=None if gateways is None else _gateways(document, gateways),
+        files={
+            stem: _values(file)
+            for stem, file in _yaml_files(folders, ENVIRONMENTS, name).items()
+            if f"{stem}{_YAML}" != MESH
+        },
+        **said,
+    )
+
+
+def load_values_option(text: str) -> tuple[str, ValuesFile]:
+    """Read ``-f COMPONENT=FILE``: the component or release it is for, and the file.
+
+    Raises:
+        ConfigError: It is not written so, or the file is wrong.
+    """
+    target, equals, path = text.partition("=")
+    if not equals or not target or not path:
+        raise ConfigError(
+            f"-f {text}: it does not say which component the file is for",
+            hint="Write COMPONENT=FILE, such as istiod=values.yaml.",
+        )
+    return target, ValuesFile(path=path, values=read_document(Path(path).expanduser(), path).values)
+
+
+def _yaml_files(folders: ValuesFolders, *parts: str) -> dict[str, Found]:
+    files = {}
+    for name in folders.names(*parts):
+        found = folders.find(*parts, name)
+        if found is None:
+            continue
+        if name.endswith(".yml"):
+            raise ConfigError(f"{found.shown}: the name must end with {_YAML}", hint=f"Rename it to {name[:-3]}yaml.")
+        if name.endswith(_YAML):
+            files[name.removesuffix(_YAML)] = found
+    return files
+
+
+def _values(found: Found) -> ValuesFile:
+    return ValuesFile(path=found.shown, values=read_document(found.file, found.shown).values, ours=found.ours)
+
+
+def _region(name: str, found: Found) -> Region:
+    said = check_document(read_document(found.file, found.shown), "region").values
+    return Region(
+        name=name,
+        title=said["title"],
+        title_en=said.get("title_en", ""),
+        hubs={network: said["registries"][network.value] for network in Network},
+        versions=tuple(said["istio"]),
+        kubernetes=tuple(said["kubernetes"]),
+    )
+
+
+def _versions(folders: ValuesFolders) -> tuple[IstioVersion, ...]:
+    found = folders.find("versions.yaml")
+    if found is None:
+        raise ConfigError("values/versions.yaml is missing", hint="Install nksmesh again: it ships with that file.")
+    said = check_document(read_document(found.file, found.shown), "versions").values
+    return tuple(
+        IstioVersion(
+            minor=minor,
+            kubernetes_min=entry["kubernetes"][0],
+            kubernetes_max=entry["kubernetes"][1],
+            kubernetes_floor=entry["floor"],
+            versions=tuple(entry["versions"]),
+        )
+        for minor, entry in said.items()
+    )
+
+
+def _has(folders: ValuesFolders, profile: str) -> bool:
+    return folders.find(PROFILES, profile, PROFILE) is not None
+
+
+def _profile(folders: ValuesFolders, name: str) -> Profile:
+    found = folders.find(PROFILES, name, PROFILE)
+    if found is None:  # it went away since it was listed
+        raise ConfigError(f"values/profiles/{name}/{PROFILE} is gone", hint="Run again.")
+    document = check_document(read_document(found.file, found.shown), "profile")
+    gateways = _gateways(document, document.values.get("gateways", ()))
+    files = {stem: file for stem, file in _yaml_files(folders, PROFILES, name).items() if f"{stem}{_YAML}" != PROFILE}
+    known = [*COMPONENTS, *(gateway.name for gateway in gateways)]
+    for stem, file in files.items():
+        if stem not in known:
+            raise ConfigError(
+                f"{file.shown}: there is no component or gateway {stem!r} in this profile",
+                hint=perhaps(stem, known, "components and gateways"),
+            )
+    return Profile(
+        name=name,
+        title=document.values.get("title", ""),
+        gateways=gateways,
+        files={stem: _values(file) for stem, file in files.items()},
+        path=document.path,
+        ours=found.ours,
+    )
+
+
+def _gateways(document: Document, listed: Sequence[Mapping[str, Any]]) -> tuple[GatewaySpec, ...]:
+    seen: set[str] = set()
+    for index, gateway in enumerate(listed):
+        if gateway["name"] in seen:
+            raise ConfigError(
+                f"{document.at(('gateways', index, 'name'))}: gateway {gateway['name']!r} is listed twice",
+                hint="A gateway's name is its Helm release: give each its own.",
+            )
+        seen.add(gateway["name"])
+    return tuple(
+        GatewaySpec(name=one["name"], namespace=one.get("namespace", ""), values=one.get("values", {}))
+        for one in listed
+    )

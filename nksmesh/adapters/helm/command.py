@@ -1,0 +1,140 @@
+"""pyhelm3's Command, as this program needs it: no shell, a session of its own, our own errors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pyhelm3
+
+from nksmesh.adapters import processes
+from nksmesh.domain.errors import ClusterError, ReleaseError
+
+FINISH_SECONDS: Final = 30.0
+"""How long a Helm that is at work may go on after Ctrl-C, in seconds, before it is asked to end."""
+
+_OVERRIDES: Final = ("HELM_KUBE", "HELM_NAMESPACE")
+_UNREACHABLE: Final = (
+    "ubernetes cluster unreachable",
+    "connection refused",
+    "no such host",
+    "i/o timeout",
+    "network is unreachable",
+    "unexpected EOF",
+)
+_ANSWERED: Final = "failed calling webhook"
+"""The API server's own words on a webhook it could not reach: it was there to say them."""
+
+
+Watcher = Callable[[int | None], None]
+"""Told the process id of each Helm that begins to write, and None when it has ended."""
+
+
+class HelmCommand(pyhelm3.Command):  # type: ignore[misc]  # pyhelm3 carries no annotations
+    """Runs Helm's commands.
+
+    pyhelm3 goes through a shell and ends Helm when a task is cancelled. Here Helm is executed directly, in a
+    session of its own so that a terminal's Ctrl-C reaches this program first, and is left to finish what it began.
+    """
+
+    def __init__(self, executable: Path, *, kubeconfig: Path | None, context: str, watcher: Watcher) -> None:
+        """Drive one Helm against one context of one kubeconfig."""
+        super().__init__(executable=str(executable), kubeconfig=kubeconfig, kubecontext=context or None)
+        self._watcher = watcher
+        # What Helm is told is what the Python client was told: nothing else may turn it to another cluster.
+        self._environment = {key: text for key, text in os.environ.items() if not key.startswith(_OVERRIDES)}
+        self._environment[processes.RUN_VARIABLE] = processes.this_mark()
+
+    async def run(self, command: list[Any], input: bytes | None = None) -> bytes:  # noqa: A002 - pyhelm3's name
+        """Run one Helm command and return what it printed.
+
+        Raises:
+            ClusterError: Helm could not reach the cluster.
+            ReleaseError: Helm failed; its words are in ``detail``.
+        """
+        arguments = [str(part) for part in command]
+        if self._kubeconfig:
+            arguments += ["--kubeconfig", str(self._kubeconfig)]
+        if self._kubecontext:
+            arguments += ["--kube-context", self._kubecontext]
+        writes = arguments[0] in {"install", "upgrade", "uninstall", "rollback"}
+        starting = asyncio.ensure_future(self._start(arguments, input or b""))
+        work = asyncio.ensure_future(self._finish(starting, writes=writes))
+        try:
+            code, out, err = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # Cancelled while it starts a process, asyncio would kill it, or (3.11) wait for ever.
+            await _let_finish(await starting, work, FINISH_SECONDS if writes else 0)
+            raise
+        if code != 0:
+            raise _failure(arguments, err.decode(errors="replace").strip())
+        return out
+
+    async def _start(self, arguments: list[str], content: bytes) -> asyncio.subprocess.Process:
+        with _all_of(content) as stdin:
+            try:
+                return await asyncio.create_subprocess_exec(
+                    self._executable,
+                    *arguments,
+                    stdin=stdin,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                    env=self._environment,
+                )
+            except OSError as exc:
+                raise ReleaseError(
+                    f"{self._executable} cannot be started: {exc.strerror}",
+                    hint="See that it is still there, and that there is memory; then run again.",
+                ) from exc
+
+    async def _finish(
+        self, starting: asyncio.Future[asyncio.subprocess.Process], *, writes: bool
+    ) -> tuple[int | None, bytes, bytes]:
+        """Return the exit code of a Helm, and what it wrote to stdout and to stderr."""
+        process = await starting
+        if writes:
+            self._watcher(process.pid)
+        try:
+            out, err = await process.communicate()
+        finally:
+            if writes:
+                self._watcher(None)
+        return process.returncode, out, err
+
+
+@contextmanager
+def _all_of(content: bytes) -> Iterator[int]:
+    """Open a file in memory that holds all a Helm is to read.
+
+    A pipe would give a Helm that outlives this program half of its values, and it would go on with those.
+    """
+    handle = os.memfd_create("values")
+    try:
+        os.write(handle, content)
+        os.lseek(handle, 0, os.SEEK_SET)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+async def _let_finish(process: asyncio.subprocess.Process, work: asyncio.Future[Any], seconds: float) -> None:
+    """Wait for a Helm that is at work; past the time, ask it to end, and wait for that."""
+    done, _ = await asyncio.wait({work}, timeout=seconds)
+    if not done:
+        process.terminate()
+        await asyncio.wait({work})
+
+
+def _failure(arguments: list[str], words: str) -> ClusterError | ReleaseError:
+    """Turn Helm's words into the error they are."""
+    if _ANSWERED not in words and any(sign in words for sign in _UNREACHABLE):
+        return ClusterError(
+            f"helm {arguments[0]} lost the API server", hint="Check the cluster, then run again.", detail=words
+        )
+    hint = "Helm's own words say why; put it right, then run again: what was done already is not done twice."
+    return ReleaseError(f"helm {arguments[0]} {arguments[1]} failed", hint=hint, detail=words)

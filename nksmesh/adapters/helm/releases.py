@@ -1,0 +1,212 @@
+"""Helm's releases: rendered, installed, upgraded, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import semver
+import yaml
+
+from nksmesh.adapters.helm.program import HelmProgram, find_helm
+from nksmesh.adapters.helm_yaml import documents
+from nksmesh.domain.charts import Chart
+from nksmesh.domain.errors import ChartError, ClusterError, ReleaseError
+from nksmesh.domain.objects import Manifest
+from nksmesh.domain.releases import Release
+
+if TYPE_CHECKING:
+    from nksmesh.adapters.helm.command import HelmCommand, Watcher
+
+_PROOF_CHART: Final = Path(__file__).parent / "proof"
+_NEVER_WRAP: Final = 1 << 20
+_HELM_4: Final = 4
+_HISTORY: Final = "10"  # helm's own default for upgrade
+
+_STRICT_SCHEMAS: Final = semver.Version(3, 18, 5)
+"""From here on Helm refuses the gateway charts below for their own defaults (istio #57354, helm #31160)."""
+
+
+class Helm:
+    """The Helm program, driving releases on one cluster.
+
+    Args:
+        named: The program given by --helm or NKSMESH_HELM; empty to look for one.
+        kubeconfig: The kubeconfig, None for Helm's own way to find it, which is KUBECONFIG.
+        context: The context.
+        watcher: Told which Helm process is writing.
+        found: The search for the program, where it has begun already.
+    """
+
+    def __init__(
+        self,
+        named: str,
+        *,
+        kubeconfig: Path | None,
+        context: str,
+        watcher: Watcher = lambda _: None,
+        found: asyncio.Task[HelmProgram] | None = None,
+    ) -> None:
+        """Prepare; the program is looked for at its first use."""
+        self._named = named
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._watcher = watcher
+        self._found = found
+
+    async def program(self) -> HelmProgram:
+        """Return the Helm that is driven.
+
+        Raises:
+            ConfigError: There is none that is new enough.
+        """
+        if self._found is None:
+            self._found = asyncio.ensure_future(find_helm(self._named))
+        return await asyncio.shield(self._found)
+
+    async def render(
+        self, release: Release, chart: Chart, values: Mapping[str, Any], *, kubernetes: str = "", upgrade: bool
+    ) -> str:
+        """Render a release's manifests, without the chart's crds/ folder.
+
+        Args:
+            release: The release.
+            chart: Its chart.
+            values: The values, merged already: exactly one mapping.
+            kubernetes: The cluster's version, such as ``v1.28.15``; empty for Helm's own default.
+            upgrade: Render as an upgrade would: charts from 1.28.6 on tell the two apart.
+
+        Returns:
+            The manifests as YAML documents.
+
+        Raises:
+            ChartError: The chart does not render with these values.
+        """
+        command: list[str] = ["template", release.name, str(chart.folder), "--namespace", release.namespace]
+        command += ["--skip-crds", "--values", "-", *await self._schema_flags(chart)]
+        command += ["--kube-version", kubernetes] if kubernetes else []
+        command += ["--is-upgrade"] if upgrade else []
+        try:
+            return (await (await self._command()).run(command, _input(values))).decode()
+        except ReleaseError as exc:
+            raise ChartError(
+                f"chart {chart.ref} does not render for release {release.name}",
+                hint="Check the values that Helm names: nksmesh values show " + release.name,
+                detail=exc.detail,
+            ) from exc
+
+    def parse(self, manifests: str) -> tuple[Manifest, ...]:
+        """Read rendered YAML documents; empty ones are left out."""
+        return tuple(documents(manifests.encode()))
+
+    def dump(self, manifest: Manifest) -> str:
+        """Write a manifest as YAML."""
+        text = yaml.dump(dict(manifest), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NEVER_WRAP)
+        return str(text)
+
+    async def install(self, release: Release, chart: Chart, values: Mapping[str, Any], *, timeout: float) -> None:
+        """Install a release that does not exist, without waiting for it.
+
+        Raises:
+            ReleaseError: Helm failed.
+            ClusterError: Helm could not reach the cluster.
+        """
+        # A name that helm uninstall --keep-history left in Helm's history is free to be taken again.
+        await self._write("install", release, chart, values, timeout, "--replace", *await self._taking_over())
+
+    async def upgrade(self, release: Release, chart: Chart, values: Mapping[str, Any], *, timeout: float) -> None:
+        """Upgrade a release, with these values and no others, without waiting for it.
+
+        Raises:
+            ReleaseError: Helm failed.
+            ClusterError: Helm could not reach the cluster.
+        """
+        flags = ["--reset-values", "--history-max", _HISTORY, *await self._taking_over()]
+        await self._write("upgrade", release, chart, values, timeout, *flags)
+
+    async def uninstall(self, release: Release, *, timeout: float) -> None:
+        """Remove a release and what it owns.
+
+        Raises:
+            ReleaseError: Helm failed.
+            ClusterError: Helm could not reach the cluster.
+        """
+        command = ["uninstall", release.name, "--namespace", release.namespace, "--timeout", f"{timeout:.0f}s"]
+        await (await self._command()).run([*command, "--ignore-not-found"])
+
+    async def prove_same_cluster(self, uid: str) -> None:
+        """Prove that Helm reaches the cluster whose kube-system namespace has this uid.
+
+        Raises:
+            ClusterError: It reaches another one, or none.
+        """
+        # Helm 4 builds what it renders here, and would fetch the whole OpenAPI document to validate it.
+        command = ["template", "proof", str(_PROOF_CHART), "--dry-run=server", "--disable-openapi-validation"]
+        try:
+            answer = (await (await self._command()).run(command)).decode()
+        except ReleaseError as exc:
+            raise ClusterError(
+                "Helm cannot reach the cluster", hint="Check the context's credentials.", detail=exc.detail
+            ) from exc
+        if uid not in answer:
+            raise ClusterError(
+                "Helm reaches another cluster than the kubeconfig's context names; nothing was changed",
+                hint="Give --kubeconfig and --context, and look for proxies that only one of them uses.",
+            )
+
+    async def _taking_over(self) -> list[str]:
+        """Tell Helm 4 to take the fields that a chart renders from whoever holds them.
+
+        istiod writes into its own webhook configurations, a conflict up to chart 1.28.5 (istio #59367); CRDs that an
+        earlier Helm left are another one. What Helm 3 wrote would be applied client-side again, where Helm 4 refuses
+        to force, so server-side is said, too.
+        """
+        return ["--server-side=true", "--force-conflicts"] if (await self.program()).major >= _HELM_4 else []
+
+    async def _write(
+        self, verb: str, release: Release, chart: Chart, values: Mapping[str, Any], timeout: float, *flags: str
+    ) -> None:
+        # The API server validates every object itself: Helm's own copy of that costs 0.3 s a release.
+        command = [verb, release.name, str(chart.folder), "--namespace", release.namespace, "--values", "-"]
+        command += ["--skip-crds", "--disable-openapi-validation", "--qps", "200", "--burst-limit", "400"]
+        command += ["--timeout", f"{timeout:.0f}s", *await self._schema_flags(chart), *flags]
+        await (await self._command()).run(command, _input(values))
+
+    async def _schema_flags(self, chart: Chart) -> list[str]:
+        version = (await self.program()).version
+        broken = chart.ref.name == "gateway" and version >= _STRICT_SCHEMAS and _has_broken_schema(chart.ref.version)
+        return ["--skip-schema-validation"] if broken else []
+
+    async def _command(self) -> HelmCommand:
+        from nksmesh.adapters.helm.command import HelmCommand  # noqa: PLC0415 - a run that changes nothing needs none
+
+        program = await self.program()
+        return HelmCommand(program.path, kubeconfig=self._kubeconfig, context=self._context, watcher=self._watcher)
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Writes a text of several lines as a block, so that a line of it can be found and compared."""
+
+
+def _text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _input(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values).encode()
+
+
+def _has_broken_schema(version: str) -> bool:
+    """Tell the gateway charts whose schema lacks their own defaults (istio-facts 2.5: 1.21.0 to 1.27.0)."""
+    try:
+        found = semver.Version.parse(version)
+    except ValueError:
+        return False
+    fixed = {25: 5, 26: 4, 27: 1}
+    return found.major == 1 and 21 <= found.minor <= 27 and found.patch < fixed.get(found.minor, found.patch + 1)  # noqa: PLR2004
