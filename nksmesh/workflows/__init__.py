@@ -1,0 +1,1 @@
+"""The steps of each command, in order, over ports: a workflow reads like a list."""

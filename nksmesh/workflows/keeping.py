@@ -1,0 +1,42 @@
+"""Keeping CRDs that Helm would remove with base, and with them every object a user has of them.
+
+base 1.24.0 to 1.28.1 renders ``workloadgroups.networking.istio.io`` without ``helm.sh/resource-policy: keep``
+(istio-facts 5). Helm goes by the manifest it has stored, so it is there that the annotation is added: nothing is
+removed and made again, and a run that dies half way has lost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.objects import Manifest
+from nksmesh.workflows import observation
+from nksmesh.workflows.ports import Cluster, Helm
+
+_POLICY: Final = "helm.sh/resource-policy"
+
+
+async def keep_crds(installed: InstalledRelease, cluster: Cluster, helm: Helm) -> tuple[str, ...]:
+    """Have Helm keep every CRD of a release when it removes the release; return those it would have removed.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    manifests = helm.parse(installed.manifest) if observation.CRDS.kind in installed.manifest else ()
+    losing = tuple(str(one["metadata"]["name"]) for one in manifests if _is_lost(one))
+    if losing:
+        kept = [_kept(one) if _is_lost(one) else one for one in manifests]
+        await cluster.storage.replace_manifest(installed, "".join(f"---\n{helm.dump(one)}" for one in kept))
+    return losing
+
+
+def _is_lost(manifest: Manifest) -> bool:
+    annotations = manifest["metadata"].get("annotations") or {}
+    return manifest.get("kind") == observation.CRDS.kind and annotations.get(_POLICY) != "keep"
+
+
+def _kept(manifest: Manifest) -> dict[str, Any]:
+    metadata = manifest["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), _POLICY: "keep"}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}

@@ -1,0 +1,234 @@
+"""Making a plan: read the cluster and the charts, render, check everything that can be checked, write nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from nksmesh.domain.catalog import Catalog, Environment
+from nksmesh.domain.charts import Chart, ChartRef
+from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.domain.findings import Finding, refuse_failures
+from nksmesh.domain.images import proxy_image
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.lock import Lock
+from nksmesh.domain.mesh import Mesh
+from nksmesh.domain.objects import Manifest, ObjectRef, pod_template
+from nksmesh.domain.ordering import make_steps
+from nksmesh.domain.plan import Plan, ReleaseChange, Step
+from nksmesh.domain.readiness import proxy_images
+from nksmesh.domain.record import Record
+from nksmesh.domain.releases import BASE, ISTIOD, Release
+from nksmesh.domain.rendered import check_renders, moved_images
+from nksmesh.domain.request import Request
+from nksmesh.domain.resolve import Resolved, resolve
+from nksmesh.domain.versions import VersionQuestion, check_version
+from nksmesh.workflows import observation
+from nksmesh.workflows.crds import survey_crds
+from nksmesh.workflows.discovery import record_for
+from nksmesh.workflows.ownership import check_owners, ending_of
+from nksmesh.workflows.ports import Charts, Cluster, Helm
+from nksmesh.workflows.rendering import Seen, render_releases
+
+PLAN_STEP: Final = "plan"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a command was asked for, read and checked, before the cluster is looked at.
+
+    Attributes:
+        request: The options.
+        catalog: Regions, versions, profiles.
+        environment: The environment given with -e.
+        lock: charts.lock.
+        locked: Refuse charts that the lock does not pin.
+        force_version: Go on with a version that is not supported.
+        prune: Remove releases that the mesh no longer has.
+    """
+
+    request: Request
+    catalog: Catalog = field(repr=False)
+    environment: Environment | None = None
+    lock: Lock = field(default_factory=Lock, repr=False)
+    locked: bool = False
+    force_version: bool = False
+    prune: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a plan reads before it knows the mesh.
+
+    Attributes:
+        kubernetes: The cluster's version.
+        record: The mesh's record, where its releases are still there.
+        resolved: The mesh.
+    """
+
+    kubernetes: str
+    record: Record | None
+    resolved: Resolved
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a plan reads once it knows the mesh.
+
+    Attributes:
+        charts: The chart of each component.
+        installed: What Helm has of the mesh's releases and of those recorded, by (namespace, name).
+        namespaces: The mesh's namespaces as they are; None where one does not exist.
+    """
+
+    charts: Mapping[str, Chart]
+    installed: Mapping[tuple[str, str], InstalledRelease]
+    namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]
+
+
+async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener) -> Plan:
+    """Plan what would bring a cluster to the mesh that an order describes.
+
+    Raises:
+        ConfigError: The order contradicts itself, or names what does not exist.
+        CheckError: The version is not supported.
+        ChartError: A chart cannot be had or rendered, or names an image outside the hub.
+        ClusterError: The cluster cannot be reached, or an object belongs to somebody else.
+    """
+    listener(Event(step=PLAN_STEP, kind=EventKind.STARTED, message="reading the cluster"))
+    found = await look_around(order, cluster)
+    mesh, record = found.resolved.mesh, found.record
+    versions = check_versions(order, mesh, found.kubernetes)
+    refuse_failures(versions)
+    read = await _read(order, found, cluster, charts, listener)
+    listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
+    seen = Seen(kubernetes=found.kubernetes, installed=read.installed, record=record)
+    changes = await render_releases(mesh, read.charts, seen, cluster, helm)
+    findings = check_renders(mesh, changes)
+    crds, owned = await asyncio.gather(
+        survey_crds(read.charts[BASE.name], cluster.objects, applied_digest=_applied_crds(record)),
+        check_owners(changes, cluster),
+    )
+    proxy = proxy_image(changes[_istiod(mesh).name].manifests)
+    changes = {name: _with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
+    unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
+    missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
+    steps = make_steps(mesh, changes, crds, missing_namespaces=missing, unwanted=unwanted if order.prune else ())
+    listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
+    return Plan(
+        mesh=mesh,
+        steps=steps,
+        releases=changes,
+        crds=crds,
+        proxy_image=proxy,
+        kubernetes=found.kubernetes,
+        findings=(*versions, *findings),
+        notes=(*found.resolved.notes, *moved_images(mesh)),
+        unwanted=unwanted,
+        stored=tuple(read.installed[_key(one)] for one in unwanted),
+        recorded=record,
+        ending=(*ending_of(read.namespaces), *owned.ending),
+    )
+
+
+async def look_around(order: Order, cluster: Cluster) -> Surroundings:
+    """Read what decides which mesh is meant: the cluster's version, and what an earlier run recorded.
+
+    Raises:
+        ConfigError: The order contradicts itself, or names what does not exist.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    kubernetes, records = await asyncio.gather(cluster.version(), cluster.records.read_all())
+    told = order.request.namespace or (order.environment.namespace if order.environment else "")
+    record = record_for(told, records)
+    if record is not None:
+        still = await cluster.storage.installed(one.release for one in record.releases)
+        record = record if still else None
+    resolved = resolve(
+        order.request, order.catalog, order.environment, record.answers if record else None, cluster.host
+    )
+    return Surroundings(kubernetes=kubernetes, record=record, resolved=resolved)
+
+
+def check_versions(order: Order, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
+    """Check the mesh's version against the catalog, its region and the cluster's version."""
+    question = VersionQuestion(
+        version=mesh.version,
+        kubernetes=kubernetes,
+        region=order.catalog.regions.get(mesh.region),
+        own_hub=mesh.own_hub,
+        forced=order.force_version,
+    )
+    return check_version(question, order.catalog.versions)
+
+
+async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Charts, listener: Listener) -> Reading:
+    """Fetch the charts, read what is installed, and begin to follow the mesh's namespaces, all at once."""
+    mesh = found.resolved.mesh
+    refs = chart_refs(mesh)
+    namespaces = tuple(dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases))))
+    fetched, installed, live, _ = await asyncio.gather(
+        charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener),
+        cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
+        cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True),
+        cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
+    )
+    return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
+
+
+def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:
+    """Name the chart of each of a mesh's components."""
+    return {
+        release.component: ChartRef(name=release.component, version=mesh.version, source=mesh.chart_source)
+        for release in mesh.releases
+    }
+
+
+def _with_stale_pods(change: ReleaseChange, cluster: Cluster, helm: Helm, proxy: str) -> ReleaseChange:
+    """See which pods of a gateway run another proxy; a changed pod template makes new ones by itself."""
+    if not change.release.kind.injected or change.installed is None or _rolls_out(change, change.installed, helm):
+        return change
+    pods = observation.pods_on_other_proxy(cluster.live, change.release, change.manifests, proxy)
+    return replace(
+        change,
+        stale_pods=tuple(
+            f"pod {pod['metadata']['name']} runs {', '.join(sorted(proxy_images(pod))) or 'no proxy'}" for pod in pods
+        ),
+    )
+
+
+def _rolls_out(change: ReleaseChange, installed: InstalledRelease, helm: Helm) -> bool:
+    """Tell whether writing a release changes its pod templates: then its pods come anew, behind the gate."""
+    if not change.reasons or not installed.deployed:
+        return False
+    return _templates(helm.parse(installed.manifest)) != _templates(change.manifests)
+
+
+def _templates(manifests: Iterable[Manifest]) -> dict[str, Mapping[str, Any]]:
+    return {str(one["metadata"]["name"]): pod_template(one) for one in manifests if one.get("kind") == "Deployment"}
+
+
+def _recorded(record: Record | None) -> tuple[Release, ...]:
+    return tuple(one.release for one in record.releases) if record else ()
+
+
+def _applied_crds(record: Record | None) -> str:
+    """Return the digest of the chart whose CRDs the last run applied, or empty."""
+    found = (one.chart_digest for one in (record.releases if record else ()) if one.release.component == BASE.name)
+    return next(found, "")
+
+
+def _key(release: Release) -> tuple[str, str]:
+    return release.namespace, release.name
+
+
+def _istiod(mesh: Mesh) -> Release:
+    return next(release for release in mesh.releases if release.component == ISTIOD.name)
+
+
+def _summary(steps: Iterable[Step]) -> str:
+    changing = sum(step.changes for step in steps)
+    many = "step changes" if changing == 1 else "steps change"
+    return f"{changing} {many} something" if changing else "nothing to change"
