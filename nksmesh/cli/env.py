@@ -1,0 +1,45 @@
+"""``nksmesh env``: the environments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.arguments import Directory
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import run
+
+if TYPE_CHECKING:
+    from nksmesh.domain.events import Listener
+    from nksmesh.workflows.environments import EnvironmentList, EnvironmentShown
+
+app = command_group("List and show the environments: the meshes described in values/environments/.")
+
+
+@command(app, "list", examples=["nksmesh env list"])
+def list_(shell: Shell, directory: Directory = None) -> None:
+    """List the environments: those of your folder, and the ones that ship with nksmesh."""
+    from nksmesh.workflows.environments import list_environments  # noqa: PLC0415 - only what a command uses
+
+    async def work(_listener: Listener) -> EnvironmentList:
+        return list_environments(wiring.files(directory).mesh)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh env show sandbox"])
+def show(
+    shell: Shell,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The environment's name: its folder's.")],
+    directory: Directory = None,
+) -> None:
+    """Show what an environment says: its mesh.yaml, and its values for each component."""
+    from nksmesh.workflows.environments import show_environment  # noqa: PLC0415 - only what a command uses
+
+    async def work(_listener: Listener) -> EnvironmentShown:
+        return show_environment(wiring.files(directory).mesh, name)
+
+    run(shell, work)

@@ -1,0 +1,33 @@
+"""``nksmesh init``: a starter for a repository of one's own meshes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import run
+
+if TYPE_CHECKING:
+    from nksmesh.domain.events import Listener
+    from nksmesh.workflows.environments import StarterWritten
+
+app = command_group()
+
+
+@command(app, examples=["nksmesh init meshes"])
+def init(
+    shell: Shell,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write into; it is made if need be.")],
+) -> None:
+    """Write a starter, with comments, for a repository of your own meshes; it overwrites nothing."""
+    from nksmesh.workflows.environments import write_starter  # noqa: PLC0415 - only what a command uses
+
+    async def work(_listener: Listener) -> StarterWritten:
+        return write_starter(wiring.files(None).mesh, folder)
+
+    run(shell, work)

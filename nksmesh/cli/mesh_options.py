@@ -1,0 +1,144 @@
+"""The options that say which mesh is wanted, and how install goes about it: a dataclass whose fields Typer reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, LockedOnly
+
+if TYPE_CHECKING:
+    from nksmesh.cli.options import Shell
+    from nksmesh.workflows.planning import Order
+    from nksmesh.workflows.waiting import Patience
+
+LEAST_TIMEOUT = 1.0
+"""Seconds: Helm counts its own in whole ones, and takes none for no limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshOptions:
+    """What was said of the mesh; empty is not said."""
+
+    environment: EnvironmentName = ""
+    directory: Directory = None
+    region: Annotated[
+        str,
+        typer.Option("--region", metavar="REGION", help="The NKS region whose registry images come from: kr1, kr2."),
+    ] = ""
+    network: Annotated[
+        Literal["public", "private"] | None,
+        typer.Option("--network", help="private takes the registry's address for closed networks."),
+    ] = None
+    hub: Annotated[
+        str, typer.Option("--hub", metavar="HUB", help="A registry of your own instead: registry.example.com/istio.")
+    ] = ""
+    version: Annotated[str, typer.Option("--version", metavar="X.Y.Z", help="The Istio version: 1.20.0.")] = ""
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="NAME", help="default (one ingress gateway) or demo (as the guides).")
+    ] = ""
+    charts: ChartSource = ""
+    files: Annotated[
+        list[str] | None,
+        typer.Option("-f", "--values", metavar="COMPONENT=FILE", help="Values for base, istiod, gateway or a release."),
+    ] = None
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="COMPONENT:KEY=VALUE", help="One value, written as for helm --set."),
+    ] = None
+    allow_images: Annotated[
+        list[str] | None,
+        typer.Option("--allow-image", metavar="PREFIX", help="Admit images from another registry than the hub."),
+    ] = None
+    locked: LockedOnly = False
+    force_version: Annotated[
+        bool, typer.Option("--force-version", help="Go on with a version that is not supported here.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyOptions(MeshOptions):
+    """The same, and how it is applied."""
+
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
+    ] = "5m"
+    address_timeout: Annotated[
+        str,
+        typer.Option(
+            "--address-timeout",
+            metavar="DURATION",
+            help="How long to wait for a LoadBalancer's address: 30s, or 0 on a private network.",
+        ),
+    ] = ""
+    graces: Annotated[
+        list[str] | None,
+        typer.Option("--grace", metavar="CAUSE=DURATION", help="How long a failure that may heal is given: crash=90s."),
+    ] = None
+    prune: Annotated[bool, typer.Option("--prune", help="Remove the releases that the mesh no longer has.")] = False
+
+
+def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
+    """Read what the options name, the environment, the catalog, values files, charts.lock, and check them.
+
+    Raises:
+        ConfigError: Something is unknown, or wrong in one of the files.
+        CheckError: The version is not supported, or not provided by the region.
+    """
+    from nksmesh.domain.mesh import Network  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.domain.request import Request  # noqa: PLC0415
+    from nksmesh.domain.request_check import check_request  # noqa: PLC0415
+    from nksmesh.domain.set_values import parse_set  # noqa: PLC0415
+    from nksmesh.workflows.planning import Order  # noqa: PLC0415
+
+    order = Order(
+        request=Request(
+            region=options.region,
+            network=Network(options.network) if options.network else None,
+            hub=options.hub,
+            version=options.version,
+            profile=options.profile,
+            namespace=shell.namespace,
+            charts=wiring.chart_source(options.charts),
+            values_files=tuple(files.mesh.values_option(text) for text in options.files or ()),
+            sets=tuple(parse_set(text) for text in options.sets or ()),
+            allow_images=tuple(options.allow_images or ()),
+        ),
+        catalog=files.mesh.catalog(),
+        environment=files.mesh.environment(options.environment) if options.environment else None,
+        lock=files.lock.read(),
+        locked=options.locked,
+        force_version=options.force_version,
+        prune=isinstance(options, ApplyOptions) and options.prune,
+    )
+    check_request(order.request, order.catalog, order.environment, force_version=order.force_version)
+    return order
+
+
+def target_of(shell: Shell, order: Order, files: wiring.Files) -> wiring.Target:
+    """Decide which cluster is meant.
+
+    Raises:
+        ConfigError: The environment and the options name different clusters.
+    """
+    return wiring.target(shell, order.environment, files.folder)
+
+
+def patience_of(options: ApplyOptions) -> Patience:
+    """Read how long is waited for what.
+
+    Raises:
+        ConfigError: A duration is none, or a cause has no grace.
+    """
+    from nksmesh.domain.diagnosis import GRACES, grace_option  # noqa: PLC0415
+    from nksmesh.domain.durations import parse_duration  # noqa: PLC0415
+    from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
+
+    return Patience(
+        component=parse_duration(options.timeout, "--timeout", least=LEAST_TIMEOUT),
+        address=parse_duration(options.address_timeout, "--address-timeout") if options.address_timeout else None,
+        graces={**GRACES, **dict(grace_option(text) for text in options.graces or ())},
+    )

@@ -1,0 +1,140 @@
+"""Run a workflow for a command: progress while it goes on, its result at the end, and a clean end on Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import typer
+
+from nksmesh.cli.options import Shell
+from nksmesh.domain.errors import ConfigError, InterruptedRunError
+from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.report.envelope import Result, exit_code_of
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Result)
+
+_ENDINGS: Final = {EventKind.DONE, EventKind.KEPT}
+
+
+def run(shell: Shell, workflow: Callable[[Listener], Awaitable[R]]) -> None:
+    """Run a workflow and show what it came to.
+
+    Args:
+        shell: What surrounds the command.
+        workflow: Starts the workflow, with who hears how it goes on.
+
+    Raises:
+        MeshError: Whatever the workflow raises; InterruptedRunError on Ctrl-C or SIGTERM.
+        typer.Exit: The result asks for an exit code other than 0.
+    """
+    show(shell, perform(shell, workflow))
+
+
+def perform(shell: Shell, workflow: Callable[[Listener], Awaitable[T]]) -> T:
+    """Run a workflow and return what it came to, for a command that asks something before it goes on.
+
+    Raises:
+        MeshError: Whatever the workflow raises; InterruptedRunError on Ctrl-C or SIGTERM.
+    """
+    if not shell.debug:
+        # Without a handler Python writes other packages' warnings straight into the live table.
+        logging.getLogger().addHandler(logging.NullHandler())
+    with shell.report.listening() as listener:
+        return asyncio.run(_supervised(workflow, _Diary(listener), shell.report.say))
+
+
+def show(shell: Shell, result: Result) -> None:
+    """Show a result.
+
+    Raises:
+        typer.Exit: It asks for an exit code other than 0.
+    """
+    shell.report.show(result)
+    if code := exit_code_of(result):
+        raise typer.Exit(code)
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask before something goes that does not come back; never inside of a workflow, for nothing else would move.
+
+    Args:
+        question: What is asked, without the ``[y/N]``.
+        yes: ``--yes`` was given: nothing is asked.
+
+    Raises:
+        ConfigError: There is no terminal to ask on.
+    """
+    from nksmesh.report.streams import write_err  # noqa: PLC0415 - of the few commands that ask
+
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError(f"there is no terminal to ask on: {question}", hint="Pass --yes to answer yes.")
+    write_err(f"{question} [y/N] ")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        write_err("\n")
+    return answer.strip().lower() in {"y", "yes"}
+
+
+class _Diary:
+    """Listens in between, to tell how far an interrupted run came whose workflow has no plan to tell it by."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._steps: dict[str, bool] = {}
+
+    def __call__(self, event: Event) -> None:
+        self._steps[event.step] = event.kind in _ENDINGS or (
+            self._steps.get(event.step, False) and event.kind is not EventKind.STARTED
+        )
+        self._listener(event)
+
+    def told(self) -> str:
+        """Say what was done, and what was not."""
+        done = [step for step, ended in self._steps.items() if ended]
+        open_ = [step for step, ended in self._steps.items() if not ended]
+        parts = (("done", done), ("not finished", open_))
+        return "\n".join(f"{title}: {', '.join(steps)}" for title, steps in parts if steps)
+
+
+async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diary, say: Callable[[str], None]) -> T:
+    """Await a workflow; the first SIGINT or SIGTERM cancels it, and the others find it winding down."""
+
+    async def work() -> T:
+        return await workflow(diary)
+
+    task = asyncio.create_task(work())
+    asked: list[str] = []
+
+    def stop(name: str) -> None:
+        asked.append(name)
+        if len(asked) == 1:
+            say(f"{name}: stopping when what is under way has ended cleanly")
+            task.cancel()
+        else:
+            say("already stopping: what is under way must end cleanly first")
+
+    loop = asyncio.get_running_loop()
+    for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")):
+        loop.add_signal_handler(number, stop, name)
+    try:
+        return await task
+    except (asyncio.CancelledError, InterruptedRunError) as stopped:
+        if not asked:
+            raise RuntimeError("the workflow was cancelled, and nobody asked for it") from stopped
+        told = stopped.detail if isinstance(stopped, InterruptedRunError) else ""
+        raise InterruptedRunError(
+            f"interrupted by {asked[0]}",
+            hint="Run the same command again: it goes on from what is there.",
+            detail=told or diary.told(),
+        ) from None
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

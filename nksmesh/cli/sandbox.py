@@ -1,0 +1,146 @@
+"""``nksmesh sandbox``: a real control plane on this machine, to try and to test on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import run
+from nksmesh.sandbox.failures import Failure
+from nksmesh.sandbox.layout import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from nksmesh.domain.events import Listener
+    from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
+    from nksmesh.sandbox.failures import Staged
+    from nksmesh.sandbox.results import Raised
+
+app = command_group("Run a real Kubernetes control plane on this machine, without root or containers.")
+
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Which sandbox; several can run side by side.")]
+LoadBalancer = Annotated[
+    bool | None,
+    typer.Option(
+        "--load-balancer/--no-load-balancer",
+        help="Whether Services of type LoadBalancer get addresses. Default: as it was, at first yes.",
+        show_default=False,
+    ),
+]
+
+
+@command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name try-1"])
+def up(shell: Shell, name: Name = DEFAULT_NAME, load_balancer: LoadBalancer = None) -> None:
+    """Bring a sandbox up: start what does not run. The first time builds the programs, once, which takes minutes."""
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(listener: Listener) -> Raised:
+        return await commands.up(name, load_balancer=load_balancer, listener=listener)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --helm4"])
+def build(
+    shell: Shell,
+    helm4: Annotated[bool, typer.Option("--helm4", help="Build Helm 4, too, to try nksmesh with it.")] = False,
+) -> None:
+    """Build the sandbox's programs into the cache, and start nothing."""
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(listener: Listener) -> Built:
+        return await commands.build(helm4=helm4, listener=listener)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh sandbox status"])
+def status(
+    shell: Shell,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Which sandbox. Default: every one.")
+    ] = None,
+) -> None:
+    """Say how each part of a sandbox is, with the last lines of the log of one that crashed."""
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(_listener: Listener) -> Statuses:
+        return await commands.status(name)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh sandbox down"])
+def down(shell: Shell, name: Name = DEFAULT_NAME) -> None:
+    """Stop a sandbox and keep its data: up continues with it."""
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(listener: Listener) -> Lowered:
+        return await commands.down(name, listener=listener)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh sandbox delete --name try-1"])
+def delete(shell: Shell, name: Name = DEFAULT_NAME) -> None:
+    """Stop a sandbox and remove its data, its certificates and its kubeconfig."""
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(listener: Listener) -> Deleted:
+        return await commands.delete(name, listener=listener)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh sandbox reset"])
+def reset(shell: Shell, name: Name = DEFAULT_NAME) -> None:
+    """Empty a sandbox's cluster; its kubeconfig and its port stay as they are."""
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(listener: Listener) -> Raised:
+        return await commands.reset(name, listener=listener)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh sandbox fail image --selector app=istio-ingressgateway --reason unauthorized"])
+def fail(
+    shell: Shell,
+    failure: Annotated[Failure, typer.Argument(help="What new pods meet from now on.")],
+    selector: Annotated[
+        str,
+        typer.Option("--selector", "-l", metavar="KEY=VALUE,...", help="Only pods with these labels. Default: all."),
+    ] = "",
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            metavar="not-found|unauthorized|unknown|invalid-name",
+            help="Which error the pull of an image meets.",
+        ),
+    ] = "not-found",
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Stage a failure: an image that never pulls, a crash loop, an unready pod, no node for a pod.
+
+    Pods that are there already crash or turn unready too; the other failures concern new pods alone.
+    """
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(_listener: Listener) -> Staged:
+        return await commands.fail(failure, name, selector=selector, reason=reason)
+
+    run(shell, work)
+
+
+@command(app, examples=["nksmesh sandbox heal"])
+def heal(shell: Shell, name: Name = DEFAULT_NAME) -> None:
+    """End every staged failure: the pods that failed become Ready."""
+    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+
+    async def work(_listener: Listener) -> Healed:
+        return await commands.heal(name)
+
+    run(shell, work)

@@ -1,0 +1,59 @@
+"""``nksmesh values``: what releases get above their charts' defaults, and from where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.mesh_options import MeshOptions, order_of, target_of
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import run
+
+if TYPE_CHECKING:
+    from nksmesh.domain.events import Listener
+    from nksmesh.workflows.values import ValuesShown
+
+app = command_group("Show the values of each release, and the layer that set each key.")
+
+
+@command(
+    app,
+    shared=MeshOptions,
+    examples=[
+        "nksmesh values show istiod -e sandbox",
+        "nksmesh values show gateway service --region kr1 --profile demo",
+        "nksmesh values show istiod --installed",
+    ],
+)
+def show(
+    shell: Shell,
+    options: MeshOptions,
+    component: Annotated[
+        str, typer.Argument(metavar="COMPONENT", help="base, istiod, gateway (every one), or one release's name.")
+    ],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="This key and what is below it; without it, all.")] = "",
+    installed: Annotated[
+        bool, typer.Option("--installed", help="Ask the cluster: what is not given is as installed there.")
+    ] = False,
+) -> None:
+    """Show the values of a component's releases, each with the layer that set it.
+
+    No cluster is asked without --installed.
+    """
+    from nksmesh.workflows.values import ValuesQuestion, show_installed_values, show_values  # noqa: PLC0415
+
+    files = wiring.files(options.directory)
+    order = order_of(shell, options, files)
+    where = target_of(shell, order, files) if installed else None
+    question = ValuesQuestion(target=component, order=order, key=key)
+
+    async def work(_listener: Listener) -> ValuesShown:
+        if where is None:
+            return show_values(question)
+        async with wiring.tools(shell, where) as tools:
+            return await show_installed_values(question, tools.cluster)
+
+    run(shell, work)

@@ -1,0 +1,159 @@
+"""Where ports meet adapters: the only module of the command line that knows both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nksmesh.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nksmesh.adapters.charts import ChartStore
+    from nksmesh.adapters.charts.lockfile import LockFile
+    from nksmesh.adapters.cluster.connection import Cluster
+    from nksmesh.adapters.files.mesh_files import MeshFiles
+    from nksmesh.adapters.helm.releases import Helm
+    from nksmesh.cli.options import Shell
+    from nksmesh.domain.catalog import Environment
+    from nksmesh.workflows.ports import Processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What is read from disk.
+
+    Attributes:
+        mesh: values/, the user's over the packaged one.
+        folder: The user's folder, or None without one.
+        lock: charts.lock, the user's or the packaged one.
+    """
+
+    mesh: MeshFiles
+    folder: Path | None
+    lock: LockFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The cluster that a command works on, as the kubeconfig's file and a context in it."""
+
+    kubeconfig: Path | None
+    context: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What workflows on a cluster work with."""
+
+    cluster: Cluster
+    helm: Helm
+    charts: ChartStore
+    processes: Processes
+
+
+def files(directory: Path | None) -> Files:
+    """Find values/ and charts.lock: of ``--dir``, of the current folder if it is one of ours, or the packaged ones.
+
+    Raises:
+        ConfigError: The folder given is none of ours.
+    """
+    from nksmesh.adapters.charts.lockfile import LockFile  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.adapters.files.folders import LOCK, ValuesFolders, packaged, user_folder  # noqa: PLC0415
+    from nksmesh.adapters.files.mesh_files import MeshFiles  # noqa: PLC0415
+
+    user = user_folder(directory, Path.cwd())
+    lock = user / LOCK if user else packaged(LOCK)
+    mesh = MeshFiles(folders=ValuesFolders(user=user))
+    return Files(mesh=mesh, lock=LockFile(lock), folder=user)
+
+
+def chart_source(text: str) -> str:
+    """Return a source of charts that means the same from every folder; empty stays empty."""
+    from nksmesh.domain.charts import placed_source  # noqa: PLC0415
+
+    return placed_source(text, Path.cwd())
+
+
+def chart_store() -> ChartStore:
+    """Make the store that charts are fetched into."""
+    from nksmesh.adapters.charts import ChartStore  # noqa: PLC0415
+
+    return ChartStore()
+
+
+def offline_helm(shell: Shell) -> Helm:
+    """Make a Helm that renders and has no cluster."""
+    from nksmesh.adapters.helm.releases import Helm  # noqa: PLC0415
+
+    return Helm(shell.helm, kubeconfig=None, context="")
+
+
+def target(shell: Shell, environment: Environment | None, folder: Path | None) -> Target:
+    """Decide which cluster is meant.
+
+    Args:
+        shell: The options.
+        environment: The environment given with -e.
+        folder: The user's folder, which a kubeconfig of mesh.yaml is relative to.
+
+    Raises:
+        ConfigError: The environment and the options name different clusters, or its sandbox is not there.
+    """
+    kubeconfig, context = shell.kubeconfig, shell.context
+    if environment is None:
+        return Target(kubeconfig=_path(kubeconfig), context=context)
+    if environment.sandbox:
+        from nksmesh.sandbox.layout import layout_of  # noqa: PLC0415
+
+        layout = layout_of(environment.sandbox)
+        if not kubeconfig and not layout.kubeconfig.exists():
+            up = "nksmesh sandbox up" + ("" if environment.sandbox == "default" else f" --name {environment.sandbox}")
+            raise ConfigError(f"environment {environment.name}: its sandbox is not there", hint=f"Start it: {up}")
+        _agree(environment, context, layout.context)
+        return Target(kubeconfig=_path(kubeconfig) or layout.kubeconfig, context=context or layout.context)
+    _agree(environment, context, environment.context)
+    own = environment.kubeconfig
+    if not kubeconfig and own:
+        kubeconfig = str((folder or Path()) / Path(own).expanduser())
+    return Target(kubeconfig=_path(kubeconfig), context=context or environment.context)
+
+
+@asynccontextmanager
+async def tools(shell: Shell, where: Target) -> AsyncIterator[Tools]:
+    """Connect to the cluster and find what works on it.
+
+    Raises:
+        ClusterError: The kubeconfig does not describe a cluster.
+    """
+    from nksmesh.adapters.helm.program import finding_helm  # noqa: PLC0415 - only what a command uses is imported
+
+    async with finding_helm(shell.helm) as found:  # before the imports below: they take longer than its answer
+        from nksmesh.adapters import processes  # noqa: PLC0415
+        from nksmesh.adapters.cluster.connection import Cluster  # noqa: PLC0415
+        from nksmesh.adapters.helm.releases import Helm  # noqa: PLC0415
+
+        async with await Cluster.connect(kubeconfig=where.kubeconfig, context=where.context) as cluster:
+            # Helm is told the context by name: whoever changes the current one meanwhile does not turn Helm elsewhere.
+            helm = Helm(
+                shell.helm,
+                kubeconfig=where.kubeconfig,
+                context=cluster.context,
+                watcher=cluster.lease.note_helm,
+                found=found,
+            )
+            yield Tools(cluster=cluster, helm=helm, charts=chart_store(), processes=processes)
+
+
+def _agree(environment: Environment, given: str, named: str) -> None:
+    if given and named and given != named:
+        raise ConfigError(
+            f"--context {given} contradicts environment {environment.name}, whose context is {named}",
+            hint="Leave one of them out.",
+        )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser() if text else None

@@ -1,0 +1,58 @@
+"""How ``nksmesh charts`` looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from nksmesh.report.layout import DOUBTFUL, FAINT, facts, rows, sentence
+from nksmesh.report.text import render
+from nksmesh.workflows.charts import ChartRow, ChartRows, Locked
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_DIGEST: Final = len("sha256:") + 12
+"""Characters of a digest that tell two charts apart at a glance; ``-v`` and JSON have all of it."""
+
+
+@render.register(ChartRows)
+def _chart_rows(result: ChartRows, console: Console, verbose: bool) -> None:
+    facts(console, [*_table(result.charts, console, verbose=verbose), ("lock", str(result.lock))])
+
+
+@render.register(Locked)
+def _locked(result: Locked, console: Console, verbose: bool) -> None:
+    facts(console, _table(result.charts, console, verbose=verbose))
+    if result.added:
+        many = "s" if result.added > 1 else ""
+        sentence(console, f"{result.added} digest{many} written to {result.lock}")
+    else:
+        sentence(console, f"{result.lock} has them all: nothing was written")
+
+
+def _table(charts: tuple[ChartRow, ...], console: Console, *, verbose: bool) -> list[tuple[str, str]]:
+    """Print the table; return what is the same for each of its lines."""
+    if not charts:
+        sentence(console, "no charts")
+        return []
+    headers = ["chart", "version", "digest", "lock", "cache", *(["source"] if verbose or _several(charts) else [])]
+    rows(console, headers, [_line(row, headers, verbose=verbose) for row in charts])
+    return [] if "source" in headers else [("source", charts[0].ref.source)]
+
+
+def _line(row: ChartRow, headers: list[str], *, verbose: bool) -> list[str | Text]:
+    digest = (row.digest or "") if verbose else (row.digest or "")[:_DIGEST]
+    line: list[str | Text] = [
+        row.ref.name,
+        row.ref.version,
+        digest or Text("unknown", style=FAINT),
+        "pinned" if row.pinned else Text("not pinned", style=DOUBTFUL),
+        "cached" if row.cached else Text("-", style=FAINT),
+    ]
+    return [*line, row.ref.source] if "source" in headers else line
+
+
+def _several(charts: tuple[ChartRow, ...]) -> bool:
+    return len({row.ref.source for row in charts}) > 1

@@ -1,0 +1,73 @@
+"""The few shapes that text comes in: tables without lines, facts by name, sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nksmesh.report.redaction import redact
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GOOD: Final = "green"
+DOUBTFUL: Final = "yellow"
+BAD: Final = "red"
+FAINT: Final = "dim"
+
+Cell = str | Text
+
+
+def state(text: str, *, good: bool) -> Text:
+    """Colour a state."""
+    return Text(text, style=GOOD if good else BAD)
+
+
+def sentence(console: Console, text: str, style: str = "") -> None:
+    """Print a sentence, whole words a line on a terminal and in one line elsewhere."""
+    console.print(Text(text, style=style))
+
+
+def warnings(console: Console, texts: Iterable[str]) -> None:
+    """Print warnings, one a line."""
+    for text in texts:
+        console.print(Text.assemble(("warning:", DOUBTFUL), " ", redact(text)))
+
+
+def facts(console: Console, pairs: Iterable[tuple[str, Cell]]) -> None:
+    """Print named facts below each other; those that are empty are left out."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style=FAINT, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if str(value):
+            grid.add_row(name, value)
+    if grid.row_count:
+        console.print(grid)
+
+
+def rows(console: Console, headers: Sequence[str], lines: Iterable[Sequence[Cell]], *, indent: int = 0) -> None:
+    """Print a table; nothing at all where it has no lines.
+
+    Args:
+        console: Where to.
+        headers: The columns' names.
+        lines: The cells of each line.
+        indent: Columns to leave free on the left.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=FAINT)
+    for header in headers:
+        table.add_column(header.upper(), overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    if table.row_count:
+        console.print(Padding(table, (0, 0, 0, indent)) if indent else table)
+
+
+def gap(console: Console) -> None:
+    """Leave a line free."""
+    console.print()

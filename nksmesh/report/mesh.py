@@ -1,0 +1,127 @@
+"""How ``nksmesh install``, ``plan`` and ``template`` look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from nksmesh.domain.durations import spoken
+from nksmesh.domain.findings import Level
+from nksmesh.domain.lock import public_source
+from nksmesh.domain.plan import Action, Plan
+from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.text import render
+from nksmesh.report.values import show_layers
+from nksmesh.workflows.install import InstallResult
+from nksmesh.workflows.preview import PlanResult, TemplateResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES: Final = {Action.KEEP: FAINT, Action.PROVE: FAINT, Action.REMOVE: BAD}
+_DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
+
+
+@render.register(PlanResult)
+def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
+    _plan(result.plan, console, verbose=verbose)
+    for change in result.diff or ():
+        gap(console)
+        console.print(Text(f"{change.change} {change.ref}", style="bold"))
+        for line in change.lines:
+            console.print(Text(line, style=_DIFF_STYLES.get(line[:1], "")), soft_wrap=True)
+    if result.diff == ():
+        gap(console)
+        sentence(console, "No manifest differs.")
+
+
+@render.register(InstallResult)
+def _install_result(result: InstallResult, console: Console, verbose: bool) -> None:
+    plan, progress = result.plan, result.progress
+    if result.dry_run:
+        _plan(plan, console, verbose=verbose)
+        return
+    ending = "installed and ready" if plan.changes else "ready, and as asked for: nothing was changed"
+    console.print(Text.assemble((f"{_title(plan)}: {ending}", GOOD)))
+    _resolved(plan, console)
+    if verbose:
+        gap(console)
+        rows(
+            console,
+            ["step", "action", "took", "result"],
+            [(one.step.name, one.step.action.value, spoken(one.seconds), one.message) for one in progress.outcomes],
+        )
+    if progress.addresses:
+        gap(console)
+        rows(
+            console,
+            ["gateway", "address"],
+            [(name, ", ".join(found) or Text("pending", style=FAINT)) for name, found in progress.addresses.items()],
+        )
+    warnings(console, progress.warnings)
+
+
+@render.register(TemplateResult)
+def _template(result: TemplateResult, _console: Console, _verbose: bool) -> str:
+    return result.manifests
+
+
+def _plan(plan: Plan, console: Console, *, verbose: bool) -> None:
+    sentence(console, _title(plan), "bold")
+    _resolved(plan, console)
+    gap(console)
+    rows(
+        console,
+        ["step", "action", "reason"],
+        [
+            (
+                Text(step.name, style=_STYLES.get(step.action, "")),
+                Text(step.action.value, style=_STYLES.get(step.action, "")),
+                "; ".join(step.reasons),
+            )
+            for step in plan.steps
+        ],
+    )
+    for crd in plan.crds:
+        if crd.differs and crd.taken_from:
+            sentence(console, f"CRD {crd.name}: takes fields over from {', '.join(crd.taken_from)}")
+    gap(console)
+    changing = sum(step.changes for step in plan.steps)
+    many = "changes" if changing == 1 else "change"
+    sentence(console, f"{changing} of {len(plan.steps)} steps {many} something." if changing else "Nothing to change.")
+    if plan.unwanted:
+        names = ", ".join(release.name for release in plan.unwanted)
+        removed = any(step.action is Action.REMOVE for step in plan.steps)
+        sentence(console, f"No longer wanted: {names}" + ("" if removed else " (--prune removes it)"))
+    warnings(console, (str(finding) for finding in plan.findings if finding.level is not Level.NOTE))
+    if verbose:
+        for finding in plan.findings:
+            if finding.level is Level.NOTE:
+                sentence(console, str(finding), FAINT)
+        for name, change in plan.releases.items():
+            gap(console)
+            sentence(console, f"values of {name}", "bold")
+            show_layers(change.composed, console)
+
+
+def _title(plan: Plan) -> str:
+    mesh = plan.mesh
+    where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
+    on = f" on Kubernetes {plan.kubernetes}" if plan.kubernetes else ""
+    return f"Istio {mesh.version}, profile {mesh.profile}{where}{on}"
+
+
+def _resolved(plan: Plan, console: Console) -> None:
+    mesh = plan.mesh
+    facts(
+        console,
+        [
+            ("hub", mesh.hub),
+            ("charts", public_source(mesh.chart_source)),
+            ("namespace", mesh.namespace),
+            ("environment", mesh.environment),
+        ],
+    )
+    for note in plan.notes:
+        sentence(console, note, FAINT)

@@ -1,0 +1,55 @@
+"""Progress where there is no terminal: one timestamped line an event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from nksmesh.domain.durations import spoken
+from nksmesh.domain.events import Event, EventKind
+from nksmesh.report.redaction import redact
+
+
+def sentence(event: Event) -> str:
+    """Put an event into words, without its step; empty where there is nothing to say."""
+    message = " ".join(redact(event.message).split())
+    match event.kind:
+        case EventKind.WAITING:
+            return f"waiting for {message.removeprefix('waiting for ')}" if message else "waiting"
+        case EventKind.NOTE:
+            return message
+        case _:
+            return f"{event.kind.value}: {message}" if message else event.kind.value
+
+
+class ProgressLines:
+    """A listener that writes a line an event, and none twice in a row for the same step."""
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        now: Callable[[], datetime] = datetime.now,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write = write
+        self._now = now
+        self._clock = clock
+        self._begun: dict[str, float] = {}
+        self._last: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's line, if it says something new."""
+        said = sentence(event)
+        if event.kind is EventKind.STARTED:
+            self._begun[event.step] = self._clock()
+        elif not said or self._last.get(event.step) == said:
+            return
+        self._last[event.step] = said
+        if event.kind in {EventKind.DONE, EventKind.FAILED} and event.step in self._begun:
+            said = said.replace(event.kind.value, f"{event.kind.value} after {self._elapsed(event.step)}", 1)
+        self._write(f"{self._now():%H:%M:%S} {event.step}: {said}\n")
+
+    def _elapsed(self, step: str) -> str:
+        return spoken(self._clock() - self._begun[step])

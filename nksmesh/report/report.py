@@ -1,0 +1,120 @@
+"""A command's report: its progress on stderr, its result on stdout, its failure on both as the output asks for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TextIO
+
+from nksmesh.domain.errors import MeshError
+from nksmesh.domain.events import Listener, unheard
+from nksmesh.report.documents import json_text, yaml_text
+from nksmesh.report.envelope import Result, envelope, error_envelope, errors_of, warnings_of
+from nksmesh.report.errors import error_lines
+from nksmesh.report.redaction import redact
+from nksmesh.report.streams import write_err, write_out
+
+
+class Output(StrEnum):
+    """What stdout gets."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How one command speaks.
+
+    Attributes:
+        command: Its name as a user types it, such as ``charts fetch``.
+        output: What stdout gets.
+        quiet: Say nothing but the result and errors.
+        verbose: Say more.
+        color: Colour where the terminal has it.
+    """
+
+    command: str
+    output: Output = Output.TEXT
+    quiet: bool = False
+    verbose: bool = False
+    color: bool = True
+
+    @contextmanager
+    def listening(self) -> Iterator[Listener]:
+        """Show progress while the context lasts: a live table on a terminal, else a line an event."""
+        if self.quiet:
+            yield unheard
+        elif self.output is Output.TEXT and _is_terminal():
+            from nksmesh.report.live import LiveSteps  # noqa: PLC0415 - rich is for terminals only
+
+            with LiveSteps(color=self.color, verbose=self.verbose) as listener:
+                yield listener
+        else:
+            from nksmesh.report.progress import ProgressLines  # noqa: PLC0415 - many commands have no progress
+
+            yield ProgressLines(write_err)
+
+    def show(self, result: Result) -> None:
+        """Show what a command came to."""
+        if self.output is Output.TEXT:
+            self._show_text(result)
+        else:
+            write_out(self._document(envelope(self.command, result)))
+        for error in errors_of(result):
+            self._tell_error(error)
+
+    def failed(self, error: MeshError) -> None:
+        """Show what ended a command: always on stderr, and as the envelope where stdout gets one."""
+        if self.output is not Output.TEXT:
+            write_out(self._document(error_envelope(self.command, error)))
+        self._tell_error(error)
+
+    def preview(self, result: Result) -> None:
+        """Show on stderr what is about to be asked about, whatever stdout gets at the end."""
+        write_err(self._laid_out(result, sys.stderr))
+
+    def say(self, sentence: str) -> None:
+        """Say something on stderr that is no part of the result."""
+        write_err(f"{redact(sentence)}\n")
+
+    def _show_text(self, result: Result) -> None:
+        write_out(self._laid_out(result, sys.stdout))
+        for warning in warnings_of(result):
+            self.say(f"warning: {warning}")
+
+    def _laid_out(self, result: Result, stream: TextIO) -> str:
+        from nksmesh.report.console import make_console  # noqa: PLC0415 - rich takes long to import
+        from nksmesh.report.text import show  # noqa: PLC0415 - the same
+
+        console = make_console(stream, color=self.color)
+        with console.capture() as captured:
+            document = show(result, console, verbose=self.verbose)
+        # A table fills its last column with spaces, which nobody wants in a file.
+        laid_out = "\n".join(line.rstrip() for line in captured.get().split("\n"))
+        return laid_out + document
+
+    def _document(self, data: Mapping[str, Any]) -> str:
+        return yaml_text(data) if self.output is Output.YAML else json_text(data)
+
+    def _tell_error(self, error: MeshError) -> None:
+        lines = error_lines(error, verbose=self.verbose)
+        if self.color and _is_terminal():
+            lines = [_coloured(line) for line in lines]
+        write_err("".join(f"{line}\n" for line in lines))
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
+
+
+def _coloured(line: str) -> str:
+    for label, code in (("error:", "1;31"), ("hint:", "1;36")):
+        if line.startswith(label):
+            return f"\x1b[{code}m{label}\x1b[0m{line.removeprefix(label)}"
+    return line

@@ -1,0 +1,92 @@
+"""How ``nksmesh sandbox`` looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from nksmesh.domain.durations import spoken
+from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
+from nksmesh.report.text import render
+from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
+from nksmesh.sandbox.failures import Staged
+from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@render.register(Raised)
+def _raised(result: Raised, console: Console, _verbose: bool) -> None:
+    how = f"up in {spoken(result.seconds)}" if result.started else "up already"
+    sentence(console, f"sandbox {result.name} is {how}", GOOD)
+    facts(
+        console,
+        [("server", result.server), ("kubeconfig", str(result.kubeconfig)), ("context", result.context)],
+    )
+    sentence(console, f"Try it: kubectl --kubeconfig {result.kubeconfig} get nodes", FAINT)
+
+
+@render.register(Statuses)
+def _statuses(result: Statuses, console: Console, verbose: bool) -> None:
+    for number, one in enumerate(result.sandboxes):
+        if number:
+            gap(console)
+        _status(one, console, verbose)
+
+
+@render.register(SandboxStatus)
+def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
+    console.print(Text.assemble((f"sandbox {status.name}", "bold"), ": ", _state(status.state)))
+    if status.state is State.ABSENT:
+        return
+    facts(console, [("server", status.server), ("kubeconfig", str(status.kubeconfig)), ("context", status.context)])
+    headers = ["part", "state", "pid", *(["log"] if verbose else [])]
+    rows(console, headers, [_part(part)[: len(headers)] for part in status.parts])
+    for part in status.parts:
+        if part.log_tail:
+            gap(console)
+            sentence(console, f"the end of {part.log}:", FAINT)
+            for line in part.log_tail.splitlines():
+                console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _part(part: PartStatus) -> list[str | Text]:
+    return [str(part.part), _state(part.state), str(part.pid or ""), str(part.log)]
+
+
+def _state(state: State) -> Text:
+    return Text(str(state), style={State.RUNNING: GOOD, State.CRASHED: BAD}.get(state, FAINT))
+
+
+@render.register(Built)
+def _built(result: Built, console: Console, _verbose: bool) -> None:
+    rows(console, ["program", "path"], sorted(result.programs.items()))
+
+
+@render.register(Lowered)
+def _lowered(result: Lowered, console: Console, _verbose: bool) -> None:
+    done = "is down; its data is kept" if result.stopped else "did not run"
+    sentence(console, f"sandbox {result.name} {done}")
+
+
+@render.register(Deleted)
+def _deleted(result: Deleted, console: Console, _verbose: bool) -> None:
+    sentence(console, f"sandbox {result.name} " + ("is gone with all its data" if result.existed else "was not there"))
+
+
+@render.register(Healed)
+def _healed(result: Healed, console: Console, _verbose: bool) -> None:
+    many = "failure" if result.ended == 1 else "failures"
+    sentence(console, f"sandbox {result.name}: {result.ended} staged {many} ended")
+
+
+@render.register(Staged)
+def _staged(result: Staged, console: Console, _verbose: bool) -> None:
+    pods = f"pods with {result.selector}" if result.selector else "every pod"
+    reason = f" ({result.reason})" if result.failure.value == "image" else ""
+    sentence(console, f"staged: {result.failure.value}{reason}, for {pods}")
+    if result.marked:
+        sentence(console, f"{result.marked} pods that were there already fail now, too")
+    sentence(console, "It ends with: nksmesh sandbox heal", FAINT)

@@ -1,0 +1,119 @@
+"""How ``nksmesh status`` and ``nksmesh uninstall`` look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
+from nksmesh.report.text import render
+from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
+from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@render.register(StatusResult)
+def _status(result: StatusResult, console: Console, verbose: bool) -> None:
+    cluster = f"Kubernetes {result.kubernetes}" + (f", context {result.context}" if result.context else "")
+    if not result.releases:
+        sentence(console, f"No mesh in {result.installation.namespace} ({cluster}).")
+        warnings(console, result.installation.notes)
+        return
+    record = result.installation.record
+    answers = record.answers if record else None
+    title = f"Istio {answers.version}, profile {answers.profile}" if answers else "Istio, not recorded by nksmesh"
+    console.print(
+        Text.assemble((title, "bold"), ": ", state("ready" if result.ready else "not ready", good=result.ready))
+    )
+    region = f"{answers.region} {answers.network.value if answers.network else ''}".strip() if answers else ""
+    facts(
+        console,
+        [
+            ("cluster", cluster),
+            ("region", region),
+            ("hub", record.hub if record else ""),
+            ("namespace", result.installation.namespace),
+        ],
+    )
+    gap(console)
+    rows(
+        console,
+        ["release", "namespace", "chart", "helm", "ready"],
+        [_release(one, verbose=verbose) for one in result.releases],
+    )
+    for one in result.releases:
+        for trouble in one.troubles:
+            sentence(console, f"{one.release.name}: {trouble}", BAD)
+    if result.gateways:
+        gap(console)
+        headers = ["gateway", "type", "address", "http", *(["service"] if verbose else [])]
+        rows(console, headers, [_gateway(one)[: len(headers)] for one in result.gateways])
+    images = {image: one.release.name for one in result.releases for image in one.images}
+    if images:
+        gap(console)
+        rows(
+            console,
+            ["images in use"],
+            [(Text(image, style=BAD if image in result.strays else ""),) for image in images],
+        )
+    warnings(console, (*(f"{image} runs outside the hub" for image in result.strays), *result.installation.notes))
+
+
+def _release(one: ReleaseStatus, *, verbose: bool) -> list[str | Text]:
+    helm = Text(f"{one.installed.helm_revision} {one.installed.status}", style="" if one.installed.deployed else BAD)
+    ready = one.readiness.ready
+    said = Text("ready" if ready else one.readiness.message, style=GOOD if ready else DOUBTFUL)
+    if verbose and ready:
+        said.append(f": {one.readiness.message}")
+    return [one.release.name, one.release.namespace, one.installed.chart_version, helm, said]
+
+
+def _gateway(one: GatewayAddress) -> list[str | Text]:
+    none = Text("-", style=FAINT)
+    return [one.name, one.kind, ", ".join(one.addresses) or none, one.http or none, one.service]
+
+
+@render.register(UninstallPlan)
+def _uninstall_plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
+    releases = [release.name for release in reversed(plan.installation.releases)]
+    _listed(console, "These releases go, in this order:", releases)
+    for service, addresses in plan.addresses.items():
+        if addresses:
+            sentence(console, f"  the address {', '.join(addresses)} of {service} is given back", DOUBTFUL)
+    _listed(console, "These go, too:", plan.going)
+    _listed(console, "These stay:" if plan.purge else "These stay (--purge removes what is the mesh's):", plan.staying)
+    for name, contents in plan.namespaces.items():
+        if contents.empty:
+            sentence(console, f"The namespace {name} goes.")
+        _listed(
+            console, f"The namespace {name} stays, for it has, or may have, what is not the mesh's:", contents.words
+        )
+    unserved = (f"{one} does not answer: what it serves was passed over" for one in plan.unserved)
+    warnings(console, (*plan.installation.notes, *unserved))
+
+
+def _listed(console: Console, title: str, items: Iterable[object]) -> None:
+    """Print a title and items below it; nothing where there are none."""
+    lines = [f"  {item}" for item in items]
+    for line in [title, *lines] if lines else []:
+        sentence(console, line)
+
+
+@render.register(UninstallResult)
+def _uninstall_result(result: UninstallResult, console: Console, _verbose: bool) -> None:
+    if not result.agreed:
+        sentence(console, "Nothing was removed.")
+    elif not result.removed:
+        sentence(console, f"Nothing to remove in {result.plan.installation.namespace}.")
+    else:
+        sentence(console, "removed:", GOOD)
+        for name in result.removed:
+            sentence(console, f"  {name}")
+    if result.left:
+        sentence(console, "left:")
+        for name in result.left:
+            sentence(console, f"  {name}")

@@ -1,0 +1,55 @@
+"""Results as people read them: one renderer a result, found by the result's type.
+
+A renderer is registered in the module of its command group; RENDERERS names the module for the module a result's
+type is from, so that showing one result imports nothing that belongs to another.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RENDERERS: Final[dict[str, str]] = {
+    "nksmesh.workflows.catalog": "nksmesh.report.catalog",
+    "nksmesh.workflows.charts": "nksmesh.report.charts",
+    "nksmesh.workflows.environments": "nksmesh.report.environments",
+    "nksmesh.workflows.install": "nksmesh.report.mesh",
+    "nksmesh.workflows.preview": "nksmesh.report.mesh",
+    "nksmesh.workflows.status": "nksmesh.report.status",
+    "nksmesh.workflows.uninstall": "nksmesh.report.status",
+    "nksmesh.workflows.values": "nksmesh.report.values",
+    "nksmesh.sandbox.commands": "nksmesh.report.sandbox",
+    "nksmesh.sandbox.failures": "nksmesh.report.sandbox",
+    "nksmesh.sandbox.results": "nksmesh.report.sandbox",
+}
+"""The module of a result's type, and the module that knows how it looks."""
+
+
+def show(result: object, console: Console, *, verbose: bool = False) -> str:
+    """Lay a result out on a console.
+
+    Args:
+        result: What a workflow returned.
+        console: Where it is laid out.
+        verbose: Show what ``-v`` adds.
+
+    Returns:
+        A document that must go out as it is (manifests), beside what is on the console.
+    """
+    for kind in type(result).__mro__:
+        if kind.__module__ in RENDERERS:
+            importlib.import_module(RENDERERS[kind.__module__])
+    return render(result, console, verbose) or ""
+
+
+@singledispatch
+def render(result: Any, console: Console, verbose: bool) -> str | None:
+    """Lay out a result that has no renderer of its own: its data, key by key."""
+    del verbose
+    for key, value in result.to_data().items():
+        console.print(f"{key}: {value}", soft_wrap=True)
+    return None

@@ -1,0 +1,37 @@
+"""How ``nksmesh values show`` looks, and the values of ``nksmesh plan -v``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from nksmesh.domain.layers import Composed, Path, dotted
+from nksmesh.report.documents import one_line
+from nksmesh.report.layout import FAINT, gap, rows, sentence
+from nksmesh.report.text import render
+from nksmesh.workflows.values import ValuesShown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@render.register(ValuesShown)
+def _values(result: ValuesShown, console: Console, _verbose: bool) -> None:
+    for note in result.notes:
+        sentence(console, note, FAINT)
+    for number, one in enumerate(result.releases):
+        if number or result.notes:
+            gap(console)
+        console.print(Text.assemble((one.release.name, "bold"), f"  {' < '.join(one.layers)}"))
+        show_layers(one.composed, console, one.prefix)
+
+
+def show_layers(composed: Composed, console: Console, prefix: Path = ()) -> None:
+    """Print each key with the layer that set it and its value, which may be long and so stands last."""
+    rows(
+        console,
+        ["key", "set by", "value"],
+        [(dotted(path), layer, one_line(value)) for path, value, layer in composed.leaves(prefix)],
+        indent=2,
+    )
