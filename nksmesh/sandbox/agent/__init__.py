@@ -1,0 +1,1 @@
+"""The agent: one process a sandbox, which answers for what simulated pods cannot do."""

@@ -1,0 +1,264 @@
+"""The stand-in for one istiod: what the real one does to a cluster while one of its pods is Ready.
+
+It keeps the mesh's authority in ``istio-ca-secret``, gives it to the webhook configurations of its
+revision, makes validators fail closed once they answer, publishes the authority to each namespace, and
+answers the webhooks. It does nothing that no other part of a cluster could see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nksmesh.domain.errors import ClusterError
+from nksmesh.sandbox.agent.admission import allowed, denied, review_of
+from nksmesh.sandbox.agent.https_server import Request, Response, serve, server_context
+from nksmesh.sandbox.agent.injection import InjectorConfiguration, injected
+from nksmesh.sandbox.agent.validation import refusal
+from nksmesh.sandbox.api import STRATEGIC_PATCH, ClusterApi, Object, RefusedError
+from nksmesh.sandbox.certificates import (
+    Authority,
+    certificate_pem,
+    issue,
+    key_pem,
+    load_authority,
+    make_authority,
+)
+from nksmesh.sandbox.documents import mapping_from_yaml, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+APP: Final = "istiod"
+REVISION_LABEL: Final = "istio.io/rev"
+DEFAULT_REVISION: Final = "default"
+ROOT_CONFIG_MAP: Final = "istio-ca-root-cert"
+
+_SECRET: Final = "istio-ca-secret"  # noqa: S105 - an object's name
+_FIELD_MANAGER: Final = "pilot-discovery"
+_WITHOUT_ROOT: Final = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+_AGAIN_SECONDS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+_WEBHOOKS: Final = "/apis/admissionregistration.k8s.io/v1"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Istiod:
+    """Which istiod: its namespace and its Istio revision."""
+
+    namespace: str
+    revision: str
+
+    @property
+    def suffix(self) -> str:
+        """What the names of a revisioned istiod's objects end with."""
+        return "" if self.revision == DEFAULT_REVISION else f"-{self.revision}"
+
+
+class StandIn:
+    """Plays one istiod from ``start`` to ``stop``."""
+
+    def __init__(self, istiod: Istiod, api: ClusterApi, socket: Path) -> None:
+        self.istiod = istiod
+        self.socket = socket
+        self._api = api
+        self._started = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._validators: dict[str, asyncio.Task[None]] = {}
+        self._server: asyncio.Server | None = None
+        self._root = b""
+
+    async def start(self) -> None:
+        """Load or make the authority, and begin to answer."""
+        authority = await self._authority()
+        self._root = certificate_pem(authority.certificate)
+        service = f"{APP}{self.istiod.suffix}.{self.istiod.namespace}.svc"
+        certificate, key = issue(authority, service, hosts=(service, f"{service}.cluster.local"))
+        stem = self.socket.with_suffix("")
+        write_private(stem.with_suffix(".crt"), certificate.decode())
+        write_private(stem.with_suffix(".key"), key.decode())
+        context = server_context(stem.with_suffix(".crt"), stem.with_suffix(".key"))
+        self._server = await serve(self.socket, context, self._answer)
+        self._started.set()
+        logger.info("istiod %s of %s answers", self.istiod.revision, self.istiod.namespace)
+
+    async def stop(self) -> None:
+        """Stop answering and acting, as a deleted pod would."""
+        for task in self._tasks:
+            task.cancel()
+        if self._server:
+            self._server.close()
+        self.socket.unlink(missing_ok=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        logger.info("istiod %s of %s is gone", self.istiod.revision, self.istiod.namespace)
+
+    def namespace_seen(self, name: str) -> None:
+        """Publish the authority's certificate to a namespace."""
+        if name not in _WITHOUT_ROOT:
+            self._spawn(self._publish(name))
+
+    def mutating_seen(self, configuration: Object) -> None:
+        """Give a mutating webhook configuration of this revision the authority."""
+        if self._concerns(configuration):
+            self._spawn(self._patch_mutating(configuration))
+
+    def validating_seen(self, configuration: Object) -> None:
+        """Give a validating one the authority, and make it fail closed once it answers."""
+        name = configuration["metadata"]["name"]
+        running = self._validators.get(name)
+        if self._concerns(configuration) and (running is None or running.done()):
+            self._validators[name] = self._spawn(self._patch_validating(configuration))
+
+    def _concerns(self, configuration: Object) -> bool:
+        labels = configuration["metadata"].get("labels") or {}
+        return bool(labels.get(REVISION_LABEL) == self.istiod.revision)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._persist(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _persist(self, work: Coroutine[Any, Any, None]) -> None:
+        await self._started.wait()
+        try:
+            await work
+        except ClusterError as error:
+            # what is not there any more needs nothing; a lost API server brings every object again
+            logger.info("istiod %s gave up: %s", self.istiod.revision, error.message)
+
+    async def _authority(self) -> Authority:
+        path = f"/api/v1/namespaces/{self.istiod.namespace}/secrets"
+        try:
+            secret = await self._api.get(f"{path}/{_SECRET}")
+        except RefusedError as error:
+            if not error.missing:
+                raise
+        else:
+            data = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+            try:
+                return load_authority(data["ca-cert.pem"], data["ca-key.pem"])
+            except (KeyError, ValueError):
+                logger.warning("%s of %s holds no authority of the stand-in's kind", _SECRET, path)
+                return make_authority("", "cluster.local")
+        authority = make_authority("", "cluster.local")
+        certificate = certificate_pem(authority.certificate)
+        files = {
+            "ca-cert.pem": certificate,
+            "ca-key.pem": key_pem(authority.key),
+            "cert-chain.pem": b"",
+            "key.pem": b"",
+            "root-cert.pem": b"",
+        }
+        try:
+            await self._api.post(
+                path,
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "type": "istio.io/ca-root",
+                    "metadata": {"name": _SECRET, "namespace": self.istiod.namespace},
+                    "data": {key: base64.b64encode(value).decode() for key, value in files.items()},
+                },
+                fieldManager=_FIELD_MANAGER,
+            )
+        except RefusedError as error:
+            if not error.exists:
+                raise
+            return await self._authority()
+        return authority
+
+    async def _publish(self, namespace: str) -> None:
+        path = f"/api/v1/namespaces/{namespace}/configmaps"
+        data = {"root-cert.pem": self._root.decode()}
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": ROOT_CONFIG_MAP, "labels": {"istio.io/config": "true"}},
+            "data": data,
+        }
+        try:
+            await self._api.post(path, body, fieldManager=_FIELD_MANAGER)
+        except RefusedError as error:
+            if not error.exists:
+                raise
+            await self._api.patch(f"{path}/{ROOT_CONFIG_MAP}", {"data": data}, fieldManager=_FIELD_MANAGER)
+
+    async def _patch_mutating(self, configuration: Object) -> None:
+        bundle = base64.b64encode(self._root).decode()
+        webhooks = [w for w in configuration["webhooks"] if w["clientConfig"].get("caBundle") != bundle]
+        if webhooks:
+            changes = [{"name": w["name"], "clientConfig": {"caBundle": bundle}} for w in webhooks]
+            await self._patch_webhooks("mutating", configuration, changes)
+
+    async def _patch_validating(self, configuration: Object) -> None:
+        """Set the authority, then flip to Fail: as istiod does, only after a bad Gateway is refused."""
+        bundle = base64.b64encode(self._root).decode()
+        webhooks = configuration["webhooks"]
+        if any(w["clientConfig"].get("caBundle") != bundle for w in webhooks):
+            changes = [{"name": w["name"], "clientConfig": {"caBundle": bundle}} for w in webhooks]
+            configuration = await self._patch_webhooks("validating", configuration, changes)
+        if all(w.get("failurePolicy") == "Fail" for w in configuration["webhooks"]):
+            return
+        await self._wait_until_refused()
+        changes = [{"name": w["name"], "failurePolicy": "Fail"} for w in configuration["webhooks"]]
+        await self._patch_webhooks("validating", configuration, changes)
+
+    async def _patch_webhooks(self, kind: str, configuration: Object, changes: list[Object]) -> Object:
+        return await self._api.patch(
+            f"{_WEBHOOKS}/{kind}webhookconfigurations/{configuration['metadata']['name']}",
+            {"webhooks": changes},
+            STRATEGIC_PATCH,
+            fieldManager=_FIELD_MANAGER,
+        )
+
+    async def _wait_until_refused(self) -> None:
+        path = f"/apis/networking.istio.io/v1alpha3/namespaces/{self.istiod.namespace}/gateways"
+        gateway = {
+            "apiVersion": "networking.istio.io/v1alpha3",
+            "kind": "Gateway",
+            "metadata": {"name": "invalid-gateway", "namespace": self.istiod.namespace},
+            "spec": {},
+        }
+        attempt = 0
+        while True:
+            try:
+                await self._api.post(path, gateway, dryRun="All")
+            except RefusedError as error:
+                if "denied the request" in str(error):
+                    return
+            await asyncio.sleep(_AGAIN_SECONDS[min(attempt, len(_AGAIN_SECONDS) - 1)])
+            attempt += 1
+
+    async def _answer(self, request: Request) -> Response:
+        review = review_of(request)
+        obj = review["request"].get("object") or {}
+        if request.target.startswith("/inject"):
+            return allowed(review, injected(obj, await self._configuration()))
+        reason = refusal(obj)
+        return denied(review, f"configuration is invalid: {reason}") if reason else allowed(review)
+
+    async def _configuration(self) -> InjectorConfiguration:
+        maps = f"/api/v1/namespaces/{self.istiod.namespace}/configmaps"
+        suffix = self.istiod.suffix
+        injector, mesh = await asyncio.gather(
+            self._api.get(f"{maps}/istio-sidecar-injector{suffix}"), self._mesh(f"{maps}/istio{suffix}")
+        )
+        values = mapping_from_yaml((injector.get("data") or {}).get("values", ""))
+        image = (mesh.get("defaultConfig") or {}).get("image") or {}
+        return InjectorConfiguration(
+            values=values, image_type=str(image.get("imageType") or ""), revision=self.istiod.revision
+        )
+
+    async def _mesh(self, path: str) -> dict[str, Any]:
+        try:
+            return mapping_from_yaml(((await self._api.get(path)).get("data") or {}).get("mesh", ""))
+        except RefusedError as error:
+            if error.missing:
+                return {}
+            raise

@@ -1,0 +1,206 @@
+"""The sandbox's certificates: one authority, the API server, its clients and the agent's servers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+API_SERVER_NAMES: Final = (
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
+FAILURES_SERVICE: Final = ("kube-system", "nksmesh-sandbox-failures")
+CLIENTS: Final = {
+    "admin": ("nksmesh-sandbox-admin", "system:masters"),
+    "agent": ("nksmesh-sandbox-agent", "system:masters"),
+    "kwok": ("nksmesh-sandbox-kwok", "system:masters"),
+    "kube-controller-manager": ("system:kube-controller-manager", ""),
+    "kube-scheduler": ("system:kube-scheduler", ""),
+}
+
+_YEARS = dt.timedelta(days=3650)
+_SKEW = dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority that can sign."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+def make_authority(common_name: str, organization: str = "") -> Authority:
+    """Make a self-signed authority, valid for ten years."""
+    from cryptography import x509  # noqa: PLC0415 - heavy
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _subject(common_name, organization)
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + _YEARS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Authority(certificate, key)
+
+
+def issue(
+    authority: Authority, common_name: str, organization: str = "", *, hosts: Sequence[str] = ()
+) -> tuple[bytes, bytes]:
+    """Issue a certificate and its key, as PEM: a server's where there are hosts, otherwise a client's."""
+    from cryptography import x509  # noqa: PLC0415 - heavy
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = dt.datetime.now(dt.UTC)
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_subject(common_name, organization))
+        .issuer_name(authority.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + _YEARS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
+    )
+    if hosts:
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
+    certificate = builder.sign(authority.key, hashes.SHA256())
+    return certificate_pem(certificate), key_pem(key)
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    """Encode a certificate."""
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - heavy
+
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Encode a private key, unencrypted, in the one form that Kubernetes takes a service account key."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - heavy
+
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+
+
+def load_authority(certificate: bytes, key: bytes) -> Authority:
+    """Load an authority from PEM.
+
+    Raises:
+        ValueError: It is not PEM, or the key is of a kind we never make.
+    """
+    from cryptography import x509  # noqa: PLC0415 - heavy
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    private = load_pem_private_key(key, None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        msg = "the authority's key is not an elliptic curve key"
+        raise ValueError(msg)  # noqa: TRY004 - a wrong value in a file, not a wrong type in the code
+    return Authority(x509.load_pem_x509_certificate(certificate), private)
+
+
+def write_certificates(folder: Path, *, service_address: str) -> None:
+    """Write every key and certificate of a sandbox, unless they are there.
+
+    Args:
+        folder: Where to; made readable to its owner alone.
+        service_address: The cluster address of the Service ``kubernetes``.
+    """
+    if (folder / "complete").exists():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority = make_authority("nksmesh-sandbox")
+    _write(folder / "ca.crt", certificate_pem(authority.certificate))
+    _write(folder / "ca.key", key_pem(authority.key))
+    servers = {
+        "kube-apiserver": ("127.0.0.1", service_address, *API_SERVER_NAMES),
+        "agent-server": (f"{FAILURES_SERVICE[1]}.{FAILURES_SERVICE[0]}.svc",),
+    }
+    for name, hosts in servers.items():
+        _write_pair(folder / name, issue(authority, name, hosts=hosts))
+    for name, (user, group) in CLIENTS.items():
+        _write_pair(folder / name, issue(authority, user, group))
+    accounts = make_authority("service-accounts")
+    _write(folder / "service-accounts.key", key_pem(accounts.key))
+    _write(folder / "complete", b"")
+
+
+def _write_pair(stem: Path, pair: tuple[bytes, bytes]) -> None:
+    certificate, key = pair
+    _write(stem.with_name(f"{stem.name}.crt"), certificate)
+    _write(stem.with_name(f"{stem.name}.key"), key)
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def _subject(common_name: str, organization: str) -> x509.Name:
+    from cryptography import x509  # noqa: PLC0415 - heavy
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+    attributes = {NameOID.ORGANIZATION_NAME: organization, NameOID.COMMON_NAME: common_name}
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes.items() if value])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    from cryptography import x509  # noqa: PLC0415 - heavy
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    from cryptography import x509  # noqa: PLC0415 - heavy
+
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=not signs,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )

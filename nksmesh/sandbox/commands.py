@@ -1,0 +1,123 @@
+"""What each ``nksmesh sandbox`` command does: options in, one frozen result out, nothing printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nksmesh.domain.events import Listener, unheard
+from nksmesh.sandbox import programs
+from nksmesh.sandbox.layout import DEFAULT_NAME, sandbox_names
+from nksmesh.sandbox.results import Raised, SandboxStatus
+from nksmesh.sandbox.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from nksmesh.sandbox.failures import Failure, Staged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statuses:
+    """How the sandboxes of this machine are."""
+
+    sandboxes: tuple[SandboxStatus, ...]
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as JSON could hold it."""
+        return {"sandboxes": [sandbox.to_data() for sandbox in self.sandboxes]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """What ``down`` did: whether anything ran."""
+
+    name: str
+    stopped: bool
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as JSON could hold it."""
+        return {"name": self.name, "stopped": self.stopped}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deleted:
+    """What ``delete`` did: whether there was anything."""
+
+    name: str
+    existed: bool
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as JSON could hold it."""
+        return {"name": self.name, "existed": self.existed}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Healed:
+    """What ``heal`` did: how many staged failures it ended."""
+
+    name: str
+    ended: int
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as JSON could hold it."""
+        return {"name": self.name, "ended": self.ended}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """Where the programs are that ``build`` built, or found in the cache."""
+
+    programs: dict[str, str]
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as JSON could hold it."""
+        return {"programs": self.programs}
+
+
+async def build(*, helm4: bool = False, listener: Listener = unheard) -> Built:
+    """Build the sandbox's programs, and Helm 4 on request, unless the cache has them."""
+    found = await programs.sandbox_programs(listener)
+    if helm4:
+        found = {**found, "helm4": await programs.helm4(listener)}
+    return Built(programs={name: str(path) for name, path in found.items()})
+
+
+async def up(name: str = DEFAULT_NAME, *, load_balancer: bool | None = None, listener: Listener = unheard) -> Raised:
+    """Bring a sandbox up; parts that run already are left alone."""
+    return await Sandbox(name).up(listener, load_balancer=load_balancer)
+
+
+async def status(name: str | None = None) -> Statuses:
+    """Say how one sandbox is, or every one on this machine (the default one, where there is none)."""
+    names = [name] if name else sandbox_names() or [DEFAULT_NAME]
+    return Statuses(sandboxes=tuple(Sandbox(each).status() for each in names))
+
+
+async def down(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> Lowered:
+    """Stop a sandbox and keep its data."""
+    sandbox = Sandbox(name)
+    stopped = any(part.pid for part in sandbox.status().parts)
+    await sandbox.down(listener)
+    return Lowered(name=name, stopped=stopped)
+
+
+async def delete(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> Deleted:
+    """Stop a sandbox and remove everything it has."""
+    sandbox = Sandbox(name)
+    existed = sandbox.layout.home.exists()
+    await sandbox.delete(listener)
+    return Deleted(name=name, existed=existed)
+
+
+async def reset(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> Raised:
+    """Empty a sandbox's cluster; its kubeconfig stays as it is."""
+    return await Sandbox(name).reset(listener)
+
+
+async def fail(failure: Failure, name: str = DEFAULT_NAME, *, selector: str = "", reason: str = "not-found") -> Staged:
+    """Make the pods that the selector picks fail from now on."""
+    return await Sandbox(name).fail(failure, selector=selector, reason=reason)
+
+
+async def heal(name: str = DEFAULT_NAME) -> Healed:
+    """End every staged failure of a sandbox."""
+    return Healed(name=name, ended=await Sandbox(name).heal())

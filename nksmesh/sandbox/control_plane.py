@@ -1,0 +1,208 @@
+"""The parts of a sandbox: which programs, in which order, with which flags."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nksmesh.sandbox.documents import to_yaml, write_private
+from nksmesh.sandbox.kubeconfig import program_kubeconfig
+from nksmesh.sandbox.processes import Program
+from nksmesh.sandbox.stages import stages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nksmesh.sandbox.layout import Layout
+
+KUBERNETES_VERSION: Final = "1.28.15"
+SERVICE_RANGE: Final = "10.96.0.0/16"
+SERVICE_ADDRESS: Final = "10.96.0.1"
+POD_RANGE: Final = "10.244.0.1/16"
+EGRESS_SOCKET: Final = "egress.sock"
+
+# a unix socket's URL needs the form of a host and a port, and no path: the socket is a file of this
+# name in the working folder. It is reachable for its owner alone, which a loopback port is not.
+_ETCD: Final = "unix://etcd:0"
+_ETCD_PEER: Final = "unix://etcd-peer:0"
+
+
+class Part(StrEnum):
+    """One process of a sandbox, in starting order."""
+
+    ETCD = "etcd"
+    AGENT = "agent"
+    API_SERVER = "kube-apiserver"
+    CONTROLLER_MANAGER = "kube-controller-manager"
+    SCHEDULER = "kube-scheduler"
+    KWOK = "kwok"
+
+
+CLIENTS_OF_THE_API_SERVER: Final = (Part.CONTROLLER_MANAGER, Part.SCHEDULER, Part.KWOK)
+
+
+def program(part: Part, layout: Layout, binaries: Mapping[str, Path], *, port: int, load_balancer: bool) -> Program:
+    """Say how a part is started.
+
+    Args:
+        part: Which one.
+        layout: The sandbox's files.
+        binaries: Where each program is.
+        port: The API server's port on 127.0.0.1.
+        load_balancer: Whether Services of type LoadBalancer get addresses.
+    """
+    environment: dict[str, str] = {}
+    match part:
+        case Part.ETCD:
+            command = _etcd(layout, binaries)
+        case Part.API_SERVER:
+            command = _api_server(layout, binaries, port)
+        case Part.CONTROLLER_MANAGER:
+            command = _controller_manager(layout, binaries)
+        case Part.SCHEDULER:
+            command = _scheduler(layout, binaries)
+        case Part.KWOK:
+            command = _kwok(layout, binaries)
+        case Part.AGENT:
+            command = _agent(layout, port, load_balancer=load_balancer)
+            package_root = str(Path(__file__).parents[2])
+            environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return Program(
+        command=command,
+        directory=layout.run,
+        log=layout.log(part),
+        process=layout.process(part),
+        environment=environment,
+    )
+
+
+def write_configuration(layout: Layout) -> None:
+    """Write the files that the programs read beside their flags."""
+    egress = {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [
+            {
+                "name": "cluster",
+                "connection": {
+                    "proxyProtocol": "HTTPConnect",
+                    "transport": {"uds": {"udsName": EGRESS_SOCKET}},
+                },
+            }
+        ],
+    }
+    write_private(layout.run / "egress.yaml", to_yaml([egress]))
+    write_private(layout.run / "kwok.yaml", to_yaml(stages()))
+
+
+def _etcd(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
+    return (
+        str(binaries["etcd"]),
+        f"--data-dir={layout.data}",
+        "--name=sandbox",
+        f"--listen-client-urls={_ETCD}",
+        f"--advertise-client-urls={_ETCD}",
+        f"--listen-peer-urls={_ETCD_PEER}",
+        f"--initial-advertise-peer-urls={_ETCD_PEER}",
+        f"--initial-cluster=sandbox={_ETCD_PEER}",
+        # its gateway dials the server by URL, and does not know a socket's
+        "--enable-grpc-gateway=false",
+        # a sandbox need not survive a power cut
+        "--unsafe-no-fsync",
+        # a member of one, started again, waits for its election before it serves: by default over 1 s
+        "--heartbeat-interval=10",
+        "--election-timeout=100",
+        "--auto-compaction-retention=1h",
+        "--log-level=warn",
+    )
+
+
+def _api_server(layout: Layout, binaries: Mapping[str, Path], port: int) -> tuple[str, ...]:
+    certificates = layout.certificates
+    return (
+        str(binaries["kube-apiserver"]),
+        f"--etcd-servers={_ETCD}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        # never dialled: it may not be a loopback address, and nothing is written to Endpoints
+        "--advertise-address=192.0.2.1",
+        "--endpoint-reconciler-type=none",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        f"--client-ca-file={certificates / 'ca.crt'}",
+        f"--tls-cert-file={certificates / 'kube-apiserver.crt'}",
+        f"--tls-private-key-file={certificates / 'kube-apiserver.key'}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={certificates / 'service-accounts.key'}",
+        f"--service-account-signing-key-file={certificates / 'service-accounts.key'}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged=true",
+        f"--egress-selector-config-file={layout.run / 'egress.yaml'}",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--profiling=false",
+    )
+
+
+def _controller_manager(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
+    certificates = layout.certificates
+    kubeconfig = program_kubeconfig(layout, Part.CONTROLLER_MANAGER)
+    return (
+        str(binaries["kube-controller-manager"]),
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        "--secure-port=0",
+        "--leader-elect=false",
+        "--use-service-account-credentials",
+        f"--service-account-private-key-file={certificates / 'service-accounts.key'}",
+        f"--root-ca-file={certificates / 'ca.crt'}",
+        f"--cluster-signing-cert-file={certificates / 'ca.crt'}",
+        f"--cluster-signing-key-file={certificates / 'ca.key'}",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        "--allocate-node-cidrs=false",
+        # its default of 20 requests a second makes it take 4 s to start all its controllers
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+        "--profiling=false",
+    )
+
+
+def _scheduler(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
+    kubeconfig = program_kubeconfig(layout, Part.SCHEDULER)
+    return (
+        str(binaries["kube-scheduler"]),
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        "--secure-port=0",
+        "--leader-elect=false",
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+        "--profiling=false",
+    )
+
+
+def _kwok(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
+    return (
+        str(binaries["kwok"]),
+        f"--kubeconfig={program_kubeconfig(layout, Part.KWOK)}",
+        f"--config={layout.run / 'kwok.yaml'}",
+        f"--cidr={POD_RANGE}",
+        "--manage-all-nodes",
+        # without leases nodes turn NotReady after 40 s, and nothing is scheduled any more
+        "--node-lease-duration-seconds=40",
+    )
+
+
+def _agent(layout: Layout, port: int, *, load_balancer: bool) -> tuple[str, ...]:
+    return (
+        sys.executable,
+        "-m",
+        "nksmesh.sandbox.agent",
+        f"--certificates={layout.certificates}",
+        f"--server=https://127.0.0.1:{port}",
+        *(() if load_balancer else ("--no-load-balancer",)),
+    )

@@ -1,0 +1,37 @@
+"""YAML in and out: the sandbox's only use of PyYAML."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def to_yaml(documents: Iterable[dict[str, Any]]) -> str:
+    """Write documents as one YAML stream, keys in the order given."""
+    import yaml  # noqa: PLC0415 - heavy
+
+    return str(yaml.safe_dump_all(documents, sort_keys=False))
+
+
+def mapping_from_yaml(text: str) -> dict[str, Any]:
+    """Read one mapping; anything else, broken YAML included, is an empty one."""
+    import yaml  # noqa: PLC0415 - heavy
+
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    unfinished.replace(path)

@@ -1,0 +1,117 @@
+"""Where a sandbox keeps its files, and what the layout of its home is."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nksmesh.domain.errors import ConfigError
+
+DEFAULT_NAME: Final = "default"
+HOME_VARIABLE: Final = "NKSMESH_SANDBOX_HOME"
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one sandbox.
+
+    Every program runs in ``run``, so that sockets have short relative names: a socket's path may not
+    be longer than 107 bytes, and a home may be anywhere.
+    """
+
+    name: str
+    home: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The file users and tests point Helm and nksmesh at."""
+        return self.home / "kubeconfig"
+
+    @property
+    def context(self) -> str:
+        """The kubeconfig context's name."""
+        return "nksmesh-sandbox" if self.name == DEFAULT_NAME else f"nksmesh-sandbox-{self.name}"
+
+    @property
+    def settings(self) -> Path:
+        """What ``up`` decided: the port, the options."""
+        return self.home / "sandbox.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a sandbox is brought up, down or deleted; beside the home, so that delete may take it."""
+        return self.home.with_name(f".{self.home.name}.lock")
+
+    @property
+    def certificates(self) -> Path:
+        """Keys and certificates, and the programs' own kubeconfig files."""
+        return self.home / "certificates"
+
+    @property
+    def data(self) -> Path:
+        """Where etcd keeps the cluster."""
+        return self.home / "etcd"
+
+    @property
+    def snapshot(self) -> Path:
+        """A copy of ``data`` as it was when the cluster was first up: what a reset goes back to."""
+        return self.home / "etcd-empty"
+
+    @property
+    def run(self) -> Path:
+        """The programs' working folder: sockets, and configuration they read."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a program."""
+        return self.home / "logs"
+
+    def log(self, part: str) -> Path:
+        """The log file of one part."""
+        return self.logs / f"{part}.log"
+
+    def process(self, part: str) -> Path:
+        """The file that says which process is this part."""
+        return self.run / f"{part}.pid.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the sandbox has ever been brought up."""
+        return self.settings.exists()
+
+
+def layout_of(name: str = DEFAULT_NAME) -> Layout:
+    """Lay out the sandbox of this name.
+
+    Raises:
+        ConfigError: The name cannot be a folder's and a context's name.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be a sandbox's name",
+            hint="use up to 40 lower-case letters, digits and hyphens, such as --name try-1",
+        )
+    return Layout(name=name, home=_homes() / name)
+
+
+def sandbox_names() -> list[str]:
+    """Name every sandbox that exists on this machine."""
+    homes = _homes()
+    if not homes.is_dir():
+        return []
+    return sorted(home.name for home in homes.iterdir() if (home / "sandbox.json").exists())
+
+
+def _homes() -> Path:
+    override = os.environ.get(HOME_VARIABLE)
+    if override:
+        return Path(override).expanduser().absolute()
+    from platformdirs import user_data_path  # noqa: PLC0415 - not needed for --help
+
+    return user_data_path("nksmesh") / "sandboxes"

@@ -1,0 +1,200 @@
+"""Processes that outlive the command that started them, found again by id and start time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from nksmesh.domain.errors import ClusterError
+from nksmesh.sandbox.documents import write_private
+
+STOP_GRACE: Final = 5.0
+_KEPT_VARIABLES: Final = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
+_STATE: Final = 0  # in /proc/PID/stat, counted behind the closing bracket of the name
+_START_TIME: Final = 19
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """How one part of a sandbox is started."""
+
+    command: tuple[str, ...]
+    directory: Path
+    log: Path
+    process: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """One process, told apart from a later one of the same number by when it started."""
+
+    pid: int
+    started: str
+
+    @property
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return _start_time(self.pid) == self.started
+
+    @property
+    def of_another_boot(self) -> bool:
+        """Whether the machine was started since: then nobody crashed."""
+        return self.started.partition("/")[0] != _boot()
+
+
+def start(program: Program) -> ProcessId:
+    """Start a program in a session of its own, its output in its log, and note which process it is.
+
+    Raises:
+        ClusterError: It cannot be started.
+    """
+    program.log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    environment.update(program.environment)
+    log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # posix_spawn has no working folder; a one-line shell does, and exec leaves one process, of one id
+    shell = ("/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(program.directory))
+    try:
+        pid = os.posix_spawn(
+            shell[0],
+            [*shell, *program.command],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGINT, signal.SIGPIPE, signal.SIGTERM),
+        )
+    except OSError as error:
+        raise ClusterError(
+            f"{program.command[0]} cannot be started: {error.strerror}",
+            hint="see that the file system allows programs, and that there is memory",
+        ) from error
+    finally:
+        os.close(log)
+    process = ProcessId(pid, _start_time(pid) or "")
+    write_private(program.process, json.dumps({"pid": process.pid, "started": process.started}))
+    return process
+
+
+def find(path: Path) -> ProcessId | None:
+    """Read which process a part is; None where it was stopped or never started."""
+    try:
+        content = json.loads(path.read_text())
+        return ProcessId(int(content["pid"]), str(content["started"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+async def stop(path: Path, *, grace: float = STOP_GRACE) -> None:
+    """Stop a part: ask, and after ``grace`` seconds insist; 0 insists at once."""
+    process = find(path)
+    if process is not None:
+        await _stop(process, grace)
+    _forget(path)
+
+
+async def kill(path: Path) -> None:
+    """Kill a part as a crash would: its note stays, so that it counts as crashed."""
+    process = find(path)
+    if process is not None:
+        await _stop(process, 0)
+
+
+async def ended(process: ProcessId) -> None:
+    """Return when the process has ended."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:
+        return
+    try:
+        if process.running:
+            await _readable(descriptor)
+    finally:
+        os.close(descriptor)
+    _reap(process.pid)
+
+
+def last_lines(path: Path, count: int = 10) -> str:
+    """Read the last lines of a log; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 16_384))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-count:])
+
+
+async def _stop(process: ProcessId, grace: float) -> None:
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:
+        return
+    try:
+        # the descriptor pins the process, so what is checked now is what is signalled below
+        if not process.running:
+            return
+        if grace:
+            _signal(descriptor, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_readable(descriptor), grace)
+                return
+        _signal(descriptor, signal.SIGKILL)
+        await _readable(descriptor)
+    finally:
+        os.close(descriptor)
+        _reap(process.pid)
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _signal(descriptor: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(descriptor, number)
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _start_time(pid: int) -> str | None:
+    """When a process started, as boot and clock ticks; None where it has ended (a zombie has)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    if fields[_STATE] in {"Z", "X"}:
+        _reap(pid)
+        return None
+    return f"{_boot()}/{fields[_START_TIME]}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
