@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from nksmesh.adapters.cluster.helm_storage import HelmStorage
+from nksmesh.adapters.cluster.objects import Objects
+from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.releases import Release
+
+pytestmark = pytest.mark.cluster
+
+NAMESPACE = "default"
+RELEASE = Release(component="istiod", name="stored", namespace=NAMESPACE)
+KEY = (NAMESPACE, "stored")
+
+
+def packed(name: str, revision: int, status: str) -> str:
+    stored = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "version": revision,
+        "info": {"status": status, "last_deployed": "2026-01-01T00:00:00Z"},
+        "chart": {"metadata": {"name": "istiod", "version": "1.20.0"}},
+        "config": {"a": 1},
+        "manifest": "kind: A",
+        "hooks": ["kept as they are"],
+    }
+    return base64.b64encode(base64.b64encode(gzip.compress(json.dumps(stored).encode()))).decode()
+
+
+class Kept:
+    """Puts records there as Helm does."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self.refs: list[ObjectRef] = []
+
+    async def __call__(self, name: str, revision: int, status: str, *, content: str = "", **labels: str) -> ObjectRef:
+        ref = ObjectRef("v1", "Secret", f"sh.helm.release.v1.{name}.v{revision}", NAMESPACE)
+        said = {"owner": "helm", "name": name, "status": status, "version": str(revision), **labels}
+        manifest: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "helm.sh/release.v1",
+            "metadata": {"name": ref.name, "labels": said},
+            "data": {"release": content or packed(name, revision, status)},
+        }
+        await self.objects.create(manifest, ref)
+        self.refs.append(ref)
+        return ref
+
+
+@pytest.fixture
+async def keep(objects: Objects) -> AsyncIterator[Kept]:
+    kept = Kept(objects)
+    yield kept
+    for ref in kept.refs:
+        await objects.delete(ref)
+
+
+async def test_the_newest_revision_counts(objects: Objects, keep: Kept) -> None:
+    for revision, status in ((1, "superseded"), (9, "failed"), (10, "deployed")):
+        await keep("stored", revision, status)
+    storage = HelmStorage(objects)
+    assert (await storage.installed([RELEASE]))[KEY].helm_revision == 10
+    assert (await storage.installed())[KEY].status == "deployed"
+    assert KEY not in await storage.installed(namespace="kube-system")
+    assert await storage.revisions([RELEASE]) == {KEY: (10, "deployed")}
+
+
+async def test_a_release_that_was_uninstalled_with_its_history_kept_is_not_there(objects: Objects, keep: Kept) -> None:
+    await keep("stored", 1, "failed")
+    await keep("stored", 2, "uninstalled")
+    storage = HelmStorage(objects)
+    assert await storage.installed([RELEASE]) == {}
+    assert KEY not in await storage.installed()
+    assert await storage.revisions([RELEASE]) == {}
+
+
+async def test_a_record_that_cannot_be_read_is_an_error_or_is_named(objects: Objects, keep: Kept) -> None:
+    await keep("stored", 1, "deployed")
+    await keep("broken", 3, "deployed", content=base64.b64encode(b"plain").decode())
+    await keep("labelled", 1, "deployed", version="one")
+    storage = HelmStorage(objects)
+    with pytest.raises(ClusterError, match=r"default/sh\.helm\.release\.v1\.broken\.v3 cannot be read"):
+        await storage.installed()
+    passed_over: list[str] = []
+    assert KEY in await storage.installed(unreadable=passed_over)
+    assert passed_over == ["Secret default/sh.helm.release.v1.broken.v3"]
+
+
+async def test_a_manifest_is_replaced_and_nothing_else(objects: Objects, keep: Kept) -> None:
+    ref = await keep("stored", 4, "deployed")
+    before = (await objects.get(ref) or {})["metadata"]
+    storage = HelmStorage(objects)
+    found = (await storage.installed([RELEASE]))[KEY]
+    await storage.replace_manifest(found, "kind: B")
+    after = await objects.get(ref) or {}
+    assert after["metadata"]["labels"] == before["labels"]
+    stored = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(after["data"]["release"]))))
+    assert (stored["manifest"], stored["hooks"]) == ("kind: B", ["kept as they are"])
+    assert (await storage.installed([RELEASE]))[KEY].manifest == "kind: B"

@@ -1,0 +1,179 @@
+"""The catalog and environments, from real files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nksmesh.adapters.files.catalog import environment_names, load_catalog, load_environment, load_values_option
+from nksmesh.adapters.files.folders import ValuesFolders
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.mesh import Network
+
+Write = Callable[[str, str], Path]
+
+
+def test_the_regions_are_the_guides_word_for_word() -> None:
+    regions = load_catalog(ValuesFolders()).regions
+    assert {
+        (name, region.title, network.value, hub)
+        for name, region in regions.items()
+        for network, hub in region.hubs.items()
+    } == {
+        ("kr1", "한국(판교) 리전", "public", "dfe965c3-kr1-registry.container.nhncloud.com/container_service/istio"),
+        (
+            "kr1",
+            "한국(판교) 리전",
+            "private",
+            "private-dfe965c3-kr1-registry.container.nhncloud.com/container_service/istio",
+        ),
+        ("kr2", "한국(평촌) 리전", "public", "6e7f43c6-kr2-registry.container.cloud.toast.com/container_service/istio"),
+        (
+            "kr2",
+            "한국(평촌) 리전",
+            "private",
+            "private-6e7f43c6-kr2-registry.container.cloud.toast.com/container_service/istio",
+        ),
+    }
+    assert {region.versions for region in regions.values()} == {("1.19.0", "1.20.0")}
+    assert {region.kubernetes for region in regions.values()} == {("1.25", "1.26", "1.27", "1.28")}
+
+
+def test_the_catalog_has_every_minor_from_1_17_to_1_30() -> None:
+    versions = load_catalog(ValuesFolders()).versions
+    assert [one.minor for one in versions] == [f"1.{minor}" for minor in range(17, 31)]
+    assert [version for one in versions for version in one.versions] == [
+        *("1.19.0", "1.20.0", "1.20.1", "1.21.6", "1.22.8", "1.23.6", "1.24.6", "1.28.10")
+    ]
+
+
+def test_the_sandbox_is_an_environment_that_ships() -> None:
+    environment = load_environment(ValuesFolders(), "sandbox")
+    assert (environment.sandbox, environment.region, environment.version, environment.profile) == (
+        "default",
+        "kr1",
+        "1.20.0",
+        "default",
+    )
+
+
+def test_reading_catalog_and_environment_is_quick() -> None:
+    load_environment(ValuesFolders(), "sandbox")
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        load_catalog(ValuesFolders())
+        load_environment(ValuesFolders(), "sandbox")
+        times.append(time.perf_counter() - begun)
+    assert min(times) < 0.03
+
+
+def test_an_environment_is_read_in_full(folders: ValuesFolders, write: Write) -> None:
+    write(
+        "environments/prod/mesh.yaml",
+        "network: private\nregion: kr2\ncontext: c\nallow_images: [x/]\ngateways:\n- {name: edge, namespace: e}\n",
+    )
+    write("environments/prod/istiod.yaml", "pilot: {x: 1}\n")
+    environment = load_environment(folders, "prod")
+    assert environment.path == "values/environments/prod/mesh.yaml"
+    assert (environment.network, environment.region, environment.context) == (Network.PRIVATE, "kr2", "c")
+    assert environment.allow_images == ("x/",)
+    assert environment.gateways is not None
+    assert [(one.name, one.namespace) for one in environment.gateways] == [("edge", "e")]
+    assert environment.files["istiod"].values == {"pilot": {"x": 1}}
+    assert not environment.files["istiod"].ours
+    assert environment_names(folders) == ("prod", "sandbox")
+
+
+def test_a_packaged_environment_may_be_added_to(folders: ValuesFolders, write: Write) -> None:
+    write("environments/sandbox/istiod.yaml", "pilot: {x: 1}\n")
+    environment = load_environment(folders, "sandbox")
+    assert (environment.sandbox, list(environment.files)) == ("default", ["istiod"])
+
+
+def test_a_region_and_a_profile_of_the_users_are_one_file_each(folders: ValuesFolders, write: Write) -> None:
+    write(
+        "regions/jp1.yaml",
+        "title: 日本\nregistries: {public: a.example.com/i, private: b.example.com/i}\n"
+        "istio: ['1.20.0']\nkubernetes: []\n",
+    )
+    write("profiles/edge/profile.yaml", "gateways: [{name: edge}]\n")
+    write("profiles/edge/edge.yaml", "x: 1\n")
+    catalog = load_catalog(folders)
+    assert catalog.region("jp1").hubs[Network.PRIVATE] == "b.example.com/i"
+    assert catalog.profile("edge").files["edge"].values == {"x": 1}
+    assert sorted(catalog.profiles) == ["default", "demo", "edge"]
+
+
+@pytest.mark.parametrize("name", ["sandbx", "../sandbox", "", "a;b", "sandbox/"])
+def test_an_unknown_environment_is_refused_with_the_known(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_environment(ValuesFolders(), name)
+    assert raised.value.message == f"there is no environment {name!r}"
+    assert "sandbox" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("environments/e/mesh.yaml", "regoin: kr1\n", "values/environments/e/mesh.yaml, line 1: there is no key"),
+        ("environments/e/mesh.yaml", "region: [\n", "values/environments/e/mesh.yaml, line 2: it is not YAML"),
+        (
+            "environments/e/mesh.yaml",
+            "gateways:\n- name: a\n- name: a\n",
+            "values/environments/e/mesh.yaml, line 3: gateway 'a' is listed twice",
+        ),
+        ("environments/e/istiod.yml", "a: 1\n", "values/environments/e/istiod.yml: the name must end with .yaml"),
+        ("environments/e/istiod.yaml", "- a\n", "values/environments/e/istiod.yaml: it is not a map"),
+        ("regions/x.yaml", "title: x\n", "values/regions/x.yaml: the file lacks the key 'registries'"),
+        ("versions.yaml", "'1.20': {}\n", "values/versions.yaml, line 1: 1.20 lacks the key 'kubernetes'"),
+        ("versions.yaml", "one: {}\n", "values/versions.yaml, line 1: one the key does not look like"),
+        (
+            "versions.yaml",
+            "'1.20': {kubernetes: ['1.25'], floor: '1.25', versions: []}\n",
+            "values/versions.yaml, line 1: 1.20.kubernetes must have 2 items, not 1",
+        ),
+        (
+            "profiles/demo/istoid.yaml",
+            "a: 1\n",
+            "values/profiles/demo/istoid.yaml: there is no component or gateway 'istoid'",
+        ),
+    ],
+)
+def test_mistakes_in_files_are_told_with_the_file(
+    folders: ValuesFolders, write: Write, file: str, text: str, message: str
+) -> None:
+    write("environments/e/mesh.yaml", "region: kr1\n")
+    write(file, text)
+
+    def read() -> None:
+        load_catalog(folders)
+        load_environment(folders, "e")
+
+    with pytest.raises(ConfigError) as raised:
+        read()
+    assert raised.value.message.startswith(message)
+
+
+def test_a_values_option_names_component_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "a=b.yaml"
+    file.write_text("x: 1\n")
+    target, values = load_values_option(f"istiod={file}")
+    assert (target, values.path, values.values) == ("istiod", str(file), {"x": 1})
+
+
+@pytest.mark.parametrize("text", ["x.yaml", "=x.yaml", "istiod=", ""])
+def test_a_values_option_without_a_component_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="does not say which component"):
+        load_values_option(text)
+
+
+def test_a_folder_of_charts_is_relative_to_the_users_folder(folders: ValuesFolders, write: Write) -> None:
+    write("environments/dev/mesh.yaml", "region: kr1\ncharts: ./charts\n")
+    assert folders.user is not None
+    assert load_environment(folders, "dev").charts == str(folders.user / "charts")
+    write("environments/dev/mesh.yaml", "charts: https://charts.example.com/istio\n")
+    assert load_environment(folders, "dev").charts == "https://charts.example.com/istio"

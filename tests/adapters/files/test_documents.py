@@ -1,0 +1,89 @@
+"""YAML of users: every mistake is told with its file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nksmesh.adapters.files.documents import LARGEST, parse_document, read_document
+from nksmesh.domain.errors import ConfigError
+
+
+def test_a_document_knows_the_line_of_each_key_and_item() -> None:
+    document = parse_document(b"a: 1\nb:\n  - x\n  - c: 2\n", "v.yaml")
+    assert document.values == {"a": 1, "b": ["x", {"c": 2}]}
+    assert document.at(("b", 1, "c")) == "v.yaml, line 4"
+    assert document.at(("b", 1, "c", "deeper")) == "v.yaml, line 4"
+    assert document.at(()) == "v.yaml"
+
+
+@pytest.mark.parametrize("text", [b"", b"# nothing\n", b"---\n", b"null\n", b"~", b"{}"])
+def test_an_empty_document_is_an_empty_map(text: bytes) -> None:
+    assert parse_document(text, "v.yaml").values == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a: 1\n b: 2\n", "v.yaml, line 2: it is not YAML"),
+        (b"a: [1, 2\nb: 3\n", "v.yaml, line 2: it is not YAML"),
+        (b"a: 1\n\tb: 2\n", "v.yaml, line 2: it is not YAML"),
+        (b"a: &x 1\nb: *y\n", "v.yaml, line 2: it is not YAML"),
+        (b"a: 1\n---\nb: 2\n", "v.yaml, line 2: it is not YAML"),
+        (b"a: 1\nb:\n  c: 1\n  c: 2\n", "v.yaml, line 4: the key 'c' stands twice"),
+        (b"1: x\n'1': y\n", "v.yaml, line 2: the key '1' stands twice"),
+        (b"a: 1\nb: \xff\n", "v.yaml, line 2: it is not UTF-8"),
+        ("a: é\n".encode("latin-1"), "v.yaml, line 1: it is not UTF-8"),
+        (b"a: 1\x00\n", "v.yaml: it is not YAML"),
+        (b"- a\n- b\n", "v.yaml: it is not a map"),
+        (b"just words\n", "v.yaml: it is not a map"),
+        (b"a: .inf\n", "v.yaml, line 1: .inf is no number"),
+        (b"a: !!python/object:os.system x\n", "v.yaml, line 1: the tag 'python/object:os.system' has no meaning"),
+        (b"a: !include x\n", "v.yaml, line 1: the tag '!include' has no meaning"),
+        (b"? [a]\n: 1\n", "v.yaml, line 1: a key is not a plain word"),
+        (b"~: 1\n", "v.yaml, line 1: a key is not a plain word"),
+        (b"a: &a [*a]\n", "v.yaml, line 1: it is too deep"),
+        (b"a:\n  <<: 1\n", "v.yaml, line 2: << takes a map"),
+    ],
+)
+def test_mistakes_are_told_with_file_and_line(text: bytes, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_document(text, "v.yaml")
+    assert raised.value.message.startswith(message)
+    assert raised.value.hint
+
+
+def test_aliases_do_not_blow_up() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    with pytest.raises(ConfigError, match="its aliases make it too large"):
+        parse_document("\n".join(lines).encode(), "v.yaml")
+
+
+def test_deep_nesting_is_no_crash() -> None:
+    with pytest.raises(ConfigError):
+        parse_document(b"a: " + b"[" * 5000 + b"]" * 5000, "v.yaml")
+
+
+def test_a_merge_key_may_be_overridden() -> None:
+    text = b"base: &base {a: 1, b: 2}\nuse:\n  <<: *base\n  b: 3\n"
+    assert parse_document(text, "v.yaml").values["use"] == {"a": 1, "b": 3}
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    assert parse_document(b"\xef\xbb\xbfa: 1\n", "v.yaml").values == {"a": 1}
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"missing\.yaml cannot be read: No such file"):
+        read_document(tmp_path / "missing.yaml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        read_document(tmp_path)
+
+
+def test_a_huge_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "huge.yaml"
+    file.write_bytes(b"#" * (LARGEST + 1))
+    with pytest.raises(ConfigError, match="larger than 4 MiB"):
+        read_document(file)

@@ -1,0 +1,95 @@
+"""How Helm's end becomes ours: with programs that fail as Helm does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from nksmesh.adapters.helm.command import HelmCommand
+from nksmesh.domain.errors import ClusterError, ReleaseError
+
+
+def program(folder: Path, says: str) -> HelmCommand:
+    file = folder / "helm"
+    file.write_text(f"#!/bin/sh\n{says}\n")
+    file.chmod(0o755)
+    return HelmCommand(file, kubeconfig=folder / "kube config", context="a context", watcher=lambda _: None)
+
+
+async def test_arguments_pass_no_shell_and_end_with_the_cluster(tmp_path: Path) -> None:
+    helm = program(tmp_path, 'for word in "$@"; do echo "$word"; done; cat')
+    answer = (await helm.run(["template", "$HOME `id`; true", "a b"], b"values")).decode()
+    assert answer.splitlines() == [
+        "template",
+        "$HOME `id`; true",
+        "a b",
+        "--kubeconfig",
+        str(tmp_path / "kube config"),
+        "--kube-context",
+        "a context",
+        "values",
+    ]
+
+
+async def test_a_helm_without_values_reads_nothing(tmp_path: Path) -> None:
+    assert await program(tmp_path, "cat").run(["template", "x"]) == b""
+
+
+async def test_what_a_helm_is_told_does_not_come_from_our_terminal_and_carries_our_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HELM_KUBETOKEN", "HELM_KUBECONTEXT", "HELM_NAMESPACE", "HELM_KUBEAPISERVER"):
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("HELM_DRIVER", "configmap")
+    told = (await program(tmp_path, "env").run(["template", "x"])).decode().splitlines()
+    assert not [line for line in told if line.startswith(("HELM_KUBE", "HELM_NAMESPACE"))]
+    assert "HELM_DRIVER=configmap" in told
+    assert [line for line in told if line.startswith("NKSMESH_RUN=")]
+
+
+UNREACHABLE = {
+    "nothing listens": 'Get "https://10.0.0.1:6443/version": dial tcp 10.0.0.1:6443: connect: connection refused',
+    "no such name": "dial tcp: lookup kubernetes.example: no such host",
+    "refused credentials": (
+        "Error: Kubernetes cluster unreachable: the server has asked for the client to provide credentials"
+    ),
+    "Helm 4's way of saying it": "Error: kubernetes cluster unreachable: context deadline exceeded",
+    "cut": 'Error: Get "https://10.0.0.1:6443/api": unexpected EOF',
+}
+
+
+@pytest.mark.parametrize("words", UNREACHABLE.values(), ids=UNREACHABLE)
+async def test_a_lost_api_server_is_the_clusters_error(tmp_path: Path, words: str) -> None:
+    helm = program(tmp_path, f"echo '{words.replace(chr(39), '')}' >&2; exit 1")
+    with pytest.raises(ClusterError, match="helm install lost the API server") as caught:
+        await helm.run(["install", "istiod"])
+    assert caught.value.detail == words.replace("'", "")
+
+
+REFUSED = {
+    "an object that is somebody else's": "Error: rendered manifests contain a resource that already exists",
+    "a webhook that does not answer, told by an API server that does": (
+        'Error: Internal error occurred: failed calling webhook "validation.istio.io": failed to call webhook: '
+        'Post "https://istiod.istio-system.svc:443/validate": dial tcp 10.96.0.9:443: connect: connection refused'
+    ),
+    "nothing said": "",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
+async def test_what_helm_failed_at_is_the_releases_error(tmp_path: Path, words: str) -> None:
+    helm = program(tmp_path, f"echo '{words.replace(chr(39), '')}' >&2; exit 1")
+    with pytest.raises(ReleaseError, match="helm install istiod failed") as caught:
+        await helm.run(["install", "istiod"])
+    assert caught.value.detail == words.replace("'", "")
+
+
+async def test_a_helm_that_only_reads_is_ended_at_once_when_nobody_wants_its_answer(tmp_path: Path) -> None:
+    work = asyncio.create_task(program(tmp_path, "exec sleep 60").run(["template", "x"]))
+    await asyncio.sleep(0.3)
+    work.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await work

@@ -1,0 +1,142 @@
+"""The program as its user has it: a process of its own, with arguments in and an envelope out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nksmesh
+
+ROOT = Path(nksmesh.__file__).parents[1]
+"""The project's folder: the program runs in another one, and from the sources that are tested."""
+
+PATIENCE = 60.0
+"""Seconds after which a run is taken to hang."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How one run of the program ended."""
+
+    arguments: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """What stdout has, which is one JSON document and nothing else."""
+        return dict(json.loads(self.stdout))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return dict(self.envelope["data"])
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The one error that ended the run."""
+        (only,) = self.envelope["errors"]
+        return dict(only)
+
+    @property
+    def actions(self) -> dict[str, str]:
+        """For each step of the plan, in order, what it does."""
+        return {step["name"]: step["action"] for step in self.data["steps"]}
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        return {step["name"]: step["reasons"] for step in self.data["steps"]}
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """The steps that write."""
+        return {name: action for name, action in self.actions.items() if action not in {"keep", "prove"}}
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.arguments)}: {self.code} after {self.seconds:.1f} s\n{self.stdout}\n{self.stderr}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Runs the program against one cluster, in one folder.
+
+    Attributes:
+        kubeconfig: The cluster.
+        folder: The working folder.
+        charts: Where charts come from, for the commands that take ``--charts``; empty for none.
+        helm: The Helm it drives; empty for the one it finds.
+    """
+
+    kubeconfig: Path
+    folder: Path
+    charts: str = ""
+    helm: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, code: int | None = 0, output: str = "json", charts: str | None = None) -> Ran:
+        """Run to the end, and check the exit code unless it is None."""
+        command = self.command(*arguments, output=output, charts=charts)
+        began = time.monotonic()
+        with subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            try:
+                stdout, stderr = running.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                running.send_signal(signal.SIGINT)
+                words = "\n".join(running.communicate(timeout=PATIENCE))
+                pytest.fail(f"{' '.join(arguments)} hangs after {PATIENCE:.0f} s:\n{words}")
+        ran = Ran(
+            arguments=arguments,
+            code=running.returncode,
+            stdout=stdout,
+            stderr=stderr,
+            seconds=time.monotonic() - began,
+        )
+        assert code is None or ran.code == code, str(ran)
+        assert "Traceback" not in ran.stderr, str(ran)
+        return ran
+
+    def start(self, *arguments: str, output: str = "json", charts: str | None = None) -> subprocess.Popen[str]:
+        """Start a run and leave it going: whoever starts one also ends it."""
+        return subprocess.Popen(
+            self.command(*arguments, output=output, charts=charts),
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, *arguments: str, output: str = "json", charts: str | None = None) -> list[str]:
+        source = self.charts if charts is None else charts
+        takes_charts = arguments[0] in {"install", "plan", "template"}
+        return [
+            *(sys.executable, "-m", "nksmesh", *arguments),
+            *(["-o", output] if output else []),
+            *(["--charts", source] if source and takes_charts else []),
+            *(["--helm", self.helm] if self.helm else []),
+        ]
+
+    @property
+    def env(self) -> dict[str, str]:
+        inherited = {key: text for key, text in os.environ.items() if not key.startswith(("NKSMESH_HELM", "HELM_"))}
+        own = {"KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+        return {**inherited, **own, **self.environment}

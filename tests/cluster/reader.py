@@ -1,0 +1,160 @@
+"""What a cluster holds, read straight from its API server: the tests' own eyes, none of the program's."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import yaml
+
+Object = dict[str, Any]
+
+PASSING = {"Event", "ComponentStatus", "Endpoints", "EndpointSlice", "Node"}
+"""Kinds that come, go and change without anybody installing anything."""
+
+HEARTBEATS = {"kube-node-lease", "kube-system"}
+"""Namespaces whose Leases are renewed all the time by Kubernetes itself."""
+
+
+class Ref(NamedTuple):
+    """Which object."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+
+class Reader:
+    """Reads a cluster's objects by their paths."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def find(self, path: str, **query: str) -> Object | None:
+        """Read what a path has, or None where there is nothing."""
+        answer = self._http.get(path, params=query)
+        return None if answer.status_code == httpx.codes.NOT_FOUND else dict(answer.raise_for_status().json())
+
+    def get(self, path: str, **query: str) -> Object:
+        """Read what a path has."""
+        found = self.find(path, **query)
+        assert found is not None, f"there is no {path}"
+        return found
+
+    def items(self, path: str, **query: str) -> list[Object]:
+        """List what a path has."""
+        return list(self.get(path, **query)["items"] or ())
+
+    def until(self, path: str, holds: Callable[[list[Object]], bool], **query: str) -> None:
+        """Watch what a path lists until something holds of it, for 20 seconds at most."""
+        listed = self.get(path, **query)
+        found = {one["metadata"]["uid"]: one for one in listed["items"] or ()}
+        watch = {**query, "watch": "true", "timeoutSeconds": "20"}
+        watch["resourceVersion"] = listed["metadata"]["resourceVersion"]
+        if holds(list(found.values())):
+            return
+        with self._http.stream("GET", path, params=watch, timeout=30) as answer:
+            for line in answer.raise_for_status().iter_lines():
+                event = json.loads(line)
+                found[event["object"]["metadata"]["uid"]] = event["object"]
+                if event["type"] == "DELETED":
+                    del found[event["object"]["metadata"]["uid"]]
+                if holds(list(found.values())):
+                    return
+        raise AssertionError(f"{path} did not come to what was waited for: {sorted(found)}")
+
+    def post(self, path: str, body: Object) -> Object:
+        return dict(self._http.post(path, json=body).raise_for_status().json())
+
+    def merge(self, path: str, patch: Object) -> Object:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return dict(self._http.patch(path, json=patch, headers=headers).raise_for_status().json())
+
+    def delete(self, path: str) -> None:
+        self._http.delete(path).raise_for_status()
+
+    def deployment(self, name: str, namespace: str = "istio-system") -> Object:
+        return self.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+
+    def service(self, name: str, namespace: str = "istio-system") -> Object:
+        return self.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+
+    def pods(self, labels: str, namespace: str = "istio-system") -> list[Object]:
+        """List the pods of a label selector that are not ending."""
+        found = self.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=labels)
+        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+    def images(self, labels: str, namespace: str = "istio-system") -> set[str]:
+        """Name the images that the pods of a label selector run."""
+        return {one["image"] for pod in self.pods(labels, namespace) for one in pod["spec"]["containers"]}
+
+    def helm_revisions(self) -> dict[str, str]:
+        """For each of Helm's stored revisions, its resourceVersion: any writing by Helm shows here."""
+        found = self.items("/api/v1/secrets", labelSelector="owner=helm")
+        return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in found}
+
+    def helm_release(self, name: str, revision: int = 1, namespace: str = "istio-system") -> Object:
+        """Read one of Helm's stored revisions."""
+        secret = self.get(f"/api/v1/namespaces/{namespace}/secrets/sh.helm.release.v1.{name}.v{revision}")
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        return dict(json.loads(gzip.decompress(packed)))
+
+    def everything(self) -> dict[Ref, str]:
+        """For each object in the cluster, a digest of what somebody wants of it: status and events are left out."""
+        found: dict[Ref, str] = {}
+        for api_version, kind, path in self._kinds():
+            for one in self.items(path) if kind not in PASSING else ():
+                metadata = one["metadata"]
+                if kind == "Lease" and metadata["namespace"] in HEARTBEATS and "nksmesh" not in metadata["name"]:
+                    continue
+                ref = Ref(api_version, kind, metadata.get("namespace", ""), metadata["name"])
+                found[ref] = hashlib.sha256(json.dumps(_wanted(one), sort_keys=True).encode()).hexdigest()
+        return found
+
+    def _kinds(self) -> Iterator[tuple[str, str, str]]:
+        groups = [group["preferredVersion"]["groupVersion"] for group in self.get("/apis")["groups"]]
+        for api_version in ("v1", *groups):
+            root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+            for one in self.get(root)["resources"]:
+                if "/" not in one["name"] and "list" in one["verbs"]:
+                    yield api_version, one["kind"], f"{root}/{one['name']}"
+
+
+def _wanted(item: Object) -> Object:
+    """Leave out what controllers write: status, bookkeeping, and istiod's own fields in webhook configurations."""
+    metadata = {key: one for key, one in item["metadata"].items() if key not in {"managedFields", "resourceVersion"}}
+    # a role that is aggregated has the rules of others, put together after them
+    left_out = {"status", "rules"} if "aggregationRule" in item else {"status"}
+    wanted = {**{key: one for key, one in item.items() if key not in left_out}, "metadata": metadata}
+    if item["metadata"].get("labels", {}).get("istio.io/rev") and "webhooks" in item:
+        metadata.pop("generation")
+        wanted["webhooks"] = [
+            {**{key: one for key, one in hook.items() if key != "failurePolicy"}, "clientConfig": {}}
+            for hook in item["webhooks"]
+        ]
+    return wanted
+
+
+@contextmanager
+def reader_of(kubeconfig: Path) -> Iterator[Reader]:
+    """Open a reader of the cluster that a sandbox's kubeconfig names."""
+    document = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    with tempfile.TemporaryDirectory() as folder:
+        pair = Path(folder) / "pair.pem"
+        pair.touch(mode=0o600)
+        pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+        context.load_cert_chain(pair)
+    with httpx.Client(base_url=cluster["server"], verify=context, trust_env=False, timeout=20) as http:
+        yield Reader(http)

@@ -1,0 +1,125 @@
+"""Every version of Istio's charts, for every region, network and profile: all images in the region's hub."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.files.catalog import load_catalog
+from nksmesh.adapters.files.folders import ValuesFolders
+from nksmesh.adapters.helm.releases import Helm
+from nksmesh.domain.charts import ChartRef
+from nksmesh.domain.events import unheard
+from nksmesh.domain.known_keys import unknown_keys
+from nksmesh.domain.lock import Lock
+from nksmesh.domain.mesh import Network
+from nksmesh.domain.request import Request
+from nksmesh.domain.resolve import resolve
+from nksmesh.workflows.planning import Order
+from nksmesh.workflows.preview import template
+from tests.cluster.plain_helm import documents
+
+FOLDER = os.environ.get("NKSMESH_TEST_CHARTS", "")
+VERSIONS = sorted(one.stem.removeprefix("istiod-") for one in Path(FOLDER).glob("istiod-*.tgz")) if FOLDER else []
+
+pytestmark = [
+    pytest.mark.conformance,
+    pytest.mark.skipif(not VERSIONS, reason="NKSMESH_TEST_CHARTS names no folder of Istio's charts"),
+]
+
+HUBS = {
+    ("kr1", "public"): "dfe965c3-kr1-registry.container.nhncloud.com/container_service/istio",
+    ("kr1", "private"): "private-dfe965c3-kr1-registry.container.nhncloud.com/container_service/istio",
+    ("kr2", "public"): "6e7f43c6-kr2-registry.container.cloud.toast.com/container_service/istio",
+    ("kr2", "private"): "private-6e7f43c6-kr2-registry.container.cloud.toast.com/container_service/istio",
+}
+"""The NKS guide's table, word for word."""
+
+GATEWAYS = {"default": ["istio-ingressgateway"], "demo": ["istio-egressgateway", "istio-ingressgateway"]}
+
+IMAGE = re.compile(r"""^\s*(?:-\s+)?image:\s*["']?([^\s"'{}]+)["']?\s*$""", re.MULTILINE)
+ELSEWHERE = re.compile(r"docker\.io|gcr\.io|quay\.io|registry\.istio\.io|ghcr\.io")
+
+
+def order(version: str, region: str, network: str, profile: str) -> Order:
+    """Ask for one mesh; versions that the region's registry does not have are forced."""
+    request = Request(region=region, network=Network(network), version=version, profile=profile, charts=FOLDER)
+    return Order(request=request, catalog=load_catalog(ValuesFolders(user=None)), force_version=True)
+
+
+async def rendered(wanted: Order) -> list[dict[str, Any]]:
+    """Render what ``nksmesh template`` prints, without the CRDs, which name no image."""
+    result = await template(wanted, Helm("", kubeconfig=None, context=""), ChartStore(), listener=unheard)
+    return [one for one in documents(result.manifests) if one["kind"] != "CustomResourceDefinition"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("profile", GATEWAYS)
+async def test_every_image_is_in_the_regions_hub(version: str, profile: str) -> None:
+    wanted = [order(version, region, network, profile) for region, network in HUBS]
+    for hub, objects in zip(HUBS.values(), await asyncio.gather(*map(rendered, wanted)), strict=True):
+        named = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+        text = json.dumps(objects)
+        assert not ELSEWHERE.search(text), ELSEWHERE.search(text)
+
+        # what pods run: istiod from the hub, gateways whatever istiod injects
+        assert images_in(named["Deployment", "istiod"]) == [f"{hub}/pilot:{version}"]
+        for gateway in GATEWAYS[profile]:
+            assert images_in(named["Deployment", gateway]) == ["auto"]
+        injector = named["ConfigMap", "istio-sidecar-injector"]["data"]
+        settings = json.loads(injector["values"])["global"]
+        assert (settings["hub"], settings["tag"]) == (hub, version)
+        assert (settings["proxy"]["image"], settings["proxy_init"]["image"]) == ("proxyv2", "proxyv2")
+        # the one image that a template writes out is for pods that ask for that template
+        assert set(IMAGE.findall(injector["config"])) == {"busybox:1.28"}
+
+
+def images_in(deployment: dict[str, Any]) -> list[str]:
+    return [container["image"] for container in deployment["spec"]["template"]["spec"]["containers"]]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("profile", GATEWAYS)
+async def test_services_have_the_guides_names_labels_and_ports(version: str, profile: str) -> None:
+    objects = await rendered(order(version, "kr1", "public", profile))
+    services = {one["metadata"]["name"]: one for one in objects if one["kind"] == "Service"}
+    assert sorted(set(services) - {"istiod-revision-tag-default"}) == [*GATEWAYS[profile], "istiod"]
+    for gateway in GATEWAYS[profile]:
+        labels = {"app": gateway, "istio": gateway.removeprefix("istio-")}
+        service = services[gateway]
+        assert labels.items() <= service["metadata"]["labels"].items()
+        assert service["spec"]["selector"] == labels
+        pods = next(one for one in objects if (one["kind"], one["metadata"]["name"]) == ("Deployment", gateway))
+        assert labels.items() <= pods["spec"]["template"]["metadata"]["labels"].items()
+    ports = {one["name"]: (one["port"], one["targetPort"]) for one in services["istio-ingressgateway"]["spec"]["ports"]}
+    assert services["istio-ingressgateway"]["spec"]["type"] == "LoadBalancer"
+    assert ports["http2"] == ((80, 8080) if profile == "demo" else (80, 80))
+    if profile == "demo":
+        egress = services["istio-egressgateway"]["spec"]
+        assert egress["type"] == "ClusterIP"
+        assert [(one["port"], one["targetPort"]) for one in egress["ports"]] == [(80, 8080), (443, 8443)]
+        mesh = next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "istio")
+        assert "accessLogFile: /dev/stdout" in mesh["data"]["mesh"]
+        assert not [one for one in objects if one["kind"] == "HorizontalPodAutoscaler"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_our_own_values_are_all_known_to_the_charts(version: str) -> None:
+    refs = {name: ChartRef(name=name, version=version, source=FOLDER) for name in ("base", "istiod", "gateway")}
+    charts = await ChartStore().fetch(list(refs.values()), lock=Lock())
+    for profile, (region, network) in product(GATEWAYS, HUBS):
+        wanted = order(version, region, network, profile)
+        mesh = resolve(wanted.request, wanted.catalog).mesh
+        for release in mesh.releases:
+            layers = mesh.layers[release.name]
+            assert layers or release.component in {"base", "gateway"}
+            found = unknown_keys(release.component, layers, charts[refs[release.component]].defaults)
+            assert list(found) == [], f"{release.name} of {profile}"

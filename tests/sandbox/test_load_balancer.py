@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from nksmesh.sandbox.agent.load_balancer import PENDING, PENDING_ANNOTATION, address_of
+from nksmesh.sandbox.sandbox import Sandbox
+from tests.sandbox.objects import Object, until
+
+pytestmark = pytest.mark.cluster
+
+SERVICES = "/api/v1/namespaces/default/services"
+
+
+def service(name: str, **annotations: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"type": "LoadBalancer", "selector": {"app": name}, "ports": [{"port": 80}]},
+    }
+
+
+async def test_a_service_gets_an_address_and_the_same_when_made_again(shared_sandbox: Sandbox) -> None:
+    async with shared_sandbox.api() as api:
+        await api.post(SERVICES, service("gate"))
+        first = address_of(await until(api, SERVICES, "gate", address_of))
+        await api.delete(f"{SERVICES}/gate")
+        await api.post(SERVICES, service("gate"))
+        second = address_of(await until(api, SERVICES, "gate", address_of))
+    assert first.startswith("203.0.113.")
+    assert second == first
+
+
+async def test_a_service_told_to_stay_pending_does(shared_sandbox: Sandbox) -> None:
+    async with shared_sandbox.api() as api:
+        await api.post(SERVICES, service("pending", **{PENDING_ANNOTATION: PENDING}))
+        await api.post(SERVICES, service("next"))
+        # addresses are given in order: when the later Service has one, the earlier was passed over
+        await until(api, SERVICES, "next", address_of)
+        assert not address_of(await api.get(f"{SERVICES}/pending"))
+
+
+async def test_an_option_leaves_every_service_pending(sandbox: Sandbox) -> None:
+    await sandbox.up(load_balancer=False)
+    try:
+        async with sandbox.api() as api:
+            await api.post(SERVICES, service("alone"))
+            assert not address_of(await api.get(f"{SERVICES}/alone"))
+            await sandbox.up(load_balancer=True)
+            assert address_of(await until(api, SERVICES, "alone", address_of))
+    finally:
+        await sandbox.up(load_balancer=True)

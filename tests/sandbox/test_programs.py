@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nksmesh.domain.errors import ClusterError, ConfigError
+from nksmesh.domain.events import Event, EventKind
+from nksmesh.sandbox import programs, toolchain
+from nksmesh.sandbox.programs import CACHE_VARIABLE, KWOK
+
+GO = """#!/bin/sh
+case "$1" in
+env) echo go1.26.0 ;;
+*) {build} ;;
+esac
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def put_go(folder: Path, build: str) -> None:
+    (folder / "go").write_text(GO.replace("{build}", build))
+    (folder / "go").chmod(0o755)
+
+
+def is_there(path: Path) -> bool:
+    return path.exists()
+
+
+def put_file(path: Path) -> None:
+    path.write_text("a file, where a folder should be")
+
+
+def left_in(cache: Path) -> list[str]:
+    return [path.name for path in (cache / "programs").iterdir() if not path.name.endswith(".lock")]
+
+
+async def test_a_failed_build_repeats_gos_words_and_leaves_nothing(cache: Path, path: Path) -> None:
+    put_go(path, "echo 'proxy.example: no such host' >&2; exit 1")
+    with pytest.raises(ClusterError, match="kwok could not be built") as failed:
+        await programs.ensure(KWOK)
+    assert failed.value.detail == "proxy.example: no such host"
+    assert left_in(cache) == []
+
+
+async def test_a_build_is_told_and_kept(cache: Path, path: Path) -> None:
+    put_go(path, 'for a in "$@"; do case "$a" in -o=*) echo x > "${a#-o=}kwok" ;; esac; done')
+    heard: list[Event] = []
+    folder = await programs.ensure(KWOK, heard.append)
+    assert is_there(folder / "kwok")
+    assert [event.kind for event in heard] == [EventKind.STARTED, EventKind.DONE]
+    assert await programs.ensure(KWOK, heard.append) == folder
+    assert len(heard) == 2
+    assert left_in(cache) == [KWOK.key]
+
+
+async def test_without_go_the_error_says_how_to_get_one(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(toolchain, "_packaged_go", lambda: None)
+    with pytest.raises(ConfigError) as refused:
+        await programs.ensure(KWOK)
+    assert "nksmesh[sandbox]" in refused.value.hint
+    assert not is_there(cache)
+
+
+async def test_a_go_too_old_is_refused(cache: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_go(path, "true")
+    monkeypatch.setattr(toolchain, "OLDEST_GO", (99, 0))
+    monkeypatch.setattr(toolchain, "_packaged_go", lambda: None)
+    with pytest.raises(ConfigError, match="too old"):
+        await programs.ensure(KWOK)
+    assert not is_there(cache)
+
+
+async def test_a_cache_that_cannot_be_written_is_named(cache: Path, path: Path) -> None:
+    put_go(path, "true")
+    put_file(cache)
+    with pytest.raises(ConfigError, match="cannot be kept"):
+        await programs.ensure(KWOK)

@@ -1,0 +1,144 @@
+"""Which context of which kubeconfig is used: the one that kubectl and Helm would use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nksmesh.adapters.cluster.kubeconfig import read
+from nksmesh.domain.errors import ClusterError
+
+
+def kubeconfig(
+    current: str | None, *contexts: tuple[str, str, str | None], user: dict[str, Any] | None = None, port: int = 1
+) -> dict[str, Any]:
+    """Write a kubeconfig: its contexts as (name, cluster, user)."""
+    data: dict[str, Any] = {
+        "contexts": [
+            {"name": name, "context": {"cluster": of_cluster} | ({"user": of_user} if of_user else {})}
+            for name, of_cluster, of_user in contexts
+        ],
+        "clusters": [
+            {"name": name, "cluster": {"server": f"https://{name}.example:{port}", "certificate-authority": "ca.crt"}}
+            for name in dict.fromkeys(one for _, one, _ in contexts)
+        ],
+        "users": [
+            {"name": name, "user": user or {"token": f"{name}-{port}"}}
+            for name in dict.fromkeys(one for *_, one in contexts if one)
+        ],
+    }
+    return data if current is None else {**data, "current-context": current}
+
+
+def written(folder: Path, name: str, data: Any) -> Path:
+    file = folder / name / "config"
+    file.parent.mkdir()
+    file.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    return file
+
+
+def listed(*files: Path) -> dict[str, str]:
+    return {"KUBECONFIG": os.pathsep.join(map(str, files))}
+
+
+@pytest.mark.parametrize("first_current", ["dev", "", None])
+def test_the_first_file_that_names_a_current_context_decides(tmp_path: Path, first_current: str | None) -> None:
+    one = written(tmp_path, "one", kubeconfig(first_current, ("dev", "d", "u")))
+    two = written(tmp_path, "two", kubeconfig("prod", ("prod", "p", "u")))
+    assert read(None, "", listed(one, two)).name == (first_current or "prod")
+    assert read(None, "", listed(two, one)).name == "prod"
+    assert read(None, "dev", listed(two, one)).name == "dev"
+
+
+def test_of_two_things_with_one_name_the_first_files_counts(tmp_path: Path) -> None:
+    one = written(tmp_path, "one", kubeconfig(None, ("dev", "c", "u"), port=1))
+    two = written(tmp_path, "two", kubeconfig("dev", ("dev", "c", "u"), port=2))
+    found = read(None, "", listed(one, two))
+    assert (found.cluster["server"], found.user["token"]) == ("https://c.example:1", "u-1")
+    assert found.cluster["certificate-authority"] == str(tmp_path / "one" / "ca.crt")
+    found = read(None, "", listed(two, one))
+    assert (found.cluster["server"], found.user["token"]) == ("https://c.example:2", "u-2")
+
+
+def test_a_context_may_refer_to_what_another_file_has(tmp_path: Path) -> None:
+    contexts = written(
+        tmp_path, "one", {"current-context": "x", "contexts": kubeconfig("x", ("x", "c", "u"))["contexts"]}
+    )
+    rest = written(tmp_path, "two", {**kubeconfig(None, ("x", "c", "u")), "contexts": None})
+    assert read(None, "", listed(contexts, rest)).cluster["server"] == "https://c.example:1"
+
+
+def test_files_that_are_empty_or_not_there_are_passed_over(tmp_path: Path) -> None:
+    empty = written(tmp_path, "empty", "")
+    real = written(tmp_path, "real", kubeconfig("dev", ("dev", "d", "u")))
+    assert read(None, "", listed(tmp_path / "nowhere", empty, real)).name == "dev"
+
+
+def test_a_file_that_is_named_is_the_only_one(tmp_path: Path) -> None:
+    one = written(tmp_path, "one", kubeconfig("dev", ("dev", "d", "u")))
+    two = written(tmp_path, "two", kubeconfig("prod", ("prod", "p", "u")))
+    assert read(two, "", listed(one)).name == "prod"
+    with pytest.raises(ClusterError, match="for context dev"):
+        read(two, "dev", listed(one))
+
+
+def test_without_kubeconfig_the_users_own_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ClusterError, match=r"KUBECONFIG or ~/\.kube/config"):
+        read(None, "", {})
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_text(yaml.safe_dump(kubeconfig("own", ("own", "o", "u"))))
+    assert read(None, "", {"KUBECONFIG": ""}).name == "own"
+
+
+def test_a_context_without_a_user_is_nobodys(tmp_path: Path) -> None:
+    found = read(written(tmp_path, "one", kubeconfig("dev", ("dev", "d", None))), "")
+    assert found.user == {}
+    assert not found.renewable
+
+
+def test_a_plugin_beside_the_kubeconfig_is_found_there(tmp_path: Path) -> None:
+    user = {"exec": {"command": "./bin/login", "apiVersion": "client.authentication.k8s.io/v1"}}
+    found = read(written(tmp_path, "one", kubeconfig("dev", ("dev", "d", "u"), user=user)), "")
+    assert Path(found.user["exec"]["command"]) == tmp_path / "one" / "bin" / "login"
+    assert found.renewable
+    user = {"exec": {"command": "login", "apiVersion": "client.authentication.k8s.io/v1"}}
+    found = read(written(tmp_path, "two", kubeconfig("dev", ("dev", "d", "u"), user=user)), "")
+    assert found.user["exec"]["command"] == "login"
+
+
+CONTEXT = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+CLUSTER = {"name": "c", "cluster": {"server": "https://c.example"}}
+USER: dict[str, Any] = {"name": "u", "user": {}}
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "a list": ([], "no mapping"),
+    "no current context": ({}, "no current-context"),
+    "contexts that are a word": ({"contexts": "word"}, "contexts is no list"),
+    "no such cluster": ({"contexts": [CONTEXT], "clusters": [], "users": [USER]}, "no cluster c"),
+    "no such user": ({"contexts": [CONTEXT], "clusters": [CLUSTER]}, "no user u"),
+    "no server": ({"contexts": [CONTEXT], "clusters": [{"name": "c", "cluster": {}}], "users": [USER]}, "a server"),
+    "a server that is a number": (
+        {"contexts": [CONTEXT], "clusters": [{"name": "c", "cluster": {"server": 5}}], "users": [USER]},
+        "server is no string",
+    ),
+    "a user that is a word": (
+        {"contexts": [CONTEXT], "clusters": [CLUSTER], "users": [{"name": "u", "user": "kim"}]},
+        "user u is no mapping",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_with_a_kubeconfig_is_said(tmp_path: Path, data: Any, words: str) -> None:
+    given = data if isinstance(data, list) or not data else {"current-context": "x", **data}
+    file = written(tmp_path, "one", given)
+    with pytest.raises(ClusterError) as caught:
+        read(file, "")
+    assert words in caught.value.detail
+    assert str(file) in caught.value.message
+    assert caught.value.hint

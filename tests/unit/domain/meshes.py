@@ -1,0 +1,90 @@
+"""A small mesh: base, istiod and a gateway, with charts and renders to go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nksmesh.domain.charts import Chart, ChartRef
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.layers import compose
+from nksmesh.domain.mesh import ISTIO_NAMESPACE, Layer, Mesh
+from nksmesh.domain.objects import Manifest
+from nksmesh.domain.plan import ReleaseChange
+from nksmesh.domain.releases import Release
+
+HUB = "registry.example/istio"
+
+BASE = Release(component="base", name="istio-base", namespace=ISTIO_NAMESPACE)
+ISTIOD = Release(component="istiod", name="istiod", namespace=ISTIO_NAMESPACE)
+INGRESS = Release(component="gateway", name="istio-ingressgateway", namespace=ISTIO_NAMESPACE)
+EDGE = Release(component="gateway", name="edge", namespace="edge")
+
+
+def mesh(*gateways: Release, **changed: Any) -> Mesh:
+    """Make a mesh with these gateways."""
+    releases = (BASE, ISTIOD, *gateways)
+    fields: dict[str, Any] = {
+        "version": "1.20.0",
+        "profile": "default",
+        "hub": HUB,
+        "region": "kr1",
+        "chart_source": "charts",
+        "releases": releases,
+        "layers": {release.name: () for release in releases},
+    }
+    return Mesh(**{**fields, **changed})
+
+
+def chart(component: str, *, version: str = "1.20.0", crds: Sequence[Manifest] = (), digest: str = "") -> Chart:
+    """Make a chart that was fetched."""
+    return Chart(
+        ref=ChartRef(name=component, version=version, source="charts"),
+        folder=Path("/charts") / component,
+        digest=digest or f"sha256:{component}-{version}",
+        app_version=version,
+        defaults={},
+        crds=tuple(crds),
+    )
+
+
+def installed(release: Release, **changed: Any) -> InstalledRelease:
+    """Make what Helm has of a release."""
+    fields: dict[str, Any] = {
+        "name": release.name,
+        "namespace": release.namespace,
+        "helm_revision": 1,
+        "status": "deployed",
+        "chart": release.component,
+        "chart_version": "1.20.0",
+    }
+    return InstalledRelease(**{**fields, **changed})
+
+
+def change(
+    release: Release,
+    *,
+    manifests: Sequence[Manifest] = (),
+    layers: Sequence[Layer] = (),
+    installed: InstalledRelease | None = None,
+    reasons: Sequence[str] = ("it is not installed",),
+    stale_pods: Sequence[str] = (),
+    crds: Sequence[Manifest] = (),
+) -> ReleaseChange:
+    """Make what is to become of a release: written anew unless it is said otherwise."""
+    return ReleaseChange(
+        release=release,
+        chart=chart(release.component, crds=crds),
+        layers=tuple(layers),
+        composed=compose(layers),
+        manifests=tuple(manifests),
+        installed=installed,
+        reasons=tuple(reasons),
+        stale_pods=tuple(stale_pods),
+    )
+
+
+def changes_of(*all_changes: ReleaseChange) -> Mapping[str, ReleaseChange]:
+    """Name changes by their release."""
+    return {one.release.name: one for one in all_changes}

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+
+from nksmesh.domain.diff import diff_manifests
+from nksmesh.domain.objects import Manifest
+from tests.unit.domain.manifests import read
+
+SERVICE = read("{apiVersion: v1, kind: Service, metadata: {name: edge}, spec: {type: LoadBalancer}}")
+CLUSTER_IP = read("{apiVersion: v1, kind: Service, metadata: {name: edge}, spec: {type: ClusterIP}}")
+SECRET = read("{apiVersion: v1, kind: Secret, metadata: {name: key}, data: {password: c2VjcmV0}}")
+
+
+def dump(manifest: Manifest) -> str:
+    return json.dumps(manifest, indent=1, sort_keys=True)
+
+
+def test_what_stays_the_same_is_left_out() -> None:
+    assert diff_manifests([SERVICE, SECRET], [SECRET, SERVICE], "n", dump) == ()
+
+
+def test_a_change_is_a_unified_diff_with_both_sides_named() -> None:
+    (one,) = diff_manifests([SERVICE], [CLUSTER_IP], "n", dump)
+    assert (str(one.ref), one.change) == ("Service n/edge", "changed")
+    assert one.lines[:2] == ("--- Service n/edge (installed)", "+++ Service n/edge (planned)")
+    assert '-  "type": "LoadBalancer"' in one.lines
+    assert '+  "type": "ClusterIP"' in one.lines
+
+
+def test_what_comes_and_what_goes() -> None:
+    added, removed = diff_manifests([SERVICE], [SECRET], "n", dump)
+    assert (str(added.ref), added.change) == ("Secret n/key", "added")
+    assert (str(removed.ref), removed.change) == ("Service n/edge", "removed")
+    assert not any(line.startswith("-") and not line.startswith("---") for line in added.lines)
+
+
+def test_a_secrets_contents_are_never_shown_and_still_compared() -> None:
+    other = {**SECRET, "data": {"password": "b3RoZXIgb25l"}, "stringData": {"token": "plain"}}
+    (one,) = diff_manifests([SECRET], [other], "n", dump)
+    shown = "\n".join(one.lines)
+    assert "(hidden)" in shown
+    assert not any(secret in shown for secret in ("c2VjcmV0", "b3RoZXIgb25l", "plain"))
+
+
+def test_another_secret_of_the_same_length_is_a_change() -> None:
+    rotated = {**SECRET, "data": {"password": "bmV3aXNo"}}
+    (one,) = diff_manifests([SECRET], [rotated], "n", dump)
+    assert one.change == "changed"
+    assert '+  "password": "(hidden) 8 characters, others"' in one.lines

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nksmesh.domain.mesh import GatewaySpec, Layer, Network
+from nksmesh.domain.record import Record, RecordedRelease, hash_of
+from nksmesh.domain.releases import COMPONENTS, Release
+from nksmesh.domain.request import Recorded
+
+WORDS = st.text(max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+VALUES = st.dictionaries(WORDS, JSON, max_size=3)
+LAYERS = st.lists(
+    st.builds(Layer, name=WORDS, values=VALUES, ours=st.booleans(), option=st.sampled_from(["", "-e", "-f", "--set"])),
+    max_size=2,
+).map(tuple)
+GATEWAYS = st.lists(st.builds(GatewaySpec, name=WORDS, namespace=WORDS, values=VALUES), max_size=2).map(tuple)
+TUPLES = st.lists(WORDS, max_size=2).map(tuple)
+RECORDED = st.builds(
+    Recorded,
+    region=WORDS,
+    network=st.none() | st.sampled_from(Network),
+    hub=WORDS,
+    version=WORDS,
+    profile=WORDS,
+    namespace=WORDS,
+    charts=WORDS,
+    gateways=st.none() | GATEWAYS,
+    full_image_paths=st.booleans(),
+    pull_secrets=TUPLES,
+    allow_images=TUPLES,
+    layers=st.dictionaries(WORDS, LAYERS, max_size=2),
+)
+RELEASES = st.builds(
+    RecordedRelease,
+    release=st.builds(
+        Release, component=st.sampled_from(sorted(COMPONENTS)), name=WORDS, namespace=WORDS, istio_revision=WORDS
+    ),
+    chart_digest=WORDS,
+    values_hash=WORDS,
+    helm_revision=st.integers(0, 99),
+    layers=st.lists(st.tuples(WORDS, WORDS), max_size=2).map(tuple),
+)
+RECORDS = st.builds(
+    Record,
+    answers=RECORDED,
+    hub=WORDS,
+    environment=WORDS,
+    releases=st.lists(RELEASES, max_size=3).map(tuple),
+    written_by=WORDS,
+)
+
+
+@given(RECORDS)
+def test_a_record_reads_back_as_it_was_written(record: Record) -> None:
+    assert Record.from_data(json.loads(json.dumps(record.to_data()))) == record
+
+
+def a_record() -> Record:
+    release = Release(component="istiod", name="istiod", namespace="mesh")
+    return Record(
+        answers=Recorded(region="kr1", network=Network.PRIVATE, namespace="mesh", gateways=(GatewaySpec(name="edge"),)),
+        hub="h",
+        releases=(RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=2),),
+    )
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(json.dumps(record.to_data()))
+    return data
+
+
+def test_a_record_is_known_by_its_control_planes_namespace() -> None:
+    record = a_record()
+    assert record.namespace == "mesh"
+    assert record.of_release(record.releases[0].release) == record.releases[0]
+    assert record.of_release(Release(component="base", name="istio-base", namespace="mesh")) is None
+
+
+def test_keys_of_a_later_nksmesh_are_passed_over() -> None:
+    data = as_json(a_record())
+    data["later"] = data["answers"]["later"] = data["answers"]["gateways"][0]["later"] = 1
+    data["releases"][0]["later"] = data["releases"][0]["release"]["later"] = 1
+    assert Record.from_data(data) == a_record()
+
+
+def test_keys_that_an_earlier_nksmesh_did_not_write_are_empty() -> None:
+    data = as_json(a_record())
+    for key in ("layers", "full_image_paths", "pull_secrets", "allow_images", "gateways"):
+        del data["answers"][key]
+    del data["environment"], data["written_by"], data["releases"][0]["layers"]
+    found = Record.from_data(data)
+    assert found.answers.gateways is None
+    assert (found.answers.layers, found.answers.pull_secrets) == ({}, ())
+
+
+@pytest.mark.parametrize("missing", ["answers", "hub", "releases"])
+def test_a_record_without_what_every_record_has_is_none(missing: str) -> None:
+    data = as_json(a_record())
+    del data[missing]
+    with pytest.raises(KeyError):
+        Record.from_data(data)
+
+
+def test_an_unknown_network_is_refused() -> None:
+    data = as_json(a_record())
+    data["answers"]["network"] = "hybrid"
+    with pytest.raises(ValueError, match="hybrid"):
+        Record.from_data(data)
+
+
+@given(VALUES)
+def test_the_hash_of_values_does_not_know_their_order(values: dict[str, Any]) -> None:
+    assert hash_of(dict(reversed(values.items()))) == hash_of(values)
+    assert hash_of({**values, "one more": 1}) != hash_of(values)

@@ -1,0 +1,307 @@
+"""One real result of each command, as its workflow would return it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from nksmesh.domain.catalog import Environment, ValuesFile
+from nksmesh.domain.charts import OFFICIAL_SOURCE, Chart, ChartRef
+from nksmesh.domain.diff import ObjectDiff
+from nksmesh.domain.findings import Finding, Level
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.layers import compose
+from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Layer, Mesh, Network, Region
+from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.plan import Action, CrdChange, Plan, ReleaseChange, Step, StepKind
+from nksmesh.domain.readiness import ready, waiting
+from nksmesh.domain.record import Record
+from nksmesh.domain.releases import Release
+from nksmesh.domain.request import Recorded
+from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
+from nksmesh.sandbox.control_plane import Part
+from nksmesh.sandbox.failures import Failure, Staged
+from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
+from nksmesh.workflows.catalog import Regions, Versions
+from nksmesh.workflows.charts import ChartRow, ChartRows, Locked
+from nksmesh.workflows.discovery import Installation
+from nksmesh.workflows.emptiness import Contents
+from nksmesh.workflows.environments import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
+from nksmesh.workflows.install import InstallResult
+from nksmesh.workflows.leftovers import Leftover
+from nksmesh.workflows.preview import PlanResult, TemplateResult
+from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
+from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult
+from nksmesh.workflows.values import ReleaseValues, ValuesShown
+from nksmesh.workflows.work import Progress, StepOutcome
+
+HUB: Final = "registry.example.com/container_service/istio"
+PROXY: Final = f"{HUB}/proxyv2:1.20.0"
+
+REGION: Final = Region(
+    name="kr1",
+    title="한국(판교) 리전",
+    title_en="Korea (Pangyo) region",
+    hubs={Network.PUBLIC: HUB, Network.PRIVATE: f"private-{HUB}"},
+    versions=("1.19.0", "1.20.0"),
+    kubernetes=("1.25", "1.26", "1.27", "1.28"),
+)
+ISTIO: Final = IstioVersion(
+    minor="1.20", kubernetes_min="1.25", kubernetes_max="1.29", kubernetes_floor="1.25", versions=("1.20.0", "1.20.1")
+)
+
+BASE: Final = Release(component="base", name="istio-base", namespace="istio-system")
+ISTIOD: Final = Release(component="istiod", name="istiod", namespace="istio-system")
+INGRESS: Final = Release(component="gateway", name="istio-ingressgateway", namespace="istio-system")
+
+MESH: Final = Mesh(
+    version="1.20.0",
+    profile="default",
+    hub=HUB,
+    region="kr1",
+    chart_source=OFFICIAL_SOURCE,
+    environment="prod",
+    releases=(BASE, ISTIOD, INGRESS),
+    layers={},
+)
+LAYERS: Final = (
+    Layer(name="region kr1", values={"global": {"hub": HUB, "tag": "1.20.0"}}, ours=True),
+    Layer(name="-f istiod=x.yaml", values={"pilot": {"env": {"A.B": "[on]"}}, "meshConfig": {}}),
+)
+
+
+def installed(release: Release, status: str = "deployed") -> InstalledRelease:
+    return InstalledRelease(
+        name=release.name,
+        namespace=release.namespace,
+        helm_revision=2,
+        status=status,
+        chart=release.component,
+        chart_version="1.20.0",
+    )
+
+
+def _change(release: Release) -> ReleaseChange:
+    chart = Chart(
+        ref=ChartRef(name=release.component, version="1.20.0"),
+        folder=Path("charts"),
+        digest="sha256:0",
+        app_version="1.20.0",
+        defaults={},
+    )
+    return ReleaseChange(release=release, chart=chart, layers=LAYERS, composed=compose(LAYERS), manifests=())
+
+
+STEPS: Final = (
+    Step(name="namespace istio-system", kind=StepKind.NAMESPACE, action=Action.CREATE, reasons=("it is not there",)),
+    Step(name="CRDs", kind=StepKind.CRDS, action=Action.APPLY, reasons=("14 are new",)),
+    Step(
+        name="istiod", kind=StepKind.RELEASE, action=Action.UPGRADE, reasons=("its values differ", "so does its chart")
+    ),
+    Step(
+        name="injection webhook", kind=StepKind.GATE, action=Action.PROVE, reasons=("gateways get their image from it",)
+    ),
+    Step(name="istio-base", kind=StepKind.RELEASE, action=Action.KEEP),
+)
+PLAN: Final = Plan(
+    mesh=MESH,
+    steps=STEPS,
+    releases={ISTIOD.name: _change(ISTIOD)},
+    crds=(CrdChange(name="gateways.networking.istio.io", manifest={}, exists=True, taken_from=("istioctl", "helm")),),
+    proxy_image=PROXY,
+    kubernetes="1.28.15",
+    findings=(
+        Finding(level=Level.WARNING, message="istiod: global.hubb is no key of the chart", hint="Perhaps global.hub."),
+        Finding(level=Level.NOTE, message="Kubernetes 1.28 is in Istio 1.20's range"),
+    ),
+    notes=("region kr1, from the API server's host name",),
+    unwanted=(Release(component="gateway", name="istio-egressgateway", namespace="istio-system"),),
+)
+NOTHING_TO_DO: Final = Plan(mesh=MESH, steps=STEPS[3:], releases={}, kubernetes="1.28.15")
+
+PROGRESS: Final = Progress(
+    outcomes=[
+        StepOutcome(step=STEPS[0], message="created", seconds=0.04),
+        StepOutcome(step=STEPS[2], message="Deployment istiod: 1 of 1 replicas available", seconds=63.2),
+    ],
+    addresses={"istio-ingressgateway": ("203.0.113.7",), "istio-egressgateway": ()},
+    warnings=["istio-ingressgateway: the address is pending: SyncLoadBalancerFailed [quota]"],
+)
+
+RECORD: Final = Record(
+    answers=Recorded(
+        version="1.20.0", profile="default", region="kr1", network=Network.PUBLIC, namespace="istio-system"
+    ),
+    hub=HUB,
+)
+INSTALLATION: Final = Installation(
+    namespace="istio-system",
+    releases={BASE: installed(BASE), ISTIOD: installed(ISTIOD), INGRESS: installed(INGRESS, "failed")},
+    record=RECORD,
+)
+STATUS: Final = StatusResult(
+    kubernetes="1.28.15",
+    context="prod",
+    installation=INSTALLATION,
+    releases=(
+        ReleaseStatus(release=BASE, installed=installed(BASE), readiness=ready("14 CRDs established")),
+        ReleaseStatus(
+            release=ISTIOD,
+            installed=installed(ISTIOD),
+            readiness=ready("Deployment istiod: 1 of 1 replicas available"),
+            images=(f"{HUB}/pilot:1.20.0",),
+        ),
+        ReleaseStatus(
+            release=INGRESS,
+            installed=installed(INGRESS, "failed"),
+            readiness=waiting("Deployment istio-ingressgateway: 0 of 1 replicas available"),
+            images=("elsewhere.example.com/istio/proxyv2:1.20.0",),
+            troubles=("pod istio-ingressgateway-0: ImagePullBackOff",),
+        ),
+    ),
+    gateways=(
+        GatewayAddress(
+            name="istio-ingressgateway",
+            service="istio-system/istio-ingressgateway",
+            kind="LoadBalancer",
+            addresses=("203.0.113.7",),
+            http="203.0.113.7:80",
+        ),
+    ),
+    strays=("elsewhere.example.com/istio/proxyv2:1.20.0",),
+)
+
+UNINSTALL: Final = UninstallPlan(
+    installation=INSTALLATION,
+    purge=True,
+    addresses={"istio-system/istio-ingressgateway": ("203.0.113.7",)},
+    leftovers=(
+        Leftover(
+            ref=ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.networking.istio.io"),
+            holds="3 Gateways",
+        ),
+        Leftover(ref=ObjectRef("v1", "Secret", "istio-ca-secret", "istio-system")),
+        Leftover(
+            ref=ObjectRef("v1", "ConfigMap", "istio-ca-root-cert", "default"),
+            stays="Deployment elsewhere/istiod may need it",
+        ),
+    ),
+    namespaces={
+        "istio-system": Contents(
+            others=(ObjectRef("v1", "ConfigMap", "of-a-user", "istio-system"),),
+            unknown=("whether it has Widget (example.com/v1) cannot be told: forbidden",),
+        ),
+        "edge": Contents(),
+    },
+    unserved=("metrics.k8s.io/v1beta1",),
+)
+
+DIGEST: Final = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+CHARTS: Final = (
+    ChartRow(
+        ref=ChartRef(name="base", version="1.20.0"), digest=DIGEST, pinned=True, cached=True, folder=Path("/cache/base")
+    ),
+    ChartRow(ref=ChartRef(name="istiod", version="1.20.0"), digest=None, pinned=False, cached=False),
+)
+LOCK: Final = Path("charts.lock")
+
+ENVIRONMENT: Final = Environment(
+    name="prod",
+    path="values/environments/prod/mesh.yaml",
+    context="prod",
+    region="kr1",
+    network=Network.PRIVATE,
+    version="1.20.0",
+    profile="demo",
+    pull_secrets=("registry",),
+    gateways=(GatewaySpec(name="edge", namespace="edge", values={"replicas": 2}),),
+    files={"istiod": ValuesFile(path="values/environments/prod/istiod.yaml", values={"pilot": {"traceSampling": 100}})},
+)
+
+SANDBOX: Final = SandboxStatus(
+    name="default",
+    state=State.CRASHED,
+    kubeconfig=Path("/data/default/kubeconfig"),
+    context="nksmesh-sandbox",
+    server="https://127.0.0.1:6443",
+    parts=(
+        PartStatus(part=Part.ETCD, state=State.RUNNING, pid=7, log=Path("/data/default/etcd.log")),
+        PartStatus(
+            part=Part.KWOK,
+            state=State.CRASHED,
+            pid=None,
+            log=Path("/data/default/kwok.log"),
+            log_tail="panic: [boom]\ngoroutine 1",
+        ),
+    ),
+)
+RAISED: Final = Raised(
+    name="default",
+    kubeconfig=SANDBOX.kubeconfig,
+    context=SANDBOX.context,
+    server=SANDBOX.server,
+    started=(Part.ETCD, Part.API_SERVER),
+    seconds=5.44,
+)
+
+SAMPLES: Final[dict[str, Any]] = {
+    "install": InstallResult(plan=PLAN, progress=PROGRESS),
+    "plan": PlanResult(
+        plan=PLAN,
+        diff=(
+            ObjectDiff(
+                ref=ObjectRef("apps/v1", "Deployment", "istiod", "istio-system"),
+                change="changed",
+                lines=("@@ -1 +1 @@", "-  replicas: 1", "+  replicas: 2  # [x]"),
+            ),
+        ),
+    ),
+    "template": TemplateResult(mesh=MESH, manifests="apiVersion: v1\nkind: Namespace  \nmetadata:\n\tname: '[x]'\n"),
+    "status": STATUS,
+    "uninstall": UninstallResult(
+        plan=UNINSTALL, removed=("istio-ingressgateway", "istiod", "istio-base"), left=("Secret istio-ca-secret",)
+    ),
+    "regions": Regions(regions=(REGION,)),
+    "versions": Versions(versions=(ISTIO,), regions=(REGION,)),
+    "values show": ValuesShown(
+        releases=(ReleaseValues(release=ISTIOD, layers=("region kr1", "-f istiod=x.yaml"), composed=compose(LAYERS)),),
+        notes=("profile default, the default",),
+    ),
+    "env list": EnvironmentList(
+        environments=(
+            EnvironmentRow(name="prod", environment=ENVIRONMENT),
+            EnvironmentRow(name="broken", problem="values/environments/broken/mesh.yaml, line 3: regoin is no key"),
+        ),
+        folder="meshes",
+    ),
+    "env show": EnvironmentShown(environment=ENVIRONMENT),
+    "init": StarterWritten(folder="meshes", files=("charts.lock", "values/environments/dev/mesh.yaml")),
+    "charts fetch": ChartRows(charts=CHARTS, lock=LOCK),
+    "charts list": ChartRows(charts=CHARTS, lock=LOCK),
+    "charts lock": Locked(charts=CHARTS, lock=LOCK, added=1),
+    "sandbox build": Built(programs={"etcd": "/cache/etcd", "kwok": "/cache/kwok"}),
+    "sandbox up": RAISED,
+    "sandbox reset": RAISED,
+    "sandbox status": Statuses(sandboxes=(SANDBOX,)),
+    "sandbox down": Lowered(name="default", stopped=True),
+    "sandbox delete": Deleted(name="default", existed=True),
+    "sandbox fail": Staged(failure=Failure.IMAGE, reason="not-found", selector="app=edge", marked=2),
+    "sandbox heal": Healed(name="default", ended=1),
+}
+"""By the command's name."""
+
+MORE: Final[dict[str, Any]] = {
+    "install, nothing to do": InstallResult(plan=NOTHING_TO_DO),
+    "install, dry run": InstallResult(plan=NOTHING_TO_DO, dry_run=True),
+    "plan, no difference": PlanResult(plan=NOTHING_TO_DO, diff=()),
+    "status, no mesh": StatusResult(
+        kubernetes="1.28.15", context="", installation=Installation(namespace="istio-system", releases={})
+    ),
+    "uninstall, asked": UNINSTALL,
+    "uninstall, nothing there": UninstallResult(
+        plan=UninstallPlan(installation=Installation(namespace="istio-system", releases={}), purge=False)
+    ),
+    "charts lock, none new": Locked(charts=CHARTS[:1], lock=LOCK, added=0),
+    "charts list, empty": ChartRows(charts=(), lock=LOCK),
+}
+"""Other ways for a command to end, worth a look of their own."""

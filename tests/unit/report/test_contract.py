@@ -1,0 +1,94 @@
+"""The published schemas hold for real results, and the envelope's keys are what readers rely on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from nksmesh.cli.app import make_app
+from nksmesh.domain.errors import ReleaseError
+from nksmesh.report.contract import ENVELOPE, schema_names, schema_of
+from nksmesh.report.documents import json_text
+from nksmesh.report.envelope import envelope, error_envelope
+
+from .samples import MORE, SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def validator(name: str) -> Draft202012Validator:
+    schema = schema_of(name)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def commands(node: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    if isinstance(node, TyperGroup):
+        for name in node.commands:
+            yield from commands(node.commands[name], (*path, name))
+    else:
+        yield " ".join(path)
+
+
+def objects_in(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema
+        for value in schema.values():
+            yield from objects_in(value)
+
+
+def test_every_command_has_a_schema_and_every_schema_a_command() -> None:
+    assert set(schema_names()) == set(commands(get_command(make_app())))
+
+
+def test_every_schema_is_held_against_a_real_result() -> None:
+    assert set(schema_names()) == set(SAMPLES)
+
+
+@pytest.mark.parametrize("command", SAMPLES)
+def test_a_result_is_what_its_schema_says(command: str) -> None:
+    document = json.loads(json_text(envelope(command, SAMPLES[command])))
+    validator(ENVELOPE).validate(document)
+    validator(command).validate(document["data"])
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_every_way_to_end_is_what_the_schema_says(name: str) -> None:
+    command = name.split(",", maxsplit=1)[0]
+    if name == "uninstall, asked":
+        return  # is shown before the question, and is no command's result
+    validator(command).validate(json.loads(json_text(MORE[name].to_data())))
+
+
+@pytest.mark.parametrize("command", SAMPLES)
+def test_a_schema_names_every_key_of_the_result(command: str) -> None:
+    data = SAMPLES[command].to_data()
+    assert set(data) == set(schema_of(command)["properties"]) & set(data)
+    assert not set(data) - set(schema_of(command)["properties"])
+
+
+@pytest.mark.parametrize("name", [ENVELOPE, *schema_names()])
+def test_a_schema_is_additive(name: str) -> None:
+    for part in objects_in(schema_of(name)):
+        assert part["additionalProperties"] is True
+        assert part["required"]
+
+
+def test_the_envelope_has_these_keys_and_no_others() -> None:
+    error = ReleaseError("failed", hint="Look.", detail="words")
+    error.add_note("while upgrading istiod (2 of 3)")
+    for document in (envelope("regions", SAMPLES["regions"]), error_envelope("install", error)):
+        assert list(document) == ["nksmesh", "command", "status", "data", "errors"]
+        assert document["nksmesh"] == 1
+        validator(ENVELOPE).validate(document)
+    (shown,) = error_envelope("install", error)["errors"]
+    assert list(shown) == ["code", "message", "hint", "detail", "notes"]
+    (bare,) = error_envelope("install", ReleaseError("failed", hint="Look."))["errors"]
+    assert list(bare) == ["code", "message", "hint"]

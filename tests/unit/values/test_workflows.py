@@ -1,0 +1,118 @@
+"""The catalog's commands, over files that are only described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nksmesh.domain.catalog import Catalog, Environment
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.request import Request
+from nksmesh.domain.set_values import parse_set
+from nksmesh.workflows.catalog import list_regions, list_versions
+from nksmesh.workflows.environments import list_environments, show_environment, write_starter
+from nksmesh.workflows.planning import Order
+from nksmesh.workflows.values import ValuesQuestion, show_values
+
+
+class DescribedFiles:
+    """Files of meshes without files."""
+
+    folder = "meshes"
+
+    def __init__(self, catalog: Catalog, *environments: Environment) -> None:
+        self._catalog = catalog
+        self._environments = {one.name: one for one in environments}
+
+    def catalog(self) -> Catalog:
+        return self._catalog
+
+    def environment_names(self) -> tuple[str, ...]:
+        return (*self._environments, "broken")
+
+    def environment(self, name: str) -> Environment:
+        if name == "broken":
+            raise ConfigError("values/environments/broken/mesh.yaml, line 3: there is no key 'regoin'", hint="region")
+        return self._environments[name]
+
+    def write_starter(self, folder: Path) -> tuple[str, ...]:
+        return (f"{folder.name}.txt",)
+
+
+def test_regions_and_versions_say_who_provides_what(catalog: Catalog) -> None:
+    files = DescribedFiles(catalog)
+    regions = list_regions(files).to_data()["regions"]
+    assert [one["name"] for one in regions] == ["kr1", "kr2"]
+    assert regions[0]["registries"] == {
+        "public": "public-kr1.example.com/istio",
+        "private": "private-kr1.example.com/istio",
+    }
+    (version,) = list_versions(files).to_data()["versions"]
+    assert version == {
+        "minor": "1.20",
+        "kubernetes": {"lowest": "1.25", "highest": "1.29"},
+        "floor": "1.25",
+        "versions": [{"version": "1.20.0", "regions": ["kr1", "kr2"]}],
+    }
+
+
+def test_a_broken_environment_is_listed_with_what_is_wrong(catalog: Catalog, prod: Environment) -> None:
+    data = list_environments(DescribedFiles(catalog, prod)).to_data()
+    assert [(one["name"], one["region"], "line 3" in one["problem"]) for one in data["environments"]] == [
+        ("prod", "kr2", False),
+        ("broken", "", True),
+    ]
+
+
+def test_an_environment_is_shown_in_full(catalog: Catalog, prod: Environment) -> None:
+    data = show_environment(DescribedFiles(catalog, prod), "prod").to_data()
+    assert (data["network"], data["pull_secrets"]) == ("private", ["key"])
+    assert [one["name"] for one in data["gateways"]] == ["istio-egressgateway", "edge"]
+    assert [one["for"] for one in data["files"]] == ["istiod", "gateway", "istio-egressgateway"]
+
+
+def test_a_starter_says_what_it_wrote(catalog: Catalog) -> None:
+    assert write_starter(DescribedFiles(catalog), Path("x/meshes")).to_data() == {
+        "folder": "x/meshes",
+        "files": ["meshes.txt"],
+    }
+
+
+def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) -> None:
+    request = Request(sets=(parse_set(r"gateway:podAnnotations.a\.b/c=1"),))
+    shown = show_values(
+        ValuesQuestion(target="gateway", order=Order(request=request, catalog=catalog, environment=prod))
+    ).to_data()
+    assert [one["release"] for one in shown["releases"]] == ["istio-egressgateway", "edge"]
+    assert {one["key"]: (one["value"], one["layer"]) for one in shown["releases"][1]["keys"]} == {
+        "a": ("edge", "environment prod (mesh.yaml)"),
+        "b": (3, "environment prod (gateway.yaml)"),
+        "c": (3, "environment prod (gateway.yaml)"),
+        "imagePullSecrets": ([{"name": "key"}], "region kr2"),
+        "podAnnotations.a\\.b/c": (1, r"--set gateway:podAnnotations.a\.b/c"),
+    }
+
+
+def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
+    order = Order(request=Request(region="kr1"), catalog=catalog)
+    question = ValuesQuestion(target="istiod", order=order, key="global.proxy")
+    (release,) = show_values(question).to_data()["releases"]
+    assert release["keys"] == [{"key": "global.proxy.image", "value": "proxyv2", "layer": "region kr1"}]
+
+
+@pytest.mark.parametrize(
+    ("target", "key", "message", "hint"),
+    [
+        ("gatway", "", "there is no component or release 'gatway'", "Did you mean 'gateway'?"),
+        ("istiod", "global.hbu", "no layer sets global.hbu for istiod", "Did you mean 'global.hub'?"),
+    ],
+)
+def test_what_is_not_there_is_told_with_the_nearest(
+    catalog: Catalog, target: str, key: str, message: str, hint: str
+) -> None:
+    order = Order(request=Request(region="kr1"), catalog=catalog)
+    with pytest.raises(ConfigError) as raised:
+        show_values(ValuesQuestion(target=target, order=order, key=key))
+    assert message in raised.value.message
+    assert hint in raised.value.hint

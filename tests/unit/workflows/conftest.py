@@ -1,0 +1,35 @@
+"""Workflows run over fakes, on a clock of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from tests.unit.workflows.fakes import FakeCluster, FakeHelm, Heard
+from tests.unit.workflows.timeless import TimelessLoop
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], Any]]:
+    """Give every asynchronous test here a loop that does not wait."""
+    del config, item
+    return {"timeless": TimelessLoop}
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    """An empty cluster."""
+    return FakeCluster()
+
+
+@pytest.fixture
+def helm() -> FakeHelm:
+    """A Helm that does nothing until it is told what."""
+    return FakeHelm()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """What a workflow said."""
+    return Heard()

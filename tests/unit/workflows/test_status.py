@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from nksmesh.domain.errors import RefusedError
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.mesh import Network
+from nksmesh.domain.objects import Manifest
+from nksmesh.domain.record import Record, RecordedRelease
+from nksmesh.domain.releases import Release
+from nksmesh.domain.request import Recorded
+from nksmesh.workflows.status import StatusResult, status
+from tests.unit.domain.meshes import BASE, HUB, INGRESS, ISTIOD, installed
+from tests.unit.workflows.fakes import FakeCluster, FakeHelm
+from tests.unit.workflows.scenery import (
+    PROXY,
+    answering,
+    crd,
+    deployment,
+    endpoints,
+    pod,
+    pulling,
+    replica_set,
+    rolled_out,
+    service,
+    webhook,
+)
+
+INJECTOR = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "istio-sidecar-injector"},
+    "data": {"values": json.dumps({"global": {"hub": HUB, "tag": "1.20.0"}})},
+}
+RENDERS: dict[Release, list[Manifest]] = {
+    BASE: [],
+    ISTIOD: [deployment("istiod"), INJECTOR],
+    INGRESS: [
+        deployment(INGRESS.name),
+        service(INGRESS.name),
+        {"kind": "HorizontalPodAutoscaler", "metadata": {"name": "x"}},
+    ],
+}
+
+
+def helm_has(release: Release, **changed: Any) -> InstalledRelease:
+    return installed(release, **{"manifest": FakeHelm.text(RENDERS[release]), **changed})
+
+
+@pytest.fixture
+def mesh(cluster: FakeCluster) -> FakeCluster:
+    """A whole mesh, ready."""
+    cluster.records.kept["istio-system"] = Record(
+        answers=Recorded(namespace="istio-system", version="1.20.0", region="kr1", network=Network.PUBLIC),
+        hub=HUB,
+        releases=tuple(
+            RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in RENDERS
+        ),
+    )
+    cluster.storage.put(*(helm_has(one) for one in RENDERS))
+    cluster.live.show(*rolled_out("istiod"), *answering(), *rolled_out(INGRESS.name, pod(INGRESS.name)))
+    cluster.live.show(service(INGRESS.name, address="10.1.1.1"))
+    cluster.objects.put(crd("gateways.networking.istio.io"))
+    return cluster
+
+
+async def looked(cluster: FakeCluster) -> StatusResult:
+    return await status(cluster, FakeHelm(), "")
+
+
+def messages(result: StatusResult) -> dict[str, str]:
+    return {one.release.name: one.readiness.message for one in result.releases}
+
+
+async def test_a_mesh_that_is_ready(mesh: FakeCluster) -> None:
+    result = await looked(mesh)
+    assert result.ready
+    assert messages(result) == {
+        "istio-base": "1 CRD is Established",
+        "istiod": "Deployment istiod is available",
+        INGRESS.name: f"1 pod of {INGRESS.name} on {PROXY}",
+    }
+    (gateway,) = result.gateways
+    assert (gateway.service, gateway.kind, gateway.addresses, gateway.http) == (
+        f"istio-system/{INGRESS.name}",
+        "LoadBalancer",
+        ("10.1.1.1",),
+        "10.1.1.1:80",
+    )
+    data = result.to_data()
+    assert (data["installed"], data["ready"], data["recorded"], data["hub"]) == (True, True, True, HUB)
+    assert data["images_outside_hub"] == []
+
+
+async def test_no_mesh_at_all(cluster: FakeCluster) -> None:
+    result = await looked(cluster)
+    data = result.to_data()
+    assert (data["installed"], data["releases"], data["version"]) == (False, [], "")
+    assert cluster.live.asked("follow") == []
+
+
+async def test_an_available_istiod_whose_webhook_is_not_configured_is_not_ready(mesh: FakeCluster) -> None:
+    mesh.live.show(webhook(bundle=""), endpoints())
+    result = await looked(mesh)
+    assert not result.ready
+    assert messages(result)["istiod"] == "istiod to set the caBundle of istio-sidecar-injector"
+
+
+async def test_a_release_that_helm_left_half_way_is_said(mesh: FakeCluster) -> None:
+    mesh.storage.put(helm_has(ISTIOD, status="pending-upgrade"))
+    result = await looked(mesh)
+    assert not result.ready
+    assert messages(result)["istiod"] == "Helm left it pending-upgrade: run nksmesh install again"
+
+
+async def test_troubles_and_strays_are_named(mesh: FakeCluster) -> None:
+    mesh.live.show(
+        deployment(INGRESS.name, available=False),
+        replica_set(INGRESS.name),
+        pulling(INGRESS.name, "manifest unknown", image="docker.io/istio/proxyv2:1"),
+    )
+    result = await looked(mesh)
+    (gateway,) = [one for one in result.releases if one.release == INGRESS]
+    assert "manifest unknown" in gateway.troubles[0]
+    assert result.strays == ("docker.io/istio/proxyv2:1",)
+
+
+async def test_an_admitted_image_is_no_stray(mesh: FakeCluster) -> None:
+    record = mesh.records.kept["istio-system"]
+    allowed = Recorded(namespace="istio-system", allow_images=("docker.io/istio/",))
+    mesh.records.kept["istio-system"] = Record(answers=allowed, hub=HUB, releases=record.releases)
+    mesh.live.show(pod(INGRESS.name, image="docker.io/istio/proxyv2:1"))
+    assert (await looked(mesh)).strays == ()
+
+
+async def test_without_a_load_balancers_address_a_nodes_port_leads_in(mesh: FakeCluster) -> None:
+    mesh.live.show(service(INGRESS.name))
+    (gateway,) = (await looked(mesh)).gateways
+    assert (gateway.addresses, gateway.http) == ((), "10.0.0.9:30080")
+
+
+async def test_a_gateway_whose_service_is_gone_or_has_no_http_port(mesh: FakeCluster) -> None:
+    plain = service(INGRESS.name)
+    mesh.live.show({**plain, "spec": {"type": "ClusterIP", "ports": [{"name": "tls", "port": 443}]}})
+    assert [one.http for one in (await looked(mesh)).gateways] == [""]
+    mesh.live.seen.pop(("Service", "istio-system", INGRESS.name))
+    assert (await looked(mesh)).gateways == ()
+
+
+async def test_base_is_ready_when_its_crds_are(mesh: FakeCluster) -> None:
+    mesh.objects.put(crd("sidecars.networking.istio.io", established=False))
+    mesh.objects.put(crd("somebodys.example.com", established=False))
+    result = await looked(mesh)
+    assert not result.ready
+    assert messages(result)["istio-base"] == "CRD sidecars.networking.istio.io to be Established"
+
+
+async def test_base_without_any_crd_is_not_ready(mesh: FakeCluster) -> None:
+    mesh.objects.stored.clear()
+    assert messages(await looked(mesh))["istio-base"] == "Istio's CRDs to be created: run nksmesh install again"
+
+
+async def test_crds_that_base_renders_are_looked_for_by_name(mesh: FakeCluster) -> None:
+    rendered = [crd("gateways.networking.istio.io"), crd("sidecars.networking.istio.io")]
+    mesh.storage.put(helm_has(BASE, manifest=FakeHelm.text(rendered)))
+    assert messages(await looked(mesh))["istio-base"] == "CRD sidecars.networking.istio.io to be created"
+    mesh.objects.put(rendered[1])
+    assert messages(await looked(mesh))["istio-base"] == "2 CRDs are Established"
+
+
+async def test_whoever_may_not_read_the_record_is_told_so_and_sees_the_mesh(mesh: FakeCluster) -> None:
+    mesh.records.fails["read_all"] = RefusedError("may not", hint="", status=403, reason="Forbidden")
+    result = await looked(mesh)
+    data = result.to_data()
+    assert (data["installed"], data["recorded"]) == (True, False)
+    assert "may not be read" in data["notes"][0]
+    mesh.records.fails["read_all"] = RefusedError("broken", hint="", status=500, reason="")
+    with pytest.raises(RefusedError):
+        await looked(mesh)
