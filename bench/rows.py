@@ -1,0 +1,184 @@
+"""The rows of the table: what is measured against what, and what must be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from bench.contenders import Contender, MeasureError, Nksmesh, PlainHelm, Ran, manifests, timed
+from bench.figures import Pairs, Row, Singles
+from bench.promptness import delays
+from bench.stage import NAME, Stage
+
+VERSION_PAIRS: Final = 20
+_MIB_OF_KIB: Final = 1024
+
+Tell = Callable[[str], None]
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """What is measured on one stage.
+
+    Attributes:
+        stage: Where.
+        pairs: How many pairs a row has.
+        tell: Told how it goes on.
+        details: For each title, named figures that say where the time goes, a run each.
+    """
+
+    stage: Stage
+    pairs: int
+    tell: Tell
+    details: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def sandbox_up(self) -> list[Row]:
+        """Bring the sandbox up from nothing, its programs being cached."""
+        seconds = []
+        for number in range(self.pairs):
+            asyncio.run(self.stage.sandbox.delete())
+            command = [*self.stage.nksmesh, "sandbox", "up", "--name", NAME]
+            seconds.append(timed(command, self.stage.environment, self.stage.folder).seconds)
+            self.tell(f"sandbox up {number + 1}: {seconds[-1]:.2f} s")
+        return [Singles(name="sandbox", what="sandbox up, programs cached", figures=tuple(seconds), unit="s", target=8)]
+
+    def version(self) -> list[Row]:
+        """Compare ``nksmesh --version`` with importing Typer alone."""
+        commands = ([*self.stage.nksmesh, "--version"], [sys.executable, "-c", "import typer"])
+        for command in commands:
+            timed(command, self.stage.environment, self.stage.folder)  # compiled and in memory: both sides
+        ours: list[float] = []
+        theirs: list[float] = []
+        for _ in range(max(VERSION_PAIRS, self.pairs)):
+            for command, seconds in zip(commands, (ours, theirs), strict=True):
+                seconds.append(timed(command, self.stage.environment, self.stage.folder).seconds)
+        what = 'nksmesh --version : python -c "import typer"'
+        return [Pairs(name="version", what=what, ours=tuple(ours), theirs=tuple(theirs), target=1.5)]
+
+    def install(self, *, again: bool) -> list[Row]:
+        """Install the default profile from nothing, and on request once more where nothing is left to do."""
+        first, second = self._installs("default", again=again)
+        rows = _against(first, "install", "default profile", targets={(3, 3): 0.55, (3, 4): 0.80})
+        if again:
+            rows += _against(second, "again", "default profile again, nothing to do", targets={(3, 3): 0.40})
+        return rows
+
+    def demo(self) -> list[Row]:
+        """Install the demo profile from nothing."""
+        first, _ = self._installs("demo", again=False)
+        return _against(first, "demo", "demo profile", targets={(3, 3): 0.50, (3, 4): 0.75})
+
+    def done(self) -> list[Row]:
+        """Measure how long after the last object became ready a step is reported done."""
+        worst = []
+        found: dict[str, list[float]] = defaultdict(list)
+        steps: dict[str, list[float]] = defaultdict(list)
+        for number in range(self.pairs):
+            late, ran = delays(self.stage, Nksmesh(self.stage, 3), "default")
+            worst.append(max(late.values()))
+            for step, seconds in late.items():
+                found[step].append(seconds)
+            for step, seconds in _step_seconds(ran).items():
+                steps[step].append(seconds)
+            self.tell(f"ready to done {number + 1}: {', '.join(f'{step} {late[step]:.3f}' for step in sorted(late))}")
+        self.details["last object ready -> step reported done"] = dict(found)
+        self.details["steps by their own clock (-o json)"] = dict(steps)
+        what = "last object ready -> step reported done (worst step)"
+        return [Singles(name="done", what=what, figures=tuple(worst), unit="s", target=0.2)]
+
+    def memory(self) -> list[Row]:
+        """Measure how much memory nksmesh itself takes at most while it installs the demo profile."""
+        figures = []
+        note, script = self.stage.folder / "peak", str(Path(__file__).with_name("measured.py"))
+        for _ in range(self.pairs):
+            self.stage.empty()
+            Nksmesh(self.stage, 3).run("demo", program=[sys.executable, script, str(note)])
+            figures.append(int(note.read_text(encoding="utf-8")) / _MIB_OF_KIB)
+            self.tell(f"peak memory: {figures[-1]:.0f} MB")
+        what = "peak memory of nksmesh itself, demo profile"
+        return [Singles(name="memory", what=what, figures=tuple(figures), unit="MB", target=120)]
+
+    def _installs(self, profile: str, *, again: bool) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+        """Let everybody install in turn; return the seconds of the first and of the second installs, by name."""
+        stage = self.stage
+        everybody: Sequence[Contender] = (
+            Nksmesh(stage, 3),
+            PlainHelm(stage, 3),
+            Nksmesh(stage, 4),
+            PlainHelm(stage, 4),
+        )
+        first: dict[str, list[float]] = defaultdict(list)
+        second: dict[str, list[float]] = defaultdict(list)
+        installed: dict[str, dict[str, str]] = {}
+        for number in range(self.pairs):
+            for contender in everybody:
+                stage.empty()
+                ran = contender.install(profile)
+                first[contender.name].append(ran.seconds)
+                self._note(f"install, {profile} profile, {contender.name}", ran)
+                words = f"{profile} {number + 1}, {contender.name}: {ran.seconds:.2f} s"
+                if contender.name not in installed:
+                    installed[contender.name] = manifests(stage, profile)
+                if again:
+                    ran = contender.install(profile)
+                    second[contender.name].append(ran.seconds)
+                    self._note(f"again, {profile} profile, {contender.name}", ran)
+                    words += f", again {ran.seconds:.2f} s"
+                self.tell(words)
+        _check_same(installed)
+        return first, second
+
+    def _note(self, title: str, ran: Ran) -> None:
+        if not ran.said:
+            return
+        phases = self.details.setdefault(title, {})
+        for phase, seconds in ran.phases().items():
+            phases.setdefault(phase, []).append(seconds)
+
+
+def medians(details: dict[str, list[float]]) -> dict[str, float]:
+    """Return the median of each figure."""
+    return {name: median(figures) for name, figures in details.items()}
+
+
+def _against(
+    seconds: dict[str, list[float]], name: str, what: str, *, targets: dict[tuple[int, int], float]
+) -> list[Row]:
+    """Compare nksmesh, driving each Helm, with each Helm's own wait."""
+    return [
+        Pairs(
+            name=name,
+            what=f"{what}: nksmesh (Helm {ours}) : Helm {theirs} --wait",
+            ours=tuple(seconds[f"nksmesh driving Helm {ours}"]),
+            theirs=tuple(seconds[f"Helm {theirs} --wait"]),
+            target=targets.get((ours, theirs)),
+        )
+        for theirs in (3, 4)
+        for ours in (3, 4)
+    ]
+
+
+def _check_same(installed: dict[str, dict[str, str]]) -> None:
+    """Check that everybody installed the very same.
+
+    Raises:
+        MeasureError: Two of them did not: their times cannot be compared.
+    """
+    (first, reference), *others = installed.items()
+    for name, found in others:
+        different = [release for release in reference if reference[release] != found[release]]
+        if different:
+            raise MeasureError(f"{name} installed something else than {first}: {', '.join(different)}")
+
+
+def _step_seconds(ran: Ran) -> dict[str, float]:
+    import json  # noqa: PLC0415 - of this one row
+
+    data: dict[str, Any] = json.loads(ran.out)["data"]
+    return {str(step["name"]): float(step["seconds"]) for step in data["done"]}

@@ -1,0 +1,129 @@
+"""Where it is measured: one sandbox in a home of its own, emptied in the same way before every install."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nksmesh.sandbox import processes
+from nksmesh.sandbox.control_plane import Part
+from nksmesh.sandbox.layout import HOME_VARIABLE
+from nksmesh.sandbox.programs import helm4
+from nksmesh.sandbox.sandbox import Sandbox
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+NAME: Final = "bench"
+
+_WINDOW: Final = 0.5
+_QUIET_SHARE: Final = 0.25
+_QUIET_WINDOWS: Final = 2
+_LONGEST: Final = 20.0
+"""The control plane is quiet when its programs take less than a quarter of a processor, twice for half a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The cluster and the programs.
+
+    Attributes:
+        folder: A folder for files of this bench, and the working folder of what is measured.
+        sandbox: The cluster.
+        environment: The environment of everything that is measured.
+        helm: The Helm program by its major version.
+        charts: The folder that charts come from.
+        charts_named: Which charts these are, for people.
+    """
+
+    folder: Path
+    sandbox: Sandbox
+    environment: dict[str, str]
+    helm: dict[int, Path]
+    charts: Path
+    charts_named: str
+
+    @property
+    def nksmesh(self) -> list[str]:
+        """The program as its user calls it, or as a module where it is not installed."""
+        script = Path(sys.executable).with_name("nksmesh")
+        return [str(script)] if script.exists() else [sys.executable, "-m", "nksmesh"]
+
+    def empty(self) -> None:
+        """Bring the cluster back to empty and let it calm down, outside of what is timed."""
+        asyncio.run(self._reset())
+        self._settle()
+
+    async def _reset(self) -> None:
+        if self.sandbox.layout.snapshot.exists():
+            await self.sandbox.reset()
+        else:
+            await self.sandbox.up()
+
+    def _settle(self) -> None:
+        """Wait until the control plane's own programs have next to nothing to do."""
+        quiet, end = 0, time.monotonic() + _LONGEST
+        while quiet < _QUIET_WINDOWS and time.monotonic() < end:
+            before = self._processor_seconds()
+            time.sleep(_WINDOW)
+            share = (self._processor_seconds() - before) / _WINDOW
+            quiet = quiet + 1 if share < _QUIET_SHARE else 0
+
+    def _processor_seconds(self) -> float:
+        found = [processes.find(self.sandbox.layout.process(part)) for part in Part]
+        return sum(_processor_seconds(one.pid) for one in found if one is not None and one.running)
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Make the stage, and remove all of it at the end."""
+    with tempfile.TemporaryDirectory(prefix="nksmesh-bench-") as name:
+        folder = Path(name)
+        os.environ[HOME_VARIABLE] = str(folder / "sandboxes")
+        sandbox = Sandbox(NAME)
+        work = folder / "work"
+        work.mkdir()
+        charts, charts_named = _charts()
+        environment = {key: text for key, text in os.environ.items() if not key.startswith(("HELM_", "NKSMESH_HELM"))}
+        environment |= {
+            "KUBECONFIG": str(sandbox.kubeconfig),
+            "KUBECACHEDIR": str(folder / "discovery"),  # Helm keeps what the API server offers: both sides have it
+            "PYTHONPATH": str(ROOT),
+            "NO_COLOR": "1",
+        }
+        try:
+            yield Stage(
+                folder=work,
+                sandbox=sandbox,
+                environment=environment,
+                helm={3: Path(sys.executable).with_name("helm"), 4: asyncio.run(helm4())},
+                charts=charts,
+                charts_named=charts_named,
+            )
+        finally:
+            asyncio.run(sandbox.delete())
+
+
+def _charts() -> tuple[Path, str]:
+    named = os.environ.get("NKSMESH_TEST_CHARTS", "")
+    candidates = [Path(named)] if named else []
+    candidates.append(ROOT.parent / "shared" / "charts")
+    for folder in candidates:
+        if folder.is_dir():
+            return folder, "Istio's own charts"
+    return ROOT / "examples" / "charts", "the small charts of examples/charts (NKSMESH_TEST_CHARTS names no others)"
+
+
+def _processor_seconds(process: int) -> float:
+    """Return the processor time a process has had (proc(5): utime and stime are fields 14 and 15)."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
