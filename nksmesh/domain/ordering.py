@@ -1,8 +1,10 @@
 """The order of a plan's steps: what truly waits for what.
 
-A fresh mesh's istiod is written beside its CRDs and base, for nothing of theirs is needed to create its objects;
-the webhook gate waits for all three to be proved, and gateways wait for the gate. Where an istiod runs already, the
-new one waits for its CRDs: it reads them as soon as it starts. The table of components says which stands on which.
+A fresh mesh's istiod is written before its CRDs and base: its pods take longest, an image has to come, and the others
+are written and proved meanwhile. Nothing of theirs is needed to create its objects, and it takes up CRDs that come
+after it has started (istio #34056, from 1.11 on). The webhook gate waits for all three to be proved, and gateways wait
+for the gate. Where an istiod runs already, the new one waits for its CRDs: there are objects that it reads as soon as
+it starts. The table of components says which stands on which.
 """
 
 from __future__ import annotations
@@ -44,25 +46,23 @@ def make_steps(
         unwanted: Releases to remove.
     """
     namespaces = [_namespace_step(name, missing_namespaces) for name in _namespaces(mesh)]
-    steps = [*namespaces, *([_crds_step(crds)] if crds else [])]
     ordered = components_in_order()
     proofs = {component: _proofs_of(component, changes, crds) for component in ordered}
-    for component in ordered:
-        if component.injected:
+    before_gate = [change for one in ordered if not one.injected for change in _of(changes, one)]
+    early = [change for change in before_gate if _goes_first(change, before_gate)]
+    steps = [*namespaces, *(_release_step(change, (_placed(change),)) for change in early)]
+    written = tuple(Need(change.release.name, Phase.WRITTEN) for change in early)
+    steps += [_crds_step(crds, written)] if crds else []
+    for change in before_gate:
+        if change in early:
             continue
-        below = [name for one in _below(component) for name in proofs[one]]
-        for change in (some := _of(changes, component)):
-            needs = [Need(_namespace(change.release.namespace), Phase.WRITTEN)]
-            if any(one.installed for one in some) or renders_custom_resources(change.manifests):
-                needs += [Need(name) for name in below]
-            steps.append(_release_step(change, tuple(needs)))
+        below = [Need(name) for one in _below(change.release.kind) for name in proofs[one]]
+        steps.append(_release_step(change, (_placed(change), *written, *below)))
     injected = [component for component in ordered if component.injected]
     foundation = [one for one in ordered if any(one in _below(component) for component in injected)]
     steps.append(_gate_step(mesh, [name for one in foundation for name in proofs[one]], namespaces))
     gateways = [change for component in injected for change in _of(changes, component)]
-    for change in gateways:
-        needs_of_gateway = (Need(GATE_STEP), Need(_namespace(change.release.namespace), Phase.WRITTEN))
-        steps.append(_release_step(change, needs_of_gateway))
+    steps += [_release_step(change, (Need(GATE_STEP), _placed(change))) for change in gateways]
     steps += [_restart_step(change) for change in gateways if change.stale_pods]
     everything = tuple(Need(step.name) for step in steps)
     steps += [_removal_step(release, everything) for release in unwanted]
@@ -78,6 +78,17 @@ def components_in_order() -> tuple[Component, ...]:
 def renders_custom_resources(manifests: tuple[Manifest, ...]) -> bool:
     """Tell whether a render holds Istio objects, which need their CRDs first."""
     return any(".istio.io/" in str(one.get("apiVersion", "")) for one in manifests)
+
+
+def _goes_first(change: ReleaseChange, before_gate: Iterable[ReleaseChange]) -> bool:
+    """Tell whether a release is written before what it stands on: on a fresh mesh, where it has pods to start."""
+    kind = change.release.kind
+    runs = any(one.installed for one in before_gate if one.release.kind == kind)
+    return kind.has_pods and not runs and not renders_custom_resources(change.manifests)
+
+
+def _placed(change: ReleaseChange) -> Need:
+    return Need(_namespace(change.release.namespace), Phase.WRITTEN)
 
 
 def _below(component: Component) -> frozenset[Component]:
@@ -131,18 +142,23 @@ def _gate_step(mesh: Mesh, foundation: Iterable[str], namespaces: Iterable[Step]
     )
 
 
-def _crds_step(crds: tuple[CrdChange, ...]) -> Step:
+def _crds_step(crds: tuple[CrdChange, ...], needs: tuple[Need, ...]) -> Step:
     new = [crd for crd in crds if not crd.exists]
     changed = [crd for crd in crds if crd.exists and crd.differs]
     taken = sorted({manager for crd in changed for manager in crd.taken_from})
     reasons = [f"{len(new)} of {len(crds)} do not exist"] if new else []
     reasons += [f"{len(changed)} of {len(crds)} differ from the chart's"] if changed else []
     reasons += [f"fields are taken from {', '.join(taken)}"] if taken else []
+    newer = [crd.newer for crd in crds if crd.newer]
+    stays = (
+        [f"{len(newer)} of {len(crds)} stay as they are: of Istio {newer[0]}, newer than the chart's"] if newer else []
+    )
     return Step(
         name=CRDS_STEP,
         kind=StepKind.CRDS,
         action=Action.APPLY if reasons else Action.KEEP,
-        reasons=tuple(reasons),
+        reasons=(*reasons, *stays),
+        needs=needs,
     )
 
 

@@ -35,26 +35,29 @@ def steps_of(*gateways: Release, crds: tuple[CrdChange, ...] = NEW_CRDS, istiod_
     return {step.name: step for step in steps}
 
 
-def test_a_fresh_mesh_is_written_side_by_side_and_gateways_wait_for_the_gate() -> None:
+def test_a_fresh_istiod_is_written_first_as_its_pods_take_longest_and_gateways_wait_for_the_gate() -> None:
     steps = steps_of(INGRESS)
     assert list(steps) == [
         "namespace istio-system",
+        "istiod",
         CRDS_STEP,
         "istio-base",
-        "istiod",
         GATE_STEP,
         "istio-ingressgateway",
     ]
     namespace = Need("namespace istio-system", Phase.WRITTEN)
-    assert steps["istio-base"].needs == (namespace,)
+    written = Need("istiod", Phase.WRITTEN)
     assert steps["istiod"].needs == (namespace,)
+    assert steps[CRDS_STEP].needs == (written,)
+    assert steps["istio-base"].needs == (namespace, written)
     assert steps[GATE_STEP].needs[:3] == (Need(CRDS_STEP), Need("istio-base"), Need("istiod"))
     assert steps["istio-ingressgateway"].needs == (Need(GATE_STEP), namespace)
 
 
 def test_an_istiod_that_runs_already_is_upgraded_after_its_crds_and_base() -> None:
-    needs = steps_of(INGRESS, istiod_runs=True)["istiod"].needs
-    assert needs[1:] == (Need(CRDS_STEP), Need("istio-base"))
+    steps = steps_of(INGRESS, istiod_runs=True)
+    assert steps["istiod"].needs[1:] == (Need(CRDS_STEP), Need("istio-base"))
+    assert steps[CRDS_STEP].needs == ()
 
 
 def test_an_istiod_that_renders_istio_objects_waits_for_their_crds() -> None:
