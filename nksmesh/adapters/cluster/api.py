@@ -34,7 +34,7 @@ WATCH_SECONDS: Final = 300
 SILENCE_SECONDS: Final = 90.0
 """A watch that is quiet for longer is lost: a bookmark comes about once a minute, where the server sends any."""
 
-_AT_ONCE: Final = 24
+_AT_ONCE: Final = 12
 """Requests under way at one time: each more is a connection of its own, and a TLS handshake costs more than a turn."""
 
 JSON: Final = "application/json"
@@ -51,12 +51,13 @@ Renewal: TypeAlias = Callable[[], Awaitable["ApiClient"]]
 class Api:
     """An open connection to an API server. Use as an asynchronous context manager."""
 
-    def __init__(self, client: ApiClient, *, context: str, renew: Renewal | None = None) -> None:
+    def __init__(self, client: ApiClient, *, context: str, account: str = "", renew: Renewal | None = None) -> None:
         """Wrap a configured client; ``Api.connect`` makes one.
 
         Args:
             client: The client.
             context: The kubeconfig's context.
+            account: The user that it names.
             renew: Makes the same client with fresh credentials; None where they cannot be had anew.
         """
         self._client = client
@@ -65,6 +66,7 @@ class Api:
         self._retired: list[ApiClient] = []
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self.context = context
+        self.account = account
 
     @classmethod
     async def connect(cls, *, kubeconfig: Path | None, context: str = "") -> Self:
@@ -79,7 +81,7 @@ class Api:
         """
         chosen = read(kubeconfig, context)
         renew = functools.partial(open_client, chosen) if chosen.renewable else None
-        return cls(await open_client(chosen), context=chosen.name, renew=renew)
+        return cls(await open_client(chosen), context=chosen.name, account=chosen.account, renew=renew)
 
     async def __aenter__(self) -> Self:
         """Enter the context."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import ssl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Final
@@ -20,6 +23,8 @@ def load() -> tuple[ModuleType, ModuleType]:
     """Return ``kubernetes.aio.config`` and ``kubernetes.aio.client``."""
     opened = [name for name in _PACKAGES if name not in sys.modules and _open(name)]
     try:
+        with _without_default_authorities():
+            import aiohttp  # noqa: F401, PLC0415 - what the client speaks HTTP with
         return importlib.import_module("kubernetes.aio.config"), importlib.import_module("kubernetes.aio.client")
     except (ImportError, AttributeError):
         if not opened:
@@ -28,6 +33,22 @@ def load() -> tuple[ModuleType, ModuleType]:
         for name in [name for name in sys.modules if name.partition(".")[0] == "kubernetes"]:
             del sys.modules[name]
         return importlib.import_module("kubernetes.aio.config"), importlib.import_module("kubernetes.aio.client")
+
+
+@contextmanager
+def _without_default_authorities() -> Iterator[None]:
+    """Have no certificate authority of the system read.
+
+    aiohttp makes a context for servers at large when it is imported, and reads every authority for it, in 45 ms. Only
+    API servers are spoken to through it, each with the authority of its kubeconfig; whoever asked aiohttp for another
+    server would be refused, for a context without authorities trusts none.
+    """
+    load = ssl.SSLContext.load_default_certs
+    ssl.SSLContext.load_default_certs = lambda *_args, **_kwargs: None  # type: ignore[method-assign]  # put back below
+    try:
+        yield
+    finally:
+        ssl.SSLContext.load_default_certs = load  # type: ignore[method-assign]  # as it was
 
 
 def _open(name: str) -> bool:
