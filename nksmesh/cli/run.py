@@ -15,11 +15,15 @@ from nksmesh.cli.options import Shell
 from nksmesh.domain.errors import ConfigError, InterruptedRunError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.report.envelope import Result, exit_code_of
+from nksmesh.report.report import Report
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Result)
 
 _ENDINGS: Final = {EventKind.DONE, EventKind.KEPT}
+
+_LONG_SECONDS: Final = 1.0
+"""A workflow that takes longer waits for the cluster: time to get ready to show what it comes to."""
 
 
 def run(shell: Shell, workflow: Callable[[Listener], Awaitable[R]]) -> None:
@@ -46,7 +50,7 @@ def perform(shell: Shell, workflow: Callable[[Listener], Awaitable[T]]) -> T:
         # Without a handler Python writes other packages' warnings straight into the live table.
         logging.getLogger().addHandler(logging.NullHandler())
     with shell.report.listening() as listener:
-        return asyncio.run(_supervised(workflow, _Diary(listener), shell.report.say))
+        return asyncio.run(_supervised(workflow, _Diary(listener), shell.report))
 
 
 def show(shell: Shell, result: Result) -> None:
@@ -104,7 +108,7 @@ class _Diary:
         return "\n".join(f"{title}: {', '.join(steps)}" for title, steps in parts if steps)
 
 
-async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diary, say: Callable[[str], None]) -> T:
+async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diary, report: Report) -> T:
     """Await a workflow; the first SIGINT or SIGTERM cancels it, and the others find it winding down."""
 
     async def work() -> T:
@@ -116,12 +120,13 @@ async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diar
     def stop(name: str) -> None:
         asked.append(name)
         if len(asked) == 1:
-            say(f"{name}: stopping when what is under way has ended cleanly")
+            report.say(f"{name}: stopping when what is under way has ended cleanly")
             task.cancel()
         else:
-            say("already stopping: what is under way must end cleanly first")
+            report.say("already stopping: what is under way must end cleanly first")
 
     loop = asyncio.get_running_loop()
+    preparing = loop.call_later(_LONG_SECONDS, loop.run_in_executor, None, report.prepare)
     for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")):
         loop.add_signal_handler(number, stop, name)
     try:
@@ -136,5 +141,6 @@ async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diar
             detail=told or diary.told(),
         ) from None
     finally:
+        preparing.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

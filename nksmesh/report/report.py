@@ -60,6 +60,11 @@ class Report:
 
             yield ProgressLines(write_err)
 
+    def prepare(self) -> None:
+        """Import what lays results out, for a command that waits for the cluster and has the time."""
+        if self.output is Output.TEXT:
+            import rich.table  # noqa: F401, PLC0415 - what most of a result's import time goes into
+
     def show(self, result: Result) -> None:
         """Show what a command came to."""
         if self.output is Output.TEXT:
