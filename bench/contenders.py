@@ -130,22 +130,30 @@ class PlainHelm:
 
     def install(self, profile: str) -> Ran:
         """Install each release, waited for before the next."""
-        lines = ["set -e"]
-        for release, values in releases(profile, self.stage.charts):
-            file = self.stage.folder / f"{profile}-{release.name}.json"
+        return self.run(self.commands(profile))
+
+    def commands(self, profile: str, version: str = VERSION) -> list[str]:
+        """Write the command lines that install each release, or upgrade it, and wait for it."""
+        lines = []
+        for release, values in releases(profile, self.stage.charts, version):
+            file = self.stage.folder / f"{profile}-{version}-{release.name}.json"
             file.write_text(json.dumps(values), encoding="utf-8")
             command = [str(self.stage.helm[self.helm]), "upgrade", "--install", release.name]
-            command += [str(_chart(self.stage.charts, release.component)), "--namespace", release.namespace]
+            command += [str(chart(self.stage.charts, release.component, version)), "--namespace", release.namespace]
             command += ["--create-namespace", "--wait", "--timeout", "5m", "--values", str(file)]
             # istiod writes into its own webhook configurations: without this Helm 4 refuses to upgrade (istio #59367).
             command += ["--force-conflicts"] if self.helm == _SERVER_SIDE else []
             lines.append(shlex.join(command))
-        return timed(["sh", "-c", "\n".join(lines)], self.stage.environment, self.stage.folder)
+        return lines
+
+    def run(self, lines: list[str]) -> Ran:
+        """Run command lines in one shell, up to the first that fails."""
+        return timed(["sh", "-c", "\n".join(["set -e", *lines])], self.stage.environment, self.stage.folder)
 
 
-def releases(profile: str, charts: Path) -> list[tuple[Release, Mapping[str, Any]]]:
+def releases(profile: str, charts: Path, version: str = VERSION) -> list[tuple[Release, Mapping[str, Any]]]:
     """Return the releases of a profile and the very values that nksmesh gives Helm for each."""
-    request = Request(region=REGION, version=VERSION, profile=profile, charts=str(charts))
+    request = Request(region=REGION, version=version, profile=profile, charts=str(charts))
     mesh = resolve(request, load_catalog(ValuesFolders(user=None))).mesh
     return [(release, compose(mesh.layers[release.name]).values) for release in mesh.releases]
 
@@ -191,6 +199,7 @@ def manifests(stage: Stage, profile: str) -> dict[str, str]:
     return found
 
 
-def _chart(folder: Path, component: str) -> Path:
-    archive = folder / f"{component}-{VERSION}.tgz"
+def chart(folder: Path, component: str, version: str) -> Path:
+    """Return a chart's archive; its folder, where there is none."""
+    archive = folder / f"{component}-{version}.tgz"
     return archive if archive.exists() else folder / component

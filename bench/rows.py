@@ -15,6 +15,7 @@ from bench.contenders import Contender, MeasureError, Nksmesh, PlainHelm, Ran, m
 from bench.figures import Pairs, Row, Singles
 from bench.promptness import delays
 from bench.stage import NAME, Stage
+from bench.upgraders import NEW, OLD, CarefulHand, NksmeshUpgrade, Upgrader
 
 VERSION_PAIRS: Final = 20
 _MIB_OF_KIB: Final = 1024
@@ -73,6 +74,32 @@ class Bench:
         """Install the demo profile from nothing."""
         first, _ = self._installs("demo", again=False)
         return _against(first, "demo", "demo profile", targets={(3, 3): 0.50, (3, 4): 0.75})
+
+    def upgrade(self) -> list[Row]:
+        """Upgrade a mesh in place, against what a careful hand does for the same."""
+        everybody: Sequence[Upgrader] = [
+            make(self.stage, helm) for helm in (3, 4) for make in (NksmeshUpgrade, CarefulHand)
+        ]
+        seconds: dict[str, list[float]] = defaultdict(list)
+        for number in range(self.pairs):
+            for upgrader in everybody:
+                self.stage.empty()
+                upgrader.install()
+                self.stage.settle()
+                ran = upgrader.upgrade()
+                seconds[upgrader.name].append(ran.seconds)
+                self._note(upgrader.name, ran)
+                self.tell(f"{OLD} to {NEW} {number + 1}, {upgrader.name}: {ran.seconds:.2f} s")
+        return [
+            Pairs(
+                name="upgrade",
+                what=f"{OLD} to {NEW} in place: nksmesh : by hand (Helm {helm})",
+                ours=tuple(seconds[NksmeshUpgrade(self.stage, helm).name]),
+                theirs=tuple(seconds[CarefulHand(self.stage, helm).name]),
+                target=target,
+            )
+            for helm, target in ((3, 0.7), (4, 0.9))
+        ]
 
     def done(self) -> list[Row]:
         """Measure how long after the last object became ready a step is reported done."""

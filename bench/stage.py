@@ -58,7 +58,7 @@ class Stage:
     def empty(self) -> None:
         """Bring the cluster back to empty and let it calm down, outside of what is timed."""
         asyncio.run(self._reset())
-        self._settle()
+        self.settle()
 
     async def _reset(self) -> None:
         if self.sandbox.layout.snapshot.exists():
@@ -66,7 +66,7 @@ class Stage:
         else:
             await self.sandbox.up()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait until the control plane's own programs have next to nothing to do."""
         quiet, end = 0, time.monotonic() + _LONGEST
         while quiet < _QUIET_WINDOWS and time.monotonic() < end:

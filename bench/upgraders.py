@@ -1,0 +1,98 @@
+"""Who upgrades: nksmesh, and a careful hand that does with kubectl and Helm all that an upgrade takes."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bench.contenders import REGION, MeasureError, PlainHelm, Ran, chart, timed
+from bench.stage import Stage
+
+OLD: Final = "1.19.0"
+NEW: Final = "1.20.0"
+
+_PROFILE: Final = "default"
+_GATEWAY: Final = "istio-ingressgateway"
+_NAMESPACE: Final = "istio-system"
+
+
+class Upgrader(Protocol):
+    """Upgrades a mesh of its own making."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the results."""
+
+    def install(self) -> None:
+        """Install the old version; not timed."""
+
+    def upgrade(self) -> Ran:
+        """Upgrade to the new one."""
+
+
+@dataclass(frozen=True)
+class NksmeshUpgrade:
+    """``nksmesh upgrade``, driving one Helm."""
+
+    stage: Stage
+    helm: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the results."""
+        return f"nksmesh upgrade driving Helm {self.helm}"
+
+    def install(self) -> None:
+        """Install the old version."""
+        self._run("install", "--region", REGION, "--version", OLD, "--profile", _PROFILE)
+
+    def upgrade(self) -> Ran:
+        """Upgrade in place; everything else is as installed."""
+        return self._run("upgrade", "--to", NEW)
+
+    def _run(self, *arguments: str) -> Ran:
+        command = [*self.stage.nksmesh, *arguments, "--charts", str(self.stage.charts)]
+        return timed([*command, "--helm", str(self.stage.helm[self.helm])], self.stage.environment, self.stage.folder)
+
+
+@dataclass(frozen=True)
+class CarefulHand:
+    """CRDs by kubectl, the releases by ``helm upgrade --wait``, then the gateway restarted and watched."""
+
+    stage: Stage
+    helm: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the results."""
+        return f"a careful hand with Helm {self.helm}"
+
+    def install(self) -> None:
+        """Install the old version with Helm alone, CRDs included."""
+        helm = PlainHelm(self.stage, self.helm)
+        helm.run(helm.commands(_PROFILE, OLD))
+
+    def upgrade(self) -> Ran:
+        """Do what the guides leave to the reader.
+
+        Raises:
+            MeasureError: There is no kubectl.
+        """
+        kubectl = shutil.which("kubectl", path=self.stage.environment.get("PATH"))
+        if kubectl is None:
+            raise MeasureError("a careful hand needs kubectl: put one on PATH")
+        helm = PlainHelm(self.stage, self.helm)
+        crds = shlex.join([str(self.stage.helm[self.helm]), "show", "crds", str(chart(self.stage.charts, "base", NEW))])
+        # Helm made the CRDs, so that their fields are Helm's.
+        apply = shlex.join([kubectl, "apply", "--server-side", "--force-conflicts", "--filename", "-"])
+        rollout = [kubectl, "--namespace", _NAMESPACE, "rollout"]
+        return helm.run(
+            [
+                f"{crds} | {apply}",
+                *helm.commands(_PROFILE, NEW),
+                shlex.join([*rollout, "restart", f"deployment/{_GATEWAY}"]),
+                shlex.join([*rollout, "status", f"deployment/{_GATEWAY}"]),
+            ]
+        )
