@@ -85,6 +85,40 @@ def of_deployment(deployment: Manifest | None, name: str) -> Readiness:
     return ready(f"Deployment {name}: {available} of {wanted} replicas available")
 
 
+def of_stateful_set(stateful_set: Manifest | None, name: str) -> Readiness:
+    """Judge a StatefulSet as ``kubectl rollout status`` does: observed, all replicas updated and ready."""
+    if stateful_set is None:
+        return waiting(f"StatefulSet {name} to be created")
+    spec, status = stateful_set.get("spec") or {}, stateful_set.get("status") or {}
+    if status.get("observedGeneration", 0) < stateful_set["metadata"].get("generation", 0):
+        return waiting(f"StatefulSet {name} to be observed by its controller")
+    wanted, updated = spec.get("replicas", 1), status.get("updatedReplicas", 0)
+    if status.get("currentRevision") == status.get("updateRevision"):
+        updated = wanted  # the controller stops counting when the update is complete
+    able = status.get("readyReplicas", 0)
+    if updated < wanted:
+        return waiting(f"StatefulSet {name}: {updated} of {wanted} replicas updated")
+    if able < wanted:
+        return waiting(f"StatefulSet {name}: {able} of {wanted} replicas ready")
+    return ready(f"StatefulSet {name}: {able} of {wanted} replicas ready")
+
+
+def of_daemon_set(daemon_set: Manifest | None, name: str) -> Readiness:
+    """Judge a DaemonSet as ``kubectl rollout status`` does: observed, updated and available on every node it is for."""
+    if daemon_set is None:
+        return waiting(f"DaemonSet {name} to be created")
+    status = daemon_set.get("status") or {}
+    if status.get("observedGeneration", 0) < daemon_set["metadata"].get("generation", 0):
+        return waiting(f"DaemonSet {name} to be observed by its controller")
+    wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
+    available = status.get("numberAvailable", 0)
+    if updated < wanted:
+        return waiting(f"DaemonSet {name}: updated on {updated} of {wanted} nodes")
+    if available < wanted:
+        return waiting(f"DaemonSet {name}: available on {available} of {wanted} nodes")
+    return ready(f"DaemonSet {name}: available on {available} of {wanted} nodes")
+
+
 def of_crd(crd: Manifest | None, name: str) -> Readiness:
     """Judge a custom resource definition: Established and, where it says so, its names accepted."""
     if crd is None:

@@ -11,6 +11,7 @@ from nksmesh.domain.events import EventKind
 from nksmesh.domain.mesh import Network
 from nksmesh.domain.objects import INJECTED_IMAGE, ObjectRef
 from nksmesh.domain.readiness import addresses_of
+from nksmesh.domain.workloads import RESTARTED_AT
 from nksmesh.workflows import observation
 from nksmesh.workflows.work import Work, deployments_of
 
@@ -18,9 +19,6 @@ ADDRESS_SECONDS: Final = 30.0
 """How long a LoadBalancer's address is waited for on a public network; a closed one may never give any."""
 
 _MOST_ROUNDS: Final = 2
-
-_RESTARTED_AT: Final = "kubectl.kubernetes.io/restartedAt"
-"""The annotation that ``kubectl rollout restart`` sets: another word would confuse its readers."""
 
 
 async def prove_gateway(work: Work) -> str:
@@ -47,7 +45,7 @@ async def restart_gateway(work: Work) -> str:
         NotReadyError: It does not become ready again.
     """
     now = datetime.now(UTC).isoformat()
-    stamp = {"spec": {"template": {"metadata": {"annotations": {_RESTARTED_AT: now}}}}}
+    stamp = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
     for ref in deployments_of(work.change):
         restarted = await work.cluster.objects.merge(stamp, ref)
         work.cluster.live.put(observation.deployments(ref.namespace), restarted)

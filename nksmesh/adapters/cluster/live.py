@@ -54,8 +54,11 @@ class LiveView:
         """Whether the API server does not answer a watch at the moment."""
         return bool(self._lost)
 
-    async def follow(self, queries: Iterable[Query]) -> None:
+    async def follow(self, queries: Iterable[Query]) -> tuple[Query, ...]:
         """List what the queries name, and keep it current from then on.
+
+        Returns:
+            Those that were not followed before.
 
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
@@ -64,6 +67,17 @@ class LiveView:
         versions = await asyncio.gather(*(self._list(query) for query in new))
         for query, version in zip(new, versions, strict=True):
             self._begin(query, version)
+        return tuple(new)
+
+    async def unfollow(self, queries: Iterable[Query]) -> None:
+        """End the watches of queries, and forget what they brought."""
+        tasks = {query: task for query in queries if (task := self._tasks.pop(query, None)) is not None}
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for query in tasks:
+            self._state.pop(query, None)
+            self._lost.discard(query)
 
     async def follow_from_now(self, query: Query) -> None:
         """Watch what changes from now on, without the list: for kinds that are large or many (CRDs).

@@ -99,6 +99,19 @@ async def test_what_a_write_returned_is_seen_at_once_and_never_hides_what_is_new
     assert (live.get("ConfigMap", "raced", NAMESPACE) or {})["data"] == {"a": "2"}
 
 
+async def test_what_is_followed_no_longer_is_forgotten(live: LiveView, objects: Objects) -> None:
+    await put(objects, "kept", a="1")
+    services = Query("v1", "Service", NAMESPACE)
+    assert await live.follow([MAPS, services]) == (MAPS, services)
+    assert await live.follow([MAPS]) == ()
+    await live.unfollow([MAPS])
+    assert live.find("ConfigMap") == []
+    assert live.find("Service")
+    await put(objects, "unseen", a="1")
+    assert await live.follow([MAPS]) == (MAPS,)
+    assert {one["metadata"]["name"] for one in live.find("ConfigMap")} == {"kept", "unseen"}
+
+
 async def test_an_object_as_large_as_they_come_passes_through_a_watch(live: LiveView, objects: Objects) -> None:
     await live.follow([MAPS])
     await put(objects, "large", a="x" * 900_000)

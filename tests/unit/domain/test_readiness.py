@@ -9,9 +9,11 @@ from nksmesh.domain.readiness import (
     failed,
     first_unready,
     of_crd,
+    of_daemon_set,
     of_deployment,
     of_endpoints,
     of_gateway_pods,
+    of_stateful_set,
     of_webhooks,
     proxy_images,
     ready,
@@ -97,6 +99,74 @@ def test_deployment(text: str, expected: Readiness) -> None:
 
 def test_a_deployment_that_is_not_there_is_waited_for() -> None:
     assert of_deployment(None, "istiod") == waiting("Deployment istiod to be created")
+
+
+UPDATED = """
+    metadata: {name: db, generation: 2}
+    spec: {replicas: 3}
+    status: {observedGeneration: 2, updatedReplicas: 3, readyReplicas: 3, currentRevision: b, updateRevision: b}
+"""
+
+STATEFUL_SETS = {
+    "updated and ready": (UPDATED, ready("StatefulSet db: 3 of 3 replicas ready")),
+    "an older generation": (
+        UPDATED.replace("generation: 2}", "generation: 3}"),
+        waiting("StatefulSet db to be observed by its controller"),
+    ),
+    "on the way": (
+        UPDATED.replace("updatedReplicas: 3", "updatedReplicas: 1").replace("currentRevision: b", "currentRevision: a"),
+        waiting("StatefulSet db: 1 of 3 replicas updated"),
+    ),
+    "complete, and no longer counted": (
+        UPDATED.replace("updatedReplicas: 3", "updatedReplicas: 0"),
+        ready("StatefulSet db: 3 of 3 replicas ready"),
+    ),
+    "updated and not ready": (
+        UPDATED.replace("readyReplicas: 3", "readyReplicas: 2"),
+        waiting("StatefulSet db: 2 of 3 replicas ready"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), STATEFUL_SETS.values(), ids=STATEFUL_SETS)
+def test_stateful_set(text: str, expected: Readiness) -> None:
+    assert of_stateful_set(read(text), "db") == expected
+
+
+EVERYWHERE = """
+    metadata: {name: cni, generation: 2}
+    status: {observedGeneration: 2, desiredNumberScheduled: 3, updatedNumberScheduled: 3, numberAvailable: 3}
+"""
+
+DAEMON_SETS = {
+    "everywhere": (EVERYWHERE, ready("DaemonSet cni: available on 3 of 3 nodes")),
+    "no node is meant": (
+        "{metadata: {name: cni, generation: 1}, status: {observedGeneration: 1}}",
+        ready("DaemonSet cni: available on 0 of 0 nodes"),
+    ),
+    "an older generation": (
+        EVERYWHERE.replace("generation: 2}", "generation: 3}"),
+        waiting("DaemonSet cni to be observed by its controller"),
+    ),
+    "on the way": (
+        EVERYWHERE.replace("updatedNumberScheduled: 3", "updatedNumberScheduled: 1"),
+        waiting("DaemonSet cni: updated on 1 of 3 nodes"),
+    ),
+    "updated and not available": (
+        EVERYWHERE.replace("numberAvailable: 3", "numberAvailable: 2"),
+        waiting("DaemonSet cni: available on 2 of 3 nodes"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), DAEMON_SETS.values(), ids=DAEMON_SETS)
+def test_daemon_set(text: str, expected: Readiness) -> None:
+    assert of_daemon_set(read(text), "cni") == expected
+
+
+def test_workloads_that_are_not_there_are_waited_for() -> None:
+    assert of_stateful_set(None, "db") == waiting("StatefulSet db to be created")
+    assert of_daemon_set(None, "cni") == waiting("DaemonSet cni to be created")
 
 
 CRDS = {

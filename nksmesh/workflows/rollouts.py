@@ -1,0 +1,159 @@
+"""One workload's restart: begun as ``kubectl rollout restart`` does, watched until every new pod is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from nksmesh.domain.diagnosis import Cause, Trouble, creation_cause, troubles_of_pod, troubles_of_replica_set
+from nksmesh.domain.disruption import rounds
+from nksmesh.domain.events import Listener
+from nksmesh.domain.objects import Manifest, Query, pod_template
+from nksmesh.domain.readiness import (
+    Readiness,
+    of_daemon_set,
+    of_deployment,
+    of_stateful_set,
+    proxy_images,
+    ready,
+    waiting,
+)
+from nksmesh.domain.workloads import RESTARTED_AT, Workload
+from nksmesh.workflows import observation
+from nksmesh.workflows.ports import Cluster, Live
+from nksmesh.workflows.waiting import Patience, Wait, wait_until_ready
+
+BUDGETS: Final = Query("policy/v1", "PodDisruptionBudget")
+
+_UPDATED: Final = MappingProxyType({"DaemonSet": "updatedNumberScheduled"})
+"""Where a kind's status counts the pods of the newest template, where that is not updatedReplicas."""
+
+
+def queries_in(namespace: str) -> list[Query]:
+    """Name what is followed to see a namespace's workloads roll out."""
+    return [
+        *(Query("apps/v1", kind, namespace) for kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")),
+        Query("v1", "Pod", namespace),
+        Query("v1", "Event", namespace, fields="type=Warning"),
+        replace(BUDGETS, namespace=namespace),
+    ]
+
+
+def found(live: Live, workload: Workload) -> Manifest | None:
+    """Return a followed workload as it is now."""
+    return live.get(workload.kind, workload.name, workload.namespace)
+
+
+def rolled_out(live: Live, workload: Workload) -> Readiness:
+    """Judge the newest rollout of a Deployment, StatefulSet or DaemonSet."""
+    now = found(live, workload)
+    match workload.kind:
+        case "StatefulSet":
+            return of_stateful_set(now, workload.name)
+        case "DaemonSet":
+            return of_daemon_set(now, workload.name)
+        case _:
+            return of_deployment(now, workload.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """A restart of one workload; ``run`` begins it, and returns when it is over.
+
+    Attributes:
+        workload: The workload.
+        cluster: The cluster; its live view follows the namespace.
+        patience: How long is waited for what; ``component`` is for the pods that are replaced at once.
+        listener: Told how it goes on.
+        stamp: What tells the new pods from the old ones: the annotation that the new template has.
+    """
+
+    workload: Workload
+    cluster: Cluster
+    patience: Patience
+    listener: Listener
+    stamp: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+    async def run(self) -> str:
+        """Restart the workload.
+
+        Returns:
+            What was proved.
+
+        Raises:
+            NotReadyError: It does not become ready again.
+            ClusterError: The API server refuses the restart.
+        """
+        live, workload = self.cluster.live, self.workload
+        before = {_version(one) for one in self._refusals()}
+        template = {"metadata": {"annotations": {RESTARTED_AT: self.stamp}}}
+        restarted = await self.cluster.objects.merge({"spec": {"template": template}}, workload.ref)
+        live.put(Query("apps/v1", workload.kind, workload.namespace), restarted)
+        wait = Wait(step=str(workload), judge=self._judge, troubles=lambda: self._troubles(before))
+        return await wait_until_ready(
+            wait, live, self.cluster.objects, patience=self._patience(), listener=self.listener
+        )
+
+    def pods(self) -> list[Manifest]:
+        """Return the new pods that are not ending."""
+        return [
+            one
+            for one in self.cluster.live.find("Pod", self.workload.namespace)
+            if _stamp(one) == self.stamp and not one["metadata"].get("deletionTimestamp")
+        ]
+
+    def proxies(self) -> tuple[str, ...]:
+        """Return the images of the new pods' proxies, an empty one for a pod without any."""
+        return tuple(sorted({image for pod in self.pods() for image in proxy_images(pod) or {""}}))
+
+    def _judge(self) -> Readiness:
+        answer = rolled_out(self.cluster.live, self.workload)
+        if not answer.ready:
+            return answer
+        status = (found(self.cluster.live, self.workload) or {}).get("status") or {}
+        wanted, seen = int(status.get(_UPDATED.get(self.workload.kind, "updatedReplicas"), 0)), len(self.pods())
+        if seen < wanted:  # pods come by another watch than their workload
+            return waiting(f"{wanted - seen} of {wanted} new pods to be seen")
+        images = ", ".join(image or "no proxy" for image in self.proxies()) or "no pods"
+        return ready(f"{seen} pod{'s' if seen != 1 else ''} on {images}")
+
+    def _troubles(self, before: Iterable[str]) -> list[Trouble]:
+        """List what keeps the new pods from being ready."""
+        live, namespace, pods = self.cluster.live, self.workload.namespace, self.pods()
+        troubles = [trouble for pod in pods for trouble in troubles_of_pod(pod, observation.events_of(live, pod))]
+        for one in live.find("ReplicaSet", namespace):
+            if _stamp(pod_template(one)) == self.stamp:
+                troubles += troubles_of_replica_set(one)
+        newest = max((str(pod["metadata"].get("creationTimestamp", "")) for pod in pods), default="")
+        for one in self._refusals():
+            # What was refused before a pod was made is over.
+            if _version(one) not in before and str(one.get("lastTimestamp") or "") > newest:
+                words = str(one.get("message", ""))
+                troubles.append(Trouble(creation_cause(words), str(self.workload), "FailedCreate", words))
+        return troubles
+
+    def _refusals(self) -> list[Manifest]:
+        """Return the events that say that a StatefulSet or DaemonSet could not create a pod."""
+        now = found(self.cluster.live, self.workload)
+        events = observation.events_of(self.cluster.live, now) if now is not None else []
+        return [one for one in events if one.get("reason") == "FailedCreate"]
+
+    def _patience(self) -> Patience:
+        """Give each round of pods its time: of a user's own pods nobody knows how long they take to be ready."""
+        now = found(self.cluster.live, self.workload)
+        once = self.patience.component
+        graces = {**self.patience.graces, Cause.PROBE: max(once, self.patience.graces.get(Cause.PROBE, 0.0))}
+        return replace(self.patience, component=once * rounds(now or {}), graces=graces)
+
+
+def _stamp(one: Mapping[str, object]) -> str:
+    metadata = one.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return str((annotations or {}).get(RESTARTED_AT, ""))
+
+
+def _version(event: Manifest) -> str:
+    return f"{event['metadata'].get('name')} {event['metadata'].get('resourceVersion')}"
