@@ -1,33 +1,30 @@
-"""One sandbox: up, status, down, delete, reset, and its single parts."""
+"""One sandbox: up, status, down, delete, reset, its single parts, and its failures."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.errors import ClusterError, ConfigError
-from nksmesh.domain.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.events import Listener, unheard
 from nksmesh.sandbox import control_plane, failures, processes, programs, readiness, settings, snapshot
 from nksmesh.sandbox.api import ClusterApi
 from nksmesh.sandbox.certificates import write_certificates
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
 from nksmesh.sandbox.kubeconfig import write_kubeconfigs
 from nksmesh.sandbox.layout import DEFAULT_NAME, Layout, layout_of
-from nksmesh.sandbox.nodes import create_nodes
-from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
+from nksmesh.sandbox.parts import Parts, timed
+from nksmesh.sandbox.results import Raised, SandboxStatus, State
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_READY_SECONDS: Final = 90.0
-_READY_POLL_SECONDS: Final = 0.05
-_PORT_ATTEMPTS: Final = 5
-_PORT_TAKEN: Final = "address already in use"
+_LOCK_SECONDS: Final = 90.0
+"""How long another command on the same sandbox is let go on."""
 
 
 class Sandbox:
@@ -35,6 +32,7 @@ class Sandbox:
 
     def __init__(self, name: str = DEFAULT_NAME) -> None:
         self.layout: Layout = layout_of(name)
+        self._parts = Parts(self.layout)
 
     @property
     def kubeconfig(self) -> Path:
@@ -64,7 +62,7 @@ class Sandbox:
     def status(self) -> SandboxStatus:
         """Say how each part is."""
         chosen = settings.load(self.layout)
-        parts = tuple(self._part_status(part) for part in Part)
+        parts = tuple(self._parts.status(part) for part in Part)
         states = {part.state for part in parts}
         if chosen is None:
             state = State.ABSENT
@@ -86,18 +84,18 @@ class Sandbox:
         if not self.layout.exists:
             return
         async with self._locked():
-            with _timed(listener, f"stop {self.layout.name}"):
-                await self._stop(Part.AGENT, *CLIENTS_OF_THE_API_SERVER)
-                await self._stop(Part.API_SERVER)
-                await self._stop(Part.ETCD)
+            with timed(listener, f"stop {self.layout.name}"):
+                await self._parts.stop(Part.AGENT, *CLIENTS_OF_THE_API_SERVER)
+                await self._parts.stop(Part.API_SERVER)
+                await self._parts.stop(Part.ETCD)
 
     async def delete(self, listener: Listener = unheard) -> None:
         """Stop every part and remove everything the sandbox has."""
         if not self.layout.home.exists():
             return
         async with self._locked():
-            with _timed(listener, f"delete {self.layout.name}"):
-                await self._stop(*Part, grace=0)
+            with timed(listener, f"delete {self.layout.name}"):
+                await self._parts.stop(*Part, grace=0)
                 shutil.rmtree(self.layout.home)
         self.layout.lock.unlink(missing_ok=True)
 
@@ -106,7 +104,7 @@ class Sandbox:
         self._require()
         binaries = await programs.sandbox_programs(listener)
         async with self._locked():
-            await self._stop(*Part, grace=0)
+            await self._parts.stop(*Part, grace=0)
             snapshot.restore(self.layout)
             return await self._up(binaries, listener, None)
 
@@ -119,16 +117,16 @@ class Sandbox:
         """Start one part that does not run; the API server is awaited until it is ready."""
         chosen = self._require()
         wanted = _part(part)
-        if self._running(wanted):
+        if self._parts.running(wanted):
             return
         binaries = await programs.sandbox_programs()
         if wanted is Part.KWOK:
             async with self.api() as api:
                 await readiness.release_nodes(api)
-        process = self._start(wanted, binaries, chosen)
+        process = self._parts.start(wanted, binaries, chosen)
         if wanted is Part.API_SERVER:
             async with self.api() as api:
-                await self._wait_until_ready(api, process)
+                await self._parts.until_ready(api, process)
 
     async def fail(
         self, failure: failures.Failure, *, selector: str = "", reason: str = "not-found"
@@ -150,9 +148,9 @@ class Sandbox:
         begun = time.monotonic()
         first = not self.layout.snapshot.exists()
         chosen = await self._prepare(load_balancer)
-        missing = [part for part in Part if not self._running(part)]
+        missing = [part for part in Part if not self._parts.running(part)]
         if missing:
-            chosen = await self._raise(missing, binaries, chosen, listener)
+            chosen = await self._parts.bring_up(missing, binaries, chosen, listener)
             if first:
                 snapshot.take(self.layout)
         return Raised(
@@ -173,121 +171,12 @@ class Sandbox:
         chosen = known or settings.Settings(port=settings.free_port())
         if load_balancer is not None and load_balancer != chosen.load_balancer:
             chosen = replace(chosen, load_balancer=load_balancer)
-            await self._stop(Part.AGENT)
+            await self._parts.stop(Part.AGENT)
         if chosen != known:
             settings.save(layout, chosen)
         write_kubeconfigs(layout, chosen.server)
         control_plane.write_configuration(layout)
         return chosen
-
-    async def _raise(
-        self, missing: list[Part], binaries: Mapping[str, Path], chosen: settings.Settings, listener: Listener
-    ) -> settings.Settings:
-        """Start the missing parts, in an order and no earlier than each is of use."""
-        if Part.ETCD in missing:
-            self._start(Part.ETCD, binaries, chosen)
-        if Part.API_SERVER in missing:
-            with _timed(listener, "API server"):
-                chosen = await self._raise_api_server(missing, binaries, chosen)
-        elif Part.AGENT in missing:
-            self._start(Part.AGENT, binaries, chosen)
-        async with ClusterApi(chosen.server, self.layout.certificates, "admin") as api:
-            with _timed(listener, "nodes"):
-                if not self._running(Part.KWOK):
-                    await readiness.release_nodes(api)
-                for part in CLIENTS_OF_THE_API_SERVER:
-                    if not self._running(part):
-                        self._start(part, binaries, chosen)
-                await create_nodes(api)
-                await self._wait_for_nodes(api)
-        return chosen
-
-    async def _raise_api_server(
-        self, missing: list[Part], binaries: Mapping[str, Path], chosen: settings.Settings
-    ) -> settings.Settings:
-        for attempt in range(_PORT_ATTEMPTS):
-            process = self._start(Part.API_SERVER, binaries, chosen)
-            if attempt or Part.AGENT in missing:
-                await self._stop(Part.AGENT, grace=0)
-                self._start(Part.AGENT, binaries, chosen)
-            try:
-                async with ClusterApi(chosen.server, self.layout.certificates, "admin") as api:
-                    await self._wait_until_ready(api, process)
-            except ClusterError as error:
-                if _PORT_TAKEN not in error.detail:
-                    raise
-                chosen = replace(chosen, port=settings.free_port())
-                settings.save(self.layout, chosen)
-                write_kubeconfigs(self.layout, chosen.server)
-                # what ran on knows the old port
-                await self._stop(*CLIENTS_OF_THE_API_SERVER)
-            else:
-                return chosen
-        raise ClusterError(
-            f"no free port was found for the API server in {_PORT_ATTEMPTS} attempts",
-            hint="see what takes the ports of 127.0.0.1",
-        )
-
-    async def _wait_until_ready(self, api: ClusterApi, process: processes.ProcessId) -> None:
-        # before it serves, an API server has nothing that could be watched
-        ended = asyncio.ensure_future(processes.ended(process))
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                while not await api.ready():
-                    if ended.done():
-                        raise self._failed(Part.API_SERVER, "ended as it started")
-                    await asyncio.wait([ended], timeout=_READY_POLL_SECONDS)
-        except TimeoutError as error:
-            raise self._failed(Part.API_SERVER, f"is not ready after {_READY_SECONDS:.0f} s") from error
-        finally:
-            ended.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ended
-
-    async def _wait_for_nodes(self, api: ClusterApi) -> None:
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await asyncio.gather(
-                    readiness.nodes_ready(api), readiness.leases_held(api), readiness.accounts_made(api)
-                )
-            if crashed := [part for part in CLIENTS_OF_THE_API_SERVER if not self._running(part)]:
-                raise self._failed(crashed[0], "ended as it started")
-        except TimeoutError as error:
-            crashed = [part for part in CLIENTS_OF_THE_API_SERVER if not self._running(part)]
-            raise self._failed(
-                crashed[0] if crashed else Part.KWOK,
-                "ended" if crashed else f"has no node Ready after {_READY_SECONDS:.0f} s",
-            ) from error
-
-    def _failed(self, part: Part, what: str) -> ClusterError:
-        log = self.layout.log(part)
-        return ClusterError(
-            f"{part} of sandbox {self.layout.name} {what}",
-            hint=f"its log is {log}",
-            detail=processes.last_lines(log),
-        )
-
-    def _start(self, part: Part, binaries: Mapping[str, Path], chosen: settings.Settings) -> processes.ProcessId:
-        return processes.start(
-            control_plane.program(part, self.layout, binaries, port=chosen.port, load_balancer=chosen.load_balancer)
-        )
-
-    async def _stop(self, *parts: Part, grace: float | None = None) -> None:
-        seconds = processes.STOP_GRACE if grace is None else grace
-        await asyncio.gather(*(processes.stop(self.layout.process(part), grace=seconds) for part in parts))
-
-    def _running(self, part: Part) -> bool:
-        process = processes.find(self.layout.process(part))
-        return process is not None and process.running
-
-    def _part_status(self, part: Part) -> PartStatus:
-        process = processes.find(self.layout.process(part))
-        log = self.layout.log(part)
-        if process is None or process.of_another_boot:
-            return PartStatus(part=part, state=State.STOPPED, pid=None, log=log)
-        if process.running:
-            return PartStatus(part=part, state=State.RUNNING, pid=process.pid, log=log)
-        return PartStatus(part=part, state=State.CRASHED, pid=None, log=log, log_tail=processes.last_lines(log))
 
     def _require(self) -> settings.Settings:
         chosen = settings.load(self.layout)
@@ -304,7 +193,7 @@ class Sandbox:
 
         self.layout.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            async with AsyncFileLock(self.layout.lock, timeout=_READY_SECONDS):
+            async with AsyncFileLock(self.layout.lock, timeout=_LOCK_SECONDS):
                 yield
         except Timeout as error:
             raise ClusterError(
@@ -318,15 +207,3 @@ def _part(name: str) -> Part:
         return Part(name)
     except ValueError as error:
         raise ConfigError(f"a sandbox has no part named {name!r}", hint=f"its parts are {', '.join(Part)}") from error
-
-
-@contextlib.contextmanager
-def _timed(listener: Listener, step: str) -> Iterator[None]:
-    begun = time.monotonic()
-    listener(Event(step=step, kind=EventKind.STARTED))
-    try:
-        yield
-    except BaseException as error:
-        listener(Event(step=step, kind=EventKind.FAILED, message=str(error)))
-        raise
-    listener(Event(step=step, kind=EventKind.DONE, message=f"{time.monotonic() - begun:.1f} s"))

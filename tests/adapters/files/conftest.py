@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,19 +15,12 @@ from nksmesh.adapters.files.folders import ValuesFolders
 
 Write = Callable[[str, str], Path]
 
-HELMS = {
-    name: program
-    for name, program in (("helm on PATH", shutil.which("helm")), ("Helm 4", os.environ.get("NKSMESH_TEST_HELM4")))
-    if program
-}
 
-
-@pytest.fixture(params=["helm on PATH", "Helm 4"])
+@pytest.fixture(params=["helm3", "helm4"])
 def helm(request: pytest.FixtureRequest) -> str:
     """A Helm program, each one there is in turn."""
-    if request.param not in HELMS:
-        pytest.skip(f"there is no {request.param} (NKSMESH_TEST_HELM4 names a Helm 4)")
-    return HELMS[request.param]
+    program: str = request.getfixturevalue(request.param)
+    return program
 
 
 @pytest.fixture

@@ -1,0 +1,170 @@
+"""The parts of one sandbox as processes: started in order and awaited, stopped, and how each is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.sandbox import control_plane, processes, readiness, settings
+from nksmesh.sandbox.api import ClusterApi
+from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
+from nksmesh.sandbox.kubeconfig import write_kubeconfigs
+from nksmesh.sandbox.layout import Layout
+from nksmesh.sandbox.nodes import create_nodes
+from nksmesh.sandbox.results import PartStatus, State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_READY_SECONDS: Final = 90.0
+_READY_POLL_SECONDS: Final = 0.05
+_PORT_ATTEMPTS: Final = 5
+_PORT_TAKEN: Final = "address already in use"
+
+
+class Parts:
+    """The processes of a sandbox; whoever calls holds its lock."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    async def bring_up(
+        self, missing: list[Part], binaries: Mapping[str, Path], chosen: settings.Settings, listener: Listener
+    ) -> settings.Settings:
+        """Start the missing parts, in an order and no earlier than each is of use.
+
+        Raises:
+            ClusterError: A part does not come up.
+        """
+        if Part.ETCD in missing:
+            self.start(Part.ETCD, binaries, chosen)
+        if Part.API_SERVER in missing:
+            with timed(listener, "API server"):
+                chosen = await self._bring_up_api_server(missing, binaries, chosen)
+        elif Part.AGENT in missing:
+            self.start(Part.AGENT, binaries, chosen)
+        async with ClusterApi(chosen.server, self._layout.certificates, "admin") as api:
+            with timed(listener, "nodes"):
+                if not self.running(Part.KWOK):
+                    await readiness.release_nodes(api)
+                for part in CLIENTS_OF_THE_API_SERVER:
+                    if not self.running(part):
+                        self.start(part, binaries, chosen)
+                await create_nodes(api)
+                await self._wait_for_nodes(api)
+        return chosen
+
+    async def _bring_up_api_server(
+        self, missing: list[Part], binaries: Mapping[str, Path], chosen: settings.Settings
+    ) -> settings.Settings:
+        for attempt in range(_PORT_ATTEMPTS):
+            process = self.start(Part.API_SERVER, binaries, chosen)
+            if attempt or Part.AGENT in missing:
+                await self.stop(Part.AGENT, grace=0)
+                self.start(Part.AGENT, binaries, chosen)
+            try:
+                async with ClusterApi(chosen.server, self._layout.certificates, "admin") as api:
+                    await self.until_ready(api, process)
+            except ClusterError as error:
+                if _PORT_TAKEN not in error.detail:
+                    raise
+                chosen = replace(chosen, port=settings.free_port())
+                settings.save(self._layout, chosen)
+                write_kubeconfigs(self._layout, chosen.server)
+                # what ran on knows the old port
+                await self.stop(*CLIENTS_OF_THE_API_SERVER)
+            else:
+                return chosen
+        raise ClusterError(
+            f"no free port was found for the API server in {_PORT_ATTEMPTS} attempts",
+            hint="see what takes the ports of 127.0.0.1",
+        )
+
+    async def until_ready(self, api: ClusterApi, process: processes.ProcessId) -> None:
+        """Wait until the API server, which runs as a process, is ready.
+
+        Raises:
+            ClusterError: It ended, or takes too long.
+        """
+        # before it serves, an API server has nothing that could be watched
+        ended = asyncio.ensure_future(processes.ended(process))
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                while not await api.ready():
+                    if ended.done():
+                        raise self._failed(Part.API_SERVER, "ended as it started")
+                    await asyncio.wait([ended], timeout=_READY_POLL_SECONDS)
+        except TimeoutError as error:
+            raise self._failed(Part.API_SERVER, f"is not ready after {_READY_SECONDS:.0f} s") from error
+        finally:
+            ended.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ended
+
+    async def _wait_for_nodes(self, api: ClusterApi) -> None:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await asyncio.gather(
+                    readiness.nodes_ready(api), readiness.leases_held(api), readiness.accounts_made(api)
+                )
+            if crashed := [part for part in CLIENTS_OF_THE_API_SERVER if not self.running(part)]:
+                raise self._failed(crashed[0], "ended as it started")
+        except TimeoutError as error:
+            crashed = [part for part in CLIENTS_OF_THE_API_SERVER if not self.running(part)]
+            raise self._failed(
+                crashed[0] if crashed else Part.KWOK,
+                "ended" if crashed else f"has no node Ready after {_READY_SECONDS:.0f} s",
+            ) from error
+
+    def _failed(self, part: Part, what: str) -> ClusterError:
+        log = self._layout.log(part)
+        return ClusterError(
+            f"{part} of sandbox {self._layout.name} {what}",
+            hint=f"its log is {log}",
+            detail=processes.last_lines(log),
+        )
+
+    def start(self, part: Part, binaries: Mapping[str, Path], chosen: settings.Settings) -> processes.ProcessId:
+        """Start a part."""
+        return processes.start(
+            control_plane.program(part, self._layout, binaries, port=chosen.port, load_balancer=chosen.load_balancer)
+        )
+
+    async def stop(self, *parts: Part, grace: float | None = None) -> None:
+        """Stop parts, at the same time; after the grace, in seconds, they are killed."""
+        seconds = processes.STOP_GRACE if grace is None else grace
+        await asyncio.gather(*(processes.stop(self._layout.process(part), grace=seconds) for part in parts))
+
+    def running(self, part: Part) -> bool:
+        """Tell whether a part runs."""
+        process = processes.find(self._layout.process(part))
+        return process is not None and process.running
+
+    def status(self, part: Part) -> PartStatus:
+        """Say how a part is."""
+        process = processes.find(self._layout.process(part))
+        log = self._layout.log(part)
+        if process is None or process.of_another_boot:
+            return PartStatus(part=part, state=State.STOPPED, pid=None, log=log)
+        if process.running:
+            return PartStatus(part=part, state=State.RUNNING, pid=process.pid, log=log)
+        return PartStatus(part=part, state=State.CRASHED, pid=None, log=log, log_tail=processes.last_lines(log))
+
+
+@contextlib.contextmanager
+def timed(listener: Listener, step: str) -> Iterator[None]:
+    """Tell of a step that begins and ends with a block, and how long it took."""
+    begun = time.monotonic()
+    listener(Event(step=step, kind=EventKind.STARTED))
+    try:
+        yield
+    except BaseException as error:
+        listener(Event(step=step, kind=EventKind.FAILED, message=str(error)))
+        raise
+    listener(Event(step=step, kind=EventKind.DONE, message=f"{time.monotonic() - begun:.1f} s"))
