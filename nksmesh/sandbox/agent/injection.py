@@ -15,6 +15,8 @@ from nksmesh.sandbox.stages import AUTO_IMAGE
 PROXY: Final = "istio-proxy"
 INIT: Final = "istio-init"
 STATUS_ANNOTATION: Final = "sidecar.istio.io/status"
+OVERRIDES_ANNOTATION: Final = "proxy.istio.io/overrides"
+"""What a pod had of its own in a container that was injected: a second injector begins with it again."""
 
 _DEFAULT_IMAGE: Final = "proxyv2"
 _UID: Final = 1337
@@ -36,17 +38,20 @@ class InjectorConfiguration:
 
 
 def injected(pod: dict[str, Any], configuration: InjectorConfiguration) -> list[dict[str, Any]]:
-    """Return the JSON patch that injects a pod; empty where it is not to be injected."""
+    """Return the JSON patch that injects a pod; empty where it is not to be injected.
+
+    A pod that another injector was called for first is injected anew, as stripPod() of inject.go has it: the last
+    one wins, and webhook configurations are called in the order of their names.
+    """
     spec = pod.get("spec", {})
     metadata = pod.get("metadata", {})
-    annotations = metadata.get("annotations") or {}
+    annotations = dict(metadata.get("annotations") or {})
     labels = metadata.get("labels") or {}
     asked = labels.get("sidecar.istio.io/inject", annotations.get("sidecar.istio.io/inject", ""))
-    if asked == "false" or spec.get("hostNetwork") or STATUS_ANNOTATION in annotations:
+    if asked == "false" or spec.get("hostNetwork"):
         return []
     global_values = configuration.values.get("global") or {}
-    containers = [dict(container) for container in spec.get("containers") or []]
-    inits = [dict(container) for container in spec.get("initContainers") or []]
+    containers, inits = _stripped(spec, annotations)
     gateway = "gateway" in annotations.get("inject.istio.io/templates", "").split(",")
 
     proxy_image = _image(configuration, annotations, "proxy")
@@ -54,6 +59,7 @@ def injected(pod: dict[str, Any], configuration: InjectorConfiguration) -> list[
     if proxy is None:
         containers.append(_proxy(proxy_image, global_values))
     else:
+        annotations[OVERRIDES_ANNOTATION] = json.dumps({"containers": [proxy]}, separators=(",", ":"))
         if proxy.get("image", AUTO_IMAGE) == AUTO_IMAGE:
             proxy["image"] = proxy_image
         proxy.setdefault("readinessProbe", _readiness())
@@ -70,7 +76,7 @@ def injected(pod: dict[str, Any], configuration: InjectorConfiguration) -> list[
         },
         {"op": "add", "path": "/metadata/labels", "value": {**labels, **_labels(labels, metadata)}},
     ]
-    if inits:
+    if inits or spec.get("initContainers"):
         patch.append({"op": "add", "path": "/spec/initContainers", "value": inits})
     secrets = [{"name": name} for name in global_values.get("imagePullSecrets") or []]
     if secrets:
@@ -78,6 +84,20 @@ def injected(pod: dict[str, Any], configuration: InjectorConfiguration) -> list[
         added = [secret for secret in secrets if secret not in known]
         patch.append({"op": "add", "path": "/spec/imagePullSecrets", "value": [*known, *added]})
     return patch
+
+
+def _stripped(spec: dict[str, Any], annotations: dict[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return a pod's containers and init containers without what an earlier injection added or filled in."""
+    status = json.loads(annotations.get(STATUS_ANNOTATION) or "{}")
+    own = json.loads(annotations.get(OVERRIDES_ANNOTATION) or "{}").get("containers") or []
+    before = {container["name"]: container for container in own}
+
+    def strip(key: str) -> list[dict[str, Any]]:
+        injected_before = status.get(key) or []
+        kept = (before.get(one["name"]) if one["name"] in injected_before else one for one in spec.get(key) or [])
+        return [dict(one) for one in kept if one is not None]
+
+    return strip("containers"), strip("initContainers")
 
 
 def _image(configuration: InjectorConfiguration, annotations: dict[str, str], key: str) -> str:

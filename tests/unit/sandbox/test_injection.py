@@ -10,9 +10,9 @@ from nksmesh.sandbox.agent.injection import STATUS_ANNOTATION, InjectorConfigura
 HUB = "registry.example/istio"
 
 
-def configuration(image_type: str = "", **global_values: Any) -> InjectorConfiguration:
+def configuration(image_type: str = "", revision: str = "default", **global_values: Any) -> InjectorConfiguration:
     values = {"global": {"hub": HUB, "tag": "1.20.0", **global_values}}
-    return InjectorConfiguration(values=values, image_type=image_type, revision="default")
+    return InjectorConfiguration(values=values, image_type=image_type, revision=revision)
 
 
 def pod(image: str = "", **annotations: str) -> dict[str, Any]:
@@ -79,9 +79,24 @@ def test_pull_secrets_and_policy_are_copied() -> None:
     "untouched",
     [
         pod(**{"sidecar.istio.io/inject": "false"}),
-        pod(**{STATUS_ANNOTATION: "{}"}),
         {"metadata": {}, "spec": {"hostNetwork": True, "containers": []}},
     ],
 )
 def test_some_pods_are_left_alone(untouched: dict[str, Any]) -> None:
     assert injected(untouched, configuration()) == []
+
+
+def applied(before: dict[str, Any], patch: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the pod as the API server has it after the patch."""
+    spec = {**before["spec"], "containers": value(patch, "/spec/containers")}
+    spec["initContainers"] = value(patch, "/spec/initContainers") or []
+    return {"metadata": {**before["metadata"], "annotations": value(patch, "/metadata/annotations")}, "spec": spec}
+
+
+@pytest.mark.parametrize("before", [pod(), pod("auto", **{"inject.istio.io/templates": "gateway"})])
+def test_of_two_injectors_the_last_wins(before: dict[str, Any]) -> None:
+    first = applied(before, injected(before, configuration(revision="1-22-8", tag="1.22.8")))
+    both = applied(first, injected(first, configuration()))
+    alone = applied(before, injected(before, configuration()))
+    assert both == alone
+    assert both["metadata"]["annotations"]["istio.io/rev"] == "default"
