@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from nksmesh.domain.catalog import Catalog, Environment
 from nksmesh.domain.charts import Chart, ChartRef
 from nksmesh.domain.events import Listener
+from nksmesh.domain.history import History
 from nksmesh.domain.holding import Holder
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.lock import Lock
@@ -42,15 +43,17 @@ class Objects(Protocol):
         """List those of a kind."""
 
     async def apply(
-        self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True
+        self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True, manager: str = ...
     ) -> dict[str, Any]:
         """Apply one server-side."""
 
     async def create(self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False) -> dict[str, Any]:
         """Create one, or ask what would come of it."""
 
-    async def merge(self, patch: Mapping[str, Any], ref: ObjectRef) -> dict[str, Any]:
-        """Merge a patch into one."""
+    async def merge(
+        self, patch: Mapping[str, Any], ref: ObjectRef, *, dry_run: bool = False, manager: str = ...
+    ) -> dict[str, Any]:
+        """Merge a patch into one, or ask what would come of it."""
 
     async def delete(self, ref: ObjectRef) -> bool:
         """Delete one; False where it was not there."""
@@ -69,8 +72,11 @@ class Live(Protocol):
     def lost(self) -> bool:
         """Whether the API server does not answer at the moment."""
 
-    async def follow(self, queries: Iterable[Query]) -> None:
-        """List, and keep current."""
+    async def follow(self, queries: Iterable[Query]) -> Sequence[Query]:
+        """List, and keep current; return those that were not followed before."""
+
+    async def unfollow(self, queries: Iterable[Query]) -> None:
+        """Keep current no longer."""
 
     async def follow_from_now(self, query: Query) -> None:
         """Watch without the list."""
@@ -105,6 +111,19 @@ class Records(Protocol):
         """Forget a mesh."""
 
 
+class Histories(Protocol):
+    """What earlier runs did."""
+
+    async def read_all(self) -> dict[str, History]:
+        """Return every history, by the control plane's namespace."""
+
+    async def update(self, namespace: str, change: Callable[[History], History]) -> History:
+        """Change a mesh's history."""
+
+    async def delete(self, namespace: str) -> None:
+        """Forget the runs of a mesh."""
+
+
 class Storage(Protocol):
     """What Helm has stored."""
 
@@ -120,6 +139,12 @@ class Storage(Protocol):
     async def revisions(self, releases: Iterable[Release]) -> dict[tuple[str, str], tuple[int, str]]:
         """Return the newest Helm revision and status of releases, by (namespace, name)."""
 
+    async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
+        """Return the Helm revision that stands of releases, by (namespace, name)."""
+
+    async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:
+        """Return what Helm has stored of some Helm revisions; those it no longer has are left out."""
+
     async def forget(self, release: InstalledRelease) -> None:
         """Remove one Helm revision's record."""
 
@@ -129,6 +154,10 @@ class Storage(Protocol):
 
 class Lease(Protocol):
     """The right to write."""
+
+    @property
+    def holder(self) -> Holder | None:
+        """This run, while it holds the mesh."""
 
     def held(self, command: str) -> AbstractAsyncContextManager[Holder | None]:
         """Hold the mesh for the time of a block."""
@@ -152,6 +181,14 @@ class Cluster(Protocol):
     @property
     def records(self) -> Records:
         """What earlier runs resolved."""
+
+    @property
+    def histories(self) -> Histories:
+        """What earlier runs did."""
+
+    @property
+    def account(self) -> str:
+        """The user that the kubeconfig names."""
 
     @property
     def storage(self) -> Storage:
@@ -191,6 +228,9 @@ class Helm(Protocol):
 
     async def upgrade(self, release: Release, chart: Chart, values: Mapping[str, Any], *, timeout: float) -> None:
         """Upgrade a release."""
+
+    async def rollback(self, release: Release, helm_revision: int, *, timeout: float) -> None:
+        """Bring a release back to a Helm revision."""
 
     async def uninstall(self, release: Release, *, timeout: float) -> None:
         """Remove a release."""
@@ -243,6 +283,9 @@ class MeshFiles(Protocol):
 
     def write_starter(self, folder: Path) -> tuple[str, ...]:
         """Write a starter into a folder."""
+
+    def write_environment(self, name: str, documents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        """Write an environment into the user's folder."""
 
 
 class Processes(Protocol):

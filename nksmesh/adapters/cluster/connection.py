@@ -7,6 +7,7 @@ from typing import Self
 
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.adapters.cluster.helm_storage import HelmStorage
+from nksmesh.adapters.cluster.histories import Histories
 from nksmesh.adapters.cluster.lease import Lease
 from nksmesh.adapters.cluster.live import LiveView
 from nksmesh.adapters.cluster.objects import Objects
@@ -23,6 +24,7 @@ class Cluster:
         live: A view of what is followed, kept current by watches.
         lease: The right to write to its mesh.
         records: What earlier runs resolved.
+        histories: What earlier runs did.
         storage: What Helm has stored.
     """
 
@@ -33,6 +35,7 @@ class Cluster:
         self.live = LiveView(api, self.objects)
         self.lease = Lease(self.objects)
         self.records = Records(self.objects)
+        self.histories = Histories(self.objects)
         self.storage = HelmStorage(self.objects)
 
     @classmethod
@@ -57,6 +60,11 @@ class Cluster:
     def context(self) -> str:
         """The kubeconfig's context."""
         return self._api.context
+
+    @property
+    def account(self) -> str:
+        """The user that the kubeconfig's context names."""
+        return self._api.account
 
     @property
     def host(self) -> str:

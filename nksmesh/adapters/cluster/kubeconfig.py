@@ -35,12 +35,14 @@ class Context:
         source: Where it was read, for a reader.
         cluster: How the API server is reached; paths in it are absolute.
         user: The credentials; empty for nobody's (anonymous). Paths in it are absolute.
+        account: The name that the credentials have in the kubeconfig.
     """
 
     name: str
     source: str
     cluster: Mapping[str, Any]
     user: Mapping[str, Any]
+    account: str = ""
 
     @property
     def renewable(self) -> bool:
@@ -91,7 +93,7 @@ def choose(documents: Sequence[tuple[Path, Mapping[str, Any]]], context: str, *,
     user = _entry(documents, "users", "user", of_user) if of_user else {}
     if user is None:
         raise missing(f"there is no user {of_user}, to which context {name} refers")
-    return Context(name=name, source=source, cluster=cluster, user=user)
+    return Context(name=name, source=source, cluster=cluster, user=user, account=of_user)
 
 
 def unusable(source: str, words: str, *, hint: str = "") -> ClusterError:

@@ -38,6 +38,11 @@ class Lease:
         self._write = asyncio.Lock()
         self._notes: set[asyncio.Task[None]] = set()
 
+    @property
+    def holder(self) -> Holder | None:
+        """This run, while it holds the mesh."""
+        return self._mine
+
     @asynccontextmanager
     async def held(self, command: str) -> AsyncIterator[Holder | None]:
         """Hold the mesh for the time of a block, renewing the lease; yield the dead holder it was taken from.
