@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
-import nksmesh
-from nksmesh.domain.errors import ReleaseError
+from nksmesh.domain.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.findings import Level
-from nksmesh.domain.holding import Holder
-from nksmesh.domain.plan import Plan, ReleaseChange, StepKind
-from nksmesh.domain.record import Record, RecordedRelease, hash_of
-from nksmesh.domain.request import Recorded
+from nksmesh.domain.history import Run
+from nksmesh.domain.plan import Plan
+from nksmesh.domain.way_back import TAKEN_BACK
 from nksmesh.workflows.apply import Applying
 from nksmesh.workflows.ending import await_end
+from nksmesh.workflows.history import Keeping, kept_run
+from nksmesh.workflows.pending import pending_of, refuse_foreign, settle
 from nksmesh.workflows.planning import PLAN_STEP, Order, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm, Processes
-from nksmesh.workflows.settling import let_helm_end
+from nksmesh.workflows.recording import record_of, run_of
+from nksmesh.workflows.rollback import undo
 from nksmesh.workflows.waiting import Patience
 from nksmesh.workflows.work import Progress
 
-SETTLE_SECONDS: Final = 20.0
-"""How long a pending release is left to whoever may still be at work on it, from Helm's last word on it."""
+ONE_WAY: Final = "run the same command again: it goes on from here"
+BOTH_WAYS: Final = "both ways on: run the same command again, or go back with nksmesh rollback"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,74 +69,84 @@ async def install(
     patience: Patience,
     dry_run: bool,
     listener: Listener,
+    command: str = "install",
+    rollback_on_failure: bool = False,
+    clear_pending: bool = False,
 ) -> InstallResult:
     """Bring a cluster to the mesh that an order describes, each component proved ready before what depends on it.
 
+    Args:
+        order: The order.
+        cluster: The cluster.
+        helm: Helm.
+        charts: Where charts come from.
+        processes: Processes of this machine.
+        patience: How long is waited for what.
+        dry_run: Plan, and change nothing.
+        listener: Told of every step.
+        command: What the lease and the history call the run.
+        rollback_on_failure: Take back what the run did, where a step of it fails.
+        clear_pending: Clear what another Helm than ours has begun and not ended.
+
     Raises:
-        MeshError: As ``make_plan`` and ``Applying.run`` say; HeldError where another run holds the mesh.
+        MeshError: As ``make_plan`` and ``Applying.run`` say; HeldError where another run holds the mesh;
+            ReleaseError where another Helm has begun something. With ``rollback_on_failure`` a failed step is
+            RolledBackError, or RollbackError where that failed, too.
     """
     plan = await make_plan(order, cluster, helm, charts, listener=listener)
     if dry_run:
         return InstallResult(plan=plan, dry_run=True)
-    async with cluster.lease.held("install") as dead:
-        settled = await _settle(plan, processes, dead, listener)
+    async with cluster.lease.held(command) as dead:
+        pending = pending_of(plan)
+        if not clear_pending and dead is None:
+            refuse_foreign(plan)
+        settled = await settle(pending, processes, dead, step=PLAN_STEP, listener=listener)
         if plan.ending:
             await await_end(plan.ending, cluster, step=PLAN_STEP, timeout=patience.component, listener=listener)
         if settled or plan.ending or not await _still_stands(plan, cluster):
             plan = await make_plan(order, cluster, helm, charts, listener=listener)
-        if plan.changes:
-            await cluster.records.write(_record_of(plan, done=False))
-        for finding in plan.findings:
-            if finding.level is Level.WARNING:
-                listener(Event(step=PLAN_STEP, kind=EventKind.WARNING, message=finding.message))
-        progress = await Applying(plan, cluster, helm, patience=patience, listener=listener).run()
-        written = await cluster.storage.revisions(plan.mesh.releases) if plan.changes else {}
-        record = _record_of(plan, written, done=True)
-        if plan.changes or record != plan.recorded:  # what was asked for may change though no manifest does
-            await cluster.records.write(record)
+        refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
+        _warn(plan, listener)
+        applying = Applying(plan, cluster, helm, patience=patience, listener=listener)
+        if not plan.changes:
+            return await _prove(applying, plan, cluster)
+        begun: Run | None = None
+        try:
+            async with kept_run(cluster, await run_of(plan, command, cluster)) as keeping:
+                begun = keeping.run
+                return await _apply(applying, plan, keeping, cluster)
+        except (HeldError, InterruptedRunError):
+            raise  # somebody else has the mesh now, or the user said stop
+        except MeshError as failure:
+            if begun is not None and rollback_on_failure:
+                await undo(failure, begun, cluster, helm, patience=patience, listener=listener)
+            failure.add_note(BOTH_WAYS if command in TAKEN_BACK else ONE_WAY)
+            raise
+
+
+def _warn(plan: Plan, listener: Listener) -> None:
+    for finding in plan.findings:
+        if finding.level is Level.WARNING:
+            listener(Event(step=PLAN_STEP, kind=EventKind.WARNING, message=finding.message))
+
+
+async def _prove(applying: Applying, plan: Plan, cluster: Cluster) -> InstallResult:
+    """Prove what is there already."""
+    progress = await applying.run()
+    record = record_of(plan, done=True)
+    if record != plan.recorded:  # what was asked for may change though no manifest does
+        await cluster.records.write(record)
     return InstallResult(plan=plan, progress=progress)
 
 
-async def _settle(plan: Plan, processes: Processes, dead: Holder | None, listener: Listener) -> bool:
-    """Let whoever may still be at work on a pending release end; tell whether anything was waited for."""
-    if dead is not None and processes.here(dead):
-        return await let_helm_end(dead, processes, step=PLAN_STEP, listener=listener)
-    pending = [change for change in plan.releases.values() if change.left_pending]
-    if dead is None:
-        _refuse_foreign(plan, pending)
-    if dead is None or not pending:
-        return False
-    left = max(_unsettled(change) for change in pending)
-    if left <= 0:
-        return False
-    names = ", ".join(change.release.name for change in pending)
-    listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message=f"{names} to settle: Helm may be at work on it"))
-    await asyncio.sleep(left)  # what is waited for is that nothing happens
-    return True
-
-
-def _refuse_foreign(plan: Plan, pending: list[ReleaseChange]) -> None:
-    """Leave alone what somebody else's Helm has begun: it may still be at work, however long ago it began.
-
-    A run of ours records what it is about to write before Helm writes it, so its own are known.
-    """
-    for change in pending:
-        recorded = plan.recorded.of_release(change.release) if plan.recorded else None
-        if change.installed is not None and (recorded is None or recorded.helm_revision):
-            name, namespace = change.release.name, change.release.namespace
-            raise ReleaseError(
-                f"release {name} is {change.installed.status}: another Helm is at work on it, or was killed",
-                hint=f"Wait for it; if it is dead: helm rollback {name} -n {namespace} (helm uninstall, if it was "
-                "its first revision), then run again.",
-            )
-
-
-def _unsettled(change: ReleaseChange) -> float:
-    """Return for how many seconds more somebody may still be at work on a pending release."""
-    updated = change.installed.updated if change.installed else None
-    if updated is None:
-        return SETTLE_SECONDS
-    return SETTLE_SECONDS - (datetime.now(UTC) - updated).total_seconds()
+async def _apply(applying: Applying, plan: Plan, keeping: Keeping, cluster: Cluster) -> InstallResult:
+    """Do what the plan says, between two records of it."""
+    await cluster.records.write(record_of(plan, done=False))
+    progress = await applying.run()
+    written = await cluster.storage.revisions(one.release for one in keeping.run.releases)
+    keeping.left(written)
+    await cluster.records.write(record_of(plan, written, done=True))
+    return InstallResult(plan=plan, progress=progress)
 
 
 async def _still_stands(plan: Plan, cluster: Cluster) -> bool:
@@ -150,43 +158,3 @@ async def _still_stands(plan: Plan, cluster: Cluster) -> bool:
         if change.installed is not None
     }
     return found == planned
-
-
-def _record_of(plan: Plan, written: Mapping[tuple[str, str], tuple[int, str]] | None = None, *, done: bool) -> Record:
-    """Describe what the plan resolved; what it has not proved yet is recorded without digest and revision.
-
-    Args:
-        plan: The plan.
-        written: Helm's revisions after the run, where it wrote anything; the plan knows those from before.
-        done: Everything is proved.
-    """
-    before = {
-        (one.namespace, one.name): (one.helm_revision, one.status)
-        for change in plan.releases.values()
-        if (one := change.installed) is not None
-    }
-    revisions = written or before
-    known = {name for name, change in plan.releases.items() if done or not change.reasons}
-    recorded = tuple(
-        RecordedRelease(
-            release=change.release,
-            chart_digest=change.chart.digest if name in known else "",
-            values_hash=hash_of(change.composed.values),
-            helm_revision=revisions.get((change.release.namespace, name), (0, ""))[0] if name in known else 0,
-            layers=tuple((layer.name, hash_of(layer.values)) for layer in change.layers),
-        )
-        for name, change in plan.releases.items()
-    )
-    pruned = {step.release for step in plan.steps if done and step.kind is StepKind.REMOVAL}
-    kept = tuple(
-        RecordedRelease(release=release, chart_digest="", values_hash="", helm_revision=0)
-        for release in plan.unwanted
-        if release not in pruned
-    )
-    return Record(
-        answers=Recorded.of(plan.mesh),
-        hub=plan.mesh.hub,
-        environment=plan.mesh.environment or (plan.recorded.environment if plan.recorded else ""),
-        releases=(*recorded, *kept),
-        written_by=nksmesh.__version__,
-    )

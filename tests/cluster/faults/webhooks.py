@@ -81,10 +81,11 @@ def policy(
     *,
     name: str = "pods.policy.example",
     resource: str = "pods",
+    operation: str = "CREATE",
     side_effects: str = "None",
     failure_policy: str = "Fail",
 ) -> Iterator[Policy]:
-    """Have every creation of a resource in istio-system reviewed, for the time of a block."""
+    """Have every creation (or another operation) of a resource in istio-system reviewed, for the time of a block."""
     engine = Policy(verdict, folder)
     configuration = {
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -95,7 +96,7 @@ def policy(
                 "name": name,
                 "clientConfig": {"url": f"https://127.0.0.1:{engine.port}/", "caBundle": engine.authority},
                 "rules": [
-                    {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]}
+                    {"operations": [operation], "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]}
                 ],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "istio-system"}},
                 "sideEffects": side_effects,

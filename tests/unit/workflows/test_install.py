@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from nksmesh.domain.plan import Plan
 from nksmesh.domain.record import Record, RecordedRelease
 from nksmesh.domain.request import Recorded
 from nksmesh.workflows.ending import await_end
-from nksmesh.workflows.install import _refuse_foreign
+from nksmesh.workflows.pending import refuse_foreign
 from tests.unit.domain.meshes import HUB, ISTIOD, change, changes_of, installed, mesh
 from tests.unit.workflows.fakes import FakeCluster, Heard
 
@@ -25,27 +24,28 @@ def recorded(helm_revision: int) -> Record:
     return Record(answers=Recorded(namespace="istio-system"), hub=HUB, releases=(release,))
 
 
-def pending(record: Record | None) -> tuple[Plan, Any]:
+def pending(record: Record | None) -> Plan:
     left = change(ISTIOD, installed=installed(ISTIOD, status="pending-upgrade", helm_revision=3))
-    return Plan(mesh=mesh(), steps=(), releases=changes_of(left), recorded=record), [left]
+    return Plan(mesh=mesh(), steps=(), releases=changes_of(left), recorded=record)
 
 
 @pytest.mark.parametrize("record", [None, recorded(2)], ids=["never ours", "ours had ended"])
 def test_what_somebody_elses_helm_has_begun_is_left_alone(record: Record | None) -> None:
     with pytest.raises(ReleaseError, match="release istiod is pending-upgrade: another Helm") as caught:
-        _refuse_foreign(*pending(record))
-    assert "helm rollback istiod -n istio-system" in caught.value.hint
+        refuse_foreign(pending(record))
+    assert "--yes" in caught.value.hint
+    assert "Helm revision 3 of istiod in istio-system" in caught.value.detail
 
 
 def test_what_a_run_of_ours_had_begun_is_put_right() -> None:
-    _refuse_foreign(*pending(recorded(0)))
+    refuse_foreign(pending(recorded(0)))
 
 
 def test_a_release_at_rest_is_nobodys() -> None:
     rested = change(ISTIOD, installed=installed(ISTIOD))
     plan = Plan(mesh=mesh(), steps=(), releases=changes_of(rested))
     assert rested.left_pending is None
-    _refuse_foreign(plan, [one for one in plan.releases.values() if one.left_pending])
+    refuse_foreign(plan)
 
 
 async def test_what_is_being_deleted_is_waited_for(cluster: FakeCluster, heard: Heard) -> None:
