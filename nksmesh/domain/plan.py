@@ -17,7 +17,7 @@ from nksmesh.domain.layers import Composed
 from nksmesh.domain.lock import public_source
 from nksmesh.domain.mesh import Layer, Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef
-from nksmesh.domain.record import Record
+from nksmesh.domain.record import Keep, Record
 from nksmesh.domain.releases import Release
 
 CRDS_STEP: Final = "CRDs"
@@ -31,6 +31,7 @@ class Action(StrEnum):
     APPLY = "apply"
     INSTALL = "install"
     UPGRADE = "upgrade"
+    ROLLBACK = "roll back"
     RESTART = "restart"
     PROVE = "prove"
     REMOVE = "remove"
@@ -101,6 +102,7 @@ class CrdChange:
         exists: It is in the cluster.
         differs: Applying it changes something.
         taken_from: Field managers whose fields are taken over.
+        newer: The version it is of in the cluster, where that is newer than the chart's: it stays as it is.
     """
 
     name: str
@@ -108,6 +110,7 @@ class CrdChange:
     exists: bool = False
     differs: bool = True
     taken_from: tuple[str, ...] = ()
+    newer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,10 @@ class ReleaseChange:
         installed: What Helm has of it now.
         reasons: Why it must be written; empty where it need not be.
         stale_pods: Pods of it that run another proxy image than the plan's.
-        left_crds: CRDs it renders that an earlier mesh of ours left: they become the release's before Helm writes.
+        left_crds: CRDs it renders that no release owns: they become the release's before Helm writes.
+        taken: Objects of another tool that become the release's, as the chart renders them, before Helm writes.
+        back_to: The Helm revision that it goes back to, where it is rolled back: then the chart, the values and the
+            manifests are that one's.
     """
 
     release: Release
@@ -135,6 +141,8 @@ class ReleaseChange:
     reasons: tuple[str, ...] = ()
     stale_pods: tuple[str, ...] = ()
     left_crds: tuple[ObjectRef, ...] = ()
+    taken: tuple[ObjectRef, ...] = ()
+    back_to: InstalledRelease | None = field(default=None, repr=False)
 
     @property
     def left_pending(self) -> InstalledRelease | None:
@@ -143,9 +151,11 @@ class ReleaseChange:
 
     @property
     def action(self) -> Action:
-        """Install where Helm has nothing to upgrade, else upgrade or keep."""
+        """Install where Helm has nothing to upgrade, else upgrade, roll back or keep."""
         if not self.reasons:
             return Action.KEEP
+        if self.back_to is not None:
+            return Action.ROLLBACK
         fresh = self.installed is None or (self.left_pending is not None and self.installed.helm_revision == 1)
         return Action.INSTALL if fresh else Action.UPGRADE
 
@@ -167,6 +177,8 @@ class Plan:
         stored: What Helm has of the unwanted releases, in their order.
         recorded: What the last run recorded, None where nothing is known.
         ending: Objects of the mesh that are still being deleted: they are waited for before anything is written.
+        keep: How it is recorded, where it is not the whole mesh's plan.
+        take_over: CRDs that istioctl made become ours, too.
     """
 
     mesh: Mesh
@@ -181,6 +193,8 @@ class Plan:
     stored: tuple[InstalledRelease, ...] = field(default=(), repr=False)
     recorded: Record | None = field(default=None, repr=False)
     ending: tuple[ObjectRef, ...] = ()
+    keep: Keep | None = field(default=None, repr=False)
+    take_over: bool = False
 
     @property
     def changes(self) -> bool:

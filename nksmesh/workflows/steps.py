@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.plan import Action, ReleaseChange, StepKind
@@ -12,6 +12,10 @@ from nksmesh.domain.releases import ISTIOD, Proof
 from nksmesh.workflows import observation
 from nksmesh.workflows.gate import Gate, pass_gate
 from nksmesh.workflows.gateways import prove_gateway, restart_gateway
+from nksmesh.workflows.keeping import keep_crds, keep_dropped_crds
+from nksmesh.workflows.ports import Objects
+from nksmesh.workflows.reverting import revert_release
+from nksmesh.workflows.taking import take_object, take_release
 from nksmesh.workflows.work import Work
 
 
@@ -29,13 +33,15 @@ async def apply_crds(work: Work) -> str:
     """Apply the CRDs of base's crds/ folder server-side, and wait until each is Established."""
     crds = [crd for crd in work.plan.crds if crd.differs or not crd.exists]
     if not crds:
-        return f"{len(work.plan.crds)} CRDs are as the chart has them"
+        newer = any(crd.newer for crd in work.plan.crds)
+        return f"{len(work.plan.crds)} CRDs are " + ("newer than the chart's" if newer else "as the chart has them")
     live = work.cluster.live
     await live.follow_from_now(observation.CRDS)
 
     async def apply(manifest: Manifest) -> None:
         ref = ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, manifest["metadata"]["name"])
-        live.put(observation.CRDS, await work.cluster.objects.apply(manifest, ref))
+        write = take_object if work.plan.take_over else _apply
+        live.put(observation.CRDS, await write(manifest, ref, work.cluster.objects))
 
     await asyncio.gather(*(apply(crd.manifest) for crd in crds))
     work.written()
@@ -74,14 +80,19 @@ async def prove_webhook(work: Work) -> str:
         istiod=istiod,
         namespaces=tuple(dict.fromkeys(one.namespace for one in gateways or [istiod])),
         proxy_image=work.plan.proxy_image,
+        labelled=not gateways,
     )
     return await pass_gate(gate, work.cluster, patience=work.patience, listener=work.hear)
 
 
 async def remove_release(work: Work) -> str:
-    """Have Helm remove a release that the mesh no longer has."""
-    if work.step.release is not None:
-        await work.helm.uninstall(work.step.release, timeout=work.patience.component)
+    """Have Helm remove a release that the mesh no longer has; CRDs it has stay, and what they hold with them."""
+    release = work.step.release
+    if release is not None:
+        for stored in work.plan.stored:
+            if (stored.namespace, stored.name) == (release.namespace, release.name):
+                await keep_crds(stored, work.cluster, work.helm)
+        await work.helm.uninstall(release, timeout=work.patience.component)
     return "removed"
 
 
@@ -96,10 +107,21 @@ DOERS: Final[Mapping[StepKind, Callable[[Work], Awaitable[str]]]] = {
 """For each kind of step, what does it; the answer is what was done or proved, in words."""
 
 
+async def _apply(manifest: Manifest, ref: ObjectRef, objects: Objects) -> dict[str, Any]:
+    return await objects.apply(manifest, ref)
+
+
 async def _write(work: Work, change: ReleaseChange) -> None:
+    if change.action is Action.ROLLBACK:
+        await revert_release(work)
+        return
     if change.left_pending is not None:
         await work.cluster.storage.forget(change.left_pending)
     await asyncio.gather(*(_make_ours(work, ref) for ref in change.left_crds))
+    if change.taken:
+        await take_release(change, work.cluster.objects)
+    if change.installed is not None and change.action is Action.UPGRADE:
+        await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)
     write = work.helm.install if change.action is Action.INSTALL else work.helm.upgrade
     await write(change.release, change.chart, change.composed.values, timeout=work.patience.component)
     await work.look_at_deployments(change)

@@ -73,12 +73,25 @@ class Reader:
                     return
         raise AssertionError(f"{path} did not come to what was waited for: {sorted(found)}")
 
+    def watch(self, path: str, version: str, *, seconds: int, **query: str) -> Iterator[Object]:
+        """Yield what changes of what a path lists, for some seconds."""
+        asked = {**query, "watch": "true", "timeoutSeconds": str(seconds), "resourceVersion": version}
+        with self._http.stream("GET", path, params=asked, timeout=30) as answer:
+            for line in answer.raise_for_status().iter_lines():
+                yield json.loads(line)
+
     def post(self, path: str, body: Object) -> Object:
         return dict(self._http.post(path, json=body).raise_for_status().json())
 
     def merge(self, path: str, patch: Object) -> Object:
         headers = {"Content-Type": "application/merge-patch+json"}
         return dict(self._http.patch(path, json=patch, headers=headers).raise_for_status().json())
+
+    def apply(self, path: str, body: Object, manager: str) -> Object:
+        """Apply server-side, as somebody else's field manager."""
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        query = {"fieldManager": manager, "force": "true"}
+        return dict(self._http.patch(path, json=body, params=query, headers=headers).raise_for_status().json())
 
     def delete(self, path: str) -> None:
         self._http.delete(path).raise_for_status()
@@ -111,15 +124,19 @@ class Reader:
 
     def everything(self) -> dict[Ref, str]:
         """For each object in the cluster, a digest of what somebody wants of it: status and events are left out."""
-        found: dict[Ref, str] = {}
+        return {
+            ref: hashlib.sha256(json.dumps(wanted(one), sort_keys=True).encode()).hexdigest()
+            for ref, one in self.objects()
+        }
+
+    def objects(self) -> Iterator[tuple[Ref, Object]]:
+        """Go through the objects in the cluster, without what comes and goes by itself."""
         for api_version, kind, path in self._kinds():
             for one in self.items(path) if kind not in PASSING else ():
                 metadata = one["metadata"]
                 if kind == "Lease" and metadata["namespace"] in HEARTBEATS and "nksmesh" not in metadata["name"]:
                     continue
-                ref = Ref(api_version, kind, metadata.get("namespace", ""), metadata["name"])
-                found[ref] = hashlib.sha256(json.dumps(_wanted(one), sort_keys=True).encode()).hexdigest()
-        return found
+                yield Ref(api_version, kind, metadata.get("namespace", ""), metadata["name"]), one
 
     def _kinds(self) -> Iterator[tuple[str, str, str]]:
         groups = [group["preferredVersion"]["groupVersion"] for group in self.get("/apis")["groups"]]
@@ -130,19 +147,19 @@ class Reader:
                     yield api_version, one["kind"], f"{root}/{one['name']}"
 
 
-def _wanted(item: Object) -> Object:
+def wanted(item: Object) -> Object:
     """Leave out what controllers write: status, bookkeeping, and istiod's own fields in webhook configurations."""
     metadata = {key: one for key, one in item["metadata"].items() if key not in {"managedFields", "resourceVersion"}}
     # a role that is aggregated has the rules of others, put together after them
     left_out = {"status", "rules"} if "aggregationRule" in item else {"status"}
-    wanted = {**{key: one for key, one in item.items() if key not in left_out}, "metadata": metadata}
+    shown = {**{key: one for key, one in item.items() if key not in left_out}, "metadata": metadata}
     if item["metadata"].get("labels", {}).get("istio.io/rev") and "webhooks" in item:
         metadata.pop("generation")
-        wanted["webhooks"] = [
+        shown["webhooks"] = [
             {**{key: one for key, one in hook.items() if key != "failurePolicy"}, "clientConfig": {}}
             for hook in item["webhooks"]
         ]
-    return wanted
+    return shown
 
 
 @contextmanager

@@ -96,6 +96,30 @@ class HelmStorage:
         labels = {key: record["metadata"]["labels"] for key, record in newest.items()}
         return {key: (int(one["version"]), str(one.get("status"))) for key, one in labels.items()}
 
+    async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
+        """Return the Helm revision that stands of releases, by (namespace, name).
+
+        That is the newest one that was deployed; without any, the newest that Helm has ended with at all.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        listed = await self._list(releases, metadata_only=True)
+        ended = [one for one in listed if not _unended(one)]
+        deployed = [one for one in ended if one["metadata"]["labels"].get("status") == "deployed"]
+        newest = {**_newest(ended), **_newest(deployed)}
+        return {key: _revision(record) for key, record in newest.items()}
+
+    async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:
+        """Return what Helm has stored of some Helm revisions; those it no longer has are left out.
+
+        Raises:
+            ClusterError: The cluster cannot be reached or refuses, or a record cannot be read.
+        """
+        refs = {release: self._ref(release.namespace, _name(release.name, one)) for release, one in wanted.items()}
+        found = await self._objects.get_all(refs.values())
+        return {release: self._decode(record) for release, ref in refs.items() if (record := found[ref]) is not None}
+
     async def forget(self, release: InstalledRelease) -> None:
         """Remove the record of one Helm revision: one that a run which died left pending.
 
@@ -153,7 +177,7 @@ class HelmStorage:
         return ObjectRef("v1", self._kind, name, namespace)
 
     def _ref_of(self, release: InstalledRelease) -> ObjectRef:
-        return self._ref(release.namespace, f"sh.helm.release.v1.{release.name}.v{release.helm_revision}")
+        return self._ref(release.namespace, _name(release.name, release.helm_revision))
 
     def _decode(self, record: Mapping[str, Any]) -> InstalledRelease:
         try:
@@ -214,6 +238,15 @@ def _newest(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str
         if key not in newest or _revision(record) > _revision(newest[key]):
             newest[key] = record
     return {key: one for key, one in newest.items() if one["metadata"]["labels"].get("status") != _UNINSTALLED}
+
+
+def _name(release: str, helm_revision: int) -> str:
+    return f"sh.helm.release.v1.{release}.v{helm_revision}"
+
+
+def _unended(record: Mapping[str, Any]) -> bool:
+    status = str(record["metadata"]["labels"].get("status"))
+    return status.startswith("pending-") or status == "uninstalling"
 
 
 def _revision(record: Mapping[str, Any]) -> int:

@@ -127,6 +127,17 @@ class Helm:
         flags = ["--reset-values", "--history-max", _HISTORY, *await self._taking_over()]
         await self._write("upgrade", release, chart, values, timeout, *flags)
 
+    async def rollback(self, release: Release, helm_revision: int, *, timeout: float) -> None:
+        """Bring a release back to what it was at a Helm revision, as a new one, without waiting for it.
+
+        Raises:
+            ReleaseError: Helm failed.
+            ClusterError: Helm could not reach the cluster.
+        """
+        command = ["rollback", release.name, str(helm_revision), "--namespace", release.namespace]
+        command += ["--history-max", _HISTORY, "--qps", "200", "--burst-limit", "400", "--timeout", f"{timeout:.0f}s"]
+        await (await self._command()).run([*command, *await self._taking_over()])
+
     async def uninstall(self, release: Release, *, timeout: float) -> None:
         """Remove a release and what it owns.
 

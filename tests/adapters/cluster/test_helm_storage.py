@@ -107,3 +107,29 @@ async def test_a_manifest_is_replaced_and_nothing_else(objects: Objects, keep: K
     stored = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(after["data"]["release"]))))
     assert (stored["manifest"], stored["hooks"]) == ("kind: B", ["kept as they are"])
     assert (await storage.installed([RELEASE]))[KEY].manifest == "kind: B"
+
+
+async def test_what_stands_is_what_was_deployed_not_what_failed_since_or_was_left_half_way(
+    objects: Objects, keep: Kept
+) -> None:
+    storage = HelmStorage(objects)
+    assert await storage.standing([RELEASE]) == {}
+    await keep("stored", 1, "superseded")
+    await keep("stored", 2, "failed")
+    assert await storage.standing([RELEASE]) == {KEY: 2}
+    await keep("stored", 9, "deployed")
+    await keep("stored", 10, "failed")
+    await keep("stored", 11, "pending-rollback")
+    assert await storage.standing([RELEASE]) == {KEY: 9}
+    await keep("began", 1, "pending-install")
+    assert await storage.standing([Release(component="istiod", name="began", namespace=NAMESPACE)]) == {}
+
+
+async def test_older_revisions_are_read_where_helm_still_has_them(objects: Objects, keep: Kept) -> None:
+    for revision, status in ((1, "superseded"), (2, "deployed")):
+        await keep("stored", revision, status)
+    gone = Release(component="gateway", name="gone", namespace=NAMESPACE)
+    found = await HelmStorage(objects).at({RELEASE: 1, gone: 1})
+    assert list(found) == [RELEASE]
+    assert (found[RELEASE].helm_revision, found[RELEASE].status) == (1, "superseded")
+    assert await HelmStorage(objects).at({RELEASE: 3}) == {}

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.cluster
 
 CONFIG_MAP = ObjectRef("v1", "ConfigMap", RELEASE.name, RELEASE.namespace)
 KEY = (RELEASE.namespace, RELEASE.name)
+THEIRS = {"metadata": {"name": RELEASE.name, "namespace": RELEASE.namespace}, "data": {"greeting": "somebody's"}}
 
 
 class Watched(list[int | None]):
@@ -80,6 +81,28 @@ async def test_a_release_from_its_install_to_its_end(
     await helm.uninstall(RELEASE, timeout=20)  # what is gone already is no failure
     assert watched[1::2] == [None] * 4
     assert all(watched[::2])
+
+
+async def test_a_release_goes_back_to_a_helm_revision_whichever_helm_wrote_it(
+    helm: Helm, chart: Chart, cluster: Cluster, shared_sandbox: Sandbox, helm3: str, helm4_program: str
+) -> None:
+    """Helm 4 applies server-side what Helm 3 wrote, and takes the fields that others hold."""
+    of_3, of_4 = (
+        Helm(program, kubeconfig=shared_sandbox.kubeconfig, context=shared_sandbox.context)
+        for program in (helm3, helm4_program)
+    )
+    await of_3.install(RELEASE, chart, {"greeting": "one"}, timeout=20)
+    await of_4.upgrade(RELEASE, chart, {"greeting": "two"}, timeout=20)
+    await cluster.objects.apply({"apiVersion": "v1", "kind": "ConfigMap", **THEIRS}, CONFIG_MAP)
+    await helm.rollback(RELEASE, 1, timeout=20)
+    found = (await cluster.storage.installed([RELEASE]))[KEY]
+    assert (found.helm_revision, found.status, found.values) == (3, "deployed", {"greeting": "one"})
+    assert found.manifest == (await cluster.storage.at({RELEASE: 1}))[RELEASE].manifest
+    config_map = await cluster.objects.get(CONFIG_MAP)
+    assert config_map is not None
+    assert (config_map["data"]["greeting"], config_map["data"]["mode"]) == ("one", "install")
+    with pytest.raises(ReleaseError, match="helm rollback tiny failed"):
+        await helm.rollback(RELEASE, 99, timeout=20)
 
 
 async def test_helm_keeps_ten_revisions_and_no_more(helm: Helm, chart: Chart, cluster: Cluster) -> None:

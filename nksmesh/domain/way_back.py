@@ -1,0 +1,178 @@
+"""The way back: which runs a rollback takes back, to which Helm revisions, and in what order of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.history import History, Outcome, Run
+from nksmesh.domain.plan import GATE_STEP, Action, Need, Phase, ReleaseChange, Step, StepKind
+from nksmesh.domain.record import Record
+from nksmesh.domain.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
+
+_SEE: Final = "nksmesh history shows the runs."
+_ROLLBACK: Final = "rollback"
+_ORDER: Final = (ISTIOD.name, BASE.name, *OPTIONAL, GATEWAY.name)
+_REMOVED: Final = tuple(reversed(COMPONENTS))
+
+TAKEN_BACK: Final = frozenset({"install", "upgrade"})
+"""The commands that write releases and nothing else: what others do has a way back of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayBack:
+    """From what is there to what was there before some runs.
+
+    Attributes:
+        runs: The runs that are taken back, oldest first.
+        targets: For each release that they were about, the Helm revision that stood before; 0 where there was none.
+        before: The record as it was before.
+    """
+
+    runs: tuple[Run, ...]
+    targets: Mapping[Release, int] = field(default_factory=dict)
+    before: Record | None = field(default=None, repr=False)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the runs."""
+        return tuple(run.number for run in self.runs)
+
+    @property
+    def to_versions(self) -> tuple[str, ...]:
+        """The versions that were installed before."""
+        return self.runs[0].from_versions
+
+    @property
+    def failed(self) -> Run | None:
+        """The newest run that did not reach its end."""
+        return next((run for run in reversed(self.runs) if not run.whole), None)
+
+
+def way_back(history: History, *, to_run: int | None = None) -> WayBack:
+    """Find the runs that are to be taken back.
+
+    Without a number that is the last run and, where the runs before it did not reach their end, those as well: what
+    such a run left was never proved, and the next one only went on with it.
+
+    Args:
+        history: The mesh's runs.
+        to_run: Go back to how this run left the mesh.
+
+    Raises:
+        ConfigError: There is nothing to take back, the run is not kept, or one of them is not undone so.
+    """
+    runs = [run for run in history.runs if _counts(run)]
+    if to_run is not None:
+        wanted = history.of(to_run)
+        if wanted is None or not wanted.whole:
+            why = "is not kept" if wanted is None else f"did not leave a whole mesh: it is {wanted.outcome.value}"
+            raise ConfigError(f"run {to_run} {why}", hint=_SEE)
+        undone = [run for run in runs if run.number > to_run]
+        if not undone:
+            raise ConfigError(f"the mesh is as run {to_run} left it", hint=_SEE)
+        return _of(undone)
+    if not runs:
+        raise ConfigError(f"no run is kept that could be taken back in {history.namespace}", hint=_SEE)
+    first = len(runs) - 1
+    while first > 0 and not runs[first - 1].whole:
+        first -= 1
+    return _of(runs[first:])
+
+
+def way_back_of(run: Run) -> WayBack:
+    """Take back one run alone: the one that has just failed."""
+    return _of([run])
+
+
+def steps_back(changes: Mapping[str, ReleaseChange], removed: Iterable[Release], *, namespace: str) -> tuple[Step, ...]:
+    """Order the steps: istiod, the gate, then base and the gateways, their restarts, and what goes.
+
+    Only the old injector brings the old proxy back, so all that has pods of it comes behind the gate.
+
+    Args:
+        changes: What goes back, by release name.
+        removed: What was not there before.
+        namespace: The control plane's.
+    """
+    some = sorted(changes.values(), key=lambda change: _ORDER.index(change.release.component))
+    steps: list[Step] = []
+    if any(change.release.component == ISTIOD.name for change in some):
+        control = [change for change in some if change.release.component == ISTIOD.name]
+        steps += [_release_step(change, ()) for change in control]
+        needs = tuple(Need(step.name) for step in steps)
+        why = ("gateways get their image from it",)
+        gate = Step(
+            name=GATE_STEP, kind=StepKind.GATE, action=Action.PROVE, reasons=why, needs=needs, namespace=namespace
+        )
+        steps.append(gate)
+    behind = tuple(Need(step.name) for step in steps if step.kind is StepKind.GATE)
+    others = [change for change in some if change.release.component != ISTIOD.name]
+    steps += [_release_step(change, behind) for change in others]
+    steps += [_restart_step(change, behind) for change in others if change.stale_pods]
+    for release in sorted(removed, key=lambda release: _REMOVED.index(release.component)):
+        steps.append(_removal_step(release, tuple(Need(step.name) for step in steps)))
+    return tuple(steps)
+
+
+def _counts(run: Run) -> bool:
+    """Tell whether a run is one that can be taken back: it has not been yet, and it was about releases."""
+    if run.outcome is Outcome.ROLLED_BACK or run.command == _ROLLBACK:
+        return False
+    return run.command in TAKEN_BACK or any(move.moved for move in run.releases)
+
+
+def _of(runs: list[Run]) -> WayBack:
+    for run in runs:
+        if run.command not in TAKEN_BACK:
+            raise ConfigError(
+                f"run {run.number} was nksmesh {run.command}, which a rollback does not take back",
+                hint=f"Go back no further than that: --to-run {run.number}. {_SEE}",
+            )
+    targets: dict[Release, int] = {}
+    for run in runs:
+        for move in run.releases:
+            targets.setdefault(move.release, move.before)
+    first = runs[0]
+    if any(run.whole for run in runs) and not any(
+        helm_revision for release, helm_revision in targets.items() if release.component == ISTIOD.name
+    ):
+        raise ConfigError(
+            f"before run {first.number} there was no mesh", hint="nksmesh uninstall removes the mesh; it asks first."
+        )
+    return WayBack(runs=tuple(runs), targets=targets, before=first.before)
+
+
+def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
+    return Step(
+        name=change.release.name,
+        kind=StepKind.RELEASE,
+        action=change.action,
+        reasons=change.reasons,
+        needs=needs,
+        release=change.release,
+    )
+
+
+def _restart_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
+    return Step(
+        name=f"restart {change.release.name}",
+        kind=StepKind.RESTART,
+        action=Action.RESTART,
+        reasons=change.stale_pods,
+        needs=(Need(change.release.name, Phase.WRITTEN), *needs),
+        release=change.release,
+    )
+
+
+def _removal_step(release: Release, needs: tuple[Need, ...]) -> Step:
+    return Step(
+        name=f"remove {release.name}",
+        kind=StepKind.REMOVAL,
+        action=Action.REMOVE,
+        reasons=("it was not there before",),
+        needs=needs,
+        release=release,
+    )

@@ -1,0 +1,143 @@
+"""How ``nksmesh history`` and ``nksmesh rollback`` look."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from nksmesh.domain.durations import spoken
+from nksmesh.domain.history import Outcome, Run
+from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.text import render
+from nksmesh.workflows.history import HistoryResult
+from nksmesh.workflows.rollback import RollbackResult
+from nksmesh.workflows.rollback_plan import RollbackPlan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES: Final = {
+    Outcome.DONE: GOOD,
+    Outcome.FAILED: BAD,
+    Outcome.INTERRUPTED: BAD,
+    Outcome.RUNNING: DOUBTFUL,
+    Outcome.ROLLED_BACK: FAINT,
+}
+_LINES_OF_EVIDENCE: Final = 12
+
+
+@render.register(HistoryResult)
+def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
+    if not result.runs:
+        sentence(console, f"No run is kept of a mesh in {result.namespace}.")
+        return
+    rows(
+        console,
+        ["run", "command", "began (UTC)", "took", "by", "versions", "result"],
+        [_row(run) for run in result.runs],
+    )
+    for run in result.runs:
+        if run.reason:
+            sentence(console, f"run {run.number}: {run.reason}", FAINT if run.outcome is Outcome.ROLLED_BACK else BAD)
+    if result.more:
+        sentence(console, f"{result.more} older runs are kept (--limit shows more).", FAINT)
+    for run in result.runs if verbose else ():
+        gap(console)
+        _details(run, console)
+
+
+def _row(run: Run) -> list[str | Text]:
+    began = run.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if run.began else ""
+    took = spoken((run.ended - run.began).total_seconds()) if run.began and run.ended else "-"
+    return [str(run.number), run.command, began, took, run.who, _versions(run), _result(run)]
+
+
+def _versions(run: Run) -> str:
+    before, after = ", ".join(run.from_versions) or "none", run.to_version or "none"
+    return before if before == after else f"{before} -> {after}"
+
+
+def _result(run: Run) -> Text:
+    words = run.outcome.value
+    words += f" by run {run.undone_by}" if run.undone_by else ""
+    words += f": took back run {', '.join(map(str, run.undoes))}" if run.undoes and run.whole else ""
+    return Text(words, style=_STYLES[run.outcome])
+
+
+def _details(run: Run, console: Console) -> None:
+    sentence(console, f"run {run.number}, {run.command}", "bold")
+    moved = (
+        f"{move.release.name} {move.before or 'none'} -> {move.after or 'none'}" for move in run.releases if move.moved
+    )
+    facts(
+        console,
+        [
+            ("Helm revisions", ", ".join(moved) or "unchanged"),
+            ("values", run.values_hash),
+            ("account", run.account),
+            ("nksmesh", run.written_by),
+        ],
+    )
+    _evidence(run, console, all_of_it=True)
+
+
+def _evidence(run: Run, console: Console, *, all_of_it: bool = False) -> None:
+    lines = run.evidence.splitlines()
+    shown = lines if all_of_it else lines[-_LINES_OF_EVIDENCE:]
+    for line in shown:
+        sentence(console, f"  | {line}", FAINT)
+
+
+@render.register(RollbackPlan)
+def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
+    way = plan.way
+    sentence(console, f"Back to {', '.join(way.to_versions) or 'no mesh'}, as before run {way.numbers[0]}", "bold")
+    rows(console, ["takes back", "command", "versions", "result"], [_taken_back(run) for run in way.runs])
+    if way.failed:
+        sentence(console, f"run {way.failed.number}: {way.failed.reason}", BAD)
+        _evidence(way.failed, console, all_of_it=verbose)
+    gap(console)
+    rows(
+        console,
+        ["step", "action", "reason"],
+        [
+            (
+                Text(step.name, style="" if step.changes else FAINT),
+                Text(step.action.value, style="" if step.changes else FAINT),
+                "; ".join(step.reasons),
+            )
+            for step in plan.plan.steps
+        ],
+    )
+    sentence(console, "CRDs and namespaces stay as they are.", FAINT)
+    warnings(console, plan.lost)
+
+
+def _taken_back(run: Run) -> list[str | Text]:
+    return [f"run {run.number}", run.command, _versions(run), _result(run)]
+
+
+@render.register(RollbackResult)
+def _rollback_result(result: RollbackResult, console: Console, verbose: bool) -> None:
+    way, progress = result.plan.way, result.progress
+    if not result.agreed:
+        sentence(console, "Nothing was rolled back.")
+        return
+    back = f"Istio {', '.join(way.to_versions)}: back, and ready" if way.to_versions else "Removed what was made"
+    console.print(Text(f"{back} (as before run {way.numbers[0]})", style=GOOD))
+    if verbose:
+        gap(console)
+        rows(
+            console,
+            ["step", "action", "took", "result"],
+            [(one.step.name, one.step.action.value, spoken(one.seconds), one.message) for one in progress.outcomes],
+        )
+    if progress.addresses:
+        gap(console)
+        rows(
+            console,
+            ["gateway", "address"],
+            [(name, ", ".join(found) or Text("pending", style=FAINT)) for name, found in progress.addresses.items()],
+        )
