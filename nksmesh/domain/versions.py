@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nksmesh.domain.catalog import perhaps
@@ -15,6 +15,7 @@ from nksmesh.domain.mesh import IstioVersion, Region
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(-[0-9A-Za-z.-]{1,40})?")
 _KUBERNETES: Final = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:[.+-].*)?")
 _FORCED: Final = "--force-version was given: going on"
+_FORCED_BEFORE: Final = "an earlier run was given --force-version for it: going on"
 
 
 def parse_version(version: str) -> tuple[int, int, int]:
@@ -54,6 +55,13 @@ def newest(versions: Iterable[str]) -> str:
     return known[-1]
 
 
+def is_newer(version: str, *, than: str) -> bool:
+    """Tell whether a version is newer than another one; never, where either is none."""
+    if not (_VERSION.fullmatch(version) and _VERSION.fullmatch(than)):
+        return False
+    return parse_version(version) > parse_version(than)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VersionQuestion:
     """What is to be checked.
@@ -64,6 +72,7 @@ class VersionQuestion:
         region: The region, or None with a hub of the user's own and no region.
         own_hub: Images come from a registry of the user's own.
         forced: ``--force-version``: what would be refused is a warning.
+        forced_before: What an earlier run found and went on with: of the very same words, it is a warning again.
     """
 
     version: str
@@ -71,6 +80,7 @@ class VersionQuestion:
     region: Region | None = None
     own_hub: bool = False
     forced: bool = False
+    forced_before: Collection[str] = ()
 
 
 def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
@@ -103,7 +113,18 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
         )
     if entry and question.kubernetes:
         findings.extend(_on_kubernetes(question, entry))
-    return tuple(_forgiven(finding) if question.forced else finding for finding in findings)
+    return tuple(_forgiven(finding, question) for finding in findings)
+
+
+def forgiven(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[str, ...]:
+    """Return what would be refused, word for word, and is gone on with: a later run may go on with the same.
+
+    Raises:
+        ConfigError: The version is not written X.Y.Z.
+    """
+    found = check_version(replace(question, forced=False, forced_before=()), known)
+    refused = [one.message for one in found if one.level is Level.FAILURE]
+    return tuple(message for message in refused if question.forced or message in question.forced_before)
 
 
 def known_of(entry: IstioVersion) -> str:
@@ -175,9 +196,9 @@ def _warning(message: str, hint: str = "") -> Finding:
     return Finding(level=Level.WARNING, message=message, hint=hint)
 
 
-def _forgiven(finding: Finding) -> Finding:
-    if finding.level is not Level.FAILURE:
+def _forgiven(finding: Finding, question: VersionQuestion) -> Finding:
+    """Make a failure that is gone on with a warning."""
+    if finding.level is not Level.FAILURE or not (question.forced or finding.message in question.forced_before):
         return finding
-    return Finding(
-        level=Level.WARNING, message=f"{finding.message} ({_FORCED})", hint=finding.hint, subject=finding.subject
-    )
+    why = _FORCED if question.forced else _FORCED_BEFORE
+    return replace(finding, level=Level.WARNING, message=f"{finding.message} ({why})")

@@ -1,21 +1,41 @@
-"""What applying the CRDs of a chart's crds/ folder (up to chart 1.23) would do to a cluster."""
+"""CRDs: what applying those of a chart's crds/ folder would do, and which are newer than the chart and stay.
+
+Up to chart 1.23 the CRDs are in crds/, which Helm installs once and never upgrades, so they are applied here; from
+1.24 base renders them. An older CRD never goes over a newer one: objects may be stored that only the newer one knows.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import RefusedError
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.layers import compose
+from nksmesh.domain.mesh import Layer, Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.plan import CrdChange
-from nksmesh.workflows.ports import Objects
+from nksmesh.domain.releases import BASE
+from nksmesh.domain.versions import is_newer
+from nksmesh.workflows import observation
+from nksmesh.workflows.ports import Helm, Objects
+
+VERSION_ANNOTATION: Final = "nksmesh/istio-version"
+"""On every CRD that is applied here, the version of the chart it is from: crds/ itself does not say it."""
+
+_VERSION_LABEL: Final = "app.kubernetes.io/version"
+"""Where the CRDs that base renders, from 1.24 on, have their version."""
 
 _HOLDER: Final = re.compile(r'conflicts? with "([^"]+)"')
 
 
-async def survey_crds(chart: Chart, objects: Objects, *, applied_digest: str) -> tuple[CrdChange, ...]:
+async def survey_crds(
+    chart: Chart, objects: Objects, *, applied_digest: str, at_least: str = ""
+) -> tuple[CrdChange, ...]:
     """Ask, for each CRD of a chart, what applying it would change; nothing is written.
 
     Args:
@@ -23,27 +43,103 @@ async def survey_crds(chart: Chart, objects: Objects, *, applied_digest: str) ->
         objects: The cluster's objects.
         applied_digest: The digest of the chart whose CRDs the last run applied, or empty: those of the same
             chart need no asking.
+        at_least: The version of the base that is installed, which CRDs that say no version of their own are taken
+            to be of; empty where none is.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    refs = [ref_of(crd) for crd in chart.crds]
+    crds = [marked(crd, chart.ref.version) for crd in chart.crds]
+    refs = [ref_of(crd) for crd in crds]
     live = await objects.get_all(refs, metadata_only=True)
     same = applied_digest == chart.digest
     return tuple(
         await asyncio.gather(
-            *(_survey(crd, ref, live[ref], objects, same=same) for crd, ref in zip(chart.crds, refs, strict=True))
+            *(
+                _survey(crd, ref, found, objects, same=same, newer=newer_version(found, chart.ref.version, at_least))
+                for crd, ref in zip(crds, refs, strict=True)
+                for found in [live[ref]]
+            )
         )
     )
 
 
+async def leave_newer_crds(
+    mesh: Mesh, chart: Chart, installed: InstalledRelease | None, objects: Objects, helm: Helm
+) -> Mesh:
+    """Take those CRDs out of base's render that are newer in the cluster than the chart has them (from chart 1.24).
+
+    Only a base that was newer, or that has left some out before, can have any: nothing is asked of another one.
+
+    Args:
+        mesh: The mesh.
+        chart: The chart of base.
+        installed: What Helm has of base.
+        objects: The cluster's objects.
+        helm: Helm, which reads what it stored.
+
+    Returns:
+        The mesh, with one more layer of base's values where anything stays.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    if chart.crds or installed is None:
+        return mesh
+    left_out = _left_out(installed.values)
+    if not left_out and not is_newer(installed.chart_version, than=chart.ref.version):
+        return mesh
+    names = dict.fromkeys((*left_out, *observation.crd_names(helm.parse(installed.manifest))))
+    query = observation.CRDS
+    live = await objects.get_all((ObjectRef(query.api_version, query.kind, name) for name in names), metadata_only=True)
+    newer = [ref.name for ref, one in live.items() if one is not None and newer_version(one, chart.ref.version, "")]
+    base = next(release for release in mesh.releases if release.component == BASE.name)
+    layers = mesh.layers[base.name]
+    own = _left_out(compose(layers).values)
+    if not set(newer) - set(own):
+        return mesh
+    kept = sorted({*own, *newer})
+    layer = Layer(name="CRDs that are newer than the chart's", values={"base": {"excludedCRDs": kept}}, ours=True)
+    return replace(mesh, layers={**mesh.layers, base.name: (*layers, layer)})
+
+
+def _left_out(values: Mapping[str, Any]) -> tuple[str, ...]:
+    found = (values.get("base") or {}).get("excludedCRDs")
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()
+
+
+def marked(crd: Manifest, version: str) -> dict[str, Any]:
+    """Write on a CRD of crds/ which version of the chart it is from."""
+    metadata = crd["metadata"]
+    return {
+        **crd,
+        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), VERSION_ANNOTATION: version}},
+    }
+
+
+def newer_version(live: Mapping[str, Any] | None, version: str, at_least: str) -> str:
+    """Return the version of a CRD in the cluster where it is newer than a chart, else nothing."""
+    if live is None:
+        return ""
+    metadata = live["metadata"]
+    told = (
+        (metadata.get("annotations") or {}).get(VERSION_ANNOTATION, ""),
+        (metadata.get("labels") or {}).get(_VERSION_LABEL, ""),
+    )
+    newer = ""
+    for one in told if any(told) else (at_least,):
+        if is_newer(one, than=newer or version):
+            newer = one
+    return newer
+
+
 async def _survey(
-    crd: Manifest, ref: ObjectRef, live: dict[str, Any] | None, objects: Objects, *, same: bool
+    crd: Manifest, ref: ObjectRef, live: dict[str, Any] | None, objects: Objects, *, same: bool, newer: str
 ) -> CrdChange:
     if live is None:
         return CrdChange(name=ref.name, manifest=crd)
-    if same:
-        return CrdChange(name=ref.name, manifest=crd, exists=True, differs=False)
+    if same or newer:
+        return CrdChange(name=ref.name, manifest=crd, exists=True, differs=False, newer=newer)
     try:
         after = await objects.apply(crd, ref, dry_run=True, force=False)
     except RefusedError as exc:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nksmesh.domain.errors import ClusterError
 from nksmesh.domain.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, owner_of, ref_of
 from nksmesh.domain.plan import ReleaseChange
-from nksmesh.domain.releases import Release
+from nksmesh.domain.takeover import of_istioctl
 from nksmesh.workflows.ports import Cluster
 
 _CRD: Final = "CustomResourceDefinition"
@@ -28,8 +28,13 @@ class Owned:
     ending: tuple[ObjectRef, ...]
 
 
-async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster) -> Owned:
+async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *, take_over: bool = False) -> Owned:
     """Check that whatever exists already belongs to the release that wants it; see what of a release is missing.
+
+    Args:
+        changes: What is to become of each release.
+        cluster: The cluster.
+        take_over: What istioctl made becomes the release's.
 
     Raises:
         ClusterError: Something belongs to somebody else.
@@ -40,20 +45,22 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster) -
     live = await cluster.objects.get_all((ref for some in refs.values() for ref in some), metadata_only=True)
     foreign, checked = [], {}
     for name, change in changes.items():
-        left = tuple(ref for ref in refs[name] if _left_by_us(ref, live[ref], change.release))
+        taken = tuple(ref for ref in refs[name] if take_over and (found := live[ref]) and of_istioctl(found))
+        left = tuple(ref for ref in refs[name] if ref not in taken and _may_be_taken(ref, live[ref], change))
         foreign += [
             f"{ref} belongs to {owner_of(found)}"
             for ref in refs[name]
-            if (found := live[ref]) is not None and ref not in left and not owned_by(change.release, found)
+            if (found := live[ref]) is not None and ref not in {*left, *taken} and not owned_by(change.release, found)
         ]
         missing = [ref for ref in refs[name] if live[ref] is None]
-        checked[name] = _with_missing(_with_left(change, left), missing)
+        checked[name] = _with_missing(_with_taken(_with_left(change, left), taken), missing)
     if foreign:
         many = len(foreign) > 1
         raise ClusterError(
             f"{len(foreign)} object{'s' if many else ''} of this mesh exist{'' if many else 's'} already "
             f"and belong{'' if many else 's'} to somebody else; nothing was changed",
-            hint="Remove that installation first, or install into a cluster without one.",
+            hint="A mesh that istioctl made is taken over with nksmesh adopt --from istioctl; else remove that "
+            "installation first, or install into a cluster without one.",
             detail="\n".join(foreign),
         )
     return Owned(changes=checked, ending=ending_of(live))
@@ -64,21 +71,32 @@ def ending_of(live: Mapping[ObjectRef, Mapping[str, Any] | None]) -> tuple[Objec
     return tuple(ref for ref, one in live.items() if one is not None and one["metadata"].get("deletionTimestamp"))
 
 
-def _left_by_us(ref: ObjectRef, live: Mapping[str, Any] | None, release: Release) -> bool:
-    """Tell a CRD that an earlier mesh of ours applied: up to chart 1.23 no release owned it, from 1.24 base's does."""
-    return (
-        ref.kind == _CRD
-        and live is not None
-        and not owned_by(release, live)
-        and "meta.helm.sh/release-name" not in (live["metadata"].get("annotations") or {})
-        and FIELD_MANAGER in managers_of(live)
-    )
+def _may_be_taken(ref: ObjectRef, live: Mapping[str, Any] | None, change: ReleaseChange) -> bool:
+    """Tell a CRD that no release owns and base may: up to chart 1.23 no release owned any, from 1.24 on base does.
+
+    That is one that an earlier mesh of ours applied or, where base is installed, one of Istio's charts: Helm installed
+    it from crds/, or somebody applied it as Istio's notes on upgrades say.
+    """
+    if ref.kind != _CRD or live is None or owned_by(change.release, live):
+        return False
+    metadata = live["metadata"]
+    if "meta.helm.sh/release-name" in (metadata.get("annotations") or {}):
+        return False
+    labels = metadata.get("labels") or {}
+    of_a_chart = change.installed is not None and any(labels.get(key) == "istio" for key in ("chart", "release"))
+    return of_a_chart or FIELD_MANAGER in managers_of(live)
 
 
 def _with_left(change: ReleaseChange, left: tuple[ObjectRef, ...]) -> ReleaseChange:
-    words = f"{len(left)} CRDs that an earlier mesh left become its own"
-    said = (words if len(left) > 1 else "1 CRD that an earlier mesh left becomes its own",) if left else ()
+    words = f"{len(left)} CRDs that no release owns become its own"
+    said = (words if len(left) > 1 else "1 CRD that no release owns becomes its own",) if left else ()
     return replace(change, left_crds=left, reasons=(*change.reasons, *said))
+
+
+def _with_taken(change: ReleaseChange, taken: tuple[ObjectRef, ...]) -> ReleaseChange:
+    many = f"{len(taken)} object{'s' if len(taken) > 1 else ''}"
+    said = (f"{many} of istioctl's become{'' if len(taken) > 1 else 's'} its own",) if taken else ()
+    return replace(change, taken=taken, reasons=(*change.reasons, *said))
 
 
 def _with_missing(change: ReleaseChange, missing: Iterable[ObjectRef]) -> ReleaseChange:

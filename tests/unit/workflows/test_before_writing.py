@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.mesh import Layer
 from nksmesh.domain.objects import ref_of
-from nksmesh.workflows.crds import survey_crds
+from nksmesh.workflows.crds import VERSION_ANNOTATION, leave_newer_crds, survey_crds
+from nksmesh.workflows.keeping import keep_dropped_crds
 from nksmesh.workflows.ownership import Owned, check_owners
-from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, change, changes_of, chart, installed
-from tests.unit.workflows.fakes import FakeCluster
+from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, change, changes_of, chart, installed, mesh
+from tests.unit.workflows.fakes import FakeCluster, FakeHelm
 from tests.unit.workflows.scenery import NAMESPACE, crd, deployment, of_release
 
 CRD = crd("gateways.istio.io")
@@ -37,7 +41,7 @@ async def test_crds_that_an_earlier_mesh_of_ours_left_become_the_releases(cluste
     found = await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)
     taken = found.changes[BASE.name]
     assert taken.left_crds == (ref_of(CRD),)
-    assert "1 CRD that an earlier mesh left becomes its own" in taken.reasons
+    assert "1 CRD that no release owns becomes its own" in taken.reasons
 
 
 async def test_a_crd_that_another_tool_left_is_not_taken(cluster: FakeCluster) -> None:
@@ -87,9 +91,113 @@ async def test_what_applying_a_crd_would_change_is_asked(cluster: FakeCluster) -
     cluster.objects.put(older)
     (found,) = await survey_crds(chart("base", crds=[CRD]), cluster.objects, applied_digest="sha256:older")
     assert (found.exists, found.differs) == (True, True)
-    cluster.objects.put(CRD)
+    cluster.objects.put(applied("1.20.0"))
     (found,) = await survey_crds(chart("base", crds=[CRD]), cluster.objects, applied_digest="")
     assert (found.exists, found.differs) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("marks", "at_least", "newer"),
+    [
+        ({"annotations": {VERSION_ANNOTATION: "1.20.1"}}, "", "1.20.1"),
+        ({"labels": {"app.kubernetes.io/version": "1.24.6"}}, "1.20.0", "1.24.6"),
+        (
+            {"annotations": {VERSION_ANNOTATION: "1.23.6"}, "labels": {"app.kubernetes.io/version": "1.24.6"}},
+            "",
+            "1.24.6",
+        ),
+        ({}, "1.21.6", "1.21.6"),
+        ({"annotations": {VERSION_ANNOTATION: "1.19.0"}}, "1.21.6", ""),
+        ({"annotations": {VERSION_ANNOTATION: "1.20.0"}}, "", ""),
+        ({"labels": {"app.kubernetes.io/version": "of-somebody"}}, "", ""),
+        ({}, "", ""),
+    ],
+)
+async def test_an_older_crd_never_goes_over_a_newer_one(
+    cluster: FakeCluster, marks: dict[str, Any], at_least: str, newer: str
+) -> None:
+    cluster.objects.put({**CRD, "metadata": {**CRD["metadata"], **marks}})
+    (found,) = await survey_crds(
+        chart("base", crds=[CRD]), cluster.objects, applied_digest="sha256:other", at_least=at_least
+    )
+    assert found.newer == newer
+    assert bool(cluster.objects.asked("ask")) is not bool(newer)
+    assert found.differs is False or not newer
+
+
+def applied(version: str) -> dict[str, Any]:
+    """The CRD as a run with that version's chart left it."""
+    return {**CRD, "metadata": {**CRD["metadata"], "annotations": {VERSION_ANNOTATION: version}}}
+
+
+def versioned(name: str, version: str, **annotations: str) -> dict[str, Any]:
+    """A CRD as base renders it from 1.24 on."""
+    found = crd(name)
+    found["metadata"] |= {"labels": {"app.kubernetes.io/version": version}, "annotations": annotations}
+    return found
+
+
+def base_of(version: str, *crds: dict[str, Any], **values: Any) -> Any:
+    return installed(BASE, chart_version=version, manifest=FakeHelm.text(crds), values=values)
+
+
+async def test_base_leaves_out_the_crds_that_are_newer_than_its_chart(cluster: FakeCluster) -> None:
+    newer, same = versioned("a.istio.io", "1.29.0"), versioned("b.istio.io", "1.28.10")
+    for one in (newer, same):
+        cluster.objects.put(of_release(one, BASE))
+    wanted = mesh(version="1.28.10", layers={BASE.name: (Layer(name="x", values={"base": {"excludedCRDs": ["c"]}}),)})
+    left = await leave_newer_crds(
+        wanted, chart("base", version="1.28.10"), base_of("1.29.0", newer, same), cluster.objects, FakeHelm()
+    )
+    layer = left.layers[BASE.name][-1]
+    assert (layer.values, layer.ours) == ({"base": {"excludedCRDs": ["a.istio.io", "c"]}}, True)
+    # and again, when base is at its version: what it left out is asked about, not what it renders
+    again = await leave_newer_crds(
+        wanted,
+        chart("base", version="1.28.10"),
+        base_of("1.28.10", same, base={"excludedCRDs": ["a.istio.io", "c"]}),
+        cluster.objects,
+        FakeHelm(),
+    )
+    assert again.layers == left.layers
+
+
+@pytest.mark.parametrize(
+    ("base", "has"),
+    [
+        (chart("base", version="1.23.6", crds=[CRD]), base_of("1.24.6", CRD)),
+        (chart("base", version="1.24.6"), base_of("1.23.6")),
+        (chart("base", version="1.24.6"), None),
+    ],
+    ids=["crds/ is surveyed", "an upgrade", "nothing is installed"],
+)
+async def test_nothing_is_asked_where_no_crd_can_be_newer(cluster: FakeCluster, base: Any, has: Any) -> None:
+    wanted = mesh()
+    assert await leave_newer_crds(wanted, base, has, cluster.objects, FakeHelm()) is wanted
+    assert cluster.objects.calls == []
+
+
+async def test_a_crd_that_an_upgrade_drops_is_kept_in_the_cluster(cluster: FakeCluster) -> None:
+    dropped, kept, staying = (
+        versioned("a.istio.io", "1.24.6"),
+        versioned("b.istio.io", "1.24.6", **{"helm.sh/resource-policy": "keep"}),
+        versioned("c.istio.io", "1.24.6"),
+    )
+    gone = versioned("d.istio.io", "1.24.6")
+    for one in (dropped, kept, staying):
+        cluster.objects.put(one)
+    losing = await keep_dropped_crds(base_of("1.24.6", dropped, kept, staying, gone), [staying], cluster, FakeHelm())
+    assert losing == ("a.istio.io",)
+    assert cluster.objects.asked("merge") == ["CustomResourceDefinition a.istio.io"]
+
+
+@pytest.mark.parametrize("label", ["chart", "release"])
+async def test_a_crd_of_istios_charts_becomes_the_installed_releases_own(cluster: FakeCluster, label: str) -> None:
+    cluster.objects.put({**CRD, "metadata": {**CRD["metadata"], "labels": {label: "istio"}}})
+    ours = change(BASE, manifests=[CRD], installed=installed(BASE, chart_version="1.23.6"), reasons=["chart"])
+    assert (await check_owners(changes_of(ours), cluster)).changes[BASE.name].left_crds == (ref_of(CRD),)
+    with pytest.raises(ClusterError):
+        await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)
 
 
 async def test_a_conflict_names_whose_fields_would_be_taken(cluster: FakeCluster) -> None:
