@@ -23,3 +23,11 @@ ChartSource: TypeAlias = Annotated[
     ),
 ]
 LockedOnly: TypeAlias = Annotated[bool, typer.Option("--locked", help="Refuse a chart that charts.lock does not pin.")]
+
+RollbackOnFailure: TypeAlias = Annotated[
+    bool, typer.Option("--rollback-on-failure", help="Take back what the run did, where a step of it fails.")
+]
+
+ClearPending: TypeAlias = Annotated[
+    bool, typer.Option("--yes", "-y", help="Clear what another Helm has begun and not ended, too.")
+]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nksmesh.cli import wiring
+from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
+from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
@@ -33,6 +36,8 @@ def install(
     shell: Shell,
     options: ApplyOptions,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and change nothing.")] = False,
+    rollback_on_failure: RollbackOnFailure = False,
+    yes: ClearPending = False,
 ) -> None:
     """Install the mesh, or bring it to what is asked for: each component is proved ready before the next needs it.
 
@@ -55,6 +60,8 @@ def install(
                 patience=patience,
                 dry_run=dry_run,
                 listener=listener,
+                rollback_on_failure=rollback_on_failure,
+                clear_pending=yes,
             )
 
     run(shell, work)
@@ -63,24 +70,30 @@ def install(
 @command(
     app,
     shared=ApplyOptions,
-    examples=["nksmesh plan", "nksmesh plan -e prod --version 1.20.0 --diff", "nksmesh plan -e prod --exit-code -q"],
+    examples=["nksmesh plan", "nksmesh plan -e prod --to 1.20.1 --diff", "nksmesh plan -e prod --exit-code -q"],
 )
 def plan(
     shell: Shell,
     options: ApplyOptions,
+    to: Annotated[
+        str, typer.Option("--to", metavar="X.Y.Z", help="Show what upgrade would do: manifests of both versions.")
+    ] = "",
     diff: Annotated[bool, typer.Option("--diff", help="Show manifests, old against new.")] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 where install would change something.")
     ] = False,
 ) -> None:
-    """Show what install would do, step by step with the reason, and change nothing.
+    """Show what install would do, step by step with the reason, and change nothing; with --to, what upgrade would do.
 
     With -v it tells for every value which layer set it.
     """
     from nksmesh.workflows.preview import preview  # noqa: PLC0415 - only what a command uses is imported
 
+    if to and options.version:
+        raise ConfigError("--to and --version contradict each other", hint="Leave one of them out.")
     files = wiring.files(options.directory)
-    order = order_of(shell, options, files)
+    order = order_of(shell, replace(options, version=to) if to else options, files)
+    order = replace(order, allow_version_change=bool(to))
     where = target_of(shell, order, files)
 
     async def work(listener: Listener) -> PlanResult:

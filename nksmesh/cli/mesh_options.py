@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -79,6 +79,13 @@ class ApplyOptions(MeshOptions):
         typer.Option("--grace", metavar="CAUSE=DURATION", help="How long a failure that may heal is given: crash=90s."),
     ] = None
     prune: Annotated[bool, typer.Option("--prune", help="Remove the releases that the mesh no longer has.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeOptions(ApplyOptions):
+    """The same for ``nksmesh upgrade``, which is told where to by ``--to``."""
+
+    version: Annotated[str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to go to: 1.20.1.")] = field()
 
 
 def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from nksmesh.domain.catalog import nearest
+from nksmesh.domain.charts import Chart
 from nksmesh.domain.findings import Finding, Level
 from nksmesh.domain.layers import Path, dotted, merge
 from nksmesh.domain.mesh import Layer
@@ -55,7 +56,9 @@ _UNLISTED_NESTED: Final = ("profile", "compatibilityVersion", "platform", "globa
 """The same, for every chart whose defaults are nested."""
 
 
-def unknown_keys(component: str, layers: Iterable[Layer], defaults: Mapping[str, Any]) -> tuple[Finding, ...]:
+def unknown_keys(
+    component: str, layers: Iterable[Layer], defaults: Mapping[str, Any], *, former: Chart | None = None
+) -> tuple[Finding, ...]:
     """Find the keys in a user's layers that the chart does not have.
 
     Open maps never warn: those whose default is empty or null, meshConfig, environment variables, labels,
@@ -65,16 +68,19 @@ def unknown_keys(component: str, layers: Iterable[Layer], defaults: Mapping[str,
         component: Whose chart it is.
         layers: The release's layers.
         defaults: The chart's values.yaml.
+        former: The chart of the version that is installed, where it is another one.
 
     Returns:
         A warning for each key, with the nearest known one.
     """
     known = known_tree(component, defaults)
+    before = known_tree(component, former.defaults) if former else {}
     return tuple(
         Finding(
             level=Level.WARNING,
             subject=layer.name,
-            message=f"{layer.name}: the chart {component} has no key {dotted(path)}",
+            message=f"{layer.name}: the chart {component} has no key {dotted(path)}"
+            + (f" any more: {former.ref.version} had it" if former and _has(before, path) else ""),
             hint=_hint(path, known),
         )
         for layer in layers
@@ -112,6 +118,15 @@ def _unknown(values: Mapping[str, Any], known: Mapping[str, Any], prefix: Path) 
             yield path
         elif isinstance(value, Mapping) and isinstance(known[key], Mapping) and not _is_open(key, known[key]):
             yield from _unknown(value, {**_RESOURCES, **known[key]} if key == "resources" else known[key], path)
+
+
+def _has(known: Mapping[str, Any], path: Path) -> bool:
+    inner: Any = known
+    for key in path:
+        if not isinstance(inner, Mapping) or key not in inner:
+            return False
+        inner = inner[key]
+    return True
 
 
 def _is_open(key: str, default: Mapping[str, Any]) -> bool:

@@ -2,28 +2,75 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from nksmesh.domain.changes import check_images
+from nksmesh.domain.charts import Chart
+from nksmesh.domain.errors import ChartError
 from nksmesh.domain.findings import Finding
+from nksmesh.domain.images import images_of
 from nksmesh.domain.known_keys import unknown_keys
 from nksmesh.domain.layers import dotted, overrides_of
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.plan import ReleaseChange
+from nksmesh.domain.releases import ISTIOD
+
+_VERSION_TAG: Final = re.compile(r"(?:pilot|proxy)[^/:]*:(v?(\d{1,4}\.\d{1,4}\.\d{1,4})(?:[.-][^/]*)?)$")
 
 
-def check_renders(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[Finding, ...]:
-    """Look for keys that the charts do not have, and for images outside the hub.
+def check_renders(
+    mesh: Mesh, changes: Mapping[str, ReleaseChange], former: Mapping[str, Chart] | None = None
+) -> tuple[Finding, ...]:
+    """Look for an istiod that is not there, for keys that the charts do not have, and for images outside the hub.
+
+    Args:
+        mesh: The mesh.
+        changes: What is to become of each release, by name.
+        former: The charts of the version that is installed, by component, where keys may be compared with theirs.
 
     Raises:
-        ChartError: An image lies outside the hub.
+        ChartError: There is no istiod, or an image lies outside the hub.
     """
+    for change in changes.values():
+        _check_istiod(change)
     unknown = [
         finding
         for change in changes.values()
-        for finding in unknown_keys(change.release.component, change.layers, change.chart.defaults)
+        for finding in unknown_keys(
+            change.release.component,
+            change.layers,
+            change.chart.defaults,
+            former=(former or {}).get(change.release.component),
+        )
     ]
     return (*dict.fromkeys(unknown), *check_images(mesh, changes))
+
+
+def pinned_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[str, ...]:
+    """Say which of Istio's images are of another version than the mesh, and which layer pins their tag.
+
+    A tag that is no version, of an image somebody built, is theirs to know.
+    """
+    return tuple(
+        dict.fromkeys(
+            f"{image.image} in {image.where} ({image.place}), pinned by {_pin(tag[1], change)}"
+            for change in changes.values()
+            for image in images_of(change.manifests, change.release.namespace)
+            if (tag := _VERSION_TAG.search(image.image)) and not image.opt_in and tag[2] != mesh.version
+        )
+    )
+
+
+def _pin(tag: str, change: ReleaseChange) -> str:
+    """Name the layer and the key that hold a tag, or an image with it."""
+    told = [
+        (str(value) == tag, f"{layer} ({dotted(path)})")
+        for path, value, layer in change.composed.leaves()
+        if isinstance(value, str) and value.endswith(tag)
+    ]
+    return max(told)[1] if told else "the chart's own default"
 
 
 def moved_images(mesh: Mesh) -> tuple[str, ...]:
@@ -34,3 +81,18 @@ def moved_images(mesh: Mesh) -> tuple[str, ...]:
         for name, layers in mesh.layers.items()
         for moved in overrides_of(layers, region)
     )
+
+
+def _check_istiod(change: ReleaseChange) -> None:
+    """Refuse an istiod without a Deployment: Helm would take the running one away (istio-facts 5).
+
+    Values that were copied from a chart up to 1.27 do that to one from 1.28 on, which renders nothing at all where
+    ``global.resourceScope`` is not set.
+    """
+    if change.release.component == ISTIOD.name and not any(one.get("kind") == "Deployment" for one in change.manifests):
+        raise ChartError(
+            f"chart {change.chart.ref} renders no istiod Deployment with these values: an istiod that "
+            "runs would be removed",
+            hint="Give only the values that differ from the chart's, and none of another version's values.yaml; "
+            f"global.resourceScope and pilot.enabled decide it: nksmesh values show {change.release.name}",
+        )

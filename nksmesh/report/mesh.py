@@ -14,7 +14,7 @@ from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, 
 from nksmesh.report.text import render
 from nksmesh.report.values import show_layers
 from nksmesh.workflows.install import InstallResult
-from nksmesh.workflows.preview import PlanResult, TemplateResult
+from nksmesh.workflows.preview import ChartMove, PlanResult, TemplateResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,16 @@ _DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 
 @render.register(PlanResult)
 def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
-    _plan(result.plan, console, verbose=verbose)
+    show_plan(result.plan, console, verbose=verbose)
+    if result.road is not None and len(result.road.stops) > 1:
+        gap(console)
+        sentence(console, f"upgrade goes there in {len(result.road.stops)} steps, with --step or --all:")
+        for line in result.road.told():
+            sentence(console, line)
+    if result.charts:
+        gap(console)
+        headers = ["release", "chart", "installed", "wanted", *(["digest"] if verbose else []), "charts.lock"]
+        rows(console, headers, [_chart(one, verbose=verbose) for one in result.charts])
     for change in result.diff or ():
         gap(console)
         console.print(Text(f"{change.change} {change.ref}", style="bold"))
@@ -36,15 +45,20 @@ def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
         sentence(console, "No manifest differs.")
 
 
+def _chart(one: ChartMove, *, verbose: bool) -> tuple[str, ...]:
+    digest = (one.digest,) if verbose else ()
+    return one.release, one.chart, one.installed or "-", one.wanted, *digest, "pinned" if one.pinned else "not pinned"
+
+
 @render.register(InstallResult)
 def _install_result(result: InstallResult, console: Console, verbose: bool) -> None:
     plan, progress = result.plan, result.progress
     if result.dry_run:
-        _plan(plan, console, verbose=verbose)
+        show_plan(plan, console, verbose=verbose)
         return
     ending = "installed and ready" if plan.changes else "ready, and as asked for: nothing was changed"
     console.print(Text.assemble((f"{_title(plan)}: {ending}", GOOD)))
-    _resolved(plan, console)
+    show_resolved(plan, console)
     if verbose:
         gap(console)
         rows(
@@ -67,9 +81,10 @@ def _template(result: TemplateResult, _console: Console, _verbose: bool) -> str:
     return result.manifests
 
 
-def _plan(plan: Plan, console: Console, *, verbose: bool) -> None:
+def show_plan(plan: Plan, console: Console, *, verbose: bool) -> None:
+    """Lay a plan out: what it is for, its steps with their reasons, what is not right."""
     sentence(console, _title(plan), "bold")
-    _resolved(plan, console)
+    show_resolved(plan, console)
     gap(console)
     rows(
         console,
@@ -112,7 +127,8 @@ def _title(plan: Plan) -> str:
     return f"Istio {mesh.version}, profile {mesh.profile}{where}{on}"
 
 
-def _resolved(plan: Plan, console: Console) -> None:
+def show_resolved(plan: Plan, console: Console) -> None:
+    """Lay out what a mesh was resolved to, and how."""
     mesh = plan.mesh
     facts(
         console,

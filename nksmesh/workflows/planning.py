@@ -20,17 +20,20 @@ from nksmesh.domain.ordering import make_steps
 from nksmesh.domain.plan import Plan, ReleaseChange, Step
 from nksmesh.domain.readiness import proxy_images
 from nksmesh.domain.record import Record
-from nksmesh.domain.releases import BASE, ISTIOD, Release
-from nksmesh.domain.rendered import check_renders, moved_images
+from nksmesh.domain.releases import BASE, ISTIOD, Component, Release
+from nksmesh.domain.rendered import moved_images
 from nksmesh.domain.request import Request
 from nksmesh.domain.resolve import Resolved, resolve
-from nksmesh.domain.versions import VersionQuestion, check_version
+from nksmesh.domain.road import refuse_another_version
+from nksmesh.domain.versions import VersionQuestion, check_version, forgiven
 from nksmesh.workflows import observation
-from nksmesh.workflows.crds import survey_crds
+from nksmesh.workflows.crds import leave_newer_crds, survey_crds
 from nksmesh.workflows.discovery import record_for
 from nksmesh.workflows.ownership import check_owners, ending_of
+from nksmesh.workflows.part import Part, refuse_during_canary
 from nksmesh.workflows.ports import Charts, Cluster, Helm
 from nksmesh.workflows.rendering import Seen, render_releases
+from nksmesh.workflows.versions import Former, check_renders_after, version_before
 
 PLAN_STEP: Final = "plan"
 
@@ -47,6 +50,9 @@ class Order:
         locked: Refuse charts that the lock does not pin.
         force_version: Go on with a version that is not supported.
         prune: Remove releases that the mesh no longer has.
+        allow_version_change: The installed istiod may become another version: ``nksmesh upgrade`` alone says so.
+        part: What the run is about, where it is about a canary.
+        take_over: Objects that istioctl made become the mesh's: ``nksmesh adopt`` alone says so.
     """
 
     request: Request
@@ -56,6 +62,9 @@ class Order:
     locked: bool = False
     force_version: bool = False
     prune: bool = False
+    allow_version_change: bool = False
+    part: Part | None = None
+    take_over: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +101,7 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     """Plan what would bring a cluster to the mesh that an order describes.
 
     Raises:
-        ConfigError: The order contradicts itself, or names what does not exist.
+        ConfigError: The order contradicts itself, names what does not exist, or would change the version unasked.
         CheckError: The version is not supported.
         ChartError: A chart cannot be had or rendered, or names an image outside the hub.
         ClusterError: The cluster cannot be reached, or an object belongs to somebody else.
@@ -103,17 +112,30 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     versions = check_versions(order, mesh, found.kubernetes)
     refuse_failures(versions)
     read = await _read(order, found, cluster, charts, listener)
+    before = version_before(mesh, read.installed)
+    if before and not order.allow_version_change:
+        told = (order.request, order.environment, record.answers if record else None)
+        refuse_another_version(before, mesh.version, asked=any(one.version for one in told if one))
+    base = read.installed.get(_key(_only(mesh, BASE)))
+    mesh = await leave_newer_crds(mesh, read.charts[BASE.name], base, cluster.objects, helm)
     listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = Seen(kubernetes=found.kubernetes, installed=read.installed, record=record)
     changes = await render_releases(mesh, read.charts, seen, cluster, helm)
-    findings = check_renders(mesh, changes)
+    former = Former(version=before, charts=charts, lock=order.lock, forced=order.force_version)
+    findings = await check_renders_after(former, mesh, changes)
     crds, owned = await asyncio.gather(
-        survey_crds(read.charts[BASE.name], cluster.objects, applied_digest=_applied_crds(record)),
-        check_owners(changes, cluster),
+        survey_crds(
+            read.charts[BASE.name],
+            cluster.objects,
+            applied_digest=_applied_crds(record),
+            at_least=base.chart_version if base else "",
+        ),
+        check_owners(changes, cluster, take_over=order.take_over),
     )
-    proxy = proxy_image(changes[_istiod(mesh).name].manifests)
-    changes = {name: _with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
+    proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
+    changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
     unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
+    unwanted = () if order.part and order.part.components else unwanted
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     steps = make_steps(mesh, changes, crds, missing_namespaces=missing, unwanted=unwanted if order.prune else ())
     listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
@@ -130,6 +152,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
         stored=tuple(read.installed[_key(one)] for one in unwanted),
         recorded=record,
         ending=(*ending_of(read.namespaces), *owned.ending),
+        keep=order.part.keep if order.part else None,
+        take_over=order.take_over,
     )
 
 
@@ -146,22 +170,30 @@ async def look_around(order: Order, cluster: Cluster) -> Surroundings:
     if record is not None:
         still = await cluster.storage.installed(one.release for one in record.releases)
         record = record if still else None
-    resolved = resolve(
-        order.request, order.catalog, order.environment, record.answers if record else None, cluster.host
-    )
+    if order.part is None:
+        refuse_during_canary(record)
+    answers = order.part.answers if order.part else record.answers if record else None
+    resolved = resolve(order.request, order.catalog, order.environment, answers, cluster.host)
+    resolved = order.part.of(resolved) if order.part else resolved
+    gone_on_with = forgiven(_question(order, resolved.mesh, kubernetes), order.catalog.versions)
+    resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
     return Surroundings(kubernetes=kubernetes, record=record, resolved=resolved)
 
 
 def check_versions(order: Order, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
     """Check the mesh's version against the catalog, its region and the cluster's version."""
-    question = VersionQuestion(
+    return check_version(_question(order, mesh, kubernetes), order.catalog.versions)
+
+
+def _question(order: Order, mesh: Mesh, kubernetes: str) -> VersionQuestion:
+    return VersionQuestion(
         version=mesh.version,
         kubernetes=kubernetes,
         region=order.catalog.regions.get(mesh.region),
         own_hub=mesh.own_hub,
         forced=order.force_version,
+        forced_before=mesh.forced,
     )
-    return check_version(question, order.catalog.versions)
 
 
 async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Charts, listener: Listener) -> Reading:
@@ -173,7 +205,12 @@ async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Cha
         charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener),
         cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
         cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True),
-        cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
+        cluster.live.follow(
+            [
+                *observation.queries_for(namespaces, mesh.namespace),
+                *([observation.daemon_sets(mesh.namespace)] if mesh.components else []),
+            ]
+        ),
     )
     return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
 
@@ -181,12 +218,20 @@ async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Cha
 def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:
     """Name the chart of each of a mesh's components."""
     return {
-        release.component: ChartRef(name=release.component, version=mesh.version, source=mesh.chart_source)
+        release.component: ChartRef(
+            name=release.component, version=_version_of(release, mesh), source=mesh.chart_source
+        )
         for release in mesh.releases
     }
 
 
-def _with_stale_pods(change: ReleaseChange, cluster: Cluster, helm: Helm, proxy: str) -> ReleaseChange:
+def _version_of(release: Release, mesh: Mesh) -> str:
+    """Return a release's chart version: an abandoned canary left base a later one, which never goes back."""
+    later = mesh.standing.base_version if release.component == BASE.name else ""
+    return later or mesh.version
+
+
+def with_stale_pods(change: ReleaseChange, cluster: Cluster, helm: Helm, proxy: str) -> ReleaseChange:
     """See which pods of a gateway run another proxy; a changed pod template makes new ones by itself."""
     if not change.release.kind.injected or change.installed is None or _rolls_out(change, change.installed, helm):
         return change
@@ -224,8 +269,8 @@ def _key(release: Release) -> tuple[str, str]:
     return release.namespace, release.name
 
 
-def _istiod(mesh: Mesh) -> Release:
-    return next(release for release in mesh.releases if release.component == ISTIOD.name)
+def _only(mesh: Mesh, component: Component) -> Release:
+    return next(release for release in mesh.releases if release.component == component.name)
 
 
 def _summary(steps: Iterable[Step]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from nksmesh.domain.catalog import Catalog
@@ -20,11 +20,34 @@ from nksmesh.domain.plan import Action, Plan, ReleaseChange, StepKind
 from nksmesh.domain.releases import Release
 from nksmesh.domain.rendered import check_renders, moved_images
 from nksmesh.domain.resolve import resolve
+from nksmesh.domain.road import Road
 from nksmesh.workflows.planning import Order, chart_refs, check_versions, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm
+from nksmesh.workflows.road import survey_road
 
 _CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
 """Instead of the CRD itself: what the server makes of it takes the live object to tell, and is long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartMove:
+    """The chart of a release, installed and wanted.
+
+    Attributes:
+        release: The release's name.
+        chart: The chart's name.
+        installed: The version that is installed; empty where none is.
+        wanted: The version that is wanted.
+        digest: The wanted chart's digest.
+        pinned: charts.lock has that digest.
+    """
+
+    release: str
+    chart: str
+    installed: str
+    wanted: str
+    digest: str
+    pinned: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +58,15 @@ class PlanResult:
         plan: The plan.
         diff: How each object of each release changes, where that was asked for.
         exit_code: 10 where changes are pending and the exit code was asked for, else 0.
+        road: The steps in place to another version, where that was asked about.
+        charts: The charts of both versions, where another one was asked about.
     """
 
     plan: Plan
     diff: tuple[ObjectDiff, ...] | None = None
     exit_code: int = 0
+    road: Road | None = None
+    charts: tuple[ChartMove, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """Return the plan as JSON has it."""
@@ -54,6 +81,9 @@ class PlanResult:
             data["diff"] = [
                 {"object": str(one.ref), "change": one.change, "lines": list(one.lines)} for one in self.diff
             ]
+        if self.road is not None:
+            data["road"] = self.road.to_data()
+            data["charts"] = [asdict(one) for one in self.charts]
         return data
 
 
@@ -94,7 +124,7 @@ class TemplateResult:
 async def preview(
     order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, diff: bool, exit_code: bool, listener: Listener
 ) -> PlanResult:
-    """Plan an install.
+    """Plan an install, or an upgrade where the order lets the version change: to its end, whatever the steps there.
 
     Args:
         order: What was asked for.
@@ -109,10 +139,15 @@ async def preview(
         MeshError: As ``make_plan`` says.
     """
     plan = await make_plan(order, cluster, helm, charts, listener=listener)
+    road = None
+    if order.allow_version_change:
+        road, _ = await survey_road(order, plan.mesh, plan.kubernetes, cluster, charts)
     return PlanResult(
         plan=plan,
         diff=tuple(_differences(plan, helm)) if diff else None,
         exit_code=CHANGES_PENDING if exit_code and plan.changes else 0,
+        road=road,
+        charts=tuple(_move(change, order) for change in plan.releases.values()) if road else (),
     )
 
 
@@ -144,6 +179,17 @@ async def template(order: Order, helm: Helm, charts: Charts, *, listener: Listen
         findings=(*versions, *check_renders(mesh, {change.release.name: change for change, _ in rendered})),
         notes=resolved.notes,
         moved=moved_images(mesh),
+    )
+
+
+def _move(change: ReleaseChange, order: Order) -> ChartMove:
+    return ChartMove(
+        release=change.release.name,
+        chart=change.chart.ref.name,
+        installed=change.installed.chart_version if change.installed else "",
+        wanted=change.chart.ref.version,
+        digest=change.chart.digest,
+        pinned=order.lock.digest(change.chart.ref) == change.chart.digest,
     )
 
 

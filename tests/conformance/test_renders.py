@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from nksmesh.adapters.charts import ChartStore
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.helm.releases import Helm
+from nksmesh.domain.catalog import Environment
 from nksmesh.domain.charts import ChartRef
+from nksmesh.domain.errors import ChartError
 from nksmesh.domain.events import unheard
 from nksmesh.domain.known_keys import unknown_keys
 from nksmesh.domain.lock import Lock
 from nksmesh.domain.mesh import Network
 from nksmesh.domain.request import Request
 from nksmesh.domain.resolve import resolve
+from nksmesh.domain.set_values import parse_set
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.preview import template
 from tests.cluster.plain_helm import documents
@@ -87,6 +91,32 @@ def images_in(deployment: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_every_image_of_cni_and_ztunnel_is_in_the_hub_too(version: str) -> None:
+    told = Environment(name="nodes", path="mesh.yaml", components=("cni", "ztunnel"), pull_secrets=("key",))
+    objects = await rendered(replace(order(version, "kr1", "public", "default"), environment=told))
+    hub = HUBS["kr1", "public"]
+    assert not ELSEWHERE.search(json.dumps(objects))
+    on_nodes = {one["metadata"]["name"]: one for one in objects if one["kind"] == "DaemonSet"}
+    assert {name: images_in(one) for name, one in on_nodes.items()} == {
+        "istio-cni-node": [f"{hub}/install-cni:{version}"],
+        "ztunnel": [f"{hub}/ztunnel:{version}"],
+    }
+    # Helm has them in the control plane's namespace, whether their manifests say so or not
+    assert {one["metadata"].get("namespace", "istio-system") for one in on_nodes.values()} == {"istio-system"}
+    secrets = {
+        one["metadata"]["name"]: [secret["name"] for secret in one.get("imagePullSecrets") or ()]
+        for one in objects
+        if one["kind"] == "ServiceAccount"
+    }
+    assert secrets["istio-cni"] == secrets["ztunnel"] == ["key"]
+    # istiod's injector leaves the privileged init container out
+    injector = next(one for one in objects if one["metadata"]["name"] == "istio-sidecar-injector" and "data" in one)
+    settings = json.loads(injector["data"]["values"])
+    told_of = (settings.get("istio_cni") or {}, (settings.get("pilot") or {}).get("cni") or {})
+    assert any(one.get("enabled") is True for one in told_of), told_of
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("profile", GATEWAYS)
 async def test_services_have_the_guides_names_labels_and_ports(version: str, profile: str) -> None:
     objects = await rendered(order(version, "kr1", "public", profile))
@@ -123,3 +153,13 @@ async def test_our_own_values_are_all_known_to_the_charts(version: str) -> None:
             assert layers or release.component in {"base", "gateway"}
             found = unknown_keys(release.component, layers, charts[refs[release.component]].defaults)
             assert list(found) == [], f"{release.name} of {profile}"
+
+
+@pytest.mark.skipif("1.28.10" not in VERSIONS, reason="the folder has no 1.28.10")
+async def test_values_of_before_1_28_do_not_take_istiod_away() -> None:
+    # what --reuse-values leaves unset, and the charts from 1.28 on render nothing without
+    wanted = order("1.28.10", "kr1", "public", "default")
+    emptied = replace(wanted.request, sets=(parse_set("istiod:global.resourceScope=null"),))
+    with pytest.raises(ChartError, match="renders no istiod Deployment"):
+        await rendered(replace(wanted, request=emptied))
+    assert await rendered(wanted)

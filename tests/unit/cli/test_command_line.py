@@ -355,3 +355,20 @@ def test_confirm_without_a_terminal_names_yes(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(ConfigError, match="no terminal") as caught:
             confirm("Remove istiod?", yes=False)
     assert "--yes" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("upgrade", "--to", "1.20.0", "--step", "--all"),
+        ("plan", "--to", "1.20.0", "--version", "1.20.0"),
+        ("upgrade", "--to", "1.20"),
+        ("upgrade",),
+    ],
+)
+def test_what_cannot_be_meant_of_an_upgrade_is_refused_before_a_cluster_is_asked(
+    program: Program, arguments: tuple[str, ...]
+) -> None:
+    outcome = program(*arguments)
+    assert outcome.code == 2
+    assert "hint:" in outcome.err

@@ -1,0 +1,85 @@
+"""``nksmesh upgrade``: the installed mesh to another version, a minor at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.mesh_options import UpgradeOptions, order_of, patience_of, target_of
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import run
+from nksmesh.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nksmesh.domain.events import Listener
+    from nksmesh.workflows.upgrade import UpgradeResult
+
+app = command_group()
+
+
+@command(
+    app,
+    shared=UpgradeOptions,
+    examples=[
+        "nksmesh plan --to 1.20.1 --diff",
+        "nksmesh upgrade --to 1.20.1 --hub registry.example.com/istio",
+        "nksmesh upgrade -e prod --to 1.24.6 --step",
+        "nksmesh upgrade -e prod --to 1.24.6 --all --restart-workloads",
+    ],
+)
+def upgrade(
+    shell: Shell,
+    options: UpgradeOptions,
+    step: Annotated[bool, typer.Option("--step", help="Of a road of several steps, take the first.")] = False,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Take the whole road, with a health check after each step.")
+    ] = False,
+    restart_workloads: Annotated[
+        bool,
+        typer.Option(
+            "--restart-workloads", help="Restart workloads on another proxy, within their disruption budgets."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan the first step, and change nothing.")] = False,
+    rollback_on_failure: RollbackOnFailure = False,
+    yes: ClearPending = False,
+) -> None:
+    """Bring the installed mesh to another version, in place: CRDs, base, istiod, its webhook, then the gateways.
+
+    Istio goes one minor at a time; a longer road is shown as its steps first. What is not given is as installed.
+    Down it goes by one minor, and CRDs stay as they are. Workloads keep their old proxy until they are restarted.
+    """
+    from nksmesh.workflows import upgrade as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.road import Travel, Way  # noqa: PLC0415
+
+    if step and whole:
+        raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")
+    files = wiring.files(options.directory)
+    order = order_of(shell, options, files)
+    patience, where = patience_of(options), target_of(shell, order, files)
+    travel = Travel(
+        way=Way.ALL if whole else Way.STEP if step else Way.ASK,
+        restart_workloads=restart_workloads,
+        dry_run=dry_run,
+        rollback_on_failure=rollback_on_failure,
+        clear_pending=yes,
+    )
+
+    async def work(listener: Listener) -> UpgradeResult:
+        async with wiring.tools(shell, where) as tools:
+            return await workflow.upgrade(
+                order,
+                travel,
+                tools.cluster,
+                tools.helm,
+                tools.charts,
+                tools.processes,
+                patience=patience,
+                listener=listener,
+            )
+
+    run(shell, work)

@@ -1,0 +1,84 @@
+"""How ``nksmesh upgrade`` looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from nksmesh.domain.durations import spoken
+from nksmesh.domain.restarts import Outcome
+from nksmesh.report.layout import FAINT, GOOD, gap, rows, sentence, warnings
+from nksmesh.report.mesh import show_plan, show_resolved
+from nksmesh.report.text import render
+from nksmesh.workflows.upgrade import UpgradeResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@render.register(UpgradeResult)
+def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
+    if result.dry_run:
+        for line in result.road.told() if len(result.road.stops) > 1 else ():
+            sentence(console, line)
+        show_plan(result.steps[-1].plan, console, verbose=verbose)
+        return
+    last = result.steps[-1]
+    changed = any(step.plan.changes for step in result.steps)
+    ending = "upgraded and ready" if changed else "ready, and as asked for: nothing was changed"
+    moved = f"Istio {result.road.installed} -> {result.version}" if changed else f"Istio {result.version}"
+    console.print(Text.assemble((f"{moved}: {ending}", GOOD)))
+    show_resolved(last.plan, console)
+    if verbose:
+        gap(console)
+        rows(
+            console,
+            ["version", "step", "action", "took", "result"],
+            [
+                (step.plan.mesh.version, one.step.name, one.step.action.value, spoken(one.seconds), one.message)
+                for step in result.steps
+                for one in step.progress.outcomes
+            ],
+        )
+    if last.progress.addresses:
+        gap(console)
+        rows(
+            console,
+            ["gateway", "address"],
+            [
+                (name, ", ".join(found) or Text("pending", style=FAINT))
+                for name, found in last.progress.addresses.items()
+            ],
+        )
+    _workloads(result, console)
+    if result.left:
+        gap(console)
+        way = " -> ".join((result.version, *result.left))
+        sentence(console, f"Still to go: {way} (the same command, with --step or --all)")
+    warnings(console, (one for step in result.steps for one in step.progress.warnings))
+
+
+def _workloads(result: UpgradeResult, console: Console) -> None:
+    if not result.behind:
+        return
+    gap(console)
+    ended = {one.workload: one.outcome for one in result.restarted.restarts} if result.restarted else {}
+    rows(
+        console,
+        ["namespace", "workload", "pods", "proxy before" if ended else "proxy", *(["restart"] if ended else [])],
+        [
+            (
+                one.namespace,
+                f"{one.kind} {one.name}",
+                str(one.pods),
+                ", ".join(image.rpartition("/")[2] for image in one.proxies),
+                *([ended.get(one, Outcome.NOT_BEGUN).value] if ended else []),
+            )
+            for one in result.behind
+        ],
+    )
+    if not ended:
+        many = "1 workload runs" if len(result.behind) == 1 else f"{len(result.behind)} workloads run"
+        command = f"nksmesh upgrade --to {result.version} --restart-workloads"
+        sentence(console, f"{many} another proxy: restart them, or have them restarted with {command}")

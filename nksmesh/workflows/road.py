@@ -1,0 +1,142 @@
+"""The road as a cluster and the charts' source show it, and how far one run goes on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from nksmesh.domain.charts import ChartRef
+from nksmesh.domain.errors import ChartError, CheckError, ConfigError
+from nksmesh.domain.findings import Finding, Level, refuse_failures
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.mesh import Mesh
+from nksmesh.domain.releases import BASE
+from nksmesh.domain.road import Journey, Road, Stop, find_road, minors_between, proxies_too_old
+from nksmesh.domain.versions import parse_version
+from nksmesh.domain.workloads import Workload, without_releases
+from nksmesh.workflows.planning import Order
+from nksmesh.workflows.ports import Charts, Cluster
+from nksmesh.workflows.versions import version_before
+from nksmesh.workflows.workloads import injected_workloads
+
+
+class Way(StrEnum):
+    """How far one run goes on a road of several steps."""
+
+    ASK = "ask"
+    """Nowhere: the road is shown."""
+    STEP = "step"
+    ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Travel:
+    """How an upgrade goes about it.
+
+    Attributes:
+        way: How far it goes.
+        restart_workloads: Restart the workloads that run another proxy.
+        dry_run: Plan the first step, and change nothing.
+        rollback_on_failure: Roll a step back that fails.
+        clear_pending: Clear what somebody else's Helm left pending.
+    """
+
+    way: Way = Way.ASK
+    restart_workloads: bool = False
+    dry_run: bool = False
+    rollback_on_failure: bool = False
+    clear_pending: bool = False
+
+
+async def survey_road(
+    order: Order, mesh: Mesh, kubernetes: str, cluster: Cluster, charts: Charts
+) -> tuple[Road, tuple[Workload, ...]]:
+    """Find the road from what is installed, and look whether the charts of every step can be had.
+
+    Args:
+        order: What was asked for.
+        mesh: What it comes to; its version is where the road ends.
+        kubernetes: The cluster's version.
+        cluster: The cluster.
+        charts: Where charts come from.
+
+    Returns:
+        The road, and where it goes to another minor the workloads with a proxy, but for the mesh's own.
+
+    Raises:
+        ConfigError: Nothing is installed.
+        CheckError: There is no such road.
+    """
+    installed = await cluster.storage.installed(mesh.releases)
+    before = version_before(mesh, installed)
+    if not before:
+        raise ConfigError(
+            f"no Istio is installed in {mesh.namespace}: there is nothing to upgrade",
+            hint=f"Install it: nksmesh install --version {mesh.version}",
+        )
+    everything = await injected_workloads(cluster) if minors_between(before, mesh.version) else ()
+    others = without_releases(everything, mesh.releases)
+    gateways = [image for one in everything if one not in others for image in one.proxies]
+    journey = Journey(
+        installed=before,
+        wanted=mesh.version,
+        kubernetes=kubernetes,
+        region=order.catalog.regions.get(mesh.region),
+        own_hub=mesh.own_hub,
+        forced=order.force_version,
+        forced_before=mesh.forced,
+        unfinished=_unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before))),
+    )
+    road = find_road(journey, order.catalog.versions)
+    stops = await asyncio.gather(*(_with_charts(stop, mesh, order, charts) for stop in road.stops))
+    return replace(road, stops=tuple(stops)), others
+
+
+def stops_to_go(road: Road, travel: Travel) -> tuple[Stop, ...]:
+    """Choose the steps that this run takes.
+
+    Raises:
+        ConfigError: There are several, and nobody said how far to go.
+        CheckError: One of them is closed.
+    """
+    several = len(road.stops) > 1
+    if several and travel.way is Way.ASK:
+        canary = f"; nksmesh canary start --to {road.wanted} goes beside the old istiod at once" if road.canary else ""
+        raise ConfigError(
+            f"from Istio {road.installed} to {road.wanted} the road in place has {len(road.stops)} steps",
+            hint=f"--step takes the first of them, --all the whole way with a health check between{canary}.",
+            detail="\n".join(road.told()),
+        )
+    stops = road.stops if travel.way is Way.ALL else road.stops[:1]
+    try:
+        refuse_failures(finding for stop in stops for finding in stop.findings)
+    except CheckError as error:
+        error.detail = "\n".join(road.told()) if several else ""
+        raise
+    return stops
+
+
+def _unfinished(installed: Iterable[InstalledRelease], version: str) -> bool:
+    """Tell whether a run did not bring what stands on istiod to its version; base may be later, and serves both."""
+    return any(not one.deployed or one.chart_version != version for one in installed if one.chart != BASE.name)
+
+
+def _next_minor(version: str) -> str:
+    major, minor, _ = parse_version(version)
+    return f"{major}.{minor + 1}.0"
+
+
+async def _with_charts(stop: Stop, mesh: Mesh, order: Order, charts: Charts) -> Stop:
+    """Look whether the charts of a step can be had: where one cannot, the road is closed there."""
+    if stop.failures:
+        return stop
+    components = dict.fromkeys(release.component for release in mesh.releases)
+    refs = [ChartRef(name=name, version=stop.version, source=mesh.chart_source) for name in components]
+    try:
+        await charts.fetch(refs, lock=order.lock, locked=order.locked)
+    except ChartError as error:
+        missing = Finding(level=Level.FAILURE, subject=stop.version, message=error.message, hint=error.hint)
+        return replace(stop, findings=(*stop.findings, missing))
+    return stop
