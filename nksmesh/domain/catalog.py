@@ -45,6 +45,7 @@ class Profile:
         name: ``default``, ``demo``, or one of the user's own.
         title: One sentence.
         gateways: Its gateways, where an environment lists none of its own.
+        components: The optional components it has, where an environment lists none of its own.
         files: Its values, by the component or the release they are for.
         path: Its profile.yaml, as a reader knows it.
         ours: It ships with nksmesh.
@@ -53,6 +54,7 @@ class Profile:
     name: str
     title: str = ""
     gateways: tuple[GatewaySpec, ...] = ()
+    components: tuple[str, ...] = ()
     files: Mapping[str, ValuesFile] = field(default_factory=dict, repr=False)
     path: str = ""
     ours: bool = False
@@ -71,6 +73,7 @@ class Environment(Said):
         full_image_paths: Set the proxy images as full paths.
         pull_secrets: The secrets that images are pulled with.
         gateways: The gateways, instead of the profile's; None leaves them to the profile.
+        components: The optional components, instead of the profile's; None leaves them to the profile.
         files: Its values, by the component or the release they are for.
     """
 
@@ -82,6 +85,7 @@ class Environment(Said):
     full_image_paths: bool = False
     pull_secrets: tuple[str, ...] = ()
     gateways: tuple[GatewaySpec, ...] | None = None
+    components: tuple[str, ...] | None = None
     files: Mapping[str, ValuesFile] = field(default_factory=dict, repr=False)
 
 

@@ -81,10 +81,15 @@ def renders_custom_resources(manifests: tuple[Manifest, ...]) -> bool:
 
 
 def _goes_first(change: ReleaseChange, before_gate: Iterable[ReleaseChange]) -> bool:
-    """Tell whether a release is written before what it stands on: on a fresh mesh, where it has pods to start."""
+    """Tell whether a release is written before what it stands on: on a fresh mesh, where it has pods to start.
+
+    An istiod with an Istio revision comes beside one that runs, over CRDs that are there: it waits for its own.
+    """
     kind = change.release.kind
-    runs = any(one.installed for one in before_gate if one.release.kind == kind)
-    return kind.has_pods and not runs and not renders_custom_resources(change.manifests)
+    beside = bool(change.release.istio_revision)
+    runs = beside or any(one.installed or one.taken for one in before_gate if one.release.kind == kind)
+    first = kind.has_pods and not any(one.has_pods for one in _below(kind))
+    return first and not runs and not renders_custom_resources(change.manifests)
 
 
 def _placed(change: ReleaseChange) -> Need:

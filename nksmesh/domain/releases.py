@@ -29,6 +29,7 @@ class Component:
         default_release: The Helm release name the guides and Istio's documentation use, empty where each
             release names itself.
         takes_hub: Its chart has ``global.hub`` and the keys beside it, and its manifests name images.
+        optional: A mesh has it only where ``components`` of mesh.yaml or of the profile lists it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Component:
     after: tuple[str, ...] = ()
     default_release: str = ""
     takes_hub: bool = False
+    optional: bool = False
 
     @property
     def injected(self) -> bool:
@@ -50,10 +52,22 @@ class Component:
 
 BASE: Final = Component(name="base", proof=Proof.CRDS, default_release="istio-base")
 ISTIOD: Final = Component(name="istiod", proof=Proof.ROLLOUT, after=("base",), default_release="istiod", takes_hub=True)
+CNI: Final = Component(
+    name="cni", proof=Proof.ROLLOUT, after=("istiod",), default_release="istio-cni", takes_hub=True, optional=True
+)
+ZTUNNEL: Final = Component(
+    name="ztunnel", proof=Proof.ROLLOUT, after=("cni",), default_release="ztunnel", takes_hub=True, optional=True
+)
 GATEWAY: Final = Component(name="gateway", proof=Proof.INJECTED_ROLLOUT, after=("istiod",))
 
-COMPONENTS: Final = {component.name: component for component in (BASE, ISTIOD, GATEWAY)}
-"""Every component nksmesh installs. Another one (cni, ztunnel) is another entry."""
+COMPONENTS: Final = {component.name: component for component in (BASE, ISTIOD, CNI, ZTUNNEL, GATEWAY)}
+"""Every component nksmesh installs, in install order (istio-facts 5)."""
+
+ALWAYS: Final = tuple(component.name for component in COMPONENTS.values() if not component.optional)
+"""What every mesh has, or may have without further ado."""
+
+OPTIONAL: Final = tuple(component.name for component in COMPONENTS.values() if component.optional)
+"""What a mesh has only where it is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

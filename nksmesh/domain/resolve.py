@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nksmesh.domain.catalog import (
-    LONGEST_RELEASE,
     Catalog,
     Environment,
-    Profile,
     check_hub,
     check_label,
 )
 from nksmesh.domain.charts import OFFICIAL_SOURCE
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.lock import public_source
-from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Layer, Mesh, Network
+from nksmesh.domain.mesh import ISTIO_NAMESPACE, Layer, Mesh, Network, Standing
 from nksmesh.domain.region_layer import ImageSource
 from nksmesh.domain.release_layers import Sources, check_targets, layers_of_release
-from nksmesh.domain.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, Release
+from nksmesh.domain.release_names import gateways_anywhere, releases_of
 from nksmesh.domain.request import Recorded, Request
 from nksmesh.domain.versions import newest, parse_version
 
@@ -55,7 +53,8 @@ def resolve(
     """Resolve what the user said into a mesh.
 
     Gateways are the environment's list where it has one, else the recorded ones where neither an environment nor
-    ``--profile`` was given, else the profile's. A listed gateway keeps the values that the profile has for its name.
+    ``--profile`` was given, else the profile's; so are the optional components. A listed gateway keeps the values that
+    the profile has for its name.
     An environment is all that is said about values beside ``-f`` and ``--set``; without one, the values of the last
     run hold on, until the option that brought them is given again.
     The strongest source that names a region or a hub decides both: ``--region`` sets a recorded hub aside.
@@ -83,10 +82,11 @@ def resolve(
     parse_version(version)
     namespace = check_label(choose("namespace", ISTIO_NAMESPACE, quiet=True), "namespace")
     charts = choose("charts", OFFICIAL_SOURCE, quiet=True)
-    if environment is None and recorded and recorded.gateways is not None and not request.profile:
-        gateways = recorded.gateways
-    else:
-        gateways = profile.gateways if told.gateways is None else told.gateways
+    gateways = profile.gateways if told.gateways is None else told.gateways
+    optional = profile.components if told.components is None else told.components
+    if environment is None and recorded and not request.profile:
+        gateways = gateways if recorded.gateways is None else recorded.gateways
+        optional = optional if recorded.components is None else recorded.components
 
     own_hub = bool(hub)
     images = ImageSource(
@@ -96,7 +96,9 @@ def resolve(
         full_paths=told.full_image_paths if environment else found.full_image_paths,
         pull_secrets=told.pull_secrets if environment else found.pull_secrets,
     )
-    releases = releases_of(namespace, gateways)
+    standing = _standing(found.standing, version)
+    names = {**found.release_names, **told.release_names}
+    releases = releases_of(namespace, gateways, standing.istio_revision, names, optional)
     sources = Sources(
         components=catalog.components,
         profile=profile,
@@ -106,6 +108,8 @@ def resolve(
         values_files=request.values_files,
         sets=request.sets,
         kept=_kept_layers(request, environment, found, notes),
+        standing=standing,
+        optional=optional,
     )
     check_targets(request, environment, releases, gateways_anywhere(catalog.profiles.values(), gateways))
     mesh = Mesh(
@@ -125,7 +129,11 @@ def resolve(
         allow_images=tuple(
             dict.fromkeys((*(told.allow_images if environment else found.allow_images), *request.allow_images))
         ),
+        forced=found.forced,
         gateways=gateways,
+        components=optional,
+        release_names=names,
+        standing=standing,
     )
     return Resolved(mesh=mesh, notes=tuple(notes))
 
@@ -229,31 +237,8 @@ def _kept_layers(
     return kept
 
 
-def releases_of(namespace: str, gateways: Iterable[GatewaySpec]) -> tuple[Release, ...]:
-    """Name a mesh's releases, in install order.
-
-    Raises:
-        ConfigError: A gateway has a name that Kubernetes or Helm does not take, or one that is taken.
-    """
-    releases = [
-        Release(component=component.name, name=component.default_release, namespace=namespace)
-        for component in (BASE, ISTIOD)
-    ]
-    taken = {release.name for release in releases} | set(COMPONENTS)
-    for gateway in gateways:
-        check_label(gateway.name, "gateway's name", LONGEST_RELEASE)
-        if gateway.name in taken:
-            raise ConfigError(
-                f"a gateway cannot be named {gateway.name!r}: the name is taken",
-                hint=f"Give every gateway a name of its own, and none of {', '.join(sorted(taken))}.",
-            )
-        taken.add(gateway.name)
-        where = check_label(gateway.namespace or namespace, f"namespace of gateway {gateway.name}")
-        releases.append(Release(component=GATEWAY.name, name=gateway.name, namespace=where))
-    return tuple(releases)
-
-
-def gateways_anywhere(profiles: Iterable[Profile], gateways: Iterable[GatewaySpec]) -> frozenset[str]:
-    """Name the gateways an environment may have a file for, whichever profile is taken today."""
-    named = {gateway.name for profile in profiles for gateway in profile.gateways}
-    return frozenset(named | {gateway.name for gateway in gateways})
+def _standing(recorded: Standing, version: str) -> Standing:
+    """Keep how the istiod stands among several; base's own version is one only while it is later than the mesh's."""
+    base = recorded.base_version
+    later = bool(base) and parse_version(base) > parse_version(version)
+    return replace(recorded, base_version=base if later else "")

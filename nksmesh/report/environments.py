@@ -58,6 +58,8 @@ def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
             ("  image paths", "full" if told.full_image_paths else ""),
             ("  pull secrets", ", ".join(told.pull_secrets)),
             ("  images allowed", ", ".join(told.allow_images)),
+            ("  components", "" if told.components is None else ", ".join(told.components) or "none"),
+            ("  releases", ", ".join(f"{one} is {name}" for one, name in told.release_names.items())),
             ("  gateways", "" if gateways is None else ", ".join(one.name for one in gateways) or "none"),
         ],
     )

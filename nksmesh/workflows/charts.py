@@ -11,7 +11,7 @@ from nksmesh.domain.charts import OFFICIAL_SOURCE, Chart, ChartRef
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.events import Event, EventKind, Listener, unheard
 from nksmesh.domain.lock import Lock, public_ref, version_order
-from nksmesh.domain.releases import COMPONENTS
+from nksmesh.domain.releases import ALWAYS
 from nksmesh.workflows.ports import Charts, LockFile
 
 STEP: Final = "charts"
@@ -182,9 +182,7 @@ def _to_pin(lock: Lock, versions: Sequence[str], source: str | None) -> list[Cha
 
 def _components(versions: Sequence[str], source: str) -> list[ChartRef]:
     return [
-        ChartRef(name=name, version=version, source=source)
-        for version in dict.fromkeys(versions)
-        for name in COMPONENTS
+        ChartRef(name=name, version=version, source=source) for version in dict.fromkeys(versions) for name in ALWAYS
     ]
 
 

@@ -85,7 +85,9 @@ class EnvironmentShown:
             "full_image_paths": told.full_image_paths,
             "pull_secrets": list(told.pull_secrets),
             "allow_images": list(told.allow_images),
+            "releases": dict(told.release_names),
             "gateways": gateways,
+            "components": None if told.components is None else list(told.components),
             "files": [{"for": target, "path": file.path, "values": file.values} for target, file in told.files.items()],
         }
 

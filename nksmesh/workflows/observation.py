@@ -13,6 +13,7 @@ from nksmesh.domain.readiness import (
     State,
     first_unready,
     of_crd,
+    of_daemon_set,
     of_deployment,
     of_endpoints,
     of_gateway_pods,
@@ -29,6 +30,9 @@ ROOT_CERT: Final = "istio-ca-root-cert"
 """The ConfigMap in which istiod publishes its root certificate to every namespace."""
 
 _REVISION: Final = "deployment.kubernetes.io/revision"
+_TEMPLATE_GENERATION: Final = "deprecated.daemonset.template.generation"
+_POD_GENERATION: Final = "pod-template-generation"
+"""Which of a DaemonSet's templates is the newest, and which one a pod is of: deprecated in apps/v1, and always set."""
 
 
 def queries_for(namespaces: Iterable[str], control_plane: str) -> list[Query]:
@@ -54,16 +58,29 @@ def deployments(namespace: str) -> Query:
     return Query("apps/v1", "Deployment", namespace)
 
 
+ROLLED_OUT: Final = ("Deployment", "DaemonSet")
+"""The kinds that the mesh's charts run their pods by."""
+
+
+def daemon_sets(namespace: str) -> Query:
+    """Follow a namespace's DaemonSets."""
+    return Query("apps/v1", "DaemonSet", namespace)
+
+
 def services(namespace: str) -> Query:
     """Follow a namespace's Services."""
     return Query("v1", "Service", namespace)
 
 
 def rollout_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> Readiness:
-    """Judge a release by the Deployments it renders."""
-    names = _deployments_of(manifests)
-    unready = first_unready(of_deployment(live.get("Deployment", name, release.namespace), name) for name in names)
-    return unready or ready(", ".join(f"Deployment {name} is available" for name in names) or "installed")
+    """Judge a release by the Deployments and DaemonSets it renders."""
+    some = tuple(manifests)
+    names, everywhere = _names_of("Deployment", some), _names_of("DaemonSet", some)
+    answers = [of_deployment(live.get("Deployment", name, release.namespace), name) for name in names]
+    answers += [of_daemon_set(live.get("DaemonSet", name, release.namespace), name) for name in everywhere]
+    words = [f"Deployment {name} is available" for name in names]
+    words += [f"DaemonSet {name} is available on every node" for name in everywhere]
+    return first_unready(answers) or ready(", ".join(words) or "installed")
 
 
 def crds_established(live: Live, names: Iterable[str]) -> Readiness:
@@ -142,8 +159,13 @@ def pods_on_other_proxy(
 
 def troubles_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Trouble]:
     """List what keeps the newest pods of a release from being ready; older ReplicaSets' pods are on their way out."""
+    some = tuple(manifests)
     found: list[Trouble] = []
-    for name in _deployments_of(manifests):
+    for daemon_set, pod in _pods_of_daemon_sets(live, release, some):
+        newest = (daemon_set["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION)
+        if _observed(daemon_set) and (pod["metadata"].get("labels") or {}).get(_POD_GENERATION) in {newest, None}:
+            found += troubles_of_pod(pod, events_of(live, pod))
+    for name in _names_of("Deployment", some):
         deployment = live.get("Deployment", name, release.namespace)
         if deployment is None or not _observed(deployment):
             continue  # its ReplicaSets are still those from before
@@ -165,15 +187,27 @@ def events_of(live: Live, about: Manifest) -> list[Manifest]:
 
 
 def _all_pods(live: Live, release: Release, manifests: Iterable[Manifest]) -> Iterator[Manifest]:
-    for name in _deployments_of(manifests):
+    some = tuple(manifests)
+    yield from (pod for _, pod in _pods_of_daemon_sets(live, release, some))
+    for name in _names_of("Deployment", some):
         deployment = live.get("Deployment", name, release.namespace)
         if deployment is not None:
             for replica_set in _owned(live.find("ReplicaSet", release.namespace), deployment):
                 yield from _owned(live.find("Pod", release.namespace), replica_set)
 
 
-def _deployments_of(manifests: Iterable[Manifest]) -> tuple[str, ...]:
-    return tuple(str(one["metadata"]["name"]) for one in manifests if one.get("kind") == "Deployment")
+def _pods_of_daemon_sets(
+    live: Live, release: Release, manifests: Iterable[Manifest]
+) -> Iterator[tuple[Manifest, Manifest]]:
+    """Yield a release's DaemonSets, each with one of its pods."""
+    for name in _names_of("DaemonSet", manifests):
+        daemon_set = live.get("DaemonSet", name, release.namespace)
+        if daemon_set is not None:
+            yield from ((daemon_set, pod) for pod in _owned(live.find("Pod", release.namespace), daemon_set))
+
+
+def _names_of(kind: str, manifests: Iterable[Manifest]) -> tuple[str, ...]:
+    return tuple(str(one["metadata"]["name"]) for one in manifests if one.get("kind") == kind)
 
 
 def _owned(candidates: Iterable[Manifest], owner: Manifest) -> list[Manifest]:
@@ -192,7 +226,7 @@ def _lives(pod: Manifest) -> bool:
 
 
 def _updated_replicas(live: Live, release: Release, manifests: Iterable[Manifest]) -> int:
-    found = (live.get("Deployment", name, release.namespace) for name in _deployments_of(manifests))
+    found = (live.get("Deployment", name, release.namespace) for name in _names_of("Deployment", manifests))
     return sum((one.get("status") or {}).get("updatedReplicas", 0) for one in found if one is not None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,7 @@ class StatusResult:
             "network": record.answers.network.value if record and record.answers.network else "",
             "hub": record.hub if record else "",
             "recorded": record is not None,
+            "canary": record.canary.istio_revision if record and record.canary else "",
             "releases": [
                 {
                     "name": one.release.name,
@@ -137,14 +138,16 @@ async def status(cluster: Cluster, helm: Helm, namespace: str) -> StatusResult:
     )
     namespaces = [release.namespace for release in installation.releases]
     if namespaces:
-        await cluster.live.follow(observation.queries_for(namespaces, installation.namespace))
+        on_nodes = {release.namespace for release in installation.releases if release.kind.optional}
+        queries = observation.queries_for(namespaces, installation.namespace)
+        await cluster.live.follow([*queries, *map(observation.daemon_sets, on_nodes)])
     manifests = {release: helm.parse(one.manifest) for release, one in installation.releases.items()}
     crds = {
         release: await _crds_ready(cluster, some)
         for release, some in manifests.items()
         if release.component == BASE.name
     }
-    proxy = next((proxy_image(some) for release, some in manifests.items() if release.component == ISTIOD.name), "")
+    proxy = _proxy_of_default(manifests, installation)
     releases = tuple(
         _status_of(cluster, release, one, manifests[release], crds.get(release), proxy)
         for release, one in installation.releases.items()
@@ -161,6 +164,15 @@ async def status(cluster: Cluster, helm: Helm, namespace: str) -> StatusResult:
         gateways=tuple(_gateways(cluster, manifests)),
         strays=tuple(image for image in images if hub and not image.startswith(allowed)),
     )
+
+
+def _proxy_of_default(manifests: Mapping[Release, tuple[Manifest, ...]], installation: Installation) -> str:
+    """Return the proxy of the istiod that gateways follow: with a canary there are two, and it is the mesh's own."""
+    record = installation.record
+    own = record.answers.standing.istio_revision if record else ""
+    istiods = {release: some for release, some in manifests.items() if release.component == ISTIOD.name}
+    meant = [some for release, some in istiods.items() if release.istio_revision == own] or list(istiods.values())
+    return next(map(proxy_image, meant), "")
 
 
 async def _crds_ready(cluster: Cluster, manifests: tuple[Manifest, ...]) -> Readiness:
@@ -191,8 +203,9 @@ def _status_of(
         readiness = observation.gateway_ready(cluster.live, release, manifests, proxy)
     else:
         readiness = observation.rollout_of(cluster.live, release, manifests)
-        webhook = observation.webhook_configured(cluster.live, release)
-        readiness = webhook if readiness.ready and not webhook.ready else readiness
+        if readiness.ready and release.component == ISTIOD.name:
+            webhook = observation.webhook_configured(cluster.live, release)
+            readiness = readiness if webhook.ready else webhook
     if not installed.deployed:
         readiness = waiting(f"Helm left it {installed.status}: run nksmesh install again")
     pods = observation.pods_of(cluster.live, release, manifests)

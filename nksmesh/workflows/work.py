@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nksmesh.domain.diagnosis import Trouble
 from nksmesh.domain.events import Event, EventKind, Listener
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.objects import ObjectRef, Query
 from nksmesh.domain.plan import Plan, ReleaseChange, Step
 from nksmesh.domain.readiness import Readiness
 from nksmesh.workflows import observation
 from nksmesh.workflows.ports import Cluster, Helm
+from nksmesh.workflows.trying_again import try_again
 from nksmesh.workflows.waiting import Patience, Wait, wait_until_ready
 
 
@@ -72,6 +74,7 @@ class Work:
         progress: What has come of the plan.
         listener: Told how it goes on.
         written: Called when everything is written and only the proof is left.
+        from_before: The pods and ReplicaSets that were in trouble before the plan began.
     """
 
     step: Step
@@ -82,6 +85,7 @@ class Work:
     progress: Progress
     listener: Listener
     written: Callable[[], None]
+    from_before: frozenset[str] = frozenset()
 
     @property
     def change(self) -> ReleaseChange:
@@ -106,28 +110,37 @@ class Work:
         Raises:
             NotReadyError: It cannot become ready, or its time is over.
         """
+        live = self.cluster.live
+        if change and any(one.get("kind") == "DaemonSet" for one in change.manifests):
+            await live.follow([observation.daemon_sets(change.release.namespace)])
 
         def troubles() -> list[Trouble]:
-            live = self.cluster.live
-            return observation.troubles_of(live, change.release, change.manifests) if change else []
+            found = observation.troubles_of(live, change.release, change.manifests) if change else []
+            return [replace(one, from_before=True) if one.subject in self.from_before else one for one in found]
 
         wait = Wait(step=self.step.name, judge=judge, troubles=troubles)
-        return await wait_until_ready(
-            wait, self.cluster.live, self.cluster.objects, patience=self.patience, listener=self.hear
-        )
+        trying = asyncio.create_task(try_again(troubles, live, self.cluster.objects, self.tell))
+        try:
+            return await wait_until_ready(wait, live, self.cluster.objects, patience=self.patience, listener=self.hear)
+        finally:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
 
     async def look_at_deployments(self, change: ReleaseChange) -> None:
-        """Take the written Deployments into the view: their watch events may still be on the way."""
-        refs = deployments_of(change)
-        for ref, found in (await self.cluster.objects.get_all(refs)).items():
+        """Take what was written and has pods into the view: its watch events may still be on the way."""
+        for ref, found in (await self.cluster.objects.get_all(_with_pods(change, *observation.ROLLED_OUT))).items():
             if found is not None:
-                self.cluster.live.put(observation.deployments(ref.namespace), found)
+                self.cluster.live.put(Query("apps/v1", ref.kind, ref.namespace), found)
 
 
 def deployments_of(change: ReleaseChange) -> list[ObjectRef]:
     """Name the Deployments that a release renders."""
+    return _with_pods(change, "Deployment")
+
+
+def _with_pods(change: ReleaseChange, *kinds: str) -> list[ObjectRef]:
     return [
-        ObjectRef("apps/v1", "Deployment", str(one["metadata"]["name"]), change.release.namespace)
+        ObjectRef("apps/v1", str(one["kind"]), str(one["metadata"]["name"]), change.release.namespace)
         for one in change.manifests
-        if one.get("kind") == "Deployment"
+        if one.get("kind") in kinds
     ]

@@ -61,7 +61,8 @@ def load_environment(folders: ValuesFolders, name: str) -> Environment:
         raise ConfigError(f"values/environments/{name}/{MESH} is gone", hint="Run again.")
     document = check_document(read_document(found.file, found.shown), "mesh")
     said: dict[str, Any] = dict(document.values)
-    network, gateways = said.pop("network", None), said.pop("gateways", None)
+    network, gateways, components = (said.pop(key, None) for key in ("network", "gateways", "components"))
+    said["release_names"] = said.pop("releases", {})
     home = packaged("values").parent if found.ours or folders.user is None else folders.user
     said["charts"] = placed_source(said.get("charts", ""), home.absolute())
     for key in ("pull_secrets", "allow_images"):
@@ -71,6 +72,7 @@ def load_environment(folders: ValuesFolders, name: str) -> Environment:
         path=document.path,
         network=Network(network) if network else None,
         gateways=None if gateways is None else _gateways(document, gateways),
+        components=None if components is None else tuple(dict.fromkeys(components)),
         files={
             stem: _values(file)
             for stem, file in _yaml_files(folders, ENVIRONMENTS, name).items()
@@ -163,6 +165,7 @@ def _profile(folders: ValuesFolders, name: str) -> Profile:
         name=name,
         title=document.values.get("title", ""),
         gateways=gateways,
+        components=tuple(dict.fromkeys(document.values.get("components", ()))),
         files={stem: _values(file) for stem, file in files.items()},
         path=document.path,
         ours=found.ours,

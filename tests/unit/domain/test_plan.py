@@ -60,6 +60,20 @@ def test_an_istiod_that_runs_already_is_upgraded_after_its_crds_and_base() -> No
     assert steps[CRDS_STEP].needs == ()
 
 
+def test_what_runs_on_every_node_waits_for_istiod_and_gateways_do_not_wait_for_it() -> None:
+    cni, ztunnel = (
+        Release(component=component, name=name, namespace="istio-system")
+        for component, name in (("cni", "istio-cni"), ("ztunnel", "ztunnel"))
+    )
+    steps = steps_of(ztunnel, INGRESS, cni)
+    assert list(steps)[-5:] == ["istio-base", "istio-cni", "ztunnel", GATE_STEP, "istio-ingressgateway"]
+    assert {Need("istiod"), Need("istio-base"), Need(CRDS_STEP)} <= set(steps["istio-cni"].needs)
+    assert {Need("istio-cni"), Need("istiod")} <= set(steps["ztunnel"].needs)
+    assert not {"istio-cni", "ztunnel"} & {need.step for need in steps[GATE_STEP].needs}
+    # and where istiod runs already, a new one does not go before its upgrade
+    assert Need("istiod") in steps_of(cni, istiod_runs=True)["istio-cni"].needs
+
+
 def test_an_istiod_that_renders_istio_objects_waits_for_their_crds() -> None:
     changes = changes_of(change(BASE), change(ISTIOD, manifests=[TELEMETRY]))
     steps = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted=())

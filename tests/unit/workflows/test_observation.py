@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nksmesh.domain.objects import Manifest
 from nksmesh.domain.readiness import failed, ready, waiting
+from nksmesh.domain.releases import Release
 from nksmesh.workflows import observation
 from tests.unit.domain.meshes import INGRESS, ISTIOD
 from tests.unit.workflows.fakes import FakeLive
@@ -18,6 +20,7 @@ from tests.unit.workflows.scenery import (
     endpoints,
     event,
     pod,
+    pulling,
     replica_set,
     rolled_out,
     root_cert,
@@ -159,6 +162,43 @@ def test_a_deployment_that_is_not_observed_has_no_troubles_of_its_own_yet(live: 
     live.show(changed, replica_set(INGRESS.name, failure="exceeded quota"))
     assert observation.troubles_of(live, INGRESS, RENDER) == []
     assert observation.troubles_of(FakeLive(), INGRESS, RENDER) == []
+
+
+def daemon_set(*, available: int = 2) -> dict[str, Any]:
+    status = {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": "istio-cni-node",
+            "namespace": NAMESPACE,
+            "uid": "set-istio-cni-node-1",
+            "generation": 1,
+            "annotations": {"deprecated.daemonset.template.generation": "2"},
+        },
+        "status": {**status, "numberAvailable": available},
+    }
+
+
+def on_node(name: str, generation: str) -> dict[str, Any]:
+    """A pod of it that cannot pull its image."""
+    one = pulling("istio-cni-node", "manifest unknown")
+    labels = {"pod-template-generation": generation}
+    return {**one, "metadata": {**one["metadata"], "name": name, "uid": name, "labels": labels}}
+
+
+def test_a_release_on_every_node_is_judged_by_its_daemon_set(live: FakeLive) -> None:
+    cni = Release(component="cni", name="istio-cni", namespace=NAMESPACE)
+    render = (daemon_set(),)
+    assert observation.rollout_of(live, cni, render) == waiting("DaemonSet istio-cni-node to be created")
+    live.show(daemon_set(available=1), on_node("old", "1"), on_node("new", "2"))
+    assert observation.rollout_of(live, cni, render) == waiting("DaemonSet istio-cni-node: available on 1 of 2 nodes")
+    # pods of an older template are on their way out
+    assert [one.subject for one in observation.troubles_of(live, cni, render)] == [f"Pod {NAMESPACE}/new"]
+    assert {one["metadata"]["name"] for one in observation.pods_of(live, cni, render)} == {"old", "new"}
+    live.show(daemon_set())
+    answer = observation.rollout_of(live, cni, render)
+    assert answer == ready("DaemonSet istio-cni-node is available on every node")
 
 
 def test_events_are_those_about_the_object_oldest_first(live: FakeLive) -> None:
