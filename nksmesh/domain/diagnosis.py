@@ -46,6 +46,12 @@ GRACES: Final[Mapping[Cause, float]] = {
 }
 """How long each of the others is given to heal, in seconds; ``--grace CAUSE=DURATION`` changes one."""
 
+TRIED_AGAIN_GRACE: Final = 5.0
+"""How long what is certain is given, in seconds, where it is from before the run, which had it tried again."""
+
+RETRIED: Final = frozenset({Cause.IMAGE, Cause.PULL, Cause.QUOTA, Cause.POLICY})
+"""Kubernetes tries these again by itself, minutes later, and shows the old words until then."""
+
 _NEXT_STEP: Final[Mapping[Cause, str]] = {
     Cause.IMAGE: "Check that the registry has this image, and that its pull secret is set (pull_secrets in mesh.yaml).",
     Cause.PULL: "Check that the nodes reach the registry: --network private uses its address for closed networks.",
@@ -82,6 +88,7 @@ class Trouble:
         words: The component's own sentence.
         image: The image it is about, or empty.
         container: The container it is about, or empty.
+        from_before: It was there before the run, and somebody may have mended meanwhile what it is about.
     """
 
     cause: Cause
@@ -90,11 +97,12 @@ class Trouble:
     words: str
     image: str = ""
     container: str = ""
+    from_before: bool = False
 
     @property
     def certain(self) -> bool:
         """Whether waiting cannot heal it."""
-        return self.cause in CERTAIN
+        return self.cause in CERTAIN and not self.from_before
 
     @property
     def identity(self) -> Identity:

@@ -9,6 +9,7 @@ from nksmesh.domain.events import EventKind, Listener
 from nksmesh.domain.plan import Action, Phase, Plan, Step
 from nksmesh.workflows.ports import Cluster, Helm
 from nksmesh.workflows.steps import DOERS
+from nksmesh.workflows.trying_again import troubled_before
 from nksmesh.workflows.waiting import Patience
 from nksmesh.workflows.work import Progress, StepOutcome, Work
 
@@ -32,6 +33,7 @@ class Applying:
         self._patience = patience
         self._listener = listener
         self._reached = {(step.name, phase): asyncio.Event() for step in plan.steps for phase in Phase}
+        self._from_before = troubled_before(plan, cluster.live)
         self.progress = Progress()
 
     async def run(self) -> Progress:
@@ -68,6 +70,7 @@ class Applying:
             progress=self.progress,
             listener=self._listener,
             written=self._reached[step.name, Phase.WRITTEN].set,
+            from_before=self._from_before,
         )
         clock = asyncio.get_running_loop().time
         began = clock()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from nksmesh.domain.diagnosis import GRACES, Cause, Identity, Trouble
+from nksmesh.domain.diagnosis import GRACES, TRIED_AGAIN_GRACE, Cause, Identity, Trouble
 from nksmesh.domain.durations import spoken
 from nksmesh.domain.errors import ClusterError, NotReadyError
 from nksmesh.domain.events import Event, EventKind, Listener
@@ -93,7 +93,8 @@ def _gist(message: str) -> str:
 
 def _end(trouble: Trouble, seen: float, patience: Patience) -> float:
     """Return the moment a trouble is taken to be final."""
-    return seen if trouble.certain else seen + patience.graces.get(trouble.cause, 0.0)
+    default = TRIED_AGAIN_GRACE if trouble.from_before else 0.0
+    return seen if trouble.certain else seen + patience.graces.get(trouble.cause, default)
 
 
 async def _failure(step: str, trouble: Trouble, objects: Objects, after: float) -> NotReadyError:

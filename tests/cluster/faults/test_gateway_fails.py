@@ -23,11 +23,16 @@ UNTIMED = ("--timeout", "5m")
 
 
 def failed(mesh: Program, *arguments: str) -> Ran:
-    """Run, and check that it ended early, as not ready, and tells of it in full."""
+    """Run, and check that it ended early, as a pod is not ready, and tells of it in full."""
+    return failed_on(mesh, "Pod istio-system/istio-ingressgateway-", *arguments)
+
+
+def failed_on(mesh: Program, subject: str, *arguments: str) -> Ran:
+    """The same of whatever is not ready."""
     ran = mesh("install", *UNTIMED, *arguments, code=6)
     assert ran.seconds < ENOUGH, str(ran)
     assert ran.error["code"] == "not-ready"
-    assert "Pod istio-system/istio-ingressgateway-" in ran.error["message"]
+    assert subject in ran.error["message"]
     assert ran.error["hint"]
     assert "istio-ingressgateway: failed" in ran.stderr
     return ran
@@ -51,6 +56,47 @@ def test_an_image_that_certainly_never_pulls(
     assert "cannot become ready" in ran.error["message"]
     assert words in ran.error["detail"]
     assert advice in ran.error["hint"]
+
+
+def test_an_image_that_has_come_to_the_registry_is_pulled_by_the_next_run(standing: Standing) -> None:
+    """The kubelet waits up to five minutes before it pulls again, and shows the old error until then."""
+    standing.fail(Failure.IMAGE)
+    failed(standing.mesh)
+    (before,) = standing.cluster.pods(GATEWAY)
+    # nobody has mended anything: another pod is given a try, and fails as early
+    again = failed(standing.mesh)
+    (between,) = standing.cluster.pods(GATEWAY)
+    assert between["metadata"]["uid"] != before["metadata"]["uid"]
+    assert f"ErrImagePull of image {PROXY}" in again.error["message"]
+    assert f"deleted pod {before['metadata']['name']}: its image was not pulled before this run" in again.stderr
+
+    standing.mend_the_registry()
+    ran = standing.mesh("install", *UNTIMED)
+    assert ran.seconds < ENOUGH, str(ran)
+    assert ran.changes == {}
+    assert f"deleted pod {between['metadata']['name']}" in str(ran.data["warnings"])
+    (after,) = standing.cluster.pods(GATEWAY)
+    assert after["metadata"]["uid"] != between["metadata"]["uid"]
+
+
+def test_a_quota_that_was_raised_lets_the_next_run_complete(standing: Standing) -> None:
+    """The ReplicaSet shows its old failure until its controller tries again, which takes longer each time."""
+    path = "/api/v1/namespaces/istio-system/resourcequotas"
+    standing.cluster.post(path, {"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}})
+    standing.cluster.until(path, lambda found: bool(found[0].get("status", {}).get("hard")))
+    for pod in standing.cluster.pods(GATEWAY):
+        standing.cluster.delete(f"/api/v1/namespaces/istio-system/pods/{pod['metadata']['name']}")
+    standing.cluster.until(
+        "/apis/apps/v1/namespaces/istio-system/replicasets",
+        lambda found: any(
+            (one["status"].get("conditions") or [{}])[0].get("type") == "ReplicaFailure" for one in found
+        ),
+    )
+    ran = failed_on(standing.mesh, "ReplicaSet istio-system/istio-ingressgateway-")
+    assert "was made to try again" in ran.stderr
+    assert "exceeded quota: small" in ran.error["detail"]
+    standing.cluster.delete(f"{path}/small")
+    standing.mesh("install", *UNTIMED)
 
 
 def test_a_pull_that_may_heal_is_given_its_grace(standing: Standing) -> None:
@@ -109,7 +155,9 @@ def test_a_first_install_whose_gateway_never_pulls(mesh: Program, cluster: Reade
     asyncio.run(sandbox.fail(Failure.IMAGE, selector=GATEWAY))
     ran = failed(mesh, "--region", "kr1")
     assert f"ErrImagePull of image {PROXY}" in ran.error["message"]
-    assert "done: namespace istio-system, CRDs, istio-base, istiod, injection webhook" in str(ran.error)
+    (told,) = [note for note in ran.error["notes"] if note.startswith("done: ")]
+    done = told.removeprefix("done: ").partition(";")[0].split(", ")
+    assert set(done) == {"namespace istio-system", "CRDs", "istio-base", "istiod", "injection webhook"}
     asyncio.run(sandbox.heal())
     wait_for_gateway(cluster)
     again = mesh("install")

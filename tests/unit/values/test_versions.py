@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from nksmesh.domain.errors import CheckError, ConfigError
 from nksmesh.domain.findings import Finding, Level, refuse_failures
 from nksmesh.domain.mesh import IstioVersion, Network, Region
-from nksmesh.domain.versions import VersionQuestion, check_version, newest, parse_kubernetes, parse_version
+from nksmesh.domain.versions import VersionQuestion, check_version, forgiven, newest, parse_kubernetes, parse_version
 
 KNOWN = tuple(
     IstioVersion(minor=minor, kubernetes_min=low, kubernetes_max=high, kubernetes_floor=floor, versions=versions)
@@ -62,6 +63,27 @@ def test_below_the_floor_or_above_the_maximum_is_refused_unless_forced(version: 
     forced = check(version, kubernetes, own_hub=True, forced=True)
     assert levels(forced) == [Level.WARNING]
     refuse_failures(forced)
+
+
+def test_what_was_gone_on_with_once_is_a_warning_as_long_as_it_is_the_very_same() -> None:
+    question = VersionQuestion(version="1.28.10", kubernetes="v1.28.0", region=KR1)
+    assert forgiven(question, KNOWN) == ()
+    found = forgiven(replace(question, forced=True), KNOWN)
+    assert len(found) == 2
+    again = replace(question, kubernetes="v1.28.15", forced_before=found)
+    findings = check_version(again, KNOWN)
+    refuse_failures(findings)
+    assert all("an earlier run was given --force-version" in finding.message for finding in findings)
+    assert forgiven(again, KNOWN) == found
+    # another version, another Kubernetes minor, another region
+    for other in (
+        replace(again, version="1.28.9"),
+        replace(again, kubernetes="v1.27.1"),
+        replace(again, region=replace(KR1, name="kr2")),
+    ):
+        with pytest.raises(CheckError):
+            refuse_failures(check_version(other, KNOWN))
+        assert set(forgiven(other, KNOWN)) < set(found)
 
 
 def test_between_the_floor_and_the_supported_range_is_a_warning() -> None:

@@ -17,7 +17,7 @@ from nksmesh.domain.errors import (
 )
 from nksmesh.domain.events import EventKind
 from nksmesh.domain.mesh import Network
-from nksmesh.domain.objects import Manifest
+from nksmesh.domain.objects import Manifest, ref_of
 from nksmesh.domain.ordering import make_steps
 from nksmesh.domain.plan import CRDS_STEP, GATE_STEP, CrdChange, Plan, ReleaseChange
 from nksmesh.domain.releases import Release
@@ -249,6 +249,70 @@ async def test_a_quota_that_is_full_ends_the_run_at_once(run: Run) -> None:
         await run(run.plan())
     assert caught.value.detail == "exceeded quota: compute"
     assert now() == 2
+
+
+def stuck(run: Run, words: str = "manifest unknown") -> Manifest:
+    """Show a mesh that is as wanted, but for a gateway's pod that an earlier run left without its image."""
+    one = pulling(INGRESS.name, words)
+    run.cluster.objects.put(one)
+    run.cluster.live.show(*rolled_out(ISTIOD.name), *answering(), service(INGRESS.name, address="10.1.1.1"))
+    run.cluster.live.show(deployment(INGRESS.name, available=False), replica_set(INGRESS.name), one)
+    return one
+
+
+def kept(run: Run) -> Plan:
+    renders = {BASE: (), ISTIOD: (deployment(ISTIOD.name),), INGRESS: INGRESS_RENDER}
+    return run.plan(
+        *(change(one, manifests=some, installed=installed(one), reasons=()) for one, some in renders.items())
+    )
+
+
+@pytest.mark.parametrize("words", ["manifest unknown", "i/o timeout"])
+async def test_an_image_that_was_not_pulled_before_the_run_is_tried_again_by_another_pod(run: Run, words: str) -> None:
+    one = stuck(run, words)
+    again = pod(INGRESS.name, name=f"{INGRESS.name}-1-y")
+    show = (deployment(INGRESS.name), again)
+    asyncio.get_running_loop().call_later(10, lambda: run.cluster.live.show(*show))
+    progress = await run(kept(run))
+    name = one["metadata"]["name"]
+    assert run.cluster.objects.asked("delete") == [f"Pod {NAMESPACE}/{name}"]
+    (told,) = [warning for warning in progress.warnings if "deleted pod" in warning]
+    assert told.startswith(f"{INGRESS.name}: deleted pod {name}: its image was not pulled before this run")
+
+
+async def test_another_pod_that_does_not_pull_either_ends_the_run_at_once(run: Run) -> None:
+    stuck(run)
+    again = pulling(INGRESS.name, "manifest unknown")
+    again["metadata"]["name"] += "-y"
+    asyncio.get_running_loop().call_later(3, lambda: run.cluster.live.show(again))
+    with pytest.raises(NotReadyError, match=r"cannot become ready: Pod istio-system/.*-y: ErrImagePull"):
+        await run(kept(run))
+    assert now() == 3
+    assert len(run.cluster.objects.asked("delete")) == 1
+
+
+async def test_a_pod_that_may_not_be_deleted_keeps_its_verdict_a_little_later(run: Run) -> None:
+    stuck(run)
+    run.cluster.objects.fails["delete"] = RefusedError("no", hint="ask", status=403, reason="Forbidden")
+    with pytest.raises(NotReadyError, match=r"is not ready after 5\.0s: Pod .*: ErrImagePull"):
+        await run(kept(run))
+    assert len(run.cluster.objects.asked("delete")) == 1
+
+
+async def test_pods_that_a_quota_refused_before_the_run_are_asked_for_again(run: Run) -> None:
+    words = "pods is forbidden: exceeded quota: small"
+    run.cluster.live.show(*rolled_out(ISTIOD.name), *answering(), service(INGRESS.name, address="10.1.1.1"))
+    refused = replica_set(INGRESS.name, failure=words)
+    run.cluster.live.show(deployment(INGRESS.name, available=False), refused)
+    run.cluster.objects.put(refused)
+    asyncio.get_running_loop().call_later(3, lambda: run.show_gateway(INGRESS))
+    progress = await run(kept(run))
+    assert run.cluster.objects.asked("merge") == [f"ReplicaSet {NAMESPACE}/{INGRESS.name}-1"]
+    assert any("was made to try again" in warning for warning in progress.warnings)
+    run.cluster.live.show(deployment(INGRESS.name, available=False), refused)
+    run.cluster.live.remove(ref_of(pod(INGRESS.name)))
+    with pytest.raises(NotReadyError, match=r"is not ready after 5\.0s: ReplicaSet"):
+        await run(kept(run))
 
 
 async def test_what_is_waited_for_longer_than_its_timeout_ends_the_run(run: Run) -> None:

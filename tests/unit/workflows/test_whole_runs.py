@@ -153,7 +153,7 @@ def world(cluster: FakeCluster, heard: Heard) -> World:
 
 async def test_a_fresh_install_is_recorded_before_and_after(world: World) -> None:
     result = await world.install()
-    assert world.wrote() == ["install istio-base", "install istiod", f"install {INGRESS.name}"]
+    assert world.wrote() == ["install istiod", "install istio-base", f"install {INGRESS.name}"]
     assert world.cluster.records.asked("write") == [
         f"istio-base@0, istiod@0, {INGRESS.name}@0",
         f"istio-base@1, istiod@1, {INGRESS.name}@1",
@@ -356,6 +356,11 @@ async def test_a_cluster_that_is_too_old_is_refused_before_anything_is_fetched(w
         await world.install()
     assert world.charts.calls == []
     await world.install(replace(ORDER, force_version=True))
+    again = await world.install()
+    assert "an earlier run was given --force-version for it" in str(again.to_data()["findings"])
+    world.cluster.kubernetes = "v1.19.0"
+    with pytest.raises(CheckError, match=r"1\.19"):
+        await world.install()
 
 
 async def test_a_template_needs_no_cluster_and_is_in_install_order(world: World) -> None:
