@@ -32,6 +32,7 @@ class Said:
         namespace: The control plane's namespace.
         charts: Where the charts come from, a password included; a folder is absolute.
         allow_images: Prefixes of images that may lie outside the hub.
+        release_names: For a component that is no gateway, its Helm release, where that has another name than usual.
     """
 
     region: str = ""
@@ -42,6 +43,7 @@ class Said:
     namespace: str = ""
     charts: str = field(default="", repr=False)
     allow_images: tuple[str, ...] = ()
+    release_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,23 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a mesh's istiod stands among several: after a canary was promoted it has an Istio revision.
+
+    Attributes:
+        istio_revision: Its Istio revision; empty for the one without.
+        default_revision: The Istio revision that base's validator calls; empty for the istiod without one.
+        tags: The revision tags that point to it.
+        base_version: The chart version of base, where an abandoned canary left a later one than the mesh's.
+    """
+
+    istio_revision: str = ""
+    default_revision: str = ""
+    tags: tuple[str, ...] = ()
+    base_version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mesh:
     """What a run resolved.
 
@@ -137,6 +156,10 @@ class Mesh:
         pull_secrets: The names of the secrets that images are pulled with.
         allow_images: Prefixes of images that may lie outside the hub.
         gateways: As they were listed; the record keeps them.
+        components: The optional components, such as ``cni``; the record keeps them.
+        release_names: For a component that is no gateway, its Helm release, where that has another name than usual.
+        standing: How its istiod stands among several.
+        forced: What was found against its version, word for word, and gone on with all the same (--force-version).
     """
 
     version: str
@@ -154,3 +177,7 @@ class Mesh:
     pull_secrets: tuple[str, ...] = ()
     allow_images: tuple[str, ...] = ()
     gateways: tuple[GatewaySpec, ...] = ()
+    components: tuple[str, ...] = ()
+    release_names: Mapping[str, str] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
+    forced: tuple[str, ...] = ()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from nksmesh.domain.mesh import GatewaySpec, Layer, Network
+from nksmesh.domain.mesh import GatewaySpec, Layer, Network, Standing
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded
 
@@ -35,6 +35,31 @@ class RecordedRelease:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A later istiod beside the mesh's own.
+
+    Attributes:
+        answers: What its run resolved.
+        release: Its istiod, which is among the record's releases.
+        promoting: Its promotion has begun: the default may have moved to it already.
+    """
+
+    answers: Recorded
+    release: Release
+    promoting: bool = False
+
+    @property
+    def istio_revision(self) -> str:
+        """Its Istio revision."""
+        return self.release.istio_revision
+
+    @property
+    def version(self) -> str:
+        """Its Istio version."""
+        return self.answers.version
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """What the last run resolved, and what it left.
 
@@ -44,6 +69,7 @@ class Record:
         environment: The environment it was given, or empty.
         releases: The releases it left.
         written_by: The version of nksmesh that wrote it.
+        canary: The canary that is on, or None.
     """
 
     answers: Recorded
@@ -51,6 +77,7 @@ class Record:
     environment: str = ""
     releases: tuple[RecordedRelease, ...] = ()
     written_by: str = ""
+    canary: Canary | None = None
 
     @property
     def namespace(self) -> str:
@@ -78,6 +105,7 @@ class Record:
             answers=_answers(data["answers"]),
             hub=data["hub"],
             environment=data.get("environment", ""),
+            canary=_canary(data.get("canary")),
             releases=tuple(
                 RecordedRelease(
                     release=Release(**_known(Release, one["release"])),
@@ -92,14 +120,30 @@ class Record:
         )
 
 
+Keep: TypeAlias = Callable[[Record | None, Record, bool], Record]
+"""From what was recorded and what an install of a plan's mesh would record, with whether it is done, to what is kept:
+a canary is recorded beside the mesh's own."""
+
+
 def hash_of(values: Mapping[str, Any]) -> str:
     """Hash values: ``sha256:<hex>`` of their JSON with sorted keys."""
     return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+def _canary(data: Mapping[str, Any] | None) -> Canary | None:
+    if data is None:
+        return None
+    return Canary(
+        answers=_answers(data["answers"]),
+        release=Release(**_known(Release, data["release"])),
+        promoting=data.get("promoting", False),
+    )
+
+
 def _answers(data: Mapping[str, Any]) -> Recorded:
     known = _known(Recorded, data)
-    gateways = known.get("gateways")
+    gateways, components = known.get("gateways"), known.get("components")
+    standing = _known(Standing, known.get("standing", {}))
     return Recorded(
         **{
             **known,
@@ -107,12 +151,15 @@ def _answers(data: Mapping[str, Any]) -> Recorded:
             "gateways": None
             if gateways is None
             else tuple(GatewaySpec(**_known(GatewaySpec, one)) for one in gateways),
+            "components": None if components is None else tuple(components),
             "pull_secrets": tuple(known.get("pull_secrets", ())),
             "allow_images": tuple(known.get("allow_images", ())),
+            "forced": tuple(known.get("forced", ())),
             "layers": {
                 name: tuple(Layer(**_known(Layer, one)) for one in layers)
                 for name, layers in known.get("layers", {}).items()
             },
+            "standing": Standing(**{**standing, "tags": tuple(standing.get("tags", ()))}),
         }
     )
 

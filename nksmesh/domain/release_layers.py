@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from nksmesh.domain.catalog import Environment, Profile, ValuesFile, perhaps
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.layers import compose
-from nksmesh.domain.mesh import GatewaySpec, Layer
-from nksmesh.domain.region_layer import ImageSource, placement_layer, region_layer
-from nksmesh.domain.releases import COMPONENTS, Release
+from nksmesh.domain.mesh import GatewaySpec, Layer, Standing
+from nksmesh.domain.region_layer import ImageSource, components_layer, placement_layer, region_layer
+from nksmesh.domain.releases import ALWAYS, OPTIONAL, Release
 from nksmesh.domain.request import Request
 from nksmesh.domain.set_values import SetOption, set_layer
 
@@ -28,6 +28,8 @@ class Sources:
         values_files: Each ``-f``, with the component or release it is for.
         sets: Each ``--set``.
         kept: For each release's name, the layers of the last run that hold on, weakest first.
+        standing: How the mesh's istiod stands among several.
+        optional: The optional components that the mesh has.
     """
 
     components: Mapping[str, ValuesFile]
@@ -38,6 +40,8 @@ class Sources:
     values_files: tuple[tuple[str, ValuesFile], ...] = ()
     sets: tuple[SetOption, ...] = ()
     kept: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
+    optional: tuple[str, ...] = ()
 
 
 def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
@@ -46,7 +50,8 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
     1. ``values/COMPONENT.yaml``: what every mesh wants.
     2. The profile: its COMPONENT.yaml, then its RELEASE.yaml, then what its profile.yaml says of the gateway.
     3. The region, or the own hub: hub, tag, proxy images, pull secrets; then the control plane's namespace and
-       Istio revision, where they are not the chart's default.
+       Istio revision, where they are not the chart's default, its revision tags, and which istiod is the default;
+       then what istiod has to know of the optional components.
     4. The environment: its COMPONENT.yaml, then its RELEASE.yaml, then what its mesh.yaml says of the gateway.
     5. Each ``-f``, in the order given.
     6. Each ``--set``, in the order given.
@@ -61,7 +66,8 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
         *_file_layer("", sources.components.get(release.component)),
         *_profile_layers(release, sources.profile),
         region_layer(release, sources.images),
-        placement_layer(release, sources.namespace),
+        placement_layer(release, sources.namespace, sources.standing),
+        components_layer(release, sources.optional, sources.images.tag),
         *_environment_layers(release, sources),
         *_kept(release, sources, "-e"),
         *_kept(release, sources, "-f"),
@@ -92,7 +98,8 @@ def check_targets(
     Raises:
         ConfigError: A ``-f``, a ``--set`` or an environment's file is for none.
     """
-    known = list(dict.fromkeys([*COMPONENTS, *(release.name for release in releases)]))
+    there = tuple(releases)
+    known = list(dict.fromkeys([*ALWAYS, *(name for release in there for name in _targets(release))]))
     for target, file in request.values_files:
         _known_target(target, known, f"-f {target}={file.path}")
     for option in request.sets:
@@ -104,6 +111,12 @@ def check_targets(
 
 
 def _known_target(target: str, known: list[str], where: str) -> None:
+    if target in OPTIONAL and target not in known:
+        listed = ", ".join(OPTIONAL[: OPTIONAL.index(target) + 1])
+        raise ConfigError(
+            f"{where}: the mesh has no {target}",
+            hint=f"List it in an environment's mesh.yaml, or in a profile: components: [{listed}].",
+        )
     if target not in known:
         raise ConfigError(
             f"{where}: there is no component or release {target!r}",

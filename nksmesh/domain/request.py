@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from nksmesh.domain.catalog import ValuesFile
 from nksmesh.domain.lock import public_source
-from nksmesh.domain.mesh import GatewaySpec, Layer, Mesh, Said
+from nksmesh.domain.mesh import GatewaySpec, Layer, Mesh, Said, Standing
 from nksmesh.domain.set_values import SetOption
 
 
@@ -30,15 +30,21 @@ class Recorded(Said):
 
     Attributes:
         gateways: The gateways; None where the record has none to tell.
+        components: The optional components; None where the record has none to tell.
         full_image_paths: The proxy images were set as full paths.
         pull_secrets: The secrets that images are pulled with.
         layers: For each release's name, the layers that options brought: ``-e``, ``-f``, ``--set``.
+        standing: How the mesh's istiod stands among several.
+        forced: What was found against the version, word for word, and gone on with all the same (--force-version).
     """
 
     gateways: tuple[GatewaySpec, ...] | None = None
+    components: tuple[str, ...] | None = None
     full_image_paths: bool = False
     pull_secrets: tuple[str, ...] = ()
     layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict, repr=False)
+    standing: Standing = field(default_factory=Standing)
+    forced: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, mesh: Mesh) -> Recorded:
@@ -52,12 +58,16 @@ class Recorded(Said):
             namespace=mesh.namespace,
             charts=public_source(mesh.chart_source),
             gateways=mesh.gateways,
+            components=mesh.components,
             full_image_paths=mesh.full_image_paths,
             pull_secrets=mesh.pull_secrets,
             allow_images=mesh.allow_images,
+            release_names=mesh.release_names,
+            forced=mesh.forced,
             layers={
                 name: brought
                 for name, layers in mesh.layers.items()
                 if (brought := tuple(layer for layer in layers if layer.option))
             },
+            standing=mesh.standing,
         )

@@ -8,8 +8,9 @@ from nksmesh.domain.catalog import Catalog, Environment, check_hub, check_label
 from nksmesh.domain.findings import refuse_failures
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec
 from nksmesh.domain.release_layers import check_targets
+from nksmesh.domain.release_names import gateways_anywhere, releases_of
+from nksmesh.domain.releases import OPTIONAL
 from nksmesh.domain.request import Request
-from nksmesh.domain.resolve import gateways_anywhere, releases_of
 from nksmesh.domain.versions import VersionQuestion, check_version
 
 
@@ -43,7 +44,9 @@ def check_request(
         question = VersionQuestion(version=version, region=region, own_hub=own_hub, forced=force_version)
         refuse_failures(check_version(question, catalog.versions))
     gateways = _known_gateways(request, catalog, told) if environment or request.profile else None
-    releases = releases_of(namespace, gateways or ())
+    # Where an environment lists none, the profile and the record decide; what is not there is refused later.
+    components = OPTIONAL if told.components is None else told.components
+    releases = releases_of(namespace, gateways or (), names=told.release_names, components=components)
     if gateways is not None:
         check_targets(request, environment, releases, gateways_anywhere(catalog.profiles.values(), gateways))
 

@@ -53,7 +53,12 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     everything = await _read_releases(cluster, namespace or ISTIO_NAMESPACE, unreadable, notes)
     notes += [f"Helm's record in {where} cannot be read and is passed over" for where in unreadable]
     ours = {
-        Release(component=component, name=one.name, namespace=one.namespace): one
+        Release(
+            component=component,
+            name=one.name,
+            namespace=one.namespace,
+            istio_revision=str(one.values.get("revision") or "") if component == ISTIOD.name else "",
+        ): one
         for one in everything.values()
         if (component := component_of(one))
     }

@@ -28,6 +28,7 @@ from nksmesh.domain.readiness import (
     waiting,
 )
 from nksmesh.domain.releases import Release
+from nksmesh.domain.revisions import REVISION_LABEL
 from nksmesh.workflows.observation import webhook_configured
 from nksmesh.workflows.ports import Cluster
 from nksmesh.workflows.waiting import Patience
@@ -57,12 +58,15 @@ class Gate:
         istiod: The istiod whose webhook it is.
         namespaces: Where probes are admitted: the gateways' namespaces, each of which has labels of its own.
         proxy_image: The image that every probe must come back with.
+        labelled: Probes name the istiod's Istio revision, as pods of a namespace that was moved to it; without it
+            they follow the default, as gateways do.
     """
 
     step: str
     istiod: Release
     namespaces: tuple[str, ...]
     proxy_image: str
+    labelled: bool = False
 
 
 async def pass_gate(gate: Gate, cluster: Cluster, *, patience: Patience, listener: Listener) -> str:
@@ -129,7 +133,7 @@ async def _look(gate: Gate, cluster: Cluster, warn: Callable[[str], None]) -> Re
 
 async def _probe(gate: Gate, namespace: str, cluster: Cluster) -> Readiness | str:
     """Ask the API server to admit a pod; return what it shows, or why the proof cannot be had."""
-    manifest = _probe_pod(gate.istiod, namespace)
+    manifest = _probe_pod(namespace, gate.istiod.istio_revision if gate.labelled else "")
     try:
         admitted = await cluster.objects.create(manifest, ObjectRef("v1", "Pod", PROBE_POD, namespace), dry_run=True)
     except RefusedError as exc:
@@ -158,11 +162,11 @@ def _refusal(exc: RefusedError) -> Readiness | str:
     return waiting(f"the API server to admit a pod: {words}")
 
 
-def _probe_pod(istiod: Release, namespace: str) -> Mapping[str, Any]:
-    """Describe a pod as the gateway chart makes them, that asks for nothing else."""
+def _probe_pod(namespace: str, istio_revision: str) -> Mapping[str, Any]:
+    """Describe a pod as the gateway chart makes them, that asks for nothing else but an Istio revision."""
     labels = {"sidecar.istio.io/inject": "true"}
-    if istiod.istio_revision:
-        labels["istio.io/rev"] = istiod.istio_revision
+    if istio_revision:
+        labels[REVISION_LABEL] = istio_revision
     return {
         "apiVersion": "v1",
         "kind": "Pod",

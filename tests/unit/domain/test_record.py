@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nksmesh.domain.mesh import GatewaySpec, Layer, Network
-from nksmesh.domain.record import Record, RecordedRelease, hash_of
+from nksmesh.domain.mesh import GatewaySpec, Layer, Network, Standing
+from nksmesh.domain.record import Canary, Record, RecordedRelease, hash_of
 from nksmesh.domain.releases import COMPONENTS, Release
 from nksmesh.domain.request import Recorded
 
@@ -39,12 +39,14 @@ RECORDED = st.builds(
     pull_secrets=TUPLES,
     allow_images=TUPLES,
     layers=st.dictionaries(WORDS, LAYERS, max_size=2),
+    standing=st.builds(Standing, istio_revision=WORDS, default_revision=WORDS, tags=TUPLES, base_version=WORDS),
+)
+RELEASE = st.builds(
+    Release, component=st.sampled_from(sorted(COMPONENTS)), name=WORDS, namespace=WORDS, istio_revision=WORDS
 )
 RELEASES = st.builds(
     RecordedRelease,
-    release=st.builds(
-        Release, component=st.sampled_from(sorted(COMPONENTS)), name=WORDS, namespace=WORDS, istio_revision=WORDS
-    ),
+    release=RELEASE,
     chart_digest=WORDS,
     values_hash=WORDS,
     helm_revision=st.integers(0, 99),
@@ -57,6 +59,7 @@ RECORDS = st.builds(
     environment=WORDS,
     releases=st.lists(RELEASES, max_size=3).map(tuple),
     written_by=WORDS,
+    canary=st.none() | st.builds(Canary, answers=RECORDED, release=RELEASE, promoting=st.booleans()),
 )
 
 
@@ -95,10 +98,11 @@ def test_keys_of_a_later_nksmesh_are_passed_over() -> None:
 
 def test_keys_that_an_earlier_nksmesh_did_not_write_are_empty() -> None:
     data = as_json(a_record())
-    for key in ("layers", "full_image_paths", "pull_secrets", "allow_images", "gateways"):
+    for key in ("layers", "full_image_paths", "pull_secrets", "allow_images", "gateways", "standing"):
         del data["answers"][key]
-    del data["environment"], data["written_by"], data["releases"][0]["layers"]
+    del data["environment"], data["written_by"], data["releases"][0]["layers"], data["canary"]
     found = Record.from_data(data)
+    assert (found.canary, found.answers.standing) == (None, Standing())
     assert found.answers.gateways is None
     assert (found.answers.layers, found.answers.pull_secrets) == ({}, ())
 

@@ -117,3 +117,12 @@ async def test_a_helm_record_that_cannot_be_read_is_passed_over_and_named(cluste
     found = await find_installation(cluster, "")
     assert list(found.releases) == [ISTIOD]
     assert found.notes == ("Helm's record in Secret a/b cannot be read and is passed over",)
+
+
+async def test_without_a_record_an_istiods_values_tell_its_istio_revision(cluster: FakeCluster) -> None:
+    helm_has(cluster, BASE, replace(ISTIOD, name="istiod-1-22-8"), values={"revision": "1-22-8"})
+    found = await find_installation(cluster, "")
+    assert [(one.name, one.istio_revision) for one in found.releases] == [
+        ("istio-base", ""),
+        ("istiod-1-22-8", "1-22-8"),
+    ]

@@ -53,7 +53,10 @@ async def test_the_proof_is_a_pod_that_comes_back_with_the_plans_own_proxy(clust
     assert heard.events == []
 
 
-async def test_a_revisions_injector_is_asked_by_its_label(cluster: FakeCluster, heard: Heard) -> None:
+@pytest.mark.parametrize("labelled", [True, False])
+async def test_a_revisions_injector_is_asked_by_its_label_or_as_the_default(
+    cluster: FakeCluster, heard: Heard, *, labelled: bool
+) -> None:
     istiod = replace(ISTIOD, istio_revision="canary")
     labels: list[Any] = []
 
@@ -64,8 +67,9 @@ async def test_a_revisions_injector_is_asked_by_its_label(cluster: FakeCluster, 
     cluster.objects.admit = admit
     cluster.live.show(webhook(revision="canary"), webhook(revision="default", name="other", bundle=""))
     cluster.live.show(endpoints("istiod-canary"))
-    assert await passes(cluster, heard, replace(GATE, istiod=istiod)) == PROVED
-    assert labels == [{"sidecar.istio.io/inject": "true", "istio.io/rev": "canary"}]
+    assert await passes(cluster, heard, replace(GATE, istiod=istiod, labelled=labelled)) == PROVED
+    named = {"istio.io/rev": "canary"} if labelled else {}
+    assert labels == [{"sidecar.istio.io/inject": "true", **named}]
 
 
 async def test_nothing_is_probed_before_bundle_and_endpoint_are_there(cluster: FakeCluster, heard: Heard) -> None:

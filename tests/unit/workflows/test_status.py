@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nksmesh.domain.errors import RefusedError
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.mesh import Network
+from nksmesh.domain.mesh import Network, Standing
 from nksmesh.domain.objects import Manifest
 from nksmesh.domain.record import Record, RecordedRelease
 from nksmesh.domain.releases import Release
@@ -180,3 +181,19 @@ async def test_whoever_may_not_read_the_record_is_told_so_and_sees_the_mesh(mesh
     mesh.records.fails["read_all"] = RefusedError("broken", hint="", status=500, reason="")
     with pytest.raises(RefusedError):
         await looked(mesh)
+
+
+async def test_beside_a_canary_gateways_are_held_against_the_meshs_own_istiod(
+    mesh: FakeCluster, helm: FakeHelm
+) -> None:
+    canary = Release(component="istiod", name="istiod-1-9", namespace="istio-system", istio_revision="1-9")
+    later = {**INJECTOR, "metadata": {"name": "istio-sidecar-injector-1-9"}}
+    later["data"] = {"values": json.dumps({"global": {"hub": HUB, "tag": "1.9.0"}})}
+    mesh.storage.put(installed(canary, manifest=FakeHelm.text([later])))
+    record = mesh.records.kept["istio-system"]
+    of_canary = RecordedRelease(release=canary, chart_digest="d", values_hash="v", helm_revision=1)
+    for own, ready in (("", True), ("1-9", False)):
+        answers = replace(record.answers, standing=Standing(istio_revision=own))
+        mesh.records.kept["istio-system"] = replace(record, answers=answers, releases=(of_canary, *record.releases))
+        (gateway,) = (one for one in (await status(mesh, helm, "")).releases if one.release == INGRESS)
+        assert gateway.readiness.ready is ready, own
