@@ -1,0 +1,178 @@
+"""How ``nksmesh canary`` and ``nksmesh tag`` look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from nksmesh.domain.restarts import Restart
+from nksmesh.domain.workloads import Workload
+from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
+from nksmesh.report.mesh import show_plan
+from nksmesh.report.text import render
+from nksmesh.workflows.canary import StartResult
+from nksmesh.workflows.canary_status import CanaryStatus, NamespaceStatus
+from nksmesh.workflows.moving import MovePlan, MoveResult
+from nksmesh.workflows.promotion import EndPlan, EndResult
+from nksmesh.workflows.tags import TagsResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@render.register(StartResult)
+def _start(result: StartResult, console: Console, verbose: bool) -> None:
+    if result.installed.dry_run:
+        show_plan(result.installed.plan, console, verbose=verbose)
+        return
+    version = result.installed.plan.mesh.version
+    ending = "is there and injects" if result.installed.plan.changes else "is there already: nothing was changed"
+    console.print(
+        Text.assemble((f"canary {result.istio_revision} (Istio {version}) beside {result.beside}: {ending}", GOOD))
+    )
+    sentence(console, "Nothing uses it yet. Next: nksmesh canary move NAMESPACE, then nksmesh canary promote or abort.")
+
+
+@render.register(CanaryStatus)
+def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
+    canary = result.canary
+    on = "is being promoted" if canary and canary.promoting else "is on"
+    sentence(console, f"canary {canary.istio_revision} {on}" if canary else "No canary is on.", "bold")
+    facts(
+        console,
+        [
+            ("default", f"{result.istio_revision}, Istio {result.version}"),
+            ("canary", f"{canary.istio_revision}, Istio {canary.version}" if canary else ""),
+        ],
+    )
+    lines: list[tuple[str, ...]] = [(one.namespace, "its own gateway", "", *_workload(one)) for one in result.gateways]
+    for one in result.namespaces:
+        lines += _namespace_lines(one)
+    if lines:
+        gap(console)
+    rows(console, ["namespace", "label", "follows", "workload", "on", "proxy"], lines)
+
+
+@render.register(MovePlan)
+def _move_plan(plan: MovePlan, console: Console, _verbose: bool) -> None:
+    sentence(
+        console, f"To Istio revision {plan.istio_revision} (Istio {plan.version}), with {plan.proxy_image}:", "bold"
+    )
+    rows(
+        console,
+        ["namespace", "label", "becomes", "restarts"],
+        [(one.namespace, _labels(one.before), _labels(one.after), _names(one.workloads)) for one in plan.moves],
+    )
+    for words in plan.passed_over:
+        sentence(console, words, FAINT)
+
+
+@render.register(MoveResult)
+def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
+    if not result.agreed:
+        sentence(console, "Nothing was moved.")
+        return
+    if result.plan.empty:
+        sentence(console, f"Nothing to move: all is on {result.plan.istio_revision}.")
+        _move_plan(result.plan, console, verbose)
+        return
+    names = ", ".join(one.namespace for one in result.plan.moves)
+    sentence(console, f"{names}: on {result.plan.istio_revision} (Istio {result.plan.version})", GOOD)
+    _restarts(result.restarts.restarts, console)
+
+
+@render.register(EndPlan)
+def _end_plan(plan: EndPlan, console: Console, _verbose: bool) -> None:
+    verb = "Promote" if plan.promote else "Remove"
+    sentence(console, f"{verb} the canary: {plan.staying} stays, {plan.going} goes.", "bold")
+    if plan.promote and plan.status.gateways:
+        sentence(console, f"gateways get new pods, one after the other: {_names(plan.status.gateways)}")
+    if plan.returning:
+        sentence(console, f"namespaces get the labels they had: {', '.join(plan.returning)}")
+    if plan.restarting:
+        sentence(console, f"workloads are restarted: {_names(plan.restarting)}")
+    if plan.left:
+        sentence(console, f"workloads keep the proxy of {plan.going}: {_names(plan.left)}", DOUBTFUL)
+
+
+@render.register(EndResult)
+def _ended(result: EndResult, console: Console, verbose: bool) -> None:
+    plan = result.plan
+    if not result.agreed or result.installed is None:
+        sentence(console, "Nothing was changed.")
+        return
+    version = result.installed.plan.mesh.version
+    words = "promoted" if plan.promote else "removed"
+    sentence(console, f"canary {words}: {plan.staying} (Istio {version}) is the mesh's own, {plan.going} is gone", GOOD)
+    if verbose:
+        rows(
+            console,
+            ["step", "action", "result"],
+            [(one.step.name, one.step.action.value, one.message) for one in result.installed.progress.outcomes],
+        )
+    _restarts(result.restarts.restarts, console)
+    rows(
+        console,
+        ["gateway", "address"],
+        [
+            (name, ", ".join(found) or Text("pending", style=FAINT))
+            for name, found in result.installed.progress.addresses.items()
+        ],
+    )
+    for newer in result.newer:
+        sentence(console, newer)
+
+
+@render.register(TagsResult)
+def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
+    told = {
+        "set": f"tag {result.name} is set",
+        "unchanged": f"tag {result.name} is as asked for: nothing was changed",
+        "removed": f"tag {result.name} is removed",
+        "declined": "Nothing was removed.",
+    }
+    if result.done:
+        sentence(console, told[result.done], FAINT if result.done == "declined" else GOOD)
+    if not result.tags:
+        sentence(console, "There are no revision tags.")
+    rows(
+        console,
+        ["tag", "istio revision", "release", "namespaces"],
+        [
+            (one.name, one.istio_revision, one.release or Text("nobody's", style=BAD), ", ".join(one.namespaces))
+            for one in result.tags
+        ],
+    )
+
+
+def _namespace_lines(one: NamespaceStatus) -> Iterable[tuple[str, ...]]:
+    label = _labels(one.labels) + (" (moved)" if one.moved else "")
+    first: tuple[str, ...] = (one.name, label, one.follows)
+    for workload in one.workloads:
+        yield (*first, *_workload(workload))
+        first = ("", "", "")
+    if not one.workloads:
+        yield (*first, "", "", "")
+
+
+def _workload(one: Workload) -> tuple[str, str, str]:
+    name = f"{one.kind} {one.name}"
+    return name, ", ".join(one.istio_revisions), ", ".join(image.rpartition("/")[2] for image in one.proxies)
+
+
+def _restarts(restarts: Iterable[Restart], console: Console) -> None:
+    rows(
+        console,
+        ["workload", "restart", "result"],
+        [(str(one.workload), one.outcome.value, one.message) for one in restarts],
+    )
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={label}" for key, label in labels.items()) or "-"
+
+
+def _names(workloads: Iterable[Workload]) -> str:
+    return ", ".join(map(str, workloads)) or "nothing"
