@@ -88,7 +88,13 @@ class Objects:
         return [{**item, "apiVersion": api_version, "kind": kind} for item in answer.get("items") or ()]
 
     async def apply(
-        self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True
+        self,
+        manifest: Manifest,
+        ref: ObjectRef,
+        *,
+        dry_run: bool = False,
+        force: bool = True,
+        manager: str = FIELD_MANAGER,
     ) -> dict[str, Any]:
         """Apply an object server-side.
 
@@ -97,6 +103,7 @@ class Objects:
             ref: Which one it is.
             dry_run: Only ask what would come of it.
             force: Take the fields that others hold; without it they are a Conflict that names the holders.
+            manager: The field manager: what it applied before and does not apply now goes.
 
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
@@ -109,7 +116,7 @@ class Objects:
                 status=HTTPStatus.NOT_FOUND,
                 reason="NotFound",
             )
-        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
+        query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         return await self._api.request(
             "PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"
         )
@@ -134,8 +141,10 @@ class Objects:
             "PUT", str(await self.path_of(ref)), query={"fieldManager": FIELD_MANAGER}, body=manifest
         )
 
-    async def merge(self, patch: Mapping[str, Any], ref: ObjectRef) -> dict[str, Any]:
-        """Merge a patch into an object (RFC 7386).
+    async def merge(
+        self, patch: Mapping[str, Any], ref: ObjectRef, *, dry_run: bool = False, manager: str = FIELD_MANAGER
+    ) -> dict[str, Any]:
+        """Merge a patch into an object (RFC 7386), or only ask what would come of it.
 
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
@@ -143,7 +152,7 @@ class Objects:
         return await self._api.request(
             "PATCH",
             str(await self.path_of(ref)),
-            query={"fieldManager": FIELD_MANAGER},
+            query={"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})},
             body=patch,
             content_type="application/merge-patch+json",
         )

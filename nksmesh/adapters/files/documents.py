@@ -26,6 +26,7 @@ _DEEPEST: Final = 100
 _MOST_NODES: Final = 200_000
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = "plain"
+_NEVER_WRAP: Final = 1 << 20
 _INT64: Final = range(-(2**63), 2**64)
 _INT: Final = re.compile(r"(?P<sign>[-+])?(0[bB][01]+|0[xX][0-9a-fA-F]+|0[oO]?(?P<octal>[0-7]+)|0|[1-9][0-9]*)")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -125,6 +126,26 @@ def parse_document(raw: bytes, name: str) -> Document:
         raise ConfigError(f"{name}: it is not a map of keys and values", hint="Write it as KEY: VALUE lines.")
     reader = _Reader(name)
     return Document(path=name, values=reader.mapping(node, (), 0), lines=reader.lines)
+
+
+def dump_document(values: Mapping[str, Any]) -> str:
+    """Write a document so that ``read_document``, and Helm, read the same from it again."""
+    return str(yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NEVER_WRAP))
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML that quotes what would mean something else to Helm, and refers to nothing by alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text.rstrip("\n") else None if _plain(text) == text else '"'
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from nksmesh.adapters.files import catalog, starter
+from nksmesh.adapters.files import catalog, environment, starter
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.domain.catalog import Catalog, Environment, ValuesFile
 
@@ -44,3 +46,7 @@ class MeshFiles:
     def write_starter(self, folder: Path) -> tuple[str, ...]:
         """Write a starter into a folder."""
         return starter.write_starter(folder)
+
+    def write_environment(self, name: str, documents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        """Write an environment into the user's folder."""
+        return environment.write_environment(self.folders, name, documents)

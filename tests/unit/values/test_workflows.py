@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,9 @@ class DescribedFiles:
 
     def write_starter(self, folder: Path) -> tuple[str, ...]:
         return (f"{folder.name}.txt",)
+
+    def write_environment(self, name: str, documents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        return tuple(f"{name}/{file}" for file in documents)
 
 
 def test_regions_and_versions_say_who_provides_what(catalog: Catalog) -> None:

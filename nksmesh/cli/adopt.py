@@ -1,0 +1,135 @@
+"""``nksmesh adopt``: a mesh that somebody else made becomes one of nksmesh's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of, target_of
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import confirm, perform, run, show
+from nksmesh.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nksmesh.domain.events import Listener
+    from nksmesh.workflows.adoption import AdoptionPlan, AdoptResult
+    from nksmesh.workflows.planning import Order
+    from nksmesh.workflows.takeover import TakeoverPlan, TakeoverResult
+
+app = command_group()
+
+
+@command(
+    app,
+    shared=ApplyOptions,
+    examples=[
+        "nksmesh adopt",
+        "nksmesh adopt --yes --dir meshes --write-env prod",
+        "nksmesh adopt --from istioctl --profile demo --dry-run",
+        "nksmesh adopt --from istioctl --profile demo --prune",
+    ],
+)
+def adopt(
+    shell: Shell,
+    options: ApplyOptions,
+    source: Annotated[
+        Literal["helm", "istioctl"],
+        typer.Option("--from", help="What made the mesh: helm (releases under any names), or istioctl install."),
+    ] = "helm",
+    write_env: Annotated[
+        str, typer.Option("--write-env", metavar="NAME", help="Write what is there as an environment, too (helm).")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Describe it, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Take on a mesh that somebody else made: by hand with Helm, or with istioctl.
+
+    Helm releases are found by their charts and described in nksmesh's record; nothing else in the cluster changes. A
+    mesh of istioctl is taken over object by object and becomes plain Helm releases: the CA and the gateways' addresses
+    stay, and pods are replaced one after the other, behind the webhook's proof.
+    """
+    files = wiring.files(options.directory)
+    order = order_of(shell, options, files)
+    where = target_of(shell, order, files)
+    if source == "helm":
+        _adopt(shell, order, where, files, environment=write_env, dry_run=dry_run, yes=yes)
+        return
+    if write_env:
+        raise ConfigError(
+            "--write-env goes with Helm releases", hint="Adopt first; then run: nksmesh adopt --write-env NAME"
+        )
+    _take_over(shell, options, order, where, dry_run=dry_run, yes=yes)
+
+
+def _adopt(
+    shell: Shell,
+    order: Order,
+    where: wiring.Target,
+    files: wiring.Files,
+    *,
+    environment: str,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    from nksmesh.workflows import adoption as workflow  # noqa: PLC0415 - only what a command uses is imported
+
+    async def make(listener: Listener) -> AdoptionPlan:
+        async with wiring.tools(shell, where) as tools:
+            return await workflow.plan_adoption(
+                order,
+                tools.cluster,
+                tools.helm,
+                tools.charts,
+                files.mesh,
+                environment=environment,
+                listener=listener,
+            )
+
+    plan = perform(shell, make)
+    if plan.empty or dry_run:
+        show(shell, workflow.AdoptResult(plan=plan, dry_run=dry_run))
+        return
+    if not yes:
+        shell.report.preview(workflow.AdoptResult(plan=plan, dry_run=True))
+        if not confirm("Record this as a mesh of nksmesh's?", yes=yes):
+            show(shell, workflow.AdoptResult(plan=plan, agreed=False))
+            return
+
+    async def work(listener: Listener) -> AdoptResult:
+        async with wiring.tools(shell, where) as tools:
+            return await workflow.adopt(plan, tools.cluster, files.mesh, listener=listener)
+
+    run(shell, work)
+
+
+def _take_over(
+    shell: Shell, options: ApplyOptions, order: Order, where: wiring.Target, *, dry_run: bool, yes: bool
+) -> None:
+    from nksmesh.workflows import takeover as workflow  # noqa: PLC0415 - only what a command uses is imported
+
+    patience = patience_of(options)
+
+    async def make(listener: Listener) -> TakeoverPlan:
+        async with wiring.tools(shell, where) as tools:
+            return await workflow.plan_takeover(order, tools.cluster, tools.helm, tools.charts, listener=listener)
+
+    plan = perform(shell, make)
+    if plan.empty or dry_run:
+        show(shell, workflow.TakeoverResult(plan=plan, dry_run=dry_run))
+        return
+    if not yes:
+        shell.report.preview(workflow.TakeoverResult(plan=plan, dry_run=True))
+        if not confirm("Take all of this over?", yes=yes):
+            show(shell, workflow.TakeoverResult(plan=plan, agreed=False))
+            return
+
+    async def work(listener: Listener) -> TakeoverResult:
+        async with wiring.tools(shell, where) as tools:
+            return await workflow.take_over(
+                plan, tools.cluster, tools.helm, tools.charts, tools.processes, patience=patience, listener=listener
+            )
+
+    run(shell, work)

@@ -1,0 +1,277 @@
+"""A mesh that somebody made with Helm by hand, described in nksmesh's words: what its releases have beyond our layers.
+
+The description keeps a promise: composed again, a release's layers give every value that Helm has stored of it. What
+our own layers add to that (the hub and the tag, where the chart's defaults did) is named, and so is what pins a tag or
+a hub, for it would hold on through every upgrade (istio-facts 5, values traps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nksmesh.domain.catalog import Catalog
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.images import images_of, proxy_image
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.layers import Path, compose, dotted, merge, value_at
+from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Layer, Mesh, Network, Standing
+from nksmesh.domain.objects import Manifest
+from nksmesh.domain.region_layer import PROXY_IMAGE
+from nksmesh.domain.releases import BASE, GATEWAY, ISTIOD, OPTIONAL, Release
+from nksmesh.domain.request import Recorded, Request
+from nksmesh.domain.revisions import names_of
+
+_NESTS: Final = ("defaults", "_internal_defaults_do_not_set")
+"""Where the charts from 1.21, and from 1.24, keep their defaults."""
+
+_PINS: Final = frozenset({"hub", "tag", "image"})
+"""Keys that say which image runs: one of them in a user's layer outlasts upgrades and moves to another registry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandMade:
+    """The releases of a mesh as Helm has them.
+
+    Attributes:
+        namespace: The control plane's namespace.
+        releases: What Helm has of each release.
+        manifests: What Helm applied of each.
+    """
+
+    namespace: str
+    releases: Mapping[Release, InstalledRelease]
+    manifests: Mapping[Release, tuple[Manifest, ...]] = field(repr=False)
+
+    def only(self, component: str) -> Release:
+        """Return the one release of a component.
+
+        Raises:
+            ConfigError: There is none, or more than one.
+        """
+        found = [release for release in self.releases if release.component == component]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise ConfigError(
+                f"there is no Helm release of the chart {component} in namespace {self.namespace}",
+                hint="A mesh that istioctl made is adopted with --from istioctl; a new one is made by nksmesh install.",
+            )
+        names = ", ".join(release.name for release in found)
+        raise ConfigError(
+            f"there are {len(found)} Helm releases of the chart {component} in namespace {self.namespace}: {names}",
+            hint="nksmesh adopts a mesh with one of them: remove the other first.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The values of one release, sorted out.
+
+    Attributes:
+        beyond: What Helm has stored and our layers do not set so: it becomes the kept layer.
+        added: The keys that our layers set and the installed release does not have.
+        pins: The keys of the kept layer that pin an image.
+    """
+
+    beyond: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    added: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+
+
+def answers_of(found: HandMade, request: Request, catalog: Catalog) -> Recorded:
+    """Describe a mesh as an earlier run would have left it, without the layers beyond our own.
+
+    Raises:
+        ConfigError: It is no mesh that nksmesh could have made, or the options say something else of it.
+    """
+    found.only(BASE.name)
+    istiod = found.only(ISTIOD.name)
+    installed = found.releases[istiod]
+    _refuse_options(request)
+    version = installed.chart_version
+    hub = hub_of(found.manifests[istiod])
+    region, network = region_of(hub, version, catalog)
+    _agree("--version", request.version, version)
+    _agree("--hub", request.hub.rstrip("/"), hub)
+    _agree("--region", request.region, region)
+    _agree("--network", request.network.value if request.network and region else "", network.value)
+    revision = str(installed.values.get("revision") or "")
+    names = {
+        release.component: release.name
+        for release in found.releases
+        if release.component != GATEWAY.name and release.name != release.kind.default_release
+    }
+    optional = tuple(name for name in OPTIONAL if any(release.component == name for release in found.releases))
+    for name in optional:
+        found.only(name)
+    if revision:
+        if istiod.name != names_of(revision).release:
+            raise ConfigError(
+                f"release {istiod.name} is an istiod of Istio revision {revision} and is not named after it",
+                hint=f"nksmesh knows such an istiod as Helm release {names_of(revision).release} only.",
+            )
+        names.pop(ISTIOD.name, None)
+    tags = installed.values.get("revisionTags")
+    own = installed.values.get("global") or {}
+    full = f"{hub}/{PROXY_IMAGE}:{version}"
+    images = [value_at(own, (key, "image")) for key in ("proxy", "proxy_init")]
+    return Recorded(
+        region=region,
+        network=network,
+        hub="" if region else hub,
+        version=version,
+        profile=request.profile,
+        namespace=found.namespace,
+        allow_images=tuple(dict.fromkeys((*_elsewhere(found, hub), *request.allow_images))),
+        release_names=names,
+        components=optional,
+        gateways=tuple(
+            GatewaySpec(name=one.name, namespace="" if one.namespace == found.namespace else one.namespace)
+            for one in found.releases
+            if one.component == GATEWAY.name
+        ),
+        full_image_paths=images == [full, full],
+        standing=Standing(istio_revision=revision, tags=tuple(tags) if revision and isinstance(tags, list) else ()),
+    )
+
+
+def hub_of(manifests: Iterable[Manifest]) -> str:
+    """Return the registry path that an istiod takes its proxies from.
+
+    Raises:
+        ConfigError: Its manifest has no injector.
+    """
+    image = proxy_image(manifests)
+    if "/" not in image:
+        raise ConfigError(
+            "the release of istiod has no injector: nothing tells which registry its proxies come from",
+            hint="Look at it with: helm get manifest; an istiod that another one serves is not adopted.",
+        )
+    return image.rpartition("/")[0]
+
+
+def sort_out(stored: Mapping[str, Any], ours: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Kept:
+    """Sort a release's values into our own layers' and what is beyond them.
+
+    Args:
+        stored: What Helm has stored.
+        ours: What our layers come to.
+        defaults: The chart's values.yaml, where what only repeats it may be left out: a copy of the whole file that
+            was passed with ``-f`` pins everything in it.
+    """
+    under = merge(flat_defaults(defaults), ours) if defaults is not None else ours
+    beyond = beyond_of(stored, under)
+    composed = merge(ours, beyond)
+    added = [
+        dotted(path)
+        for path, value, _ in compose((Layer(name="composed", values=composed),)).leaves()
+        if value_at(stored, path) != value
+    ]
+    return Kept(beyond=beyond, added=tuple(added), pins=tuple(_pins(beyond)))
+
+
+def layer_of(release: Release, beyond: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """Make the kept layer of a release: as an environment's, it holds on below ``-f`` and ``--set`` until ``-e``."""
+    return (Layer(name=f"Helm release {release.name}", values=beyond, option="-e"),) if beyond else ()
+
+
+def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
+    """Write a mesh as an environment: mesh.yaml and a file of values for each release that has any of its own.
+
+    Args:
+        mesh: The mesh.
+        context: The kubeconfig's context; empty leaves the cluster open.
+
+    Returns:
+        The files' contents by their names.
+    """
+    said: dict[str, Any] = {
+        "context": context,
+        "region": mesh.region,
+        "network": mesh.network.value if mesh.region and mesh.network is not Network.PUBLIC else "",
+        "hub": mesh.hub if mesh.own_hub else "",
+        "version": mesh.version,
+        "profile": mesh.profile,
+        "namespace": mesh.namespace if mesh.namespace != ISTIO_NAMESPACE else "",
+        "full_image_paths": mesh.full_image_paths,
+        "pull_secrets": list(mesh.pull_secrets),
+        "allow_images": list(mesh.allow_images),
+        "components": list(mesh.components),
+        "releases": dict(mesh.release_names),
+    }
+    written: dict[str, Any] = {key: value for key, value in said.items() if value}
+    written["gateways"] = [
+        {"name": one.name, **({"namespace": one.namespace} if one.namespace else {})} for one in mesh.gateways
+    ]
+    files = {"mesh.yaml": written}
+    for release in mesh.releases:
+        kept = compose(layer for layer in mesh.layers[release.name] if layer.option).values
+        if kept:
+            target = release.name if release.component == GATEWAY.name else release.component
+            files[f"{target}.yaml"] = dict(kept)
+    return files
+
+
+def _refuse_options(request: Request) -> None:
+    if request.values_files or request.sets:
+        raise ConfigError(
+            "-f and --set change a mesh; adopt describes the one that is there",
+            hint="Leave them out, and give them to nksmesh install afterwards.",
+        )
+
+
+def _agree(option: str, said: str, found: str) -> None:
+    if said and said != found:
+        raise ConfigError(
+            f"{option} {said} contradicts what is installed: {found or 'no region has that registry'}",
+            hint="adopt describes what is there: leave it out, and give it to nksmesh install or upgrade afterwards.",
+        )
+
+
+def region_of(hub: str, version: str, catalog: Catalog) -> tuple[str, Network]:
+    """Find the region whose registry a hub is and which provides the version; without one the hub is the user's."""
+    for name, region in catalog.regions.items():
+        for network, registry in region.hubs.items():
+            if registry == hub and version in region.versions:
+                return name, network
+    return "", Network.PUBLIC
+
+
+def _elsewhere(found: HandMade, hub: str) -> list[str]:
+    """Name the registry paths beside the hub that the mesh's images come from."""
+    return [
+        image.image.rpartition("/")[0]
+        for release, manifests in found.manifests.items()
+        for image in sorted(set(images_of(manifests, release.namespace)))
+        if not image.opt_in and not image.lies_in((hub,)) and "/" in image.image
+    ]
+
+
+def flat_defaults(defaults: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a chart's defaults with the keys where a user writes them: at the top."""
+    nested: Mapping[str, Any] = next((defaults[key] for key in _NESTS if isinstance(defaults.get(key), Mapping)), {})
+    return merge(nested, defaults)
+
+
+def beyond_of(stored: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the least that, laid over some values, gives everything that is stored."""
+    kept: dict[str, Any] = {}
+    for key, value in stored.items():
+        below = under.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            if inner := beyond_of(value, below):
+                kept[key] = inner
+        elif key not in under or below != value:
+            kept[key] = value
+    return kept
+
+
+def _pins(beyond: Mapping[str, Any], prefix: Path = ()) -> Iterable[str]:
+    for key, value in beyond.items():
+        path = (*prefix, key)
+        if isinstance(value, Mapping):
+            yield from _pins(value, path)
+        elif key in _PINS and isinstance(value, str) and value:
+            yield dotted(path)

@@ -1,0 +1,138 @@
+"""How ``nksmesh adopt`` looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.text import render
+from nksmesh.workflows.adoption import AdoptResult
+from nksmesh.workflows.describing import AdoptedRelease
+from nksmesh.workflows.takeover import TakeoverResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nksmesh.domain.takeover import TakenObject
+
+_SHOWN_CHANGES: Final = 3
+
+
+@render.register(AdoptResult)
+def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
+    plan = result.plan
+    mesh = plan.mesh
+    where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
+    sentence(console, f"Istio {mesh.version}, profile {mesh.profile}{where}", "bold")
+    facts(console, [("hub", mesh.hub), ("namespace", mesh.namespace)])
+    if plan.releases:
+        gap(console)
+        headers = ["release", "component", "namespace", "chart", "values of its own", "pinned"]
+        rows(console, headers, [_row(one) for one in plan.releases])
+    if verbose:
+        for one in plan.releases:
+            for key in one.to_data()["kept"]:
+                sentence(console, f"{one.release.name}: {key}", FAINT)
+    gap(console)
+    for note in plan.notes:
+        sentence(console, note, FAINT)
+    if not result.agreed:
+        sentence(console, "Not agreed to: nothing was recorded.")
+    elif result.dry_run:
+        sentence(console, "This would be recorded; nothing was changed." if not plan.recorded else "Nothing to record.")
+    elif not plan.recorded:
+        console.print(Text("Recorded: nothing else in the cluster was changed, and nksmesh goes on from here.", GOOD))
+    for name in result.files:
+        sentence(console, f"written: {result.folder}/{name}")
+    warnings(console, plan.warnings)
+
+
+def _row(one: AdoptedRelease) -> list[str | Text]:
+    kept = len(one.to_data()["kept"])
+    return [
+        one.release.name,
+        one.release.component,
+        one.release.namespace,
+        one.installed.chart_version,
+        str(kept) if kept else Text("-", style=FAINT),
+        ", ".join(one.kept.pins) or Text("-", style=FAINT),
+    ]
+
+
+@render.register(TakeoverResult)
+def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None:
+    plan = result.plan
+    mesh = plan.plan.mesh
+    where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
+    sentence(console, f"Istio {mesh.version}, profile {mesh.profile}{where}", "bold")
+    facts(console, [("hub", mesh.hub), ("namespace", mesh.namespace)])
+    for words in plan.kept:
+        sentence(console, f"kept: {words}")
+    if result.dry_run or verbose:
+        _objects(result, console, verbose=verbose)
+    if not result.agreed:
+        sentence(console, "Not agreed to: nothing was taken over.")
+    elif plan.empty:
+        sentence(console, "Nothing to take over.")
+    elif not result.dry_run:
+        console.print(Text("Taken over: plain Helm releases, installed and ready.", GOOD))
+    if result.progress.addresses:
+        gap(console)
+        rows(
+            console,
+            ["gateway", "address"],
+            [(name, ", ".join(found)) for name, found in result.progress.addresses.items()],
+        )
+    for ref in result.removed:
+        sentence(console, f"removed: {ref}")
+    left = [ref for ref in plan.orphans if ref not in result.removed]
+    if left:
+        gap(console)
+        goes = plan.prune and result.dry_run
+        words = "goes at the end" if goes else "stays; --prune removes it"
+        sentence(console, f"left by istioctl, and no release's ({words}):")
+        for ref in left:
+            sentence(console, f"  {ref}")
+    warnings(console, result.progress.warnings)
+
+
+def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None:
+    """Show what is taken, and the plan's steps."""
+    plan = result.plan
+    gap(console)
+    shown = [one for one in plan.objects if verbose or _told(one)]
+    for one in shown:
+        _object(one, console, verbose=verbose)
+    if others := len(plan.objects) - len(shown):
+        many = "objects change in labels and annotations" if others > 1 else "object changes in labels and annotations"
+        sentence(console, f"{others}{' more' if shown else ''} {many} alone (-v lists them)")
+    gap(console)
+    rows(
+        console,
+        ["step", "action", "reason"],
+        [(step.name, step.action.value, "; ".join(step.reasons)) for step in plan.plan.steps],
+    )
+    for ref in plan.replaced:
+        sentence(console, f"goes at the end, for the release's own takes its place: {ref}")
+    sentence(console, "The mesh's CA (istio-ca-secret) and the gateways' Services stay as they are: same addresses.")
+
+
+def _told(one: TakenObject) -> list[str]:
+    return [path for path in one.changes if not path.startswith("metadata.")]
+
+
+def _object(one: TakenObject, console: Console, *, verbose: bool) -> None:
+    told = list(one.changes) if verbose else _told(one)
+    shown = told if verbose else told[:_SHOWN_CHANGES]
+    more = f" and {len(told) - len(shown)} more" if len(told) > len(shown) else ""
+    managers = f" ({', '.join(one.managers)})" if one.managers else ""
+    pods = Text(", its pods are replaced", style=DOUBTFUL) if one.replaces_pods else Text("")
+    console.print(Text(f"{one.ref}: {one.owner}'s{managers}, becomes {one.release}'s") + pods)
+    if shown:
+        sentence(console, f"  changes: {', '.join(map(_short, shown))}{more}", FAINT)
+
+
+def _short(path: str) -> str:
+    return path.replace("spec.template.spec.", "pod ").replace("spec.template.metadata.", "pod ")

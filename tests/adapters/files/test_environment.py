@@ -1,0 +1,72 @@
+"""Environments that are written: what is read from them again is what was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nksmesh.adapters.files.catalog import load_environment
+from nksmesh.adapters.files.documents import dump_document, parse_document
+from nksmesh.adapters.files.environment import write_environment
+from nksmesh.adapters.files.folders import ValuesFolders
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.mesh import GatewaySpec
+
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["on", "1e3", "0o17", "1_000", "~", "", "null", "1.20", "a: b", "- a", "x\ny\n", "x\n\n", "#", "'"]
+    ),
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=12),
+)
+LEAVES = st.one_of(TEXTS, st.booleans(), st.integers(-9, 10**6), st.none(), st.just(1.5))
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text("abcXY-.", min_size=1, max_size=5), VALUES, max_size=4))
+def test_what_is_written_is_read_again(values: dict[str, Any]) -> None:
+    assert parse_document(dump_document(values).encode(), "x").values == values
+
+
+def test_an_environment_is_written_and_loaded(folders: ValuesFolders, meshes: Path) -> None:
+    mesh = {
+        "hub": "registry.example/istio",
+        "version": "1.20.0",
+        "releases": {"istiod": "istio"},
+        "gateways": [{"name": "edge", "namespace": "edge"}],
+    }
+    documents: dict[str, dict[str, Any]] = {"mesh.yaml": mesh, "istiod.yaml": {"pilot": {"env": {"A": "on"}}}}
+    written = write_environment(folders, "prod", documents)
+    assert written == ("values/environments/prod/mesh.yaml", "values/environments/prod/istiod.yaml")
+    assert all((meshes / name).is_file() for name in written)
+    told = load_environment(folders, "prod")
+    assert (told.hub, told.release_names) == ("registry.example/istio", {"istiod": "istio"})
+    assert told.gateways == (GatewaySpec(name="edge", namespace="edge"),)
+    assert told.files["istiod"].values == documents["istiod.yaml"]
+
+
+def test_nothing_is_overwritten(folders: ValuesFolders, meshes: Path) -> None:
+    (meshes / "values/environments/prod").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="already"):
+        write_environment(folders, "prod", {"mesh.yaml": {}})
+    assert list((meshes / "values/environments/prod").iterdir()) == []
+
+
+def test_without_a_folder_of_ones_own_nothing_is_written() -> None:
+    with pytest.raises(ConfigError, match="no folder of your own") as failed:
+        write_environment(ValuesFolders(), "prod", {"mesh.yaml": {}})
+    assert "nksmesh init" in failed.value.hint
+
+
+def test_a_folder_that_cannot_be_written_is_left_as_it_was(folders: ValuesFolders, meshes: Path) -> None:
+    (meshes / "values").write_text("no folder")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_environment(folders, "prod", {"mesh.yaml": {}})
+    assert (meshes / "values").read_text() == "no folder"

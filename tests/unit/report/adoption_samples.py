@@ -1,0 +1,109 @@
+"""Results of ``nksmesh adopt``, as its workflows would return them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from nksmesh.domain.adoption import Kept
+from nksmesh.domain.catalog import Catalog
+from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.mesh import GatewaySpec, Mesh
+from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.plan import Plan
+from nksmesh.domain.record import Record
+from nksmesh.domain.releases import Release
+from nksmesh.domain.request import Recorded, Request
+from nksmesh.domain.takeover import TakenObject
+from nksmesh.workflows.adoption import AdoptionPlan, AdoptResult
+from nksmesh.workflows.describing import AdoptedRelease
+from nksmesh.workflows.planning import Order
+from nksmesh.workflows.takeover import TakeoverPlan, TakeoverResult
+from nksmesh.workflows.work import Progress
+
+NAMESPACE: Final = "istio-system"
+BASE: Final = Release(component="base", name="istio-base", namespace=NAMESPACE)
+ISTIOD: Final = Release(component="istiod", name="istio", namespace=NAMESPACE)
+EDGE: Final = Release(component="gateway", name="istio-ingress", namespace="edge")
+
+
+def _described(release: Release, kept: Kept, copied: int = 0) -> AdoptedRelease:
+    installed = InstalledRelease(
+        name=release.name,
+        namespace=release.namespace,
+        helm_revision=2,
+        status="deployed",
+        chart=release.component,
+        chart_version="1.20.1",
+    )
+    return AdoptedRelease(release=release, installed=installed, kept=kept, copied=copied, chart_digest="sha256:0")
+
+
+def _adopted() -> AdoptResult:
+    mesh = Mesh(
+        version="1.20.1",
+        profile="default",
+        hub="registry.example.com/istio",
+        chart_source="charts",
+        releases=(BASE, ISTIOD, EDGE),
+        layers={},
+        own_hub=True,
+        gateways=(GatewaySpec(name="istio-ingress", namespace="edge"),),
+        release_names={"istiod": "istio"},
+    )
+    pinned = Kept(beyond={"global": {"tag": "1.20.0"}}, added=("global.hub",), pins=("global.tag",))
+    plan = AdoptionPlan(
+        mesh=mesh,
+        releases=(_described(BASE, Kept()), _described(ISTIOD, pinned, copied=122), _described(EDGE, Kept())),
+        record=Record(answers=Recorded.of(mesh), hub=mesh.hub),
+        warnings=("istio: global.tag is pinned to 1.20.0: it holds on through every upgrade",),
+        notes=("istio: 122 values only repeat the chart's defaults, and are left out",),
+        environment="prod",
+    )
+    files = ("values/environments/prod/mesh.yaml", "values/environments/prod/istiod.yaml")
+    return AdoptResult(plan=plan, files=files, folder="meshes")
+
+
+def _taken_over(plan: Plan) -> TakeoverResult:
+    gateway = ObjectRef("apps/v1", "Deployment", "istio-ingressgateway", NAMESPACE)
+    account = ObjectRef("v1", "ServiceAccount", "istiod", NAMESPACE)
+    args = "spec.template.spec.containers.istio-proxy"
+    taken = (
+        TakenObject(
+            ref=gateway,
+            release="istio-ingressgateway",
+            owner="istioctl",
+            managers=("istio-operator",),
+            changes=("metadata.labels.release", f"{args}.args", f"{args}.env", f"{args}.image", f"{args}.ports"),
+        ),
+        TakenObject(ref=account, release="istiod", owner="istioctl", changes=("metadata.labels.release",)),
+    )
+    state = ObjectRef("install.istio.io/v1alpha1", "IstioOperator", "installed-state", NAMESPACE)
+    role = ObjectRef("rbac.authorization.k8s.io/v1", "Role", "istio-ingressgateway-sds", NAMESPACE)
+    tag = ObjectRef("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-revision-tag-default")
+    shown = TakeoverPlan(
+        order=Order(request=Request(), catalog=Catalog(regions={}, versions=(), profiles={})),
+        plan=plan,
+        objects=taken,
+        kept=("istio-ingressgateway: service.ports as istioctl made it",),
+        replaced=(tag,),
+        orphans=(role, state),
+    )
+    progress = Progress(addresses={"istio-ingressgateway": ("203.0.113.7",)})
+    return TakeoverResult(plan=shown, progress=progress, removed=(tag,))
+
+
+ADOPTED: Final = _adopted()
+
+
+def more_adoption_samples(plan: Plan) -> dict[str, Any]:
+    """Other ways for an adoption to end."""
+    taken_over = _taken_over(plan)
+    return {
+        "adopt, not agreed": replace(ADOPTED, files=(), agreed=False),
+        "adopt, recorded already": AdoptResult(
+            plan=replace(ADOPTED.plan, releases=(), recorded=True, warnings=(), notes=("there is nothing to adopt",))
+        ),
+        "adopt, from istioctl": taken_over,
+        "adopt, from istioctl, dry run": replace(taken_over, progress=Progress(), removed=(), dry_run=True),
+    }
