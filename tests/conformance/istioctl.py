@@ -1,0 +1,269 @@
+"""A stand-in for ``istioctl install`` 1.19 and 1.20: what it leaves in a cluster, without the program.
+
+istioctl cannot be had where these tests run. base and istiod are what istioctl renders from the same templates as the
+real charts, with its profile's values; the gateways are written by hand after its own charts gateways/istio-ingress
+and istio-egress, which are not published: explicit proxy image, args, env and volumes, the NKS guide's names, and
+``sidecar.istio.io/inject: "false"``. Everything has istioctl's labels, and is applied server-side as
+``istio-operator``. Then comes what istioctl does last: the revision tag ``default``, with the injector's own webhook
+switched off beside it, the default validator, and the IstioOperator ``installed-state``.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nksmesh.adapters.files.documents import read_document
+from tests.cluster.plain_helm import PlainHelm
+from tests.cluster.program import ROOT
+from tests.cluster.reader import Reader
+
+Object = dict[str, Any]
+
+MANAGER = "istio-operator"
+SYSTEM = "istio-system"
+NEVER = {"matchLabels": {"istio.io/deactivated": "never-match"}}
+
+PLURALS = {
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
+    "IstioOperator": "istiooperators",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+}
+CLUSTER_SCOPED = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "ValidatingWebhookConfiguration",
+}
+PORTS = {
+    "status-port": (15021, 15021),
+    "http2": (80, 8080),
+    "https": (443, 8443),
+    "tcp": (31400, 31400),
+    "tls": (15443, 15443),
+}
+GATEWAYS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+    "default": {"istio-ingressgateway": ("LoadBalancer", ("status-port", "http2", "https"))},
+    "demo": {
+        "istio-ingressgateway": ("LoadBalancer", tuple(PORTS)),
+        "istio-egressgateway": ("ClusterIP", ("http2", "https")),
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Istioctl:
+    """``istioctl install --set profile=PROFILE --set hub=HUB``.
+
+    Attributes:
+        cluster: Where to.
+        helm: What renders.
+        charts: The folder of Istio's charts.
+        version: The Istio version.
+        profile: default or demo.
+        hub: The registry.
+    """
+
+    cluster: Reader
+    helm: PlainHelm
+    charts: Path
+    version: str
+    profile: str
+    hub: str
+
+    def install(self) -> None:
+        """Make the mesh, and wait until it runs."""
+        self._apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
+        for one in self._of_chart("base", "Base", "--include-crds", "--set", "defaultRevision="):
+            self._apply(one)
+        self.cluster.until(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+            lambda found: bool(found) and all("conditions" in (one.get("status") or {}) for one in found),
+        )
+        for one in self._of_chart("istiod", "Pilot", *self._istiod_values()):
+            self._apply(one)
+        for name, (kind, ports) in GATEWAYS[self.profile].items():
+            for one in self._gateway(name, kind, ports):
+                self._apply(one)
+        for name in ("istiod", *GATEWAYS[self.profile]):
+            self.cluster.until(
+                f"/apis/apps/v1/namespaces/{SYSTEM}/deployments",
+                lambda found: [one["status"].get("availableReplicas") for one in found] == [1],
+                fieldSelector=f"metadata.name={name}",
+            )
+        self._make_default()
+        state = {"profile": self.profile, "hub": self.hub, "tag": self.version, "meshConfig": {}, "values": {}}
+        self._apply(
+            {
+                "apiVersion": "install.istio.io/v1alpha1",
+                "kind": "IstioOperator",
+                "metadata": {"name": "installed-state"},
+                "spec": state,
+            }
+        )
+
+    def _of_chart(self, chart: str, component: str, *options: str) -> list[Object]:
+        archive = str(self.charts / f"{chart}-{self.version}.tgz")
+        rendered = self.helm.rendered_plainly("istio", archive, "--kube-version", "v1.28.15", *options)
+        # what others refer to comes first
+        order = ["CustomResourceDefinition", "ServiceAccount", "ConfigMap", "ClusterRole", "Role"]
+        rendered.sort(key=lambda one: order.index(one["kind"]) if one["kind"] in order else len(order))
+        return [self._labelled(one, component) for one in rendered]
+
+    def _istiod_values(self) -> list[str]:
+        options = ["--set", f"global.hub={self.hub},global.tag={self.version},global.configValidation=true"]
+        if self.profile == "demo":
+            # the very values that istio-facts 3 derives from istioctl's profile
+            file = ROOT / "values" / "profiles" / "demo" / "istiod.yaml"
+            assert read_document(file).values["pilot"]["autoscaleEnabled"] is False
+            options += ["--values", str(file)]
+        return options
+
+    def _labelled(self, one: Object, component: str) -> Object:
+        labels = {
+            "install.operator.istio.io/owning-resource": "installed-state",
+            "install.operator.istio.io/owning-resource-namespace": SYSTEM,
+            "operator.istio.io/component": component,
+            "operator.istio.io/managed": "Reconcile",
+            "operator.istio.io/version": self.version,
+            "release": "istio",
+        }
+        metadata = {**one["metadata"], "labels": {**(one["metadata"].get("labels") or {}), **labels}}
+        return {**one, "metadata": metadata}
+
+    def _apply(self, one: Object) -> Object:
+        return self.cluster.apply(path_of(one), one, MANAGER)
+
+    def _make_default(self) -> None:
+        """Point the revision tag ``default`` at this istiod, as istioctl does when everything else is there."""
+        webhooks = "/apis/admissionregistration.k8s.io/v1"
+        injector = f"{webhooks}/mutatingwebhookconfigurations/istio-sidecar-injector"
+        self.cluster.until(
+            f"{webhooks}/mutatingwebhookconfigurations",
+            lambda found: all(hook["clientConfig"].get("caBundle") for one in found for hook in one["webhooks"]),
+        )
+        standing = self.cluster.get(injector)
+        tag = self._labelled({"metadata": {"labels": standing["metadata"]["labels"]}}, "Pilot")["metadata"]["labels"]
+        self.cluster.post(
+            f"{webhooks}/mutatingwebhookconfigurations?fieldManager=istioctl",
+            {
+                "metadata": {"name": "istio-revision-tag-default", "labels": {**tag, "istio.io/tag": "default"}},
+                "webhooks": standing["webhooks"],
+            },
+        )
+        off = [{**hook, "namespaceSelector": NEVER, "objectSelector": NEVER} for hook in standing["webhooks"]]
+        self.cluster.merge(f"{injector}?fieldManager=istioctl", {"webhooks": off})
+        (validator,) = [
+            one for one in self._of_chart("base", "Pilot") if one["kind"] == "ValidatingWebhookConfiguration"
+        ]
+        self.cluster.post(f"{webhooks}/validatingwebhookconfigurations?fieldManager=istioctl", validator)
+
+    def _gateway(self, name: str, kind: str, ports: tuple[str, ...]) -> list[Object]:
+        component = "IngressGateways" if "ingress" in name else "EgressGateways"
+        labels = {"app": name, "istio": name.removeprefix("istio-")}
+        account = f"{name}-service-account"
+
+        def made(api: str, kind: str, name: str, **content: Any) -> Object:
+            metadata = {"name": name, "namespace": SYSTEM, "labels": {**labels, "istio.io/rev": "default"}}
+            return self._labelled({"apiVersion": api, "kind": kind, "metadata": metadata, **content}, component)
+
+        rbac = "rbac.authorization.k8s.io/v1"
+        rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]}
+        subject = {"kind": "ServiceAccount", "name": account}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{name}-sds"}
+        listed = [
+            {"name": port, "port": PORTS[port][0], "protocol": "TCP", "targetPort": PORTS[port][1]} for port in ports
+        ]
+        demo = self.profile == "demo"
+        requests = {"cpu": "10m", "memory": "40Mi"} if demo else {"cpu": "100m", "memory": "128Mi"}
+        objects = [
+            made("v1", "ServiceAccount", account),
+            made(rbac, "Role", f"{name}-sds", rules=[rule]),
+            made(rbac, "RoleBinding", f"{name}-sds", roleRef=role, subjects=[subject]),
+            made(
+                "policy/v1", "PodDisruptionBudget", name, spec={"minAvailable": 1, "selector": {"matchLabels": labels}}
+            ),
+            made("v1", "Service", name, spec={"type": kind, "selector": labels, "ports": listed}),
+            made("apps/v1", "Deployment", name, spec=self._deployment(name, component, labels, ports, requests)),
+        ]
+        if not demo:
+            target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+            cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+            scale = {"minReplicas": 1, "maxReplicas": 5, "scaleTargetRef": target}
+            metrics = [{"type": "Resource", "resource": cpu}]
+            objects.append(made("autoscaling/v2", "HorizontalPodAutoscaler", name, spec={**scale, "metrics": metrics}))
+        return objects
+
+    def _deployment(
+        self, name: str, component: str, labels: dict[str, str], ports: tuple[str, ...], requests: dict[str, str]
+    ) -> Object:
+        empty = ("workload-socket", "credential-socket", "workload-certs", "istio-envoy", "istio-data")
+        container = {
+            "name": "istio-proxy",
+            "image": f"{self.hub}/proxyv2:{self.version}",
+            "args": [
+                *("proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"),
+                *("--proxyLogLevel=warning", "--proxyComponentLogLevel=misc:error", "--log_output_level=default:info"),
+            ],
+            "ports": [
+                *({"containerPort": PORTS[port][1], "protocol": "TCP"} for port in ports),
+                {"containerPort": 15090, "protocol": "TCP", "name": "http-envoy-prom"},
+            ],
+            "env": [
+                {"name": "PILOT_CERT_PROVIDER", "value": "istiod"},
+                {"name": "CA_ADDR", "value": f"istiod.{SYSTEM}.svc:15012"},
+                {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "ISTIO_META_WORKLOAD_NAME", "value": name},
+                {"name": "ISTIO_META_UNPRIVILEGED_POD", "value": "true"},
+            ],
+            "readinessProbe": {"httpGet": {"path": "/healthz/ready", "port": 15021}, "periodSeconds": 2},
+            "resources": {"requests": requests, "limits": {"cpu": "2000m", "memory": "1024Mi"}},
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            "volumeMounts": [{"name": one, "mountPath": f"/var/run/{one}"} for one in empty],
+        }
+        own = {
+            **labels,
+            "heritage": "Tiller",
+            "release": "istio",
+            "chart": "gateways",
+            "service.istio.io/canonical-name": name,
+            "service.istio.io/canonical-revision": "latest",
+            "istio.io/rev": "default",
+            "install.operator.istio.io/owning-resource": "unknown",
+            "operator.istio.io/component": component,
+            "sidecar.istio.io/inject": "false",
+        }
+        annotations = {
+            "prometheus.io/port": "15020",
+            "prometheus.io/scrape": "true",
+            "prometheus.io/path": "/stats/prometheus",
+            "sidecar.istio.io/inject": "false",
+        }
+        return {
+            "selector": {"matchLabels": labels},
+            "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "25%"}},
+            "template": {
+                "metadata": {"labels": own, "annotations": annotations},
+                "spec": {
+                    "securityContext": {"runAsUser": 1337, "runAsGroup": 1337, "runAsNonRoot": True},
+                    "serviceAccountName": f"{name}-service-account",
+                    "containers": [container],
+                    "volumes": [{"name": one, "emptyDir": {}} for one in empty],
+                    "affinity": {"nodeAffinity": {}},
+                },
+            },
+        }
+
+
+def path_of(one: Object) -> str:
+    """Return where an object is."""
+    version, kind = one["apiVersion"], one["kind"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    plural = PLURALS.get(kind) or (f"{kind.lower()[:-1]}ies" if kind.endswith("cy") else f"{kind.lower()}s")
+    metadata = copy.copy(one["metadata"])
+    scope = "" if kind in CLUSTER_SCOPED else f"/namespaces/{metadata.get('namespace', SYSTEM)}"
+    return f"{root}{scope}/{plural}/{metadata['name']}"

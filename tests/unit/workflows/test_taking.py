@@ -1,0 +1,83 @@
+"""Taking objects over from istioctl: in which order, again after a conflict, and never somebody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.objects import Manifest, ObjectRef
+from nksmesh.domain.takeover import HELM_MANAGER
+from nksmesh.workflows.ownership import check_owners
+from nksmesh.workflows.taking import take_object, take_release
+from tests.unit.domain.meshes import ISTIOD, change, changes_of
+from tests.unit.workflows.fakes import FakeCluster
+
+PILOT = {"operator.istio.io/component": "Pilot"}
+CONFLICT = RefusedError("refused", hint="Again.", status=409, reason="Conflict", detail="")
+
+
+def made(kind: str, manager: str = "istio-operator", labels: dict[str, str] | None = None) -> dict[str, Any]:
+    entry = {"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:spec": {}}}
+    metadata: dict[str, Any] = {"name": "istiod", "namespace": "istio-system", "labels": labels or PILOT}
+    return {"apiVersion": "v1", "kind": kind, "metadata": {**metadata, "managedFields": [entry]}}
+
+
+def rendered(kind: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "istiod", "namespace": "istio-system"}}
+
+
+REF = ObjectRef("v1", "Service", "istiod", "istio-system")
+
+
+async def test_what_runs_is_taken_last_and_what_is_missing_is_made(cluster: FakeCluster) -> None:
+    for kind in ("Deployment", "ConfigMap"):
+        cluster.objects.put(made(kind))
+    kinds = ("Deployment", "ServiceAccount", "ConfigMap")
+    await take_release(change(ISTIOD, manifests=[rendered(kind) for kind in kinds]), cluster.objects)
+    applied = cluster.objects.asked("apply")
+    assert [line.split()[0] for line in applied] == ["ServiceAccount", "ConfigMap", "Deployment"]
+    assert all(line.endswith(f"as {HELM_MANAGER}") for line in applied)
+    assert len(cluster.objects.asked("merge")) == 2
+    owned = cluster.objects.stored[ObjectRef("v1", "Deployment", "istiod", "istio-system")]["metadata"]
+    assert owned["annotations"]["meta.helm.sh/release-name"] == "istiod"
+
+
+async def test_what_was_taken_before_is_only_applied(cluster: FakeCluster) -> None:
+    cluster.objects.put(made("Service", manager="helm"))
+    await take_object(rendered("Service"), REF, cluster.objects, manager=HELM_MANAGER)
+    assert cluster.objects.asked("merge") == []
+    assert len(cluster.objects.asked("apply")) == 1
+
+
+async def test_a_conflict_is_tried_again_and_not_for_ever(cluster: FakeCluster) -> None:
+    cluster.objects.put(made("Service"))
+    cluster.objects.fails["merge"] = CONFLICT
+    with pytest.raises(RefusedError):
+        await take_object(rendered("Service"), REF, cluster.objects)
+    assert len(cluster.objects.asked("get")) == len(cluster.objects.asked("merge")) > 1
+    assert cluster.objects.asked("apply") == []
+
+
+async def test_only_an_adoption_takes_what_istioctl_made(cluster: FakeCluster) -> None:
+    cluster.objects.put(made("Service"))
+    changes = changes_of(change(ISTIOD, manifests=[rendered("Service")]))
+    with pytest.raises(ClusterError) as refused:
+        await check_owners(changes, cluster)
+    assert "adopt --from istioctl" in refused.value.hint
+    owned = await check_owners(changes, cluster, take_over=True)
+    assert owned.changes["istiod"].taken == (REF,)
+    assert "1 object of istioctl's becomes its own" in owned.changes["istiod"].reasons
+
+
+async def test_what_a_killed_adoption_has_half_taken_is_taken_on(cluster: FakeCluster) -> None:
+    cluster.objects.put(made("Service", manager="helm"))
+    changes = changes_of(change(ISTIOD, manifests=[rendered("Service")]))
+    assert (await check_owners(changes, cluster, take_over=True)).changes["istiod"].taken == (REF,)
+
+
+async def test_an_adoption_leaves_alone_what_is_neithers(cluster: FakeCluster) -> None:
+    cluster.objects.put(made("Service", manager="argocd", labels={}))
+    with pytest.raises(ClusterError, match="somebody else"):
+        await check_owners(changes_of(change(ISTIOD, manifests=[rendered("Service")])), cluster, take_over=True)
