@@ -1,8 +1,7 @@
-"""How ``nksmesh status`` and ``nksmesh uninstall`` look."""
+"""How ``nksmesh status`` looks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -10,7 +9,6 @@ from rich.text import Text
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
 from nksmesh.report.text import render
 from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
-from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +35,7 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
             ("region", region),
             ("hub", record.hub if record else ""),
             ("namespace", result.installation.namespace),
+            ("canary", _canary(result)),
         ],
     )
     gap(console)
@@ -77,43 +76,6 @@ def _gateway(one: GatewayAddress) -> list[str | Text]:
     return [one.name, one.kind, ", ".join(one.addresses) or none, one.http or none, one.service]
 
 
-@render.register(UninstallPlan)
-def _uninstall_plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
-    releases = [release.name for release in reversed(plan.installation.releases)]
-    _listed(console, "These releases go, in this order:", releases)
-    for service, addresses in plan.addresses.items():
-        if addresses:
-            sentence(console, f"  the address {', '.join(addresses)} of {service} is given back", DOUBTFUL)
-    _listed(console, "These go, too:", plan.going)
-    _listed(console, "These stay:" if plan.purge else "These stay (--purge removes what is the mesh's):", plan.staying)
-    for name, contents in plan.namespaces.items():
-        if contents.empty:
-            sentence(console, f"The namespace {name} goes.")
-        _listed(
-            console, f"The namespace {name} stays, for it has, or may have, what is not the mesh's:", contents.words
-        )
-    unserved = (f"{one} does not answer: what it serves was passed over" for one in plan.unserved)
-    warnings(console, (*plan.installation.notes, *unserved))
-
-
-def _listed(console: Console, title: str, items: Iterable[object]) -> None:
-    """Print a title and items below it; nothing where there are none."""
-    lines = [f"  {item}" for item in items]
-    for line in [title, *lines] if lines else []:
-        sentence(console, line)
-
-
-@render.register(UninstallResult)
-def _uninstall_result(result: UninstallResult, console: Console, _verbose: bool) -> None:
-    if not result.agreed:
-        sentence(console, "Nothing was removed.")
-    elif not result.removed:
-        sentence(console, f"Nothing to remove in {result.plan.installation.namespace}.")
-    else:
-        sentence(console, "removed:", GOOD)
-        for name in result.removed:
-            sentence(console, f"  {name}")
-    if result.left:
-        sentence(console, "left:")
-        for name in result.left:
-            sentence(console, f"  {name}")
+def _canary(result: StatusResult) -> str:
+    canary = result.installation.record.canary if result.installation.record else None
+    return f"{canary.istio_revision}, Istio {canary.version} (nksmesh canary status)" if canary else ""

@@ -10,10 +10,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.leftovers import Leftover
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.workflows import observation
+from nksmesh.workflows.blocking import helm_owner, keys_of
 from nksmesh.workflows.discovery import Installation
-from nksmesh.workflows.leftovers import Leftover, helm_owner, keys_of
 from nksmesh.workflows.ports import Cluster
 
 KEPT_BY_KUBERNETES: Final = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})

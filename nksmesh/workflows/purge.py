@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from nksmesh.domain.durations import spoken
 from nksmesh.domain.errors import NotReadyError
 from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.domain.leftovers import Labelled, Leftover, counted, in_words, labels_in_words
 from nksmesh.domain.objects import ObjectRef, Query
 from nksmesh.workflows import observation
 from nksmesh.workflows.emptiness import Contents, Emptiness
-from nksmesh.workflows.leftovers import Leftover
 from nksmesh.workflows.ports import Cluster
 
 
@@ -36,7 +36,7 @@ class Purge:
         self._listener = listener
         self._removed = removed
 
-    async def remove_leftovers(self, leftovers: Iterable[Leftover]) -> None:
+    async def remove_leftovers(self, leftovers: Collection[Leftover]) -> None:
         """Remove leftovers, and wait until the CRDs among them are gone with all their objects.
 
         Raises:
@@ -56,8 +56,22 @@ class Purge:
         there = await asyncio.gather(*(self._cluster.objects.delete(ref) for ref in refs))
         going = [ref for ref, deleted in zip(refs, there, strict=True) if deleted and ref in crds]
         await self._gone(going, "Its objects may have finalizers")
-        self._removed += [str(ref) for ref in refs]
+        self._removed += in_words(leftovers)
         self._tell("leftovers", EventKind.DONE, f"removed {len(refs)}")
+
+    async def remove_labels(self, labelled: Collection[Labelled]) -> None:
+        """Take Istio's own labels off namespaces, and nothing else.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        for one in labelled:
+            ref = ObjectRef("v1", "Namespace", one.namespace)
+            if await self._cluster.objects.get(ref, metadata_only=True) is not None:
+                await self._cluster.objects.merge({"metadata": {"labels": dict.fromkeys(one.labels)}}, ref)
+        if labelled:
+            self._removed += labels_in_words(labelled)
+            self._tell("labels", EventKind.DONE, f"removed from {counted(len(labelled), 'namespace')}")
 
     async def remove_namespaces(self, planned: Mapping[str, Contents]) -> dict[str, Contents]:
         """Remove the namespaces that the plan found empty and that are so still; return those that stay, and why.

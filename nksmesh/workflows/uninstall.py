@@ -1,89 +1,31 @@
-"""Uninstall: gateways, istiod and base in one go, and on request what they leave behind."""
+"""Uninstall: gateways, every istiod and base in one go, and on request what they leave behind."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from nksmesh.domain.errors import ClusterError, MeshError
 from nksmesh.domain.events import Event, EventKind, Listener
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.readiness import addresses_of
-from nksmesh.domain.releases import BASE, GATEWAY, ISTIOD, Release
-from nksmesh.workflows.discovery import Installation, find_installation
-from nksmesh.workflows.emptiness import KEPT_BY_KUBERNETES, Contents, Emptiness, Survey
+from nksmesh.domain.history import Run
+from nksmesh.domain.leftovers import in_words, labels_in_words, next_steps, sidecars_in_words
+from nksmesh.domain.releases import COMPONENTS, ISTIOD, Release
+from nksmesh.workflows.emptiness import Contents, Emptiness
+from nksmesh.workflows.history import kept_run
 from nksmesh.workflows.keeping import keep_crds
-from nksmesh.workflows.leftovers import Leftover, find_leftovers
 from nksmesh.workflows.ports import Cluster, Helm, Processes
 from nksmesh.workflows.purge import Purge
+from nksmesh.workflows.recording import moves_of, versions_of
+from nksmesh.workflows.relabelling import forget_moves, moves_back, relabel
 from nksmesh.workflows.settling import let_helm_end
+from nksmesh.workflows.uninstall_plan import UninstallPlan, namespaces_of, plan_uninstall
+
+__all__ = ["UninstallPlan", "UninstallResult", "plan_uninstall", "uninstall"]
 
 UNINSTALL_STEP: Final = "uninstall"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UninstallPlan:
-    """What goes, and what stays.
-
-    Attributes:
-        installation: The mesh.
-        purge: What the releases leave goes, too.
-        addresses: The LoadBalancers' addresses that are given back, by Service.
-        leftovers: What the releases leave: CRDs, the mesh's CA, certificates; each says whether a purge leaves it.
-        namespaces: The mesh's namespaces, and what is in each that is not the mesh's; a purge alone looks.
-        unserved: Aggregated APIs that do not answer: what they have was passed over.
-    """
-
-    installation: Installation
-    purge: bool
-    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    leftovers: tuple[Leftover, ...] = ()
-    namespaces: dict[str, Contents] = field(default_factory=dict)
-    unserved: tuple[str, ...] = ()
-
-    @property
-    def going(self) -> tuple[Leftover, ...]:
-        """What the releases leave, and goes all the same."""
-        return tuple(one for one in self.leftovers if self.purge and not one.stays)
-
-    @property
-    def staying(self) -> tuple[Leftover, ...]:
-        """What the releases leave, and stays."""
-        return tuple(one for one in self.leftovers if one not in self.going)
-
-    @property
-    def going_namespaces(self) -> tuple[str, ...]:
-        """The namespaces that go."""
-        return tuple(name for name, contents in self.namespaces.items() if self.purge and contents.empty)
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to remove."""
-        return not (self.installation.releases or self.going or self.going_namespaces)
-
-    def beyond(self, shown: UninstallPlan) -> tuple[str, ...]:
-        """Name what this plan removes and an earlier one did not say."""
-        before = {one.ref: one.objects for one in shown.going if one.holds}
-        return (
-            *(f"release {one.name}" for one in self.installation.releases if one not in shown.installation.releases),
-            *(str(one) for one in self.going if one.holds and one.objects > before.get(one.ref, -1)),
-            *(f"namespace {name}" for name in self.going_namespaces if name not in shown.going_namespaces),
-        )
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
-        return {
-            "namespace": self.installation.namespace,
-            "purge": self.purge,
-            "releases": [release.name for release in reversed(self.installation.releases)],
-            "addresses": {name: list(found) for name, found in self.addresses.items()},
-            "leftovers": [{"object": str(one.ref), "holds": one.holds, "stays": one.stays} for one in self.leftovers],
-            "namespaces": {name: list(contents.words) for name, contents in self.namespaces.items()},
-            "unserved": list(self.unserved),
-            "notes": list(self.installation.notes),
-        }
+HISTORY: Final = "the history of the mesh's runs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +49,11 @@ class UninstallResult:
         """Make the result of doing nothing: there is nothing to do, or it was not agreed to."""
         return cls(plan=plan, left=left_of(plan, plan.namespaces) if agreed else (), agreed=agreed)
 
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What takes the sidecars away whose istiod went."""
+        return next_steps(self.plan.workloads) if self.removed else ()
+
     def to_data(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
         return {
@@ -114,37 +61,14 @@ class UninstallResult:
             "agreed": self.agreed,
             "removed": list(self.removed),
             "left": list(self.left),
+            "next_steps": list(self.next_steps),
         }
-
-
-async def plan_uninstall(cluster: Cluster, namespace: str, *, purge: bool) -> UninstallPlan:
-    """Find what is installed, and what would be left behind; nothing is written.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
-    installation = await find_installation(cluster, namespace)
-    gateways = [release for release in installation.releases if release.component == GATEWAY.name]
-    balanced, leftovers = await asyncio.gather(
-        asyncio.gather(*(_addresses(cluster, release.namespace) for release in gateways)),
-        find_leftovers(cluster, installation, purge=purge),
-    )
-    survey = await _survey(cluster, installation, leftovers) if purge else Survey(namespaces={})
-    names = {release.name for release in gateways}
-    return UninstallPlan(
-        installation=installation,
-        purge=purge,
-        addresses={name: found for some in balanced for name, found in some.items() if name.split("/")[1] in names},
-        leftovers=leftovers,
-        namespaces=dict(survey.namespaces),
-        unserved=survey.unserved,
-    )
 
 
 async def uninstall(
     shown: UninstallPlan, cluster: Cluster, helm: Helm, processes: Processes, *, timeout: float, listener: Listener
 ) -> UninstallResult:
-    """Remove what a plan names: gateways at once, then istiod, then base; without a pause between the last two.
+    """Remove what a plan names: gateways at once, then the istiods, then base; without a pause before the last.
 
     Without istiod, base's validating webhook refuses every Istio object (istio-facts 5).
 
@@ -161,35 +85,94 @@ async def uninstall(
         ClusterError: There is more now than the plan named, or Helm reaches another cluster; nothing was removed.
     """
     removed: list[str] = []
-
-    async def remove(release: Release) -> None:
-        listener(Event(step=release.name, kind=EventKind.STARTED, message="remove"))
-        await helm.uninstall(release, timeout=timeout)
-        removed.append(f"release {release.name}")
-        listener(Event(step=release.name, kind=EventKind.DONE, message="removed"))
-
     async with cluster.lease.held("uninstall") as dead:
         if dead is not None:
             await let_helm_end(dead, processes, step=UNINSTALL_STEP, listener=listener)
-        plan = await plan_uninstall(cluster, shown.installation.namespace, purge=shown.purge)
-        _check_agreed(plan, shown)
+        plan = await plan_uninstall(cluster, shown.installation.namespace, purge=shown.purge, keep_crds=shown.keep_crds)
+        check_agreed(plan, shown)
         if plan.installation.releases:
             await helm.prove_same_cluster(await cluster.uid())
-        purge = Purge(cluster, Emptiness(cluster, plan.installation, plan.leftovers), timeout, listener, removed)
         kept = plan.namespaces
-        try:
-            await asyncio.gather(*(keep_crds(one, cluster, helm) for one in plan.installation.releases.values()))
-            for component in (GATEWAY, ISTIOD, BASE):
-                going = [one for one in plan.installation.releases if one.component == component.name]
-                await _all_ended(remove(release) for release in going)
-            if plan.purge:
-                await purge.remove_leftovers(plan.going)
-                kept = await purge.remove_namespaces(plan.namespaces)
-            await cluster.records.delete(plan.installation.namespace)
-        except MeshError as exc:
-            exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
-            raise
+        async with kept_run(cluster, await run_of(plan, "uninstall", cluster)):
+            try:
+                await _remove_releases(plan, Removal(cluster, helm, timeout, listener, removed))
+                if plan.purge:
+                    emptiness = Emptiness(cluster, plan.installation, plan.leftovers)
+                    purge = Purge(cluster, emptiness, timeout, listener, removed)
+                    await purge.remove_leftovers(plan.going)
+                    await purge.remove_labels(plan.losing_labels)
+                    kept = await purge.remove_namespaces(plan.namespaces)
+                await cluster.records.delete(plan.installation.namespace)
+            except MeshError as exc:
+                exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
+                raise
+        if plan.purge:  # the last: until here the history has this run, too
+            await cluster.histories.delete(plan.installation.namespace)
+            removed += [HISTORY] if plan.runs else []
     return UninstallResult(plan=plan, removed=tuple(removed), left=left_of(plan, kept))
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Removes releases, and what would be in the way without them."""
+
+    cluster: Cluster
+    helm: Helm
+    timeout: float
+    listener: Listener
+    removed: list[str]
+
+    async def of_release(self, release: Release) -> None:
+        """Have Helm remove a release.
+
+        Raises:
+            ReleaseError: Helm failed.
+        """
+        self.listener(Event(step=release.name, kind=EventKind.STARTED, message="remove"))
+        await self.helm.uninstall(release, timeout=self.timeout)
+        self.removed.append(f"release {release.name}")
+        self.listener(Event(step=release.name, kind=EventKind.DONE, message="removed"))
+
+    async def of_webhooks(self, plan: UninstallPlan) -> None:
+        """Remove the webhooks of no release, before what they call goes: after it they would refuse everything.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        for ref in plan.webhooks:
+            await self.cluster.objects.delete(ref)
+            self.removed.append(str(ref))
+            self.listener(Event(step=str(ref), kind=EventKind.DONE, message="removed"))
+
+
+async def run_of(plan: UninstallPlan, command: str, cluster: Cluster) -> Run:
+    """Describe the run that is to follow a plan, for the history.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    releases = plan.installation.releases
+    return Run(
+        command=command,
+        namespace=plan.installation.namespace,
+        from_versions=versions_of(releases.values()),
+        releases=await moves_of(releases, cluster),
+        before=plan.installation.record,
+    )
+
+
+def check_agreed(plan: UninstallPlan, shown: UninstallPlan) -> None:
+    """Check that nothing goes that was not shown before it was agreed to.
+
+    Raises:
+        ClusterError: Something does.
+    """
+    more = plan.beyond(shown)
+    if more:
+        raise ClusterError(
+            f"there is more to remove now than was shown: {', '.join(more)}; nothing was removed",
+            hint="Run the same command again: it shows all that goes.",
+        )
 
 
 def left_of(plan: UninstallPlan, namespaces: dict[str, Contents]) -> tuple[str, ...]:
@@ -199,30 +182,33 @@ def left_of(plan: UninstallPlan, namespaces: dict[str, Contents]) -> tuple[str, 
         plan: The plan.
         namespaces: The namespaces that a purge left, and why.
     """
-    left = tuple(map(str, plan.staying))
+    left = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels), *sidecars_in_words(plan.workloads))
     if plan.purge:
         return (*left, *(f"namespace {name}: {', '.join(one.words)}" for name, one in namespaces.items() if one.words))
-    return (*left, *(f"namespace {name}" for name in _namespaces_of(plan.installation)))
+    if plan.istio_revision:
+        return left
+    history = (HISTORY,) if plan.runs else ()
+    return (*left, *history, *(f"namespace {name}" for name in namespaces_of(plan.installation)))
 
 
-async def _survey(cluster: Cluster, installation: Installation, leftovers: tuple[Leftover, ...]) -> Survey:
-    """Look into the mesh's namespaces; without anything that is known to be a mesh's, none of them is."""
-    if not installation.releases and all(one.stays for one in leftovers):
-        return Survey(namespaces={})
-    names = [
-        name
-        for name in dict.fromkeys((installation.namespace, *_namespaces_of(installation)))
-        if name not in KEPT_BY_KUBERNETES
-    ]
-    live = await cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in names), metadata_only=True)
-    existing = [ref.name for ref, found in live.items() if found is not None]
-    return await Emptiness(cluster, installation, leftovers).survey(existing)
+async def _remove_releases(plan: UninstallPlan, removal: Removal) -> None:
+    cluster, releases = removal.cluster, plan.installation.releases
+    await asyncio.gather(*(keep_crds(one, cluster, removal.helm) for one in releases.values()))
+    for component in reversed(COMPONENTS.values()):
+        if component is ISTIOD:
+            await _end_moves(plan, removal)
+            await removal.of_webhooks(plan)
+        going = [one for one in releases if one.component == component.name]
+        await _all_ended(removal.of_release(release) for release in going)
 
 
-def _namespaces_of(installation: Installation) -> tuple[str, ...]:
-    if not installation.releases:
-        return ()
-    return tuple(dict.fromkeys((installation.namespace, *(release.namespace for release in installation.releases))))
+async def _end_moves(plan: UninstallPlan, removal: Removal) -> None:
+    """Give the namespaces that were moved to a canary the labels they had: a later mesh has no such revision."""
+    if plan.installation.record is None or plan.installation.record.canary is None:
+        return
+    moves = await moves_back(removal.cluster)
+    await relabel(moves, removal.cluster, back=True, listener=removal.listener)
+    await forget_moves(moves, removal.cluster)
 
 
 async def _all_ended(removals: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -231,18 +217,3 @@ async def _all_ended(removals: Iterable[Coroutine[Any, Any, None]]) -> None:
     for failure in ended:
         if failure is not None:
             raise failure
-
-
-def _check_agreed(plan: UninstallPlan, shown: UninstallPlan) -> None:
-    """Check that nothing goes that was not shown before it was agreed to."""
-    more = plan.beyond(shown)
-    if more:
-        raise ClusterError(
-            f"there is more to remove now than was shown: {', '.join(more)}; nothing was removed",
-            hint="Run the same command again: it shows all that goes.",
-        )
-
-
-async def _addresses(cluster: Cluster, namespace: str) -> dict[str, tuple[str, ...]]:
-    services = await cluster.objects.list("v1", "Service", namespace)
-    return {f"{namespace}/{one['metadata']['name']}": found for one in services if (found := addresses_of(one))}

@@ -167,11 +167,16 @@ def test_killed_before_it_could_note_its_helm(mesh: Program, cluster: Reader, tm
 
 
 def test_uninstall_lets_a_helm_finish_too(mesh: Program, cluster: Reader, tmp_path: Path, helm3: str) -> None:
-    killing = helm_script(tmp_path, helm3, "kill -9 $PPID; sleep 2")
+    """It begins to write only when the uninstall waits for it: what it brings was not shown, and not agreed to."""
+    waited = tmp_path / "waited"
+    held = f"kill -9 $PPID; for _ in $(seq 600); do [ -e {waited} ] && break; sleep 0.1; done"
+    killing = helm_script(tmp_path, helm3, held)
     with started(replace(mesh, helm=killing), "install", "--region", "kr1") as run:
         run.process.wait()
-    refused = mesh("uninstall", "--yes", code=4)
-    assert "waiting for a Helm that" in refused.stderr
+    with started(mesh, "uninstall", "--yes") as run:
+        run.until("waiting for a Helm that")
+        waited.touch()
+        refused = run.end(4)
     assert "istiod" in refused.error["message"]
     assert "nothing was removed" in refused.error["message"]
     mesh("uninstall", "--yes")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from nksmesh.domain.errors import ClusterError, NotReadyError, RefusedError
+from nksmesh.domain.history import History, Outcome, Run
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.releases import Release
 from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
@@ -285,3 +286,71 @@ async def test_what_does_not_end_is_waited_for_and_no_longer(mesh: FakeCluster, 
         await purged(mesh, plan)
     assert "finalizer" in caught.value.hint
     assert caught.value.__notes__[0].startswith("removed before that: release")
+
+
+def labelled(name: str, **labels: str) -> dict[str, Any]:
+    named = {key.replace("istio_rev", "istio.io/rev").replace("_", "-"): text for key, text in labels.items()}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": named}}
+
+
+async def test_leases_and_istios_own_labels_go_and_sidecars_are_not_touched(mesh: FakeCluster) -> None:
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    for name in ("istio-gateway-deployment-1-20-0", "nksmesh"):
+        mesh.objects.put({**lease, "metadata": {"name": name, "namespace": NAMESPACE}})
+    mesh.objects.put(labelled("shop", istio_injection="enabled", istio_rev="prod", team="shop"))
+    mesh.objects.put({**pod("cart", namespace="shop"), "kind": "Pod"})
+    plan = await planned(mesh)
+    result = await purged(mesh, plan)
+    assert f"Lease {NAMESPACE}/istio-gateway-deployment-1-20-0" in mesh.objects.asked("delete")
+    assert f"Lease {NAMESPACE}/nksmesh" not in mesh.objects.asked("delete")
+    assert mesh.objects.asked("merge") == ["Namespace shop"]
+    assert mesh.objects.stored[ObjectRef("v1", "Namespace", "shop")]["metadata"]["labels"] == {"team": "shop"}
+    assert "label istio-injection=enabled, istio.io/rev=prod of namespace shop" in result.removed
+    assert not [one for one in mesh.objects.asked("delete") if "cart" in one]
+    assert [one for one in result.left if "sidecar" in one] == ["1 workload (1 pod) runs a sidecar: Pod shop/cart-1-x"]
+
+
+async def test_a_namespace_labelled_after_the_question_keeps_everything(mesh: FakeCluster) -> None:
+    plan = await planned(mesh)
+    mesh.objects.put(labelled("late", istio_injection="enabled"))
+    with pytest.raises(ClusterError, match="labels of namespace late; nothing was removed"):
+        await purged(mesh, plan)
+
+
+async def test_another_control_plane_keeps_the_labels(mesh: FakeCluster) -> None:
+    mesh.objects.put(labelled("shop", istio_injection="enabled"))
+    mesh.storage.put(helm_has(Release(component="istiod", name="istiod", namespace="mesh-b")))
+    plan = await plan_uninstall(mesh, NAMESPACE, purge=True)
+    assert [one.stays for one in plan.keeping_labels] == ["Helm release mesh-b/istiod may need it"]
+    result = await purged(mesh, plan)
+    assert mesh.objects.asked("merge") == []
+    assert any(one.startswith("label istio-injection=enabled of namespace shop (Helm") for one in result.left)
+
+
+async def test_crds_can_be_kept_with_what_they_hold(mesh: FakeCluster) -> None:
+    mesh.objects.served.append(("networking.istio.io/v1", "Gateways"))
+    rule = {"apiVersion": "networking.istio.io/v1", "kind": "Gateways", "metadata": {"name": "g", "namespace": "edge"}}
+    mesh.objects.put(rule)
+    plan = await plan_uninstall(mesh, "", purge=True, keep_crds=True)
+    result = await purged(mesh, plan)
+    assert GATEWAYS not in mesh.objects.asked("delete")
+    assert f"{GATEWAYS} (1 gateways; --keep-crds)" in result.left
+    # an Istio object that is kept keeps its namespace
+    assert "Namespace edge" not in mesh.objects.asked("delete")
+    assert f"Namespace {NAMESPACE}" in mesh.objects.asked("delete")
+
+
+async def test_the_history_goes_last_and_alone_is_something_to_remove(mesh: FakeCluster) -> None:
+    mesh.histories.kept[NAMESPACE] = History(namespace=NAMESPACE)
+    await purged(mesh, await planned(mesh))
+    assert (mesh.histories.kept, mesh.records.asked("delete")) == ({}, [NAMESPACE])
+
+    bare = FakeCluster()
+    assert (await planned(bare)).empty
+    run = Run(command="uninstall", namespace=NAMESPACE, outcome=Outcome.INTERRUPTED)
+    bare.histories.kept[NAMESPACE] = History(namespace=NAMESPACE, runs=(run,))
+    assert (await plan_uninstall(bare, "", purge=False)).empty
+    plan = await planned(bare)
+    assert not plan.empty
+    assert (await purged(bare, plan)).removed == ("the history of the mesh's runs",)
+    assert bare.histories.kept == {}

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nksmesh.domain.errors import ClusterError, HeldError, ReleaseError
 from nksmesh.domain.events import EventKind
+from nksmesh.domain.history import History, Outcome, Run
 from nksmesh.domain.holding import Holder
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.objects import Manifest
+from nksmesh.domain.mesh import Standing
+from nksmesh.domain.objects import Manifest, ObjectRef
+from nksmesh.domain.record import Canary, Record, RecordedRelease
 from nksmesh.domain.releases import Release
+from nksmesh.domain.request import Recorded
+from nksmesh.workflows.canary import LABELS_BEFORE
 from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, FakeProcesses, Heard
-from tests.unit.workflows.scenery import NAMESPACE, crd, service
+from tests.unit.workflows.scenery import NAMESPACE, crd, of_release, pod, service, webhook
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "istio-ca-secret", "namespace": NAMESPACE}}
 
@@ -180,3 +186,187 @@ async def test_nothing_to_do_still_says_what_is_there_and_a_no_says_nothing(clus
     assert any("istio-ca-secret" in one and "not known to be this mesh's" in one for one in nothing.left)
     refused = UninstallResult.of_nothing(plan, agreed=False)
     assert (refused.left, refused.removed, refused.to_data()["agreed"]) == ((), (), False)
+
+
+def labelled(name: str, **labels: str) -> dict[str, Any]:
+    named = {key.replace("istio_rev", "istio.io/rev").replace("_", "-"): text for key, text in labels.items()}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": named}}
+
+
+def lease(name: str, where: str = NAMESPACE) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": where}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
+
+
+def sidecar(name: str, where: str, **metadata: Any) -> dict[str, Any]:
+    made = pod(name, name=name, namespace=where)
+    return {**made, "metadata": {**made["metadata"], "ownerReferences": [], **metadata}}
+
+
+async def test_what_is_left_is_counted(cluster: FakeCluster) -> None:
+    for one in ("istio-gateway-deployment-default", "istio-ip-autoallocate", "istio-ip-of-a-user", "kube-scheduler"):
+        cluster.objects.put(lease(one))
+    cluster.objects.put(lease("istio-ip-autoallocate", "elsewhere"))
+    cluster.objects.put(labelled("pay", istio_injection="enabled", team="pay"))
+    cluster.objects.put(labelled("shop", istio_rev="prod"))
+    cluster.objects.put(labelled("bank", team="bank"))
+    owner = {"meta.helm.sh/release-name": INGRESS.name, "meta.helm.sh/release-namespace": NAMESPACE}
+    cluster.objects.put(sidecar("gateway", NAMESPACE, annotations=owner))
+    cluster.objects.put(sidecar("cart", "shop"))
+    for name, controller in (
+        ("istio", "istio.io/gateway-controller"),
+        ("nginx", "nginx.org/x"),
+        ("mine", "istio.io/x"),
+    ):
+        made = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": name}}
+        cluster.objects.put({**made, "spec": {"controllerName": controller}})
+    plan = await plan_uninstall(cluster, "", purge=False)
+    assert [str(one) for one in plan.leftovers if one.ref.kind in {"Lease", "GatewayClass"}] == [
+        f"Lease {NAMESPACE}/istio-gateway-deployment-default",
+        f"Lease {NAMESPACE}/istio-ip-autoallocate",
+        "GatewayClass istio",
+    ]
+    assert [(one.namespace, one.words) for one in plan.labelled] == [
+        ("pay", "istio-injection=enabled"),
+        ("shop", "istio.io/rev=prod"),
+    ]
+    assert [str(one) for one in plan.workloads] == ["Pod shop/cart"]
+    counts = {"leases": 2, "labelled_namespaces": 2, "workloads": 1, "pods": 1, "crds": 1, "istio_objects": 0}
+    assert {key: plan.counts[key] for key in counts} == counts
+
+
+async def test_sidecars_and_labels_are_left_and_said_to_be(run: Uninstalling) -> None:
+    run.cluster.objects.put(labelled("shop", istio_injection="enabled"))
+    run.cluster.objects.put(sidecar("cart", "shop"))
+    result = await run(await plan_uninstall(run.cluster, "", purge=False))
+    assert "label istio-injection=enabled of namespace shop" in result.left
+    assert "1 workload (1 pod) runs a sidecar: Pod shop/cart" in result.left
+    assert result.next_steps[0].startswith("Pod shop/cart: nobody would make it again")
+    assert run.cluster.objects.asked("merge") == run.cluster.objects.asked("delete") == []
+
+
+async def test_a_run_is_kept_in_the_history(run: Uninstalling) -> None:
+    await run(await plan_uninstall(run.cluster, "", purge=False))
+    (kept,) = run.cluster.histories.kept[NAMESPACE].runs
+    assert (kept.command, kept.outcome, kept.from_versions, kept.to_version) == (
+        "uninstall",
+        Outcome.DONE,
+        ("1.20.0",),
+        "",
+    )
+    assert {(one.release.name, one.before) for one in kept.releases} == {
+        (one.name, 1) for one in (BASE, ISTIOD, INGRESS, EDGE)
+    }
+    again = await plan_uninstall(run.cluster, "", purge=False)
+    assert "the history of the mesh's runs" in UninstallResult.of_nothing(again).left
+    run.helm.fails_on["istiod"] = ReleaseError("helm uninstall istiod failed", hint="x")
+    with pytest.raises(ReleaseError):
+        await run(again)
+    failed = run.cluster.histories.kept[NAMESPACE].runs[-1]
+    assert (failed.outcome, "removed before that" in failed.evidence) == (Outcome.FAILED, True)
+
+
+async def test_what_was_not_agreed_to_is_no_run(run: Uninstalling) -> None:
+    plan = await plan_uninstall(run.cluster, "", purge=False)
+    run.cluster.storage.put(helm_has(Release(component="gateway", name="late", namespace=NAMESPACE)))
+    with pytest.raises(ClusterError):
+        await run(plan)
+    assert run.cluster.histories.kept == {}
+
+
+async def test_a_run_that_was_killed_before_anything_was_there_is_looked_after(run: Uninstalling) -> None:
+    begun = Run(command="install", namespace=NAMESPACE, number=1)
+    run.cluster.histories.kept[NAMESPACE] = History(namespace=NAMESPACE, runs=(begun,))
+    run.cluster.lease.dead, run.processes.helms = DEAD, (77,)
+    late = dict(run.cluster.storage.kept)
+    run.cluster.storage.kept.clear()
+    plan = await plan_uninstall(run.cluster, "", purge=False)
+    assert (plan.empty, plan.unfinished) == (False, "run 1 (install)")
+    wait = run.processes.wait_for_helm
+
+    async def and_it_writes(processes: tuple[int, ...]) -> None:
+        await wait(processes)
+        run.cluster.storage.kept.update(late)
+
+    run.processes.wait_for_helm = and_it_writes  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="more to remove now than was shown: release istio-base"):
+        await run(plan)
+    run.cluster.storage.kept.clear()
+    late.clear()
+    assert (await run(plan)).removed == ()  # its Helm wrote nothing
+    assert [one.outcome for one in run.cluster.histories.kept[NAMESPACE].runs] == [Outcome.INTERRUPTED, Outcome.DONE]
+
+
+def tag(name: str, release: Release | None = None, **webhook_of: Any) -> dict[str, Any]:
+    made = webhook(name=f"istio-revision-tag-{name}", **webhook_of)
+    labels = {**made["metadata"]["labels"], "istio.io/tag": name}
+    made = {**made, "metadata": {**made["metadata"], "labels": labels}}
+    return of_release(made, release) if release else made
+
+
+async def test_webhooks_of_no_release_go_before_the_istiod_that_they_call(run: Uninstalling) -> None:
+    run.cluster.objects.put(tag("prod"))
+    run.cluster.objects.put(tag("ours", ISTIOD))
+    run.cluster.objects.put(tag("theirs", namespace="mesh-b"))
+    order: list[str] = []
+    delete = run.cluster.objects.delete
+
+    async def noted(ref: ObjectRef) -> bool:
+        order.append(str(ref))
+        return await delete(ref)
+
+    run.cluster.objects.delete = noted  # type: ignore[method-assign]
+    run.helm.then = {name: lambda name=name: order.append(name) for name in ("istiod", INGRESS.name)}  # type: ignore[misc]
+    plan = await plan_uninstall(run.cluster, "", purge=False)
+    await run(plan)
+    assert order == [INGRESS.name, "MutatingWebhookConfiguration istio-revision-tag-prod", "istiod"]
+
+
+async def test_a_webhook_that_calls_our_istiod_is_no_sign_of_another(run: Uninstalling) -> None:
+    run.cluster.objects.put(tag("prod"))
+    plan = await plan_uninstall(run.cluster, "", purge=True)
+    assert {one.stays for one in plan.leftovers} == {""}
+    shown = replace(plan, webhooks=())
+    with pytest.raises(ClusterError, match=r"more to remove now than was shown: Mutating.*prod"):
+        await run(shown)
+
+
+NEW = Release(component="istiod", name="istiod-1-22-8", namespace=NAMESPACE, istio_revision="1-22-8")
+
+
+def recorded(*releases: Release, canary: Canary | None = None, revision: str = "") -> Record:
+    return Record(
+        answers=Recorded(version="1.20.0", namespace=NAMESPACE, standing=Standing(istio_revision=revision)),
+        hub="h",
+        releases=tuple(
+            RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in releases
+        ),
+        canary=canary,
+    )
+
+
+async def test_a_mesh_with_a_canary_goes_whole_and_moved_namespaces_have_their_labels_again(run: Uninstalling) -> None:
+    canary = Canary(answers=Recorded(version="1.22.8"), release=NEW)
+    run.cluster.records.kept[NAMESPACE] = recorded(BASE, ISTIOD, INGRESS, NEW, canary=canary)
+    run.cluster.storage.put(helm_has(NEW))
+    moved = labelled("shop", istio_rev="1-22-8")
+    moved["metadata"]["annotations"] = {LABELS_BEFORE: '{"istio-injection": "enabled"}'}
+    run.cluster.objects.put(moved)
+    plan = await plan_uninstall(run.cluster, "", purge=False)
+    assert [one.words for one in plan.labelled] == ["istio-injection=enabled"]
+    await run(plan)
+    assert run.helm.asked("uninstall")[0] == INGRESS.name
+    assert set(run.helm.asked("uninstall")[1:3]) == {"istiod", NEW.name}
+    assert run.helm.asked("uninstall")[3] == BASE.name
+    left = run.cluster.objects.stored[ObjectRef("v1", "Namespace", "shop")]["metadata"]
+    assert (left["labels"], left["annotations"]) == ({"istio-injection": "enabled"}, {})
+    assert run.cluster.records.kept == {}
+
+
+async def test_releases_with_names_of_their_own_go_as_the_record_has_them(run: Uninstalling) -> None:
+    run.cluster.storage.kept.clear()
+    base, istiod = replace(BASE, name="base-of-ours"), replace(ISTIOD, name="pilot", istio_revision="1-22-8")
+    run.cluster.storage.put(helm_has(base), helm_has(istiod), helm_has(INGRESS))
+    run.cluster.records.kept[NAMESPACE] = recorded(base, istiod, INGRESS, revision="1-22-8")
+    await run(await plan_uninstall(run.cluster, "", purge=False))
+    assert run.helm.asked("uninstall") == [INGRESS.name, "pilot", "base-of-ours"]

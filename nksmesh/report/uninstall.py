@@ -1,0 +1,68 @@
+"""How ``nksmesh uninstall`` looks, before it asks and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from nksmesh.domain.leftovers import in_words, labels_in_words, sidecars_in_words
+from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
+from nksmesh.report.text import render
+from nksmesh.workflows.uninstall import UninstallResult
+from nksmesh.workflows.uninstall_plan import UninstallPlan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@render.register(UninstallPlan)
+def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
+    releases = [release.name for release in reversed(plan.installation.releases)]
+    _listed(console, "These releases go, in this order:", releases)
+    if plan.unfinished:
+        sentence(
+            console, f"{plan.unfinished} has not ended: what it leaves is looked at before anything goes.", DOUBTFUL
+        )
+    for service, addresses in plan.addresses.items():
+        if addresses:
+            sentence(console, f"  the address {', '.join(addresses)} of {service} is given back", DOUBTFUL)
+    history = ["the history of the mesh's runs"] if plan.purge and plan.runs else []
+    going = (*plan.webhooks, *in_words(plan.going), *labels_in_words(plan.losing_labels), *history)
+    _listed(console, "These go, too:", going)
+    alone = plan.purge or plan.istio_revision
+    staying = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels))
+    _listed(console, "These stay:" if alone else "These stay (--purge removes what is the mesh's):", staying)
+    _listed(console, "Not touched, until you restart it:", sidecars_in_words(plan.workloads))
+    for name, contents in plan.namespaces.items():
+        if contents.empty:
+            sentence(console, f"The namespace {name} goes.")
+        _listed(
+            console, f"The namespace {name} stays, for it has, or may have, what is not the mesh's:", contents.words
+        )
+    unserved = (f"{one} does not answer: what it serves was passed over" for one in plan.unserved)
+    warnings(console, (*plan.installation.notes, *unserved))
+
+
+@render.register(UninstallResult)
+def _result(result: UninstallResult, console: Console, _verbose: bool) -> None:
+    if not result.agreed:
+        sentence(console, "Nothing was removed.")
+    elif not result.removed:
+        sentence(console, f"Nothing to remove in {result.plan.installation.namespace}.")
+    else:
+        sentence(console, "removed:", GOOD)
+        for name in result.removed:
+            sentence(console, f"  {name}")
+    _listed(console, "left:", result.left)
+    if result.next_steps:
+        first = "label its namespace for another Istio revision, then " if result.plan.istio_revision else ""
+        sentence(console, f"What runs a sidecar has lost its istiod, and its certificate ends: {first}restart it:")
+    for step in result.next_steps:
+        sentence(console, f"  {step}")
+
+
+def _listed(console: Console, title: str, items: Iterable[object]) -> None:
+    """Print a title and items below it; nothing where there are none."""
+    lines = [f"  {item}" for item in items]
+    for line in [title, *lines] if lines else []:
+        sentence(console, line)
