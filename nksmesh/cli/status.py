@@ -12,6 +12,7 @@ from nksmesh.cli.arguments import Directory, EnvironmentName
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
+from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
@@ -35,14 +36,32 @@ def status(shell: Shell, environment: EnvironmentName = "", directory: Directory
     run(shell, work)
 
 
-@command(app, examples=["nksmesh uninstall", "nksmesh uninstall -e sandbox --purge --yes"])
+@command(
+    app,
+    examples=[
+        "nksmesh uninstall",
+        "nksmesh uninstall -e sandbox --purge --yes",
+        "nksmesh uninstall --purge --keep-crds",
+        "nksmesh uninstall --revision 1-20-1",
+    ],
+)
 def uninstall(
     shell: Shell,
     environment: EnvironmentName = "",
     directory: Directory = None,
     purge: Annotated[
-        bool, typer.Option("--purge", help="Remove the CRDs with all Istio objects, the mesh's CA and namespace, too.")
+        bool,
+        typer.Option(
+            "--purge", help="Remove the CRDs with all Istio objects, the mesh's CA, labels and namespace, too."
+        ),
     ] = False,
+    keep_crds: Annotated[
+        bool, typer.Option("--keep-crds", help="With --purge: leave the CRDs with all Istio objects.")
+    ] = False,
+    revision: Annotated[
+        str,
+        typer.Option("--revision", metavar="REV", help="Remove one Istio revision's istiod and its tags, no more."),
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="How long each release may take to go.")
@@ -50,17 +69,27 @@ def uninstall(
 ) -> None:
     """Remove the mesh: gateways, then istiod, then base; says what goes, asks, and says what it leaves.
 
-    Without --purge it leaves the CRDs with your Istio objects, the mesh's CA (istio-ca-secret) and the namespace.
+    Without --purge it leaves the CRDs with your Istio objects, the mesh's CA (istio-ca-secret), namespaces and labels.
+    Workloads keep their sidecars until they are restarted: they are listed, never touched.
     """
     from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
     from nksmesh.workflows import uninstall as workflow  # noqa: PLC0415
 
+    if revision and (purge or keep_crds):
+        raise ConfigError(
+            "--revision leaves the rest of the mesh, which needs what --purge removes",
+            hint="Pass --revision alone; --purge is for the end of the whole mesh.",
+        )
     where, namespace = _cluster(shell, environment, directory)
     seconds = parse_duration(timeout, "--timeout", least=1.0)
 
     async def make(_listener: Listener) -> UninstallPlan:
         async with wiring.tools(shell, where) as tools:
-            return await workflow.plan_uninstall(tools.cluster, namespace, purge=purge)
+            if revision:
+                from nksmesh.workflows import uninstall_revision as of_one  # noqa: PLC0415
+
+                return await of_one.plan_revision(tools.cluster, namespace, revision, yes=yes)
+            return await workflow.plan_uninstall(tools.cluster, namespace, purge=purge, keep_crds=keep_crds)
 
     plan = perform(shell, make)
     if plan.empty:
@@ -74,9 +103,12 @@ def uninstall(
 
     async def work(listener: Listener) -> UninstallResult:
         async with wiring.tools(shell, where) as tools:
-            return await workflow.uninstall(
-                plan, tools.cluster, tools.helm, tools.processes, timeout=seconds, listener=listener
-            )
+            given = (plan, tools.cluster, tools.helm, tools.processes)
+            if revision:
+                from nksmesh.workflows import uninstall_revision as of_one  # noqa: PLC0415
+
+                return await of_one.uninstall_revision(*given, yes=yes, timeout=seconds, listener=listener)
+            return await workflow.uninstall(*given, timeout=seconds, listener=listener)
 
     run(shell, work)
 

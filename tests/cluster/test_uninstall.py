@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.plain_helm import PlainHelm
 from tests.cluster.program import Program
-from tests.cluster.reader import Reader, Ref
+from tests.cluster.reader import Object, Reader, Ref
 
 pytestmark = pytest.mark.cluster
 
@@ -20,12 +20,55 @@ RULE = {
 }
 
 
+RULES = "/apis/networking.istio.io/v1beta1/namespaces/default/gateways"
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+SHOP = "/apis/apps/v1/namespaces/shop/deployments"
+POD: Object = {"metadata": {"name": "asked"}, "spec": {"containers": [{"name": "app", "image": "example/a"}]}}
+
+
+def namespace(cluster: Reader, name: str, **labels: str) -> None:
+    """Make a namespace, labelled as it is said, that takes pods."""
+    named = {key.replace("istio_rev", "istio.io/rev").replace("_", "-"): text for key, text in labels.items()}
+    cluster.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": named}})
+    cluster.until(f"/api/v1/namespaces/{name}/serviceaccounts", bool, fieldSelector="metadata.name=default")
+
+
+def deployed(cluster: Reader, name: str) -> None:
+    """Bring up a workload in the namespace shop."""
+    template = {"metadata": {"labels": {"app": name}}, "spec": POD["spec"]}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
+    cluster.post(SHOP, {"metadata": {"name": name}, "spec": spec})
+    cluster.until(SHOP, lambda found: all(one.get("status", {}).get("availableReplicas") for one in found))
+
+
+def labels_of(cluster: Reader, name: str) -> dict[str, str]:
+    labels = cluster.get(f"/api/v1/namespaces/{name}")["metadata"].get("labels", {})
+    return {key: text for key, text in labels.items() if key != "kubernetes.io/metadata.name"}
+
+
+def containers(pods: list[Object]) -> list[set[str]]:
+    return [{one["name"] for one in pod["spec"]["containers"]} for pod in pods]
+
+
+def tag_by_hand(cluster: Reader, name: str) -> None:
+    """Set a revision tag as istioctl does: a copy of the injector's webhooks, of no Helm release."""
+    injector = cluster.get(f"{WEBHOOKS}/istio-sidecar-injector")
+    selector = {"matchExpressions": [{"key": "istio.io/rev", "operator": "In", "values": [name]}]}
+    metadata = {"name": f"istio-revision-tag-{name}", "labels": {"istio.io/rev": "default", "istio.io/tag": name}}
+    first = {**injector["webhooks"][0], "namespaceSelector": selector, "objectSelector": {}}
+    cluster.post(WEBHOOKS, {"metadata": metadata, "webhooks": [first]})
+
+
 def test_it_leaves_what_holds_the_users_own_and_says_so(mesh: Program, cluster: Reader) -> None:
     nothing = mesh("uninstall", "--yes")
     assert (nothing.data["releases"], nothing.data["removed"]) == ([], [])
 
     installed = mesh("install", "--region", "kr1", "--profile", "demo")
-    cluster.post("/apis/networking.istio.io/v1beta1/namespaces/default/gateways", RULE)
+    cluster.post(RULES, RULE)
+    namespace(cluster, "shop", istio_injection="enabled")
+    namespace(cluster, "tagged", istio_rev="prod")
+    deployed(cluster, "cart")
+    tag_by_hand(cluster, "prod")
     root = cluster.get("/api/v1/namespaces/istio-system/secrets/istio-ca-secret")["data"]
     standing = cluster.everything()
 
@@ -37,18 +80,34 @@ def test_it_leaves_what_holds_the_users_own_and_says_so(mesh: Program, cluster: 
     (address,) = installed.data["addresses"]["istio-ingressgateway"]
     assert ran.data["addresses"] == {"istio-system/istio-ingressgateway": [address]}
     assert set(ran.data["removed"][:2]) == {"release istio-ingressgateway", "release istio-egressgateway"}
-    assert ran.data["removed"][2:] == ["release istiod", "release istio-base"]
+    assert ran.data["removed"][2:] == [
+        "MutatingWebhookConfiguration istio-revision-tag-prod",
+        "release istiod",
+        "release istio-base",
+    ]
     left = "\n".join(ran.data["left"])
     assert "gateways.networking.istio.io (1 gateways)" in left
     assert "Secret istio-system/istio-ca-secret" in left
     assert "namespace istio-system" in left
+    assert "label istio-injection=enabled of namespace shop" in left
+    assert "1 workload (1 pod) runs a sidecar: Deployment shop/cart" in left
+    assert ran.data["next_steps"] == ["kubectl rollout restart -n shop deployment/cart"]
+    assert "ConfigMap istio-ca-root-cert in" in left
+    told = {key: ran.data["counts"][key] for key in ("istio_objects", "labelled_namespaces", "workloads", "pods")}
+    assert told == {"istio_objects": 1, "labelled_namespaces": 2, "workloads": 1, "pods": 1}
 
     assert cluster.helm_revisions() == {}
     remaining = cluster.everything()
-    assert not {ref for ref in remaining if "nksmesh" in ref.name}
+    assert {ref.name for ref in remaining if "nksmesh" in ref.name} == {"nksmesh.history.istio-system"}
+    assert [run["command"] for run in mesh("history").data["runs"]] == ["uninstall", "install"]
     assert not {ref for ref in remaining if ref.kind.endswith("WebhookConfiguration")}
-    assert cluster.get("/apis/networking.istio.io/v1beta1/namespaces/default/gateways/shop")
+    assert cluster.get(f"{RULES}/shop")
     assert mesh("status").data["installed"] is False
+    # nothing refuses anything: an Istio object, and pods in namespaces that are labelled still
+    cluster.post(RULES, {**RULE, "metadata": {"name": "later", "labels": {"istio.io/rev": "default"}}})
+    made = [cluster.post(f"/api/v1/namespaces/{name}/pods?dryRun=All", POD) for name in ("shop", "tagged")]
+    assert containers(made) == [{"app"}, {"app"}]
+    assert containers(cluster.pods("app=cart", "shop")) == [{"app", "istio-proxy"}]  # it was not touched
 
     # the next mesh has the same root, and takes over what was left
     mesh("install", "--region", "kr1")
@@ -56,9 +115,22 @@ def test_it_leaves_what_holds_the_users_own_and_says_so(mesh: Program, cluster: 
 
 
 def test_a_purge_leaves_the_cluster_as_it_was(mesh: Program, cluster: Reader) -> None:
+    namespace(cluster, "shop", istio_injection="enabled", team="shop")
     before = set(cluster.everything())
     mesh("install", "--region", "kr1", "--profile", "demo")
-    cluster.post("/apis/networking.istio.io/v1beta1/namespaces/default/gateways", RULE)
+    cluster.post(RULES, RULE)
+    leases = "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases"
+    cluster.post(leases, {"metadata": {"name": "istio-gateway-deployment-default"}})
+
+    # kept CRDs keep their objects, and are this mesh's still when they are purged without
+    kept = mesh("uninstall", "--purge", "--keep-crds", "--yes")
+    assert "CustomResourceDefinition gateways.networking.istio.io (1 gateways; --keep-crds)" in kept.data["left"]
+    assert cluster.get(f"{RULES}/shop")
+    assert "label istio-injection=enabled of namespace shop" in kept.data["removed"]
+    assert "Lease istio-system/istio-gateway-deployment-default" in kept.data["removed"]
+    assert labels_of(cluster, "shop") == {"team": "shop"}
+    assert not {ref.name for ref in cluster.everything() if "nksmesh" in ref.name}
+
     ran = mesh("uninstall", "--purge", "--yes")
     assert any("gateways.networking.istio.io" in one for one in ran.data["removed"])
     assert ran.data["left"] == []
@@ -125,3 +197,29 @@ def test_a_users_secret_with_istios_name_keeps_the_namespace_and_history_no_name
     ran = mesh("uninstall", "--purge", "--yes")
     assert ran.data["left"] == ["namespace istio-system: Secret istio-system/istio-ingressgateway-certs"]
     assert cluster.find("/api/v1/namespaces/istio-system/secrets/istio-ingressgateway-certs")
+
+
+def test_one_istio_revision_goes_and_the_mesh_stays(
+    mesh: Program, cluster: Reader, helm3: str, example_charts: Path
+) -> None:
+    mesh("install", "--region", "kr1")
+    helm = PlainHelm(helm3, mesh.kubeconfig)
+    revision = ("--set", "revision=1-18-7", "--set", "revisionTags={old}")
+    helm("install", "istiod-1-18-7", str(example_charts / "istiod"), *revision)
+    namespace(cluster, "shop", istio_rev="old")
+    standing = cluster.deployment("istiod"), cluster.service("istio-ingressgateway")
+
+    assert "own istiod" in mesh("uninstall", "--revision", "default", "--yes", code=2).error["message"]
+    refused = mesh("uninstall", "--revision", "1-18-7", code=7)
+    assert refused.error["detail"] == "namespace shop (istio.io/rev=old)"
+    ran = mesh("uninstall", "--revision", "1-18-7", "--yes")
+    assert ran.data["removed"] == ["release istiod-1-18-7"]
+    assert ran.data["left"] == ["label istio.io/rev=old of namespace shop"]
+
+    # its tag went with it, and whoever carries it is not stopped
+    assert {one["metadata"]["name"] for one in cluster.items(WEBHOOKS)} == {"istio-sidecar-injector"}
+    assert containers([cluster.post("/api/v1/namespaces/shop/pods?dryRun=All", POD)]) == [{"app"}]
+    assert (cluster.deployment("istiod"), cluster.service("istio-ingressgateway")) == standing
+    assert mesh("status").data["ready"] is True
+    assert mesh("plan", "--exit-code").changes == {}
+    assert mesh("history").data["runs"][0]["command"] == "uninstall --revision"

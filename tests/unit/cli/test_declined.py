@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from nksmesh.cli import wiring
 from nksmesh.cli.main import run_command_line
+from nksmesh.workflows import repair, rollback_plan
 from nksmesh.workflows import uninstall as workflow
-from tests.unit.report.samples import UNINSTALL
+from nksmesh.workflows.repair import RepairPlan
+from nksmesh.workflows.rollback_plan import RollbackPlan
+from tests.unit.report import drift_samples
+from tests.unit.report.samples import ROLLBACK, RUNS, UNINSTALL
 
 if TYPE_CHECKING:
     import pytest
@@ -41,3 +46,51 @@ def test_a_no_to_uninstall_prints_its_envelope(
     assert run_command_line(("uninstall", "-o", "json")) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["status"], document["data"]["agreed"], document["data"]["removed"]) == ("success", False, [])
+
+
+def test_a_no_to_rollback_prints_its_envelope_after_the_plan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @asynccontextmanager
+    async def tools(*_: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(cluster=None, helm=None)
+
+    async def planned(*_: object, **__: object) -> RollbackPlan:
+        secret = replace(RUNS[0], evidence="Authorization: Bearer abcdef0123456789")
+        return replace(ROLLBACK, way=replace(ROLLBACK.way, runs=(secret,)))
+
+    monkeypatch.setattr(wiring, "tools", tools)
+    monkeypatch.setattr(rollback_plan, "plan_rollback", planned)
+    monkeypatch.setattr("sys.stdin", Terminal())
+    assert run_command_line(("rollback", "-o", "json")) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["status"], document["data"]["agreed"], document["data"]["done"]) == ("success", False, [])
+    assert "Back to 1.19.0, as before run 5" in err
+    assert "abcdef0123456789" not in out + err
+
+
+def test_a_no_to_repair_prints_its_envelope_after_what_differs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @asynccontextmanager
+    async def tools(*_: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(cluster=None, helm=None, charts=None)
+
+    async def planned(*_: object, **__: object) -> RepairPlan:
+        return drift_samples.PLAN
+
+    monkeypatch.setattr(wiring, "tools", tools)
+    monkeypatch.setattr(repair, "plan_repair", planned)
+    monkeypatch.setattr("sys.stdin", Terminal())
+    assert run_command_line(("repair", "-o", "json")) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["status"], document["data"]["agreed"], document["data"]["repaired"]) == ("success", False, [])
+    assert "3 objects would be put back" in err
+
+
+def test_one_revision_is_no_end_of_the_mesh_to_be_purged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(("uninstall", "--revision", "1-18-7", "--purge", "-o", "json")) == 2
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert "--revision alone" in error["hint"]
