@@ -46,8 +46,8 @@ def diff_manifests(
         if was == will:
             continue
         lines = difflib.unified_diff(
-            dump(_masked(was, {})).splitlines() if was else [],
-            dump(_masked(will, was or {})).splitlines() if will else [],
+            dump(masked(was, {})).splitlines() if was else [],
+            dump(masked(will, was or {})).splitlines() if will else [],
             fromfile=f"{ref} (installed)",
             tofile=f"{ref} (planned)",
             lineterm="",
@@ -57,8 +57,8 @@ def diff_manifests(
     return tuple(found)
 
 
-def _masked(manifest: Manifest, before: Manifest) -> Manifest:
-    """Hide what a Secret holds, but not that it changes: equal contents stay equal, others say so."""
+def masked(manifest: Manifest, before: Manifest) -> Manifest:
+    """Hide what a Secret holds, but not that it changes: contents equal to those before stay equal, others say so."""
     if manifest.get("kind") != "Secret":
         return manifest
     hidden = {

@@ -16,7 +16,8 @@
      ├─ RollbackError     12   a step failed, and so did its rollback
      └─ InterruptedRunError 130   Ctrl-C or SIGTERM
 
-Exit code 0 is success and 10 is ``plan --exit-code`` with changes pending: neither is an error.
+Exit code 0 is success; 10 is ``plan --exit-code`` with changes pending, or ``drift --exit-code`` with drift: neither is
+an error.
 Adapters translate foreign exceptions into these at their edge; nothing else catches and re-raises.
 """
 

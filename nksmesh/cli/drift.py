@@ -1,0 +1,144 @@
+"""``nksmesh drift`` and ``repair``: what is live against what the releases say, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.arguments import Directory, EnvironmentName
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import confirm, perform, run, show
+
+if TYPE_CHECKING:
+    from nksmesh.domain.events import Listener
+    from nksmesh.workflows.drift import DriftResult, Survey
+    from nksmesh.workflows.repair import RepairPlan, RepairResult
+
+app = command_group()
+
+
+@command(app, examples=["nksmesh drift", "nksmesh drift -e prod --diff", "nksmesh drift -e prod --exit-code -q"])
+def drift(
+    shell: Shell,
+    environment: EnvironmentName = "",
+    directory: Directory = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show the differences line by line; Secrets stay hidden.")
+    ] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 10 where something differs, for CI.")
+    ] = False,
+) -> None:
+    """Show where live objects are not what their releases say: missing, changed, or with more in a list.
+
+    Asked of the API server by dry runs, which need the right to patch. What istiod, autoscalers and clouds write is
+    known and left out, and so are labels and other keys that somebody added. nksmesh repair puts back what differs.
+    """
+    from nksmesh.workflows.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
+
+    files = wiring.files(directory)
+    where, namespace = _cluster(shell, environment, files)
+
+    async def work(_listener: Listener) -> DriftResult:
+        async with wiring.tools(shell, where) as tools:
+            found = await workflow(
+                tools.cluster,
+                tools.helm,
+                tools.charts,
+                namespace,
+                lock=files.lock.read(),
+                diff=diff,
+                exit_code=exit_code,
+            )
+            return replace(found, survey=_redacted(found.survey))
+
+    run(shell, work)
+
+
+@command(
+    app,
+    examples=["nksmesh repair", "nksmesh repair --yes Deployment/istiod ConfigMap/istio-system/istio-sidecar-injector"],
+)
+def repair(
+    shell: Shell,
+    objects: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OBJECT]...", help="Kind/name or Kind/namespace/name; all that differs without any."),
+    ] = None,
+    environment: EnvironmentName = "",
+    directory: Directory = None,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
+    ] = "5m",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Put back what differs from the releases, object by object, as Helm itself would write it.
+
+    Shows what differs and asks. What is missing is made anew; pods that this makes anew are waited for, gateways behind
+    istiod's webhook. Helm's releases stay as they are.
+    """
+    from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows import repair as workflow  # noqa: PLC0415
+    from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
+
+    files = wiring.files(directory)
+    where, namespace = _cluster(shell, environment, files)
+    patience = Patience(component=parse_duration(timeout, "--timeout", least=1.0))
+    lock, named = files.lock.read(), tuple(objects or ())
+
+    async def make(_listener: Listener) -> RepairPlan:
+        async with wiring.tools(shell, where) as tools:
+            return await workflow.plan_repair(
+                tools.cluster, tools.helm, tools.charts, namespace, lock=lock, objects=named
+            )
+
+    plan = perform(shell, make)
+    said = replace(plan, survey=_redacted(plan.survey))
+    if not plan.found:
+        show(shell, workflow.RepairResult(plan=said))
+        return
+    if not yes:
+        shell.report.preview(said)
+        if not confirm("Put all of this back?", yes=yes):
+            show(shell, workflow.RepairResult(plan=said, agreed=False))
+            return
+
+    async def work(listener: Listener) -> RepairResult:
+        async with wiring.tools(shell, where) as tools:
+            done = await workflow.repair(
+                plan,
+                tools.cluster,
+                tools.helm,
+                tools.charts,
+                lock=lock,
+                objects=named,
+                patience=patience,
+                listener=listener,
+            )
+            return replace(done, plan=replace(done.plan, survey=_redacted(done.plan.survey)))
+
+    run(shell, work)
+
+
+def _redacted(survey: Survey) -> Survey:
+    """Leave out what looks like a secret where a manifest or a live object has one in the open."""
+    from nksmesh.report.redaction import redact  # noqa: PLC0415 - only what a command uses is imported
+
+    found = (
+        replace(
+            one, drift=replace(one.drift, lines=tuple(map(redact, one.drift.lines)), refusal=redact(one.drift.refusal))
+        )
+        for one in survey.found
+    )
+    return replace(survey, found=tuple(found))
+
+
+def _cluster(shell: Shell, environment: str, files: wiring.Files) -> tuple[wiring.Target, str]:
+    """Find the cluster and the control plane's namespace that the options mean."""
+    found = files.mesh.environment(environment) if environment else None
+    namespace = shell.namespace or (found.namespace if found else "")
+    return wiring.target(shell, found, files.folder), namespace

@@ -1,0 +1,102 @@
+"""How ``nksmesh drift`` and ``nksmesh repair`` look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from nksmesh.domain.drift import Change
+from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
+from nksmesh.report.text import render
+from nksmesh.workflows.drift import DriftResult, Survey
+from nksmesh.workflows.repair import RepairPlan, RepairResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
+_MOST_FIELDS: Final = 6
+
+
+@render.register(DriftResult)
+def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
+    survey, namespace = result.survey, result.installation.namespace
+    if not result.installation.releases:
+        sentence(console, f"No mesh in {namespace}.")
+    elif survey.found:
+        verb = "differ" if len(survey.found) > 1 else "differs"
+        count = f"{len(survey.found)} of {survey.looked} objects {verb} from what the releases say."
+        sentence(console, count, "bold")
+        _listed(survey, console, verbose=verbose)
+        _diff(survey, console, shown=result.diff)
+        gap(console)
+        sentence(console, "Put it back: nksmesh repair", FAINT)
+    else:
+        _as_it_should_be("No drift", survey, console)
+    warnings(console, survey.notes)
+
+
+@render.register(RepairPlan)
+def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
+    many = len(plan.found) > 1
+    sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be put back:", "bold")
+    _listed(plan.survey, console, verbose=verbose)
+    _diff(plan.survey, console, shown=True)
+    if plan.others:
+        sentence(console, _others(plan.others), DOUBTFUL)
+    warnings(console, plan.survey.notes)
+
+
+@render.register(RepairResult)
+def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
+    if not result.agreed:
+        sentence(console, "Nothing was put back.")
+        return
+    if not result.repaired:
+        _as_it_should_be("Nothing to put back", result.plan.survey, console)
+        return
+    sentence(console, "put back, and no longer different:", GOOD)
+    for ref in result.repaired:
+        sentence(console, f"  {ref}")
+    for words in result.proved if verbose else ():
+        sentence(console, words, FAINT)
+    if result.plan.others:
+        sentence(console, _others(result.plan.others), DOUBTFUL)
+
+
+def _as_it_should_be(title: str, survey: Survey, console: Console) -> None:
+    """Say that nothing differs, of no more than was looked at."""
+    if not survey.unseen:
+        sentence(console, f"{title}: {survey.looked} objects are as the releases say.", GOOD)
+    elif survey.looked:
+        sentence(console, f"{title} among the {survey.looked} objects that could be looked at.", DOUBTFUL)
+    else:
+        sentence(console, "Nothing could be looked at: whether anything differs is not known.", BAD)
+
+
+def _others(count: int) -> str:
+    return f"{count} other object{'s differ' if count > 1 else ' differs'}, too: nksmesh drift"
+
+
+def _listed(survey: Survey, console: Console, *, verbose: bool) -> None:
+    """Print what differs, and below each object where it does."""
+    for one in survey.found:
+        drift = one.drift
+        style = DOUBTFUL if drift.change is Change.DIFFERS else BAD
+        of = f" ({f'release {drift.release}' if drift.release else 'of crds/'})"
+        console.print(Text.assemble(f"{drift.ref}: ", (drift.change.value, style), (of, FAINT)))
+        shown = drift.fields if verbose else drift.fields[:_MOST_FIELDS]
+        for field in shown:
+            sentence(console, f"  {field}")
+        if len(shown) < len(drift.fields):
+            sentence(console, f"  and {len(drift.fields) - len(shown)} more (-v)", FAINT)
+        if drift.refusal:
+            sentence(console, f"  the API server refuses to put it back: {drift.refusal}", BAD)
+
+
+def _diff(survey: Survey, console: Console, *, shown: bool) -> None:
+    for one in survey.found if shown else ():
+        gap(console)
+        for line in one.drift.lines:
+            console.print(Text(line, style=_STYLES.get(line[:1], "")), soft_wrap=True)
