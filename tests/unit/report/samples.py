@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,8 +11,11 @@ from nksmesh.domain.catalog import Environment, ValuesFile
 from nksmesh.domain.charts import OFFICIAL_SOURCE, Chart, ChartRef
 from nksmesh.domain.diff import ObjectDiff
 from nksmesh.domain.findings import Finding, Level
+from nksmesh.domain.history import Outcome as RunOutcome
+from nksmesh.domain.history import ReleaseMove, Run
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.layers import compose
+from nksmesh.domain.leftovers import Labelled, Leftover
 from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Layer, Mesh, Network, Region
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.plan import Action, CrdChange, Plan, ReleaseChange, Step, StepKind
@@ -18,6 +23,10 @@ from nksmesh.domain.readiness import ready, waiting
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded
+from nksmesh.domain.restarts import Outcome, Restart, RestartResult
+from nksmesh.domain.road import Road, Stop
+from nksmesh.domain.way_back import WayBack
+from nksmesh.domain.workloads import Workload
 from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
@@ -27,13 +36,20 @@ from nksmesh.workflows.charts import ChartRow, ChartRows, Locked
 from nksmesh.workflows.discovery import Installation
 from nksmesh.workflows.emptiness import Contents
 from nksmesh.workflows.environments import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
+from nksmesh.workflows.history import HistoryResult
 from nksmesh.workflows.install import InstallResult
-from nksmesh.workflows.leftovers import Leftover
-from nksmesh.workflows.preview import PlanResult, TemplateResult
+from nksmesh.workflows.preview import ChartMove, PlanResult, TemplateResult
+from nksmesh.workflows.rollback import RollbackResult
+from nksmesh.workflows.rollback_plan import RollbackPlan
 from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
-from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult
+from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult, left_of
+from nksmesh.workflows.upgrade import UpgradeResult
 from nksmesh.workflows.values import ReleaseValues, ValuesShown
 from nksmesh.workflows.work import Progress, StepOutcome
+
+from .adoption_samples import ADOPTED, more_adoption_samples
+from .canary_samples import canary_samples, more_canary_samples
+from .drift_samples import drift_samples, more_drift_samples
 
 HUB: Final = "registry.example.com/container_service/istio"
 PROXY: Final = f"{HUB}/proxyv2:1.20.0"
@@ -196,6 +212,109 @@ UNINSTALL: Final = UninstallPlan(
     unserved=("metrics.k8s.io/v1beta1",),
 )
 
+CART: Final = Workload(
+    namespace="shop",
+    kind="Deployment",
+    name="cart",
+    pods=2,
+    proxies=(PROXY,),
+    istio_revisions=("default",),
+    restartable=True,
+)
+LEASE: Final = "coordination.k8s.io/v1", "Lease"
+MANY_LEFT: Final = UninstallPlan(
+    installation=INSTALLATION,
+    purge=True,
+    keep_crds=True,
+    leftovers=(
+        *(
+            Leftover(
+                ref=ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"{name}.networking.istio.io"),
+                stays="--keep-crds",
+            )
+            for name in ("gateways", "sidecars", "virtualservices")
+        ),
+        *(
+            Leftover(ref=ObjectRef(*LEASE, f"istio-{name}", "istio-system"))
+            for name in ("gateway-deployment-default", "ip-autoallocate")
+        ),
+        *(
+            Leftover(ref=ObjectRef("v1", "ConfigMap", "istio-ca-root-cert", f"team-{number}"))
+            for number in range(1, 13)
+        ),
+    ),
+    labelled=(
+        Labelled(namespace="pay", labels={"istio-injection": "enabled"}),
+        Labelled(namespace="shop", labels={"istio-injection": "enabled"}),
+        Labelled(namespace="old", labels={"istio.io/rev": "1-18-7"}, stays="Deployment elsewhere/istiod may need it"),
+    ),
+    webhooks=(ObjectRef("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-revision-tag-prod"),),
+    workloads=(
+        CART,
+        replace(CART, kind="Job", name="nightly", pods=1, restartable=False, not_restartable="let it end"),
+    ),
+    runs=3,
+    unfinished="run 3 (install)",
+)
+ISTIOD_OLD: Final = replace(ISTIOD, name="istiod-1-18-7", istio_revision="1-18-7")
+ONE_REVISION: Final = UninstallPlan(
+    installation=Installation(namespace="istio-system", releases={ISTIOD_OLD: installed(ISTIOD_OLD)}),
+    purge=False,
+    istio_revision="1-18-7",
+    labelled=(Labelled(namespace="old", labels={"istio.io/rev": "1-18-7"}),),
+    workloads=(replace(CART, istio_revisions=("1-18-7",)),),
+)
+
+RUNS: Final = (
+    Run(
+        command="upgrade",
+        namespace="istio-system",
+        number=5,
+        who="kim@desk",
+        account="nks-admin",
+        began=datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC),
+        ended=datetime(2026, 1, 1, 12, 0, 4, tzinfo=UTC),
+        from_versions=("1.19.0",),
+        to_version="1.20.0",
+        values_hash="sha256:0123",
+        outcome=RunOutcome.FAILED,
+        reason="istiod cannot become ready: Pod istio-system/istiod-x: ErrImagePull",
+        evidence="failed to pull and unpack image: [not found]\nbegun: istiod",
+        releases=(ReleaseMove(release=BASE, before=1, after=2), ReleaseMove(release=ISTIOD, before=1, after=1)),
+        written_by="0.1.0",
+    ),
+    Run(
+        command="rollback",
+        namespace="istio-system",
+        number=6,
+        who="kim@desk",
+        began=datetime(2026, 1, 1, 12, 1, 0, tzinfo=UTC),
+        from_versions=("1.19.0", "1.20.0"),
+        to_version="1.19.0",
+        undoes=(5,),
+    ),
+)
+ROLLBACK: Final = RollbackPlan(
+    way=WayBack(runs=RUNS[:1], targets={BASE: 1, ISTIOD: 1, INGRESS: 0}),
+    plan=Plan(
+        mesh=MESH,
+        steps=(
+            Step(
+                name="istiod",
+                kind=StepKind.RELEASE,
+                action=Action.ROLLBACK,
+                release=ISTIOD,
+                reasons=("as it was at Helm revision 1", "chart 1.20.0 becomes 1.19.0 again"),
+            ),
+            Step(name="istio-base", kind=StepKind.RELEASE, action=Action.KEEP, release=BASE),
+        ),
+        releases={},
+        proxy_image=PROXY,
+    ),
+    lost=("edge does not come back: it was removed, and Helm's history of it with it",),
+    workloads=(CART,),
+)
+
 DIGEST: Final = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 CHARTS: Final = (
     ChartRow(
@@ -244,7 +363,55 @@ RAISED: Final = Raised(
     seconds=5.44,
 )
 
+ROAD: Final = Road(
+    installed="1.19.0",
+    wanted="1.21.6",
+    stops=(
+        Stop(version="1.20.0"),
+        Stop(
+            version="1.21.6",
+            findings=(
+                Finding(
+                    level=Level.FAILURE,
+                    message="the registry of region kr1 does not provide Istio 1.21.6",
+                    hint="Another version needs a registry of your own: --hub.",
+                    subject="kr1",
+                ),
+            ),
+        ),
+    ),
+)
+WORKLOADS: Final = tuple(
+    Workload(
+        namespace="shop",
+        kind=kind,
+        name=name,
+        pods=pods,
+        proxies=(f"{HUB}/proxyv2:1.19.0",),
+        istio_revisions=("default",),
+        restartable=not why,
+        not_restartable=why,
+    )
+    for kind, name, pods, why in (
+        ("Deployment", "cart", 3, ""),
+        ("Job", "report [daily]", 1, "it would begin anew: let it end"),
+    )
+)
+UPGRADED: Final = UpgradeResult(
+    road=Road(installed="1.19.0", wanted="1.20.0", stops=(Stop(version="1.20.0"),)),
+    steps=(InstallResult(plan=PLAN, progress=PROGRESS),),
+    behind=WORKLOADS,
+    restarted=RestartResult(
+        restarts=(
+            Restart(workload=WORKLOADS[0], outcome=Outcome.RESTARTED, message="Deployment cart is available"),
+            Restart(workload=WORKLOADS[1], outcome=Outcome.NOT_RESTARTABLE, message="it would begin anew: let it end"),
+        )
+    ),
+    said=("values/environments/prod/mesh.yaml says version 1.19.0: write 1.20.0 there",),
+)
+
 SAMPLES: Final[dict[str, Any]] = {
+    "adopt": ADOPTED,
     "install": InstallResult(plan=PLAN, progress=PROGRESS),
     "plan": PlanResult(
         plan=PLAN,
@@ -256,10 +423,21 @@ SAMPLES: Final[dict[str, Any]] = {
             ),
         ),
     ),
+    "upgrade": UPGRADED,
+    **canary_samples(PLAN, PROGRESS),
+    **drift_samples(),
     "template": TemplateResult(mesh=MESH, manifests="apiVersion: v1\nkind: Namespace  \nmetadata:\n\tname: '[x]'\n"),
     "status": STATUS,
     "uninstall": UninstallResult(
         plan=UNINSTALL, removed=("istio-ingressgateway", "istiod", "istio-base"), left=("Secret istio-ca-secret",)
+    ),
+    "history": HistoryResult(namespace="istio-system", runs=tuple(reversed(RUNS)), more=4),
+    "rollback": RollbackResult(
+        plan=ROLLBACK,
+        progress=Progress(
+            outcomes=[StepOutcome(step=ROLLBACK.plan.steps[0], message="Deployment istiod is available", seconds=1.31)],
+            addresses={"istio-ingressgateway": ("203.0.113.7",)},
+        ),
     ),
     "regions": Regions(regions=(REGION,)),
     "versions": Versions(versions=(ISTIO,), regions=(REGION,)),
@@ -294,13 +472,40 @@ MORE: Final[dict[str, Any]] = {
     "install, nothing to do": InstallResult(plan=NOTHING_TO_DO),
     "install, dry run": InstallResult(plan=NOTHING_TO_DO, dry_run=True),
     "plan, no difference": PlanResult(plan=NOTHING_TO_DO, diff=()),
+    "plan, to another version": PlanResult(
+        plan=PLAN,
+        road=ROAD,
+        charts=(
+            ChartMove(
+                release="istiod", chart="istiod", installed="1.19.0", wanted="1.20.0", digest="sha256:0", pinned=True
+            ),
+        ),
+    ),
+    "upgrade, first of two steps": replace(UPGRADED, road=ROAD, restarted=None),
+    "upgrade, dry run": UpgradeResult(road=ROAD, steps=(InstallResult(plan=PLAN, dry_run=True),), dry_run=True),
+    "upgrade, nothing to do": UpgradeResult(
+        road=Road(installed="1.20.0", wanted="1.20.0", stops=(Stop(version="1.20.0"),)),
+        steps=(InstallResult(plan=NOTHING_TO_DO),),
+    ),
+    **more_canary_samples(PLAN),
+    **more_drift_samples(),
+    **more_adoption_samples(PLAN),
     "status, no mesh": StatusResult(
         kubernetes="1.28.15", context="", installation=Installation(namespace="istio-system", releases={})
     ),
     "uninstall, asked": UNINSTALL,
+    "uninstall, much of it, asked": MANY_LEFT,
+    "uninstall, much of it": UninstallResult(plan=MANY_LEFT, removed=("release istiod",), left=left_of(MANY_LEFT, {})),
+    "uninstall, one revision": UninstallResult(
+        plan=ONE_REVISION, removed=("release istiod-1-18-7",), left=left_of(ONE_REVISION, {})
+    ),
+    "uninstall, one revision, asked": ONE_REVISION,
     "uninstall, nothing there": UninstallResult(
         plan=UninstallPlan(installation=Installation(namespace="istio-system", releases={}), purge=False)
     ),
+    "history, none": HistoryResult(namespace="istio-system"),
+    "rollback, asked": ROLLBACK,
+    "rollback, not agreed": RollbackResult(plan=ROLLBACK, agreed=False),
     "charts lock, none new": Locked(charts=CHARTS[:1], lock=LOCK, added=0),
     "charts list, empty": ChartRows(charts=(), lock=LOCK),
 }

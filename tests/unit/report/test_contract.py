@@ -62,7 +62,7 @@ def test_a_result_is_what_its_schema_says(command: str) -> None:
 @pytest.mark.parametrize("name", MORE)
 def test_every_way_to_end_is_what_the_schema_says(name: str) -> None:
     command = name.split(",", maxsplit=1)[0]
-    if name == "uninstall, asked":
+    if name.endswith(", asked"):
         return  # is shown before the question, and is no command's result
     validator(command).validate(json.loads(json_text(MORE[name].to_data())))
 

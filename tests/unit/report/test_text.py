@@ -38,7 +38,7 @@ def laid_out(name: str, *, width: int = 80, verbose: bool = False, color: bool =
 @pytest.mark.parametrize("name", RESULTS)
 def test_it_looks_as_it_did(name: str) -> None:
     text = laid_out(name)
-    if name in {"install", "plan", "status", "charts list", "sandbox status"}:
+    if name in {"history", "install", "plan", "status", "charts list", "sandbox status"}:
         text += "\n---- with -v\n" + laid_out(name, verbose=True)
     golden = GOLDEN / (re.sub(r"\W+", "-", name) + ".txt")
     if os.environ.get("NKSMESH_WRITE_GOLDEN"):

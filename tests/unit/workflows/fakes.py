@@ -17,6 +17,7 @@ from typing import Any
 from nksmesh.domain.charts import Chart, ChartRef
 from nksmesh.domain.errors import MeshError
 from nksmesh.domain.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.history import History
 from nksmesh.domain.holding import Holder
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.lock import Lock
@@ -97,9 +98,11 @@ class FakeObjects(Failing):
             and (not fields or fields == f"metadata.name={ref.name}")
         ]
 
-    async def apply(self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True) -> Object:
-        self._note("ask" if dry_run else "apply", ref)
-        assert force is not dry_run
+    async def apply(
+        self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True, manager: str = "nksmesh"
+    ) -> Object:
+        self._note("ask" if dry_run else "apply", ref if manager == "nksmesh" else f"{ref} as {manager}")
+        assert force is not dry_run or manager != "nksmesh"
         applied = {**self.stored.get(ref, {}), **copy.deepcopy(dict(manifest))}
         if not dry_run:
             self.stored[ref] = applied
@@ -110,10 +113,14 @@ class FakeObjects(Failing):
         self._note("create", ref)
         return self.admit(manifest)
 
-    async def merge(self, patch: Mapping[str, Any], ref: ObjectRef) -> Object:
-        self._note("merge", ref)
-        del patch
-        return copy.deepcopy(self.stored[ref])
+    async def merge(
+        self, patch: Mapping[str, Any], ref: ObjectRef, *, dry_run: bool = False, manager: str = "nksmesh"
+    ) -> Object:
+        self._note("ask" if dry_run else "merge", ref if manager == "nksmesh" else f"{ref} as {manager}")
+        merged: Object = _merged(self.stored[ref], patch)
+        if not dry_run:
+            self.stored[ref] = merged
+        return copy.deepcopy(merged)
 
     async def delete(self, ref: ObjectRef) -> bool:
         self._note("delete", ref)
@@ -127,6 +134,14 @@ class FakeObjects(Failing):
     async def log_tail(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
         self._note("log_tail", f"{namespace}/{pod} {container} {lines}")
         return self.logs.get(container, "")
+
+
+def _merged(value: Any, patch: Any) -> Any:
+    """Merge as a JSON merge patch does (RFC 7386): null removes a key."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    kept = {key: one for key, one in (value or {}).items() if key not in patch}
+    return kept | {key: _merged((value or {}).get(key), one) for key, one in patch.items() if one is not None}
 
 
 def _has(labels: Mapping[str, str], wanted: str) -> bool:
@@ -162,8 +177,13 @@ class FakeLive(Failing):
         for waiter in self._waiters:
             waiter.set()
 
-    async def follow(self, queries: Iterable[Query]) -> None:
-        self._note("follow", ", ".join(f"{query.kind} {query.namespace}".strip() for query in queries))
+    async def follow(self, queries: Iterable[Query]) -> Sequence[Query]:
+        wanted = tuple(queries)
+        self._note("follow", ", ".join(f"{query.kind} {query.namespace}".strip() for query in wanted))
+        return wanted
+
+    async def unfollow(self, queries: Iterable[Query]) -> None:
+        self._note("unfollow", ", ".join(f"{query.kind} {query.namespace}".strip() for query in queries))
 
     async def follow_from_now(self, query: Query) -> None:
         self._note("follow_from_now", query.kind)
@@ -213,12 +233,34 @@ class FakeRecords(Failing):
         self.kept.pop(namespace, None)
 
 
+class FakeHistories(Failing):
+    """Histories in a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, History] = {}
+
+    async def read_all(self) -> dict[str, History]:
+        self._note("read_all")
+        return dict(self.kept)
+
+    async def update(self, namespace: str, change: Callable[[History], History]) -> History:
+        self._note("update", namespace)
+        self.kept[namespace] = change(self.kept.get(namespace, History(namespace=namespace)))
+        return self.kept[namespace]
+
+    async def delete(self, namespace: str) -> None:
+        self._note("delete", namespace)
+        self.kept.pop(namespace, None)
+
+
 class FakeStorage(Failing):
     """Helm's records in a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()
         self.kept: dict[tuple[str, str], InstalledRelease] = {}
+        self.older: list[InstalledRelease] = []
         self.unreadable: list[str] = []
 
     def put(self, *releases: InstalledRelease) -> None:
@@ -240,6 +282,17 @@ class FakeStorage(Failing):
         self._note("revisions")
         return {key: (one.helm_revision, one.status) for key, one in (await self.installed(releases)).items()}
 
+    async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
+        self._note("standing")
+        found = await self.installed(releases)
+        return {key: one.helm_revision - one.pending for key, one in found.items() if one.helm_revision > one.pending}
+
+    async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:
+        self._note("at")
+        stored = {(one.namespace, one.name, one.helm_revision): one for one in (*self.older, *self.kept.values())}
+        found = {release: stored.get((release.namespace, release.name, number)) for release, number in wanted.items()}
+        return {release: one for release, one in found.items() if one is not None}
+
     async def forget(self, release: InstalledRelease) -> None:
         self._note("forget", f"{release.name} {release.helm_revision}")
 
@@ -254,16 +307,18 @@ class FakeLease(Failing):
     def __init__(self) -> None:
         super().__init__()
         self.dead: Holder | None = None
+        self.holder: Holder | None = None
         self.holding = False
 
     @asynccontextmanager
     async def held(self, command: str) -> AsyncIterator[Holder | None]:
         self._note("held", command)
         self.holding = True
+        self.holder = Holder(host="desk", process=1, started=1, user="kim", command=command)
         try:
             yield self.dead
         finally:
-            self.holding = False
+            self.holding, self.holder = False, None
 
 
 class FakeCluster:
@@ -273,9 +328,11 @@ class FakeCluster:
         self.live = FakeLive()
         self.objects = FakeObjects(self.live)
         self.records = FakeRecords()
+        self.histories = FakeHistories()
         self.storage = FakeStorage()
         self.lease = FakeLease()
         self.context = "test"
+        self.account = "nks-admin"
         self.host = "kubernetes.example"
         self.kubernetes = "v1.28.15"
 
@@ -324,6 +381,9 @@ class FakeHelm(Failing):
 
     async def upgrade(self, release: Release, chart: Chart, values: Mapping[str, Any], *, timeout: float) -> None:
         await self._write("upgrade", release)
+
+    async def rollback(self, release: Release, helm_revision: int, *, timeout: float) -> None:
+        await self._write("rollback", release)
 
     async def uninstall(self, release: Release, *, timeout: float) -> None:
         await self._write("uninstall", release)
