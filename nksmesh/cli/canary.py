@@ -9,7 +9,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import UpgradeOptions, order_of, patience_of, target_of
+from nksmesh.cli.mesh_options import CanaryOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
 from nksmesh.domain.errors import ConfigError
@@ -32,7 +32,7 @@ YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @command(
     app,
-    shared=UpgradeOptions,
+    shared=CanaryOptions,
     examples=[
         "nksmesh canary start --to 1.22.8 --hub registry.example.com/istio",
         "nksmesh canary start -e prod --to 1.22.8 --dry-run",
@@ -40,7 +40,7 @@ YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 )
 def start(
     shell: Shell,
-    options: UpgradeOptions,
+    options: CanaryOptions,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and change nothing.")] = False,
 ) -> None:
     """Install a later istiod as an Istio revision beside the mesh's own, at most two minors ahead.
@@ -161,7 +161,7 @@ def abort(
     shell: Shell,
     options: RevisionOptions,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on where workloads of namespaces labelled by hand lose their istiod.")
+        bool, typer.Option("--force", help="Go on where workloads keep the proxy of the canary, which goes.")
     ] = False,
     yes: YES = False,
 ) -> None:

@@ -42,6 +42,7 @@ class Workload:
         restartable: A restart of its pod template brings every pod a new proxy.
         not_restartable: Why it cannot be restarted, and what to do instead; empty where it can.
         helm_release: The Helm release that owns it, as (name, namespace); None where Helm does not.
+        kept_by_istiod: istiod made it for a Gateway of the Gateway API, and brings it to its own version.
     """
 
     namespace: str
@@ -53,6 +54,7 @@ class Workload:
     restartable: bool
     not_restartable: str = ""
     helm_release: tuple[str, str] | None = None
+    kept_by_istiod: bool = False
 
     @property
     def ref(self) -> ObjectRef:
@@ -173,6 +175,7 @@ def _workload(key: tuple[str, str, str], pods: list[Manifest], owner: Manifest |
         restartable=not why,
         not_restartable=why,
         helm_release=(str(release), str(annotations.get("meta.helm.sh/release-namespace", ""))) if release else None,
+        kept_by_istiod=_KEPT_BY_ISTIOD in ((owner or {}).get("metadata", {}).get("labels") or {}),
     )
 
 

@@ -32,7 +32,8 @@ def _start(result: StartResult, console: Console, verbose: bool) -> None:
     console.print(
         Text.assemble((f"canary {result.istio_revision} (Istio {version}) beside {result.beside}: {ending}", GOOD))
     )
-    sentence(console, "Nothing uses it yet. Next: nksmesh canary move NAMESPACE, then nksmesh canary promote or abort.")
+    unused = "Nothing uses it yet. " if result.installed.plan.changes else ""
+    sentence(console, f"{unused}Next: nksmesh canary move NAMESPACE, then nksmesh canary promote or abort.")
 
 
 @render.register(CanaryStatus)
@@ -79,7 +80,9 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
         _move_plan(result.plan, console, verbose)
         return
     names = ", ".join(one.namespace for one in result.plan.moves)
-    sentence(console, f"{names}: on {result.plan.istio_revision} (Istio {result.plan.version})", GOOD)
+    complete = result.restarts.complete
+    where = f"{'on' if complete else 'labelled for'} {result.plan.istio_revision} (Istio {result.plan.version})"
+    sentence(console, f"{names}: {where}", GOOD if complete else DOUBTFUL)
     _restarts(result.restarts.restarts, console)
 
 
@@ -95,6 +98,8 @@ def _end_plan(plan: EndPlan, console: Console, _verbose: bool) -> None:
         sentence(console, f"workloads are restarted: {_names(plan.restarting)}")
     if plan.left:
         sentence(console, f"workloads keep the proxy of {plan.going}: {_names(plan.left)}", DOUBTFUL)
+    if plan.stranded:
+        sentence(console, f"namespaces stay labelled for {plan.going}: {', '.join(plan.stranded)}", DOUBTFUL)
 
 
 @render.register(EndResult)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nksmesh.domain.errors import CheckError
 from nksmesh.domain.record import Canary, Keep, Record
 from nksmesh.domain.revisions import DEFAULT_TAG
 from nksmesh.domain.workloads import Workload
 from nksmesh.workflows.canary import CONTROL_PLANE, Tools, canary_of, later_base, merged, own_istiod, recorded_mesh
 from nksmesh.workflows.canary_status import status
 from nksmesh.workflows.handover import hand_over_tags
+from nksmesh.workflows.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.workflows.moving import proxy_of
 from nksmesh.workflows.part import Part
 from nksmesh.workflows.planning import Order
@@ -35,25 +35,30 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
 
     Raises:
         ConfigError: No canary is on.
-        CheckError: Workloads were put on the canary by other means than ``canary move``.
+        CheckError: Workloads or namespaces were put on the canary by other means than ``canary move``.
         ClusterError: The cluster cannot be reached, or refuses.
     """
     record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
     canary, old = canary_of(record), own_istiod(record)
-    named = {canary.istio_revision, *(set(canary.answers.standing.tags) - {DEFAULT_TAG})}
+    returning = {DEFAULT_TAG, *record.answers.standing.tags}  # a promotion that had begun may have taken them
+    named = {canary.istio_revision, *(set(canary.answers.standing.tags) - returning)}
     restarting: list[Workload] = []
     left: list[Workload] = []
+    stranded: list[str] = []
     for space in found.namespaces:
         on_it = [one for one in space.workloads if canary.istio_revision in one.istio_revisions]
-        by_hand = not space.moved and bool(named & set(space.labels.values()))
-        (left if by_hand else restarting).extend(on_it)
-    if left and not force:
-        raise CheckError(
-            f"{len(left)} workload{'s' if len(left) > 1 else ''} on the canary would lose their istiod: their "
-            "namespaces were labelled by hand",
-            hint="Label those namespaces as they were and restart the workloads, or pass --force to leave them.",
-            detail="\n".join(str(one) for one in left),
+        by_hand = not space.moved and names_one_of(space, named)
+        if by_hand and not on_it:
+            stranded.append(space.name)
+        for one in on_it:
+            if by_hand or not one.kept_by_istiod:  # what istiod keeps itself follows the default
+                (restarting if one.restartable and not by_hand else left).append(one)
+    if not force:
+        hint = (
+            "What nksmesh canary move moved goes back by itself. Label namespaces that were labelled by hand as they "
+            "were, restart what is left, or pass --force to leave it."
         )
+        refuse_to_leave(left, stranded, canary.release.name, hint=hint)
     return EndPlan(
         promote=False,
         status=found,
@@ -62,6 +67,8 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
         returning=tuple(one.name for one in found.namespaces if one.moved),
         restarting=tuple(restarting),
         left=tuple(left),
+        stranded=tuple(stranded),
+        force=force,
     )
 
 
@@ -74,7 +81,7 @@ async def abandon(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
         tools: What it works with.
 
     Raises:
-        MeshError: As ``install`` says.
+        MeshError: As ``install`` says; or a workload did not come off the canary, which stays.
     """
     cluster = tools.cluster
     record = await recorded_mesh(cluster, order.request.namespace)
@@ -82,7 +89,7 @@ async def abandon(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
     base_version = await later_base(record, cluster)
     standing = replace(record.answers.standing, base_version=base_version)
     answers = replace(record.answers, standing=standing)
-    if canary.promoting:
+    if canary.promoting or standing.tags:  # a run that was stopped may have handed tags over, and recorded nothing
         async with cluster.lease.held("canary abort"):
             await hand_over_tags(standing.tags, canary.release, old, cluster, tools.helm)
         back = Part(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
@@ -97,9 +104,7 @@ async def abandon(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
             listener=tools.listener,
             proxy_image=await proxy_of(old, cluster, tools.helm),
         )
-        if restarts.errors:
-            restarts.errors[0].add_note("the canary stays until its workloads are back")
-            raise restarts.errors[0]
+        check_restarted(restarts, canary.release.name, force=plan.force)
         await forget_moves(moves, cluster)
     done = await tools.install(order, Part(answers=answers, keep=_abandoned), "canary abort")
     newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()

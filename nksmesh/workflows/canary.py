@@ -175,13 +175,19 @@ def answers_of_canary(record: Record, version: str) -> Recorded:
     The values that options brought to the old istiod hold for the new one; base's validator keeps to the old one.
 
     Raises:
-        ConfigError: The mesh's own istiod has that Istio revision already: it went there and back in place.
+        ConfigError: The mesh's own istiod has that Istio revision already (it went there and back in place), or a
+            tag is called so.
     """
     answers, revision = record.answers, revision_of(version)
     if revision == answers.standing.istio_revision:
         raise ConfigError(
             f"the mesh's own istiod is called {revision} already, though it is of Istio {answers.version}",
             hint=f"Go to it in place: nksmesh upgrade --to {version}.",
+        )
+    if revision in answers.standing.tags:
+        raise ConfigError(
+            f"{revision}, which the canary would be called, is a revision tag of the mesh's",
+            hint=f"Remove it: nksmesh tag remove {revision}.",
         )
     names = {own_istiod(record).name: names_of(revision).release}
     standing = Standing(

@@ -28,7 +28,7 @@ from nksmesh.domain.readiness import (
     waiting,
 )
 from nksmesh.domain.releases import Release
-from nksmesh.domain.revisions import REVISION_LABEL
+from nksmesh.domain.revisions import REVISION_LABEL, injection_labels
 from nksmesh.workflows.observation import webhook_configured
 from nksmesh.workflows.ports import Cluster
 from nksmesh.workflows.waiting import Patience
@@ -56,7 +56,8 @@ class Gate:
     Attributes:
         step: The step's name.
         istiod: The istiod whose webhook it is.
-        namespaces: Where probes are admitted: the gateways' namespaces, each of which has labels of its own.
+        namespaces: Where probes are admitted: the gateways' namespaces, each of which has labels of its own; where
+            there is none, caBundle and endpoint are all the proof.
         proxy_image: The image that every probe must come back with.
         labelled: Probes name the istiod's Istio revision, as pods of a namespace that was moved to it; without it
             they follow the default, as gateways do.
@@ -116,6 +117,22 @@ async def pass_gate(gate: Gate, cluster: Cluster, *, patience: Patience, listene
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
+async def where_labels_decide(preferred: str, cluster: Cluster) -> tuple[str, ...]:
+    """Find a namespace in which a pod's own labels decide which istiod injects it: one without labels of its own.
+
+    Args:
+        preferred: Taken where it is one.
+        cluster: The cluster.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    found = await cluster.objects.list("v1", "Namespace", metadata_only=True)
+    labels = {str(one["metadata"]["name"]): injection_labels(one["metadata"].get("labels") or {}) for one in found}
+    others = (name for name in labels if not name.startswith("kube-"))
+    return next(((name,) for name in (preferred, "default", *others) if not labels.get(name)), ())
+
+
 async def _look(gate: Gate, cluster: Cluster, warn: Callable[[str], None]) -> Readiness:
     """Judge the gate once: the webhook's configuration, then a probe in every namespace."""
     configured = webhook_configured(cluster.live, gate.istiod)
@@ -128,7 +145,7 @@ async def _look(gate: Gate, cluster: Cluster, warn: Callable[[str], None]) -> Re
     if answers:
         return first_unready(answers) or answers[0]
     trusted = webhook_configured(cluster.live, gate.istiod, trusted=True)
-    return ready("caBundle and endpoint are there; the dry run was refused") if trusted.ready else trusted
+    return ready("caBundle and endpoint are there; no dry run was let pass") if trusted.ready else trusted
 
 
 async def _probe(gate: Gate, namespace: str, cluster: Cluster) -> Readiness | str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from nksmesh.domain.objects import Manifest, ObjectRef, owned_by, ref_of
@@ -52,8 +53,17 @@ async def hand_over_tags(
     manifests = helm.parse(installed.manifest) if installed else ()
     staying = [one for one in manifests if tag_of(one) not in tags]
     if installed and len(staying) < len(manifests):
+        await _forget_proof(old, cluster)
         await cluster.storage.replace_manifest(installed, "".join(f"---\n{helm.dump(one)}" for one in staying))
     return tuple(dict.fromkeys(tag_of(one) for one in going))
+
+
+async def _forget_proof(release: Release, cluster: Cluster) -> None:
+    """Record that what Helm has of a release is not what its chart renders any more, so that the next plan compares."""
+    record = (await cluster.records.read_all()).get(release.namespace)
+    if record is not None:
+        unproved = (replace(one, helm_revision=0) if one.release == release else one for one in record.releases)
+        await cluster.records.write(replace(record, releases=tuple(unproved)))
 
 
 async def retire_injector(istiod: Release, cluster: Cluster) -> bool:

@@ -13,7 +13,7 @@ from nksmesh.domain.errors import ConfigError, MeshError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.history import Run
 from nksmesh.domain.images import proxy_image
-from nksmesh.domain.record import Record
+from nksmesh.domain.record import Canary, Record
 from nksmesh.domain.releases import Release
 from nksmesh.domain.restarts import RestartResult
 from nksmesh.domain.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels, spoken_revision
@@ -23,7 +23,7 @@ from nksmesh.workflows.history import kept_run
 from nksmesh.workflows.ports import Cluster, Helm
 from nksmesh.workflows.relabelling import Move, forget_moves, labels_before, relabel, said
 from nksmesh.workflows.waiting import Patience
-from nksmesh.workflows.workloads import injected_workloads, restart_workloads
+from nksmesh.workflows.workloads import injected_workloads, restart_workloads, without_releases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,19 +116,14 @@ async def plan_move(
         ClusterError: The cluster cannot be reached, or refuses.
     """
     record = await recorded_mesh(cluster, namespace)
-    canary = canary_of(record)
-    if canary.promoting:
-        raise ConfigError(
-            "the canary is being promoted: no namespace is moved any more",
-            hint="Go on with nksmesh canary promote, or go back with nksmesh canary abort.",
-        )
+    canary = _standing_canary(record)
     wanted = list(dict.fromkeys(names))
     found = {str(one["metadata"]["name"]): one for one in await cluster.objects.list("v1", "Namespace")}
     if missing := [name for name in wanted if name not in found]:
         raise ConfigError(f"there is no namespace {missing[0]!r}", hint="kubectl get namespaces lists what there is.")
     if everything:
         wanted = [name for name, one in found.items() if _concerned(one, record, back=back)]
-    where = {name: _labels_after(found[name], record, back=back) for name in wanted}
+    where = {name: _labels_after(found[name], record, back=back, named=not everything) for name in wanted}
     refused = {name: after for name, after in where.items() if isinstance(after, str)}
     if refused and not everything:
         raise ConfigError(
@@ -136,7 +131,8 @@ async def plan_move(
             hint="nksmesh canary status shows which istiod each namespace follows.",
         )
     target = own_istiod(record) if back else canary.release
-    workloads = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
+    injected = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
+    workloads = without_releases(injected, [one.release for one in record.releases])
     moves = tuple(
         Move(
             namespace=name,
@@ -171,10 +167,14 @@ async def move(plan: MovePlan, cluster: Cluster, *, back: bool, patience: Patien
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
+        ConfigError: The canary ended, or began to be promoted, since the plan was made.
         HeldError: Another run holds the mesh.
     """
     command = f"canary move{' --back' if back else ''} {' '.join(one.namespace for one in plan.moves)}"
     async with cluster.lease.held("canary move"):
+        canary = _standing_canary(await recorded_mesh(cluster, plan.mesh))  # the user may have thought for long
+        if not back and canary.istio_revision != plan.istio_revision:
+            raise ConfigError("another canary is on than when this was planned", hint="Run the same command again.")
         run = Run(command=command, namespace=plan.mesh, to_version=plan.version)
         async with kept_run(cluster, run):
             await relabel(plan.moves, cluster, back=back, listener=listener)
@@ -201,6 +201,21 @@ async def proxy_of(istiod: Release, cluster: Cluster, helm: Helm) -> str:
     return proxy_image(helm.parse(installed.manifest)) if installed else ""
 
 
+def _standing_canary(record: Record) -> Canary:
+    """Return the canary that namespaces may be moved to and back from.
+
+    Raises:
+        ConfigError: None is on, or it is being promoted.
+    """
+    canary = canary_of(record)
+    if canary.promoting:
+        raise ConfigError(
+            "the canary is being promoted: no namespace is moved any more",
+            hint="Go on with nksmesh canary promote, or go back with nksmesh canary abort.",
+        )
+    return canary
+
+
 def _concerned(namespace: Mapping[str, Any], record: Record, *, back: bool) -> bool:
     """Tell whether ``--all`` means a namespace: it follows the mesh's own istiod, or was moved away from it."""
     if back:
@@ -212,15 +227,19 @@ def _concerned(namespace: Mapping[str, Any], record: Record, *, back: bool) -> b
     )
 
 
-def _labels_after(namespace: Mapping[str, Any], record: Record, *, back: bool) -> dict[str, str] | str:
-    """Return the labels that a namespace comes to, or why it cannot be moved."""
+def _labels_after(namespace: Mapping[str, Any], record: Record, *, back: bool, named: bool) -> dict[str, str] | str:
+    """Return the labels that a namespace comes to, or why it is not moved; some have to be named."""
     name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}
     canary = canary_of(record)
     if back:
         before = labels_before(namespace)
         return f"namespace {name} was not moved" if before is None else before
+    if name == record.namespace:
+        return f"namespace {name} is the control plane's own: its gateways go to the canary when it is promoted"
     if labels.get(REVISION_LABEL) == canary.istio_revision and INJECTION_LABEL not in labels:
         return {REVISION_LABEL: canary.istio_revision}
+    if not named and any(one.release.kind.injected and one.release.namespace == name for one in record.releases):
+        return f"namespace {name} has gateways of the mesh, which go to the canary when it is promoted: it is not moved"
     if not followed(labels, record):
         found = said(injection_labels(labels))
         return f"namespace {name} follows no istiod of this mesh ({found}): its pods would all get a proxy, or none"

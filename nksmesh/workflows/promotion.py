@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from nksmesh.domain.errors import ChartError, CheckError, MeshError
+from nksmesh.domain.errors import ChartError, MeshError
 from nksmesh.domain.events import Event, EventKind
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.record import Canary, Keep, Record
@@ -35,6 +35,7 @@ from nksmesh.workflows.canary_status import CanaryStatus, status
 from nksmesh.workflows.gate import Gate, pass_gate
 from nksmesh.workflows.handover import hand_over_tags, retire_injector, tag_of, validator_calls
 from nksmesh.workflows.install import InstallResult
+from nksmesh.workflows.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.workflows.part import Part
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.ports import Cluster
@@ -57,6 +58,8 @@ class EndPlan:
         returning: Namespaces that get the labels they had.
         restarting: Workloads that are restarted.
         left: Workloads that keep the proxy, and lose the istiod, of the release that goes.
+        stranded: Namespaces that stay labelled for the release that goes.
+        force: Both are left as they are, and so is whatever cannot be restarted.
     """
 
     promote: bool
@@ -66,6 +69,8 @@ class EndPlan:
     returning: tuple[str, ...] = ()
     restarting: tuple[Workload, ...] = ()
     left: tuple[Workload, ...] = ()
+    stranded: tuple[str, ...] = ()
+    force: bool = False
 
     def to_data(self) -> dict[str, Any]:
         """Return the plan as JSON has it."""
@@ -77,6 +82,7 @@ class EndPlan:
             "returning": list(self.returning),
             "restarting": [str(one) for one in self.restarting],
             "left": [str(one) for one in self.left],
+            "stranded": list(self.stranded),
         }
 
 
@@ -102,7 +108,11 @@ class EndResult:
     def warnings(self) -> tuple[str, ...]:
         """What still runs the proxy of the istiod that went."""
         left = tuple(f"{one} runs the proxy of {self.plan.going}, which is gone: restart it" for one in self.plan.left)
-        return (*self.restarts.warnings, *(left if self.installed else ()))
+        stranded = tuple(
+            f"namespace {name} is labelled for {self.plan.going}, which is gone: label it otherwise"
+            for name in self.plan.stranded
+        )
+        return (*self.restarts.warnings, *((*left, *stranded) if self.installed else ()))
 
     @property
     def errors(self) -> tuple[MeshError, ...]:
@@ -133,7 +143,7 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
 
     Raises:
         ConfigError: No canary is on.
-        CheckError: Workloads are on the old istiod still.
+        CheckError: Workloads are on the old istiod still, or namespaces are labelled for it.
         ClusterError: The cluster cannot be reached, or refuses.
     """
     record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
@@ -141,10 +151,15 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
     before = spoken_revision(old.istio_revision)
     restarting: list[Workload] = []
     left: list[Workload] = []
+    stranded: list[str] = []
     for space in found.namespaces:
         behind = [one for one in space.workloads if not one.istio_revisions or before in one.istio_revisions]
-        pinned = bool(old.istio_revision) and old.istio_revision in space.labels.values()
-        (left if pinned or not restart else restarting).extend(behind)
+        pinned = bool(old.istio_revision) and names_one_of(space, {old.istio_revision})
+        if pinned and not behind:
+            stranded.append(space.name)
+        for one in behind:
+            if pinned or not one.kept_by_istiod:  # what istiod keeps itself follows the default
+                (restarting if restart and one.restartable and not pinned else left).append(one)
     plan = EndPlan(
         promote=True,
         status=found,
@@ -153,14 +168,15 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
         returning=tuple(one.name for one in found.namespaces if one.moved),
         restarting=tuple(restarting),
         left=tuple(left),
+        stranded=tuple(stranded),
+        force=force,
     )
-    if left and not force:
-        raise CheckError(
-            f"{len(left)} workload{'s are' if len(left) > 1 else ' is'} on {old.name} still, which is to go",
-            hint="Move their namespaces first (nksmesh canary move NAMESPACE), or pass --restart-workloads to restart "
-            "those that follow the default, or --force to leave them to their old proxies.",
-            detail="\n".join(str(one) for one in left),
+    if not force:
+        hint = (
+            "Move their namespaces first (nksmesh canary move NAMESPACE), or pass --restart-workloads to restart "
+            "those that follow the default, or --force to leave them to their old proxies."
         )
+        refuse_to_leave(left, stranded, old.name, hint=hint)
     return plan
 
 
@@ -173,7 +189,7 @@ async def promote(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
         tools: What it works with.
 
     Raises:
-        MeshError: As ``install`` says.
+        MeshError: As ``install`` says; or a workload did not come off the old istiod, which stays.
     """
     cluster, helm = tools.cluster, tools.helm
     record = await recorded_mesh(cluster, order.request.namespace)
@@ -193,6 +209,7 @@ async def promote(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
             _tell(tools, f"the injector of {old.name} is gone: {DEFAULT_TAG} is {new.istio_revision}")
         await _prove_default(new, gateways, control_plane.plan.proxy_image, tools)
         restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, tools)
+        check_restarted(restarts, old.name, force=plan.force)
     whole = Part(answers=answers, keep=_promoted(new, old))
     done = await tools.install(order, whole, "canary promote")
     return EndResult(plan=plan, installed=done, restarts=restarts)

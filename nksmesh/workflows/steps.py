@@ -10,7 +10,7 @@ from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.plan import Action, ReleaseChange, StepKind
 from nksmesh.domain.releases import ISTIOD, Proof
 from nksmesh.workflows import observation
-from nksmesh.workflows.gate import Gate, pass_gate
+from nksmesh.workflows.gate import Gate, pass_gate, where_labels_decide
 from nksmesh.workflows.gateways import prove_gateway, restart_gateway
 from nksmesh.workflows.keeping import keep_crds, keep_dropped_crds
 from nksmesh.workflows.ports import Objects
@@ -71,14 +71,15 @@ async def make_release(work: Work) -> str:
 
 
 async def prove_webhook(work: Work) -> str:
-    """Pass the webhook gate, in every namespace that gateways are in."""
+    """Pass the webhook gate, in every namespace that gateways are in; a canary has none, and is asked for by name."""
     releases = work.plan.mesh.releases
     istiod = next(one for one in releases if one.component == ISTIOD.name)
     gateways = [one for one in releases if one.kind.injected]
+    namespaces = tuple(dict.fromkeys(one.namespace for one in gateways))
     gate = Gate(
         step=work.step.name,
         istiod=istiod,
-        namespaces=tuple(dict.fromkeys(one.namespace for one in gateways or [istiod])),
+        namespaces=namespaces or await where_labels_decide(istiod.namespace, work.cluster),
         proxy_image=work.plan.proxy_image,
         labelled=not gateways,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,112 +10,40 @@ from nksmesh.domain.errors import ChartError, CheckError, ConfigError
 from nksmesh.domain.mesh import Standing
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.plan import Plan
-from nksmesh.domain.record import Canary, Record, RecordedRelease
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Recorded
-from nksmesh.workflows.abandoning import plan_abandonment
-from nksmesh.workflows.canary import LABELS_BEFORE, answers_of_canary, later_base
+from nksmesh.domain.record import Canary
+from nksmesh.workflows.canary import LABELS_BEFORE, answers_of_canary
 from nksmesh.workflows.canary_status import status
 from nksmesh.workflows.handover import hand_over_tags, retire_injector, validator_calls
 from nksmesh.workflows.moving import move, plan_move
 from nksmesh.workflows.part import refuse_during_canary
-from nksmesh.workflows.promotion import check_default_tag, plan_promotion
+from nksmesh.workflows.promotion import check_default_tag
 from nksmesh.workflows.tags import check_removal, list_tags
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, change, installed
 from tests.unit.domain.meshes import mesh as mesh_of
+from tests.unit.workflows.canaries import (
+    LATER,
+    NEW,
+    WEBHOOKS,
+    canary,
+    deployment,
+    furnish,
+    kept,
+    namespace,
+    on_proxies,
+    owner_of,
+    pod,
+    record,
+    stored_names,
+    webhook,
+)
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, Heard
 from tests.unit.workflows.scenery import BUNDLE
-
-MWC = "MutatingWebhookConfiguration"
-WEBHOOKS = "admissionregistration.k8s.io/v1"
-NEW = Release(component="istiod", name="istiod-1-22-8", namespace="istio-system", istio_revision="1-22-8")
-LATER = Release(component="istiod", name="istiod-1-24-6", namespace="istio-system", istio_revision="1-24-6")
-
-
-def kept(release: Release) -> RecordedRelease:
-    return RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=1)
-
-
-def record(canary: Canary | None = None, **standing: Any) -> Record:
-    releases = [BASE, ISTIOD, INGRESS, *([canary.release] if canary else [])]
-    return Record(
-        answers=Recorded(version="1.20.1", namespace="istio-system", standing=Standing(**standing)),
-        hub="h",
-        releases=tuple(map(kept, releases)),
-        canary=canary,
-    )
-
-
-def canary(**changed: Any) -> Canary:
-    answers = Recorded(version="1.22.8", standing=Standing(istio_revision="1-22-8", tags=changed.pop("tags", ())))
-    return Canary(answers=answers, release=NEW, **changed)
-
-
-def namespace(name: str, before: dict[str, str] | None = None, **labels: str) -> Manifest:
-    annotations = {LABELS_BEFORE: json.dumps(before)} if before is not None else {}
-    named = {key.replace("_", "-").replace("istio-rev", "istio.io/rev"): label for key, label in labels.items()}
-    metadata = {"name": name, "labels": named, "annotations": annotations}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-
-
-def pod(name: str, where: str, revision: str) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": where, "annotations": {"istio.io/rev": revision}},
-        "spec": {"containers": [{"name": "istio-proxy", "image": "proxyv2:1"}]},
-        "status": {"phase": "Running"},
-    }
-
-
-def webhook(name: str, owner: Release, **labels: str) -> Manifest:
-    named = {f"istio.io/{key}": one for key, one in labels.items()}
-    return {
-        "apiVersion": WEBHOOKS,
-        "kind": MWC,
-        "metadata": {
-            "name": name,
-            "labels": {"app.kubernetes.io/managed-by": "Helm", **named},
-            "annotations": {
-                "meta.helm.sh/release-name": owner.name,
-                "meta.helm.sh/release-namespace": owner.namespace,
-            },
-        },
-        "webhooks": [],
-    }
-
-
-def owner_of(cluster: FakeCluster, name: str) -> str:
-    found = cluster.objects.stored[ObjectRef(WEBHOOKS, MWC, name)]
-    return str(found["metadata"]["annotations"]["meta.helm.sh/release-name"])
-
-
-def stored_names(cluster: FakeCluster, release: Release) -> list[str]:
-    stored = cluster.storage.kept[release.namespace, release.name]
-    return [one["metadata"]["name"] for text in stored.manifest.split("---\n") if text for one in _listed(text)]
-
-
-def _listed(text: str) -> list[dict[str, Any]]:
-    read = json.loads(text)
-    return read if isinstance(read, list) else [read]
 
 
 @pytest.fixture
 def mesh(cluster: FakeCluster) -> FakeCluster:
-    """A mesh with a canary, and namespaces that follow the one, the other and none."""
-    cluster.records.kept = {"istio-system": record(canary())}
-    cluster.storage.put(*(installed(one) for one in (BASE, ISTIOD, INGRESS, NEW)))
-    for one in (
-        namespace("shop", istio_injection="enabled"),
-        namespace("pay", before={"istio-injection": "enabled"}, istio_rev="1-22-8"),
-        namespace("off", istio_injection="disabled"),
-        namespace("none"),
-    ):
-        cluster.objects.put(one)
-    cluster.objects.put(pod("cart", "shop", "default"))
-    cluster.objects.put(pod("till", "pay", "1-22-8"))
-    return cluster
+    return furnish(cluster)
 
 
 class TestHandover:
@@ -136,6 +62,18 @@ class TestHandover:
         assert owner_of(cluster, "istio-revision-tag-prod") == NEW.name
         # Helm would remove it with the old release otherwise, and with it everybody's injector
         assert stored_names(cluster, NEW) == ["istio-revision-tag-prod", "istio-sidecar-injector-1-22-8"]
+
+    async def test_the_next_plan_compares_what_was_taken_out_of_a_manifest(
+        self, mesh: FakeCluster, helm: FakeHelm
+    ) -> None:
+        mesh.storage.put(
+            installed(ISTIOD, manifest=helm.text([webhook("istio-revision-tag-prod", ISTIOD, tag="prod")]))
+        )
+        await hand_over_tags(["other"], ISTIOD, NEW, mesh, helm)
+        assert mesh.records.asked("write") == []
+        await hand_over_tags(["prod"], ISTIOD, NEW, mesh, helm)
+        written = {one.release: one.helm_revision for one in mesh.records.kept["istio-system"].releases}
+        assert written == {BASE: 1, ISTIOD: 0, INGRESS: 1, NEW: 1}
 
     async def test_it_goes_back_though_no_manifest_had_it_yet(self, cluster: FakeCluster, helm: FakeHelm) -> None:
         cluster.storage.put(installed(LATER, manifest=helm.text([])))
@@ -203,9 +141,42 @@ class TestMoving:
         with pytest.raises(ConfigError, match="no canary is on"):
             await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
 
+    async def test_the_meshs_own_gateways_stay(self, mesh: FakeCluster, helm: FakeHelm) -> None:
+        out = replace(INGRESS, name="edge", namespace="edge")
+        known = record(canary())
+        mesh.records.kept = {"istio-system": replace(known, releases=(*known.releases, kept(out)))}
+        gateway = deployment("edge", "edge", "default")
+        gateway[0]["metadata"]["annotations"] = {
+            "meta.helm.sh/release-name": "edge",
+            "meta.helm.sh/release-namespace": "edge",
+        }
+        for one in (*gateway, *deployment("app", "edge", "default")):
+            mesh.objects.put(one)
+        for name in ("edge", "istio-system"):
+            mesh.objects.put(namespace(name, istio_injection="enabled"))
+        plan = await plan_move((), mesh, helm, "", everything=True, back=False)
+        assert {"edge", "istio-system"}.isdisjoint(one.namespace for one in plan.moves)
+        assert [words.split()[1] for words in plan.passed_over] == ["edge", "istio-system"]
+        with pytest.raises(ConfigError, match="the control plane's own"):
+            await plan_move(["istio-system"], mesh, helm, "", everything=False, back=False)
+        (shared,) = (await plan_move(["edge"], mesh, helm, "", everything=False, back=False)).moves
+        assert [str(one) for one in shared.workloads] == ["Deployment edge/app"]
+
+    @pytest.mark.parametrize("now", [None, canary(promoting=True), replace(canary(), release=LATER)])
+    async def test_nothing_moves_to_a_canary_that_went_while_the_user_was_asked(
+        self, mesh: FakeCluster, helm: FakeHelm, heard: Heard, now: Canary | None
+    ) -> None:
+        plan = await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
+        mesh.records.kept = {"istio-system": record(now)}
+        with pytest.raises(ConfigError, match="canary"):
+            await move(plan, mesh, back=False, patience=Patience(), listener=heard)
+        assert mesh.objects.asked("merge") == []
+
     async def test_labels_from_before_are_kept_and_put_back(
         self, mesh: FakeCluster, helm: FakeHelm, heard: Heard
     ) -> None:
+        on_proxies(mesh, pod("cart", "shop", "default"))
+
         def metadata() -> tuple[dict[str, str], dict[str, str]]:
             found = mesh.objects.stored[ObjectRef("v1", "Namespace", "shop")]["metadata"]
             return found["labels"], found["annotations"]
@@ -229,40 +200,6 @@ class TestMoving:
         await mesh.objects.merge(broken, ObjectRef("v1", "Namespace", "pay"))
         with pytest.raises(ConfigError, match="cannot be read"):
             await plan_move((), mesh, helm, "", everything=True, back=True)
-
-
-class TestEnding:
-    """What keeps a canary from being promoted or abandoned."""
-
-    async def test_workloads_on_the_old_istiod_keep_it(self, mesh: FakeCluster) -> None:
-        with pytest.raises(CheckError, match="1 workload is on istiod still") as refused:
-            await plan_promotion(mesh, "", restart=False, force=False)
-        assert refused.value.detail == "Pod shop/cart"
-        forced = await plan_promotion(mesh, "", restart=False, force=True)
-        assert ([str(one) for one in forced.left], forced.returning) == (["Pod shop/cart"], ("pay",))
-        restarted = await plan_promotion(mesh, "", restart=True, force=False)
-        assert ([str(one) for one in restarted.restarting], restarted.left) == (["Pod shop/cart"], ())
-
-    async def test_a_restart_does_not_help_who_names_the_old_revision(self, mesh: FakeCluster) -> None:
-        old = replace(canary(), release=LATER, answers=Recorded(standing=Standing(istio_revision="1-24-6")))
-        own = record(old, istio_revision="1-22-8")
-        mesh.records.kept = {"istio-system": replace(own, releases=(*own.releases, kept(NEW)))}
-        with pytest.raises(CheckError) as refused:
-            await plan_promotion(mesh, "", restart=True, force=False)
-        assert refused.value.detail == "Pod pay/till"  # its namespace is labelled istio.io/rev=1-22-8
-
-    async def test_workloads_put_on_the_canary_by_hand_keep_it(self, mesh: FakeCluster) -> None:
-        plan = await plan_abandonment(mesh, "", force=False)
-        assert ([str(one) for one in plan.restarting], plan.returning) == (["Pod pay/till"], ("pay",))
-        mesh.objects.put(namespace("pay", istio_rev="1-22-8"))
-        with pytest.raises(CheckError, match="labelled by hand"):
-            await plan_abandonment(mesh, "", force=False)
-        assert [str(one) for one in (await plan_abandonment(mesh, "", force=True)).left] == ["Pod pay/till"]
-
-    async def test_base_stays_where_the_canary_brought_it(self, mesh: FakeCluster) -> None:
-        assert await later_base(record(canary()), mesh) == ""
-        mesh.storage.put(installed(BASE, chart_version="1.22.8"))
-        assert await later_base(record(canary()), mesh) == "1.22.8"
 
 
 async def test_status_tells_who_is_on_which(mesh: FakeCluster) -> None:
@@ -298,6 +235,12 @@ def test_a_canary_is_not_named_as_the_meshs_own_istiod() -> None:
     with pytest.raises(ConfigError, match="is called 1-22-8 already") as refused:
         answers_of_canary(record(istio_revision="1-22-8"), "1.22.8")
     assert "upgrade --to 1.22.8" in refused.value.hint
+
+
+def test_a_canary_is_not_named_as_a_tag() -> None:
+    with pytest.raises(ConfigError, match="is a revision tag") as refused:
+        answers_of_canary(record(tags=("1-22-8",)), "1.22.8")
+    assert refused.value.hint == "Remove it: nksmesh tag remove 1-22-8."
 
 
 @pytest.mark.parametrize(("promoting", "words"), [(False, "a canary is on"), (True, "is being promoted")])

@@ -10,7 +10,7 @@ from nksmesh.domain.diagnosis import Cause
 from nksmesh.domain.errors import ClusterError, NotReadyError, RefusedError, UnreachableError
 from nksmesh.domain.events import EventKind
 from nksmesh.domain.objects import Manifest
-from nksmesh.workflows.gate import PROBE_POD, Gate, pass_gate
+from nksmesh.workflows.gate import PROBE_POD, Gate, pass_gate, where_labels_decide
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import ISTIOD
 from tests.unit.workflows.fakes import FakeCluster, Heard
@@ -173,7 +173,7 @@ async def test_where_the_dry_run_is_refused_an_older_bundle_is_no_proof(cluster:
     cluster.live.show(webhook(bundle="b2xk"), root_cert(), endpoints())
     cluster.objects.fails["create"] = refused('admission webhook "policy.example" denied the request', status=403)
     asyncio.get_running_loop().call_at(4, lambda: cluster.live.show(webhook()))
-    assert await passes(cluster, heard) == "caBundle and endpoint are there; the dry run was refused"
+    assert await passes(cluster, heard) == "caBundle and endpoint are there; no dry run was let pass"
     assert now() >= 4
 
 
@@ -197,7 +197,7 @@ async def test_somebody_elses_refusal_leaves_bundle_and_endpoint_as_the_proof(
 ) -> None:
     cluster.live.show(*answering())
     cluster.objects.fails["create"] = refused(words, status=who[1])
-    assert await passes(cluster, heard) == "caBundle and endpoint are there; the dry run was refused"
+    assert await passes(cluster, heard) == "caBundle and endpoint are there; no dry run was let pass"
     (warning,) = heard.said(EventKind.WARNING)
     assert warning.startswith(f"{who[0]} refuses the probe pod")
     assert words in warning
@@ -243,3 +243,27 @@ async def test_a_namespace_where_the_probe_is_refused_is_warned_of_once_while_an
     cluster.objects.admit = admit
     assert await passes(cluster, heard, replace(GATE, namespaces=(NAMESPACE, "edge"))) == PROVED
     assert len(heard.said(EventKind.WARNING)) == 1
+
+
+@pytest.mark.parametrize(
+    ("labelled", "where"),
+    [
+        ([], (NAMESPACE,)),
+        ([NAMESPACE], ("default",)),
+        ([NAMESPACE, "default"], ("shop",)),
+        ([NAMESPACE, "default", "shop"], ()),
+    ],
+)
+async def test_a_revision_is_asked_for_where_no_label_of_the_namespace_decides(
+    cluster: FakeCluster, labelled: list[str], where: tuple[str, ...]
+) -> None:
+    for name in ("kube-system", "shop", "default", NAMESPACE):
+        labels = {"istio-injection": "enabled"} if name in labelled else {"istio-injection-note": "x"}
+        cluster.objects.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    assert await where_labels_decide(NAMESPACE, cluster) == where
+
+
+async def test_where_every_namespace_decides_the_bundle_is_the_proof(cluster: FakeCluster, heard: Heard) -> None:
+    cluster.live.show(*answering())
+    proved = await passes(cluster, heard, replace(GATE, namespaces=()))
+    assert proved == "caBundle and endpoint are there; no dry run was let pass"
