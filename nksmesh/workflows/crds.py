@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import RefusedError
-from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.layers import compose
 from nksmesh.domain.mesh import Layer, Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
@@ -22,13 +21,16 @@ from nksmesh.domain.plan import CrdChange
 from nksmesh.domain.releases import BASE
 from nksmesh.domain.versions import is_newer
 from nksmesh.workflows import observation
-from nksmesh.workflows.ports import Helm, Objects
+from nksmesh.workflows.ports import Objects
 
 VERSION_ANNOTATION: Final = "nksmesh/istio-version"
 """On every CRD that is applied here, the version of the chart it is from: crds/ itself does not say it."""
 
 _VERSION_LABEL: Final = "app.kubernetes.io/version"
 """Where the CRDs that base renders, from 1.24 on, have their version."""
+
+_OF_ISTIO: Final = ".istio.io"
+"""How the name of a CRD of Istio's ends; other programs mark theirs with versions of their own."""
 
 _HOLDER: Final = re.compile(r'conflicts? with "([^"]+)"')
 
@@ -64,19 +66,16 @@ async def survey_crds(
     )
 
 
-async def leave_newer_crds(
-    mesh: Mesh, chart: Chart, installed: InstalledRelease | None, objects: Objects, helm: Helm
-) -> Mesh:
+async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
     """Take those CRDs out of base's render that are newer in the cluster than the chart has them (from chart 1.24).
 
-    Only a base that was newer, or that has left some out before, can have any: nothing is asked of another one.
+    The cluster alone knows: Helm's record of base may be of an older chart than its CRDs, after a rollback, and a base
+    that was removed left them behind.
 
     Args:
         mesh: The mesh.
         chart: The chart of base.
-        installed: What Helm has of base.
         objects: The cluster's objects.
-        helm: Helm, which reads what it stored.
 
     Returns:
         The mesh, with one more layer of base's values where anything stays.
@@ -84,19 +83,19 @@ async def leave_newer_crds(
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    if chart.crds or installed is None:
+    if chart.crds:
         return mesh
-    left_out = _left_out(installed.values)
-    if not left_out and not is_newer(installed.chart_version, than=chart.ref.version):
-        return mesh
-    names = dict.fromkeys((*left_out, *observation.crd_names(helm.parse(installed.manifest))))
     query = observation.CRDS
-    live = await objects.get_all((ObjectRef(query.api_version, query.kind, name) for name in names), metadata_only=True)
-    newer = [ref.name for ref, one in live.items() if one is not None and newer_version(one, chart.ref.version, "")]
+    live = await objects.list(query.api_version, query.kind, metadata_only=True)
+    newer = {
+        name
+        for one in live
+        if (name := str(one["metadata"]["name"])).endswith(_OF_ISTIO) and newer_version(one, chart.ref.version, "")
+    }
     base = next(release for release in mesh.releases if release.component == BASE.name)
     layers = mesh.layers[base.name]
     own = _left_out(compose(layers).values)
-    if not set(newer) - set(own):
+    if not newer - set(own):
         return mesh
     kept = sorted({*own, *newer})
     layer = Layer(name="CRDs that are newer than the chart's", values={"base": {"excludedCRDs": kept}}, ours=True)
@@ -121,16 +120,16 @@ def newer_version(live: Mapping[str, Any] | None, version: str, at_least: str) -
     """Return the version of a CRD in the cluster where it is newer than a chart, else nothing."""
     if live is None:
         return ""
-    metadata = live["metadata"]
-    told = (
-        (metadata.get("annotations") or {}).get(VERSION_ANNOTATION, ""),
-        (metadata.get("labels") or {}).get(_VERSION_LABEL, ""),
-    )
-    newer = ""
-    for one in told if any(told) else (at_least,):
-        if is_newer(one, than=newer or version):
-            newer = one
-    return newer
+    told = version_of(live) or at_least
+    return told if is_newer(told, than=version) else ""
+
+
+def version_of(crd: Mapping[str, Any]) -> str:
+    """Return the version of the chart that a CRD says it is from, the newest where it says two; else nothing."""
+    metadata = crd["metadata"]
+    ours = str((metadata.get("annotations") or {}).get(VERSION_ANNOTATION, ""))
+    rendered = str((metadata.get("labels") or {}).get(_VERSION_LABEL, ""))
+    return ours if not rendered or is_newer(ours, than=rendered) else rendered
 
 
 async def _survey(

@@ -117,7 +117,7 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
         told = (order.request, order.environment, record.answers if record else None)
         refuse_another_version(before, mesh.version, asked=any(one.version for one in told if one))
     base = read.installed.get(_key(_only(mesh, BASE)))
-    mesh = await leave_newer_crds(mesh, read.charts[BASE.name], base, cluster.objects, helm)
+    mesh = await leave_newer_crds(mesh, read.charts[BASE.name], cluster.objects)
     listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = Seen(kubernetes=found.kubernetes, installed=read.installed, record=record)
     changes = await render_releases(mesh, read.charts, seen, cluster, helm)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.objects import crds_of
+from nksmesh.domain.objects import crds_of, ref_of
 from nksmesh.workflows import observation
+from nksmesh.workflows.crds import newer_version, version_of
 from nksmesh.workflows.keeping import keep_dropped_crds
-from nksmesh.workflows.ports import Helm
 from nksmesh.workflows.work import Work
 
 
@@ -26,7 +26,7 @@ async def revert_release(work: Work) -> None:
     if target is None or installed is None:
         raise ValueError(f"release {change.release.name} has no way back")
     await keep_dropped_crds(installed, change.manifests, work.cluster, work.helm)
-    manifest = _with_crds_of(installed, target, work.helm)
+    manifest = await _with_crds_of_now(installed, target, work)
     if manifest != target.manifest:
         await storage.replace_manifest(target, manifest)
     await work.helm.rollback(change.release, target.helm_revision, timeout=work.patience.component)
@@ -35,14 +35,22 @@ async def revert_release(work: Work) -> None:
     await work.look_at_deployments(change)
 
 
-def _with_crds_of(installed: InstalledRelease, target: InstalledRelease, helm: Helm) -> str:
-    """Return a Helm revision's manifest with the CRDs that it shares with the newest one as that has them."""
-    if any(observation.CRDS.kind not in one.manifest for one in (installed, target)):
+async def _with_crds_of_now(installed: InstalledRelease, target: InstalledRelease, work: Work) -> str:
+    """Return a Helm revision's manifest with no CRD older than it is now.
+
+    What it shares with the newest Helm revision is as that has it. What that left out, for the cluster has it newer,
+    is left out again.
+    """
+    if observation.CRDS.kind not in target.manifest:
         return target.manifest
-    now = {str(crd["metadata"]["name"]): crd for crd in crds_of(helm.parse(installed.manifest))}
-    manifests = helm.parse(target.manifest)
-    kept = [
-        now.get(str(one["metadata"]["name"]), one) if one.get("kind") == observation.CRDS.kind else one
-        for one in manifests
-    ]
-    return target.manifest if kept == list(manifests) else "".join(f"---\n{helm.dump(one)}" for one in kept)
+    now = {str(crd["metadata"]["name"]): crd for crd in crds_of(work.helm.parse(installed.manifest))}
+    manifests = work.helm.parse(target.manifest)
+    others = {ref_of(crd): crd for crd in crds_of(manifests) if crd["metadata"]["name"] not in now}
+    live = await work.cluster.objects.get_all(others, metadata_only=True)
+    newer = {ref.name for ref, crd in others.items() if newer_version(live[ref], version_of(crd), "")}
+    kept = []
+    for one in manifests:
+        name = str(one["metadata"]["name"]) if one.get("kind") == observation.CRDS.kind else ""
+        if name not in newer:
+            kept.append(now.get(name, one))
+    return target.manifest if kept == list(manifests) else "".join(f"---\n{work.helm.dump(one)}" for one in kept)

@@ -14,7 +14,7 @@ from nksmesh.workflows.keeping import keep_dropped_crds
 from nksmesh.workflows.ownership import Owned, check_owners
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, change, changes_of, chart, installed, mesh
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm
-from tests.unit.workflows.scenery import NAMESPACE, crd, deployment, of_release
+from tests.unit.workflows.scenery import NAMESPACE, crd, deployment, of_release, versioned
 
 CRD = crd("gateways.istio.io")
 
@@ -130,50 +130,36 @@ def applied(version: str) -> dict[str, Any]:
     return {**CRD, "metadata": {**CRD["metadata"], "annotations": {VERSION_ANNOTATION: version}}}
 
 
-def versioned(name: str, version: str, **annotations: str) -> dict[str, Any]:
-    """A CRD as base renders it from 1.24 on."""
-    found = crd(name)
-    found["metadata"] |= {"labels": {"app.kubernetes.io/version": version}, "annotations": annotations}
-    return found
-
-
 def base_of(version: str, *crds: dict[str, Any], **values: Any) -> Any:
     return installed(BASE, chart_version=version, manifest=FakeHelm.text(crds), values=values)
 
 
 async def test_base_leaves_out_the_crds_that_are_newer_than_its_chart(cluster: FakeCluster) -> None:
-    newer, same = versioned("a.istio.io", "1.29.0"), versioned("b.istio.io", "1.28.10")
-    for one in (newer, same):
-        cluster.objects.put(of_release(one, BASE))
+    """The cluster alone knows: after a rollback Helm's record of base is of an older chart than its CRDs."""
+    for one in (
+        versioned("a.networking.istio.io", "1.29.0"),
+        versioned("b.networking.istio.io", "1.28.10"),
+        versioned("issuers.cert-manager.io", "1.30.0"),
+        crd("d.networking.istio.io"),
+    ):
+        cluster.objects.put(one)
     wanted = mesh(version="1.28.10", layers={BASE.name: (Layer(name="x", values={"base": {"excludedCRDs": ["c"]}}),)})
-    left = await leave_newer_crds(
-        wanted, chart("base", version="1.28.10"), base_of("1.29.0", newer, same), cluster.objects, FakeHelm()
-    )
+    left = await leave_newer_crds(wanted, chart("base", version="1.28.10"), cluster.objects)
     layer = left.layers[BASE.name][-1]
-    assert (layer.values, layer.ours) == ({"base": {"excludedCRDs": ["a.istio.io", "c"]}}, True)
-    # and again, when base is at its version: what it left out is asked about, not what it renders
-    again = await leave_newer_crds(
-        wanted,
-        chart("base", version="1.28.10"),
-        base_of("1.28.10", same, base={"excludedCRDs": ["a.istio.io", "c"]}),
-        cluster.objects,
-        FakeHelm(),
-    )
-    assert again.layers == left.layers
+    assert (layer.values, layer.ours) == ({"base": {"excludedCRDs": ["a.networking.istio.io", "c"]}}, True)
+    assert await leave_newer_crds(left, chart("base", version="1.28.10"), cluster.objects) is left
 
 
-@pytest.mark.parametrize(
-    ("base", "has"),
-    [
-        (chart("base", version="1.23.6", crds=[CRD]), base_of("1.24.6", CRD)),
-        (chart("base", version="1.24.6"), base_of("1.23.6")),
-        (chart("base", version="1.24.6"), None),
-    ],
-    ids=["crds/ is surveyed", "an upgrade", "nothing is installed"],
-)
-async def test_nothing_is_asked_where_no_crd_can_be_newer(cluster: FakeCluster, base: Any, has: Any) -> None:
+async def test_a_base_whose_crds_are_none_too_new_is_as_the_layers_have_it(cluster: FakeCluster) -> None:
+    cluster.objects.put(versioned("a.networking.istio.io", "1.24.6"))
+    cluster.objects.put(crd("b.networking.istio.io"))
     wanted = mesh()
-    assert await leave_newer_crds(wanted, base, has, cluster.objects, FakeHelm()) is wanted
+    assert await leave_newer_crds(wanted, chart("base", version="1.24.6"), cluster.objects) is wanted
+
+
+async def test_crds_of_a_folder_are_surveyed_one_by_one(cluster: FakeCluster) -> None:
+    wanted = mesh()
+    assert await leave_newer_crds(wanted, chart("base", version="1.23.6", crds=[CRD]), cluster.objects) is wanted
     assert cluster.objects.calls == []
 
 
