@@ -20,6 +20,12 @@ _REMOVED: Final = tuple(reversed(COMPONENTS))
 TAKEN_BACK: Final = frozenset({"install", "upgrade"})
 """The commands that write releases and nothing else: what others do has a way back of its own."""
 
+_OTHER_WAYS: Final = {
+    "canary start": "nksmesh canary abort gives the canary up.",
+    "uninstall": "nksmesh install makes the mesh anew.",
+}
+_ANOTHER_VERSION: Final = "nksmesh upgrade --to brings another version, in place."
+
 
 @dataclass(frozen=True, kw_only=True)
 class WayBack:
@@ -70,6 +76,7 @@ def way_back(history: History, *, to_run: int | None = None) -> WayBack:
         if wanted is None or not wanted.whole:
             why = "is not kept" if wanted is None else f"did not leave a whole mesh: it is {wanted.outcome.value}"
             raise ConfigError(f"run {to_run} {why}", hint=_SEE)
+        _refuse_passed(history, wanted)
         undone = [run for run in runs if run.number > to_run]
         if not undone:
             raise ConfigError(f"the mesh is as run {to_run} left it", hint=_SEE)
@@ -117,6 +124,21 @@ def steps_back(changes: Mapping[str, ReleaseChange], removed: Iterable[Release],
     return tuple(steps)
 
 
+def _refuse_passed(history: History, wanted: Run) -> None:
+    """Refuse a run that a later rollback went back behind: to take back what came after it would not lead there.
+
+    Raises:
+        ConfigError: There is such a rollback.
+    """
+    for run in history.runs:
+        if run.number > wanted.number and run.whole and any(number < wanted.number for number in run.undoes):
+            raise ConfigError(
+                f"run {run.number}, a rollback, went back further than run {wanted.number}, which cannot be gone back "
+                "to any more",
+                hint=f"Bring its version with nksmesh upgrade --to {wanted.to_version}. {_SEE}",
+            )
+
+
 def _counts(run: Run) -> bool:
     """Tell whether a run is one that can be taken back: it has not been yet, and it was about releases."""
     if run.outcome is Outcome.ROLLED_BACK or run.command == _ROLLBACK:
@@ -125,12 +147,14 @@ def _counts(run: Run) -> bool:
 
 
 def _of(runs: list[Run]) -> WayBack:
-    for run in runs:
-        if run.command not in TAKEN_BACK:
-            raise ConfigError(
-                f"run {run.number} was nksmesh {run.command}, which a rollback does not take back",
-                hint=f"Go back no further than that: --to-run {run.number}. {_SEE}",
-            )
+    other = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
+    if other is not None:
+        no_further = f"Go back no further than that: --to-run {other.number}."
+        instead = _OTHER_WAYS.get(other.command, _ANOTHER_VERSION)
+        raise ConfigError(
+            f"run {other.number} was nksmesh {other.command}, which a rollback does not take back",
+            hint=f"{instead if other is runs[-1] else no_further} {_SEE}",
+        )
     targets: dict[Release, int] = {}
     for run in runs:
         for move in run.releases:

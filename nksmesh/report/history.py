@@ -42,7 +42,8 @@ def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
         if run.reason:
             sentence(console, f"run {run.number}: {run.reason}", FAINT if run.outcome is Outcome.ROLLED_BACK else BAD)
     if result.more:
-        sentence(console, f"{result.more} older runs are kept (--limit shows more).", FAINT)
+        many = "1 older run is" if result.more == 1 else f"{result.more} older runs are"
+        sentence(console, f"{many} kept (--limit shows more).", FAINT)
     for run in result.runs if verbose else ():
         gap(console)
         _details(run, console)
@@ -62,7 +63,8 @@ def _versions(run: Run) -> str:
 def _result(run: Run) -> Text:
     words = run.outcome.value
     words += f" by run {run.undone_by}" if run.undone_by else ""
-    words += f": took back run {', '.join(map(str, run.undoes))}" if run.undoes and run.whole else ""
+    many = "runs" if len(run.undoes) > 1 else "run"
+    words += f": took back {many} {', '.join(map(str, run.undoes))}" if run.undoes and run.whole else ""
     return Text(words, style=_STYLES[run.outcome])
 
 
@@ -96,7 +98,7 @@ def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
     sentence(console, f"Back to {', '.join(way.to_versions) or 'no mesh'}, as before run {way.numbers[0]}", "bold")
     rows(console, ["takes back", "command", "versions", "result"], [_taken_back(run) for run in way.runs])
     if way.failed:
-        sentence(console, f"run {way.failed.number}: {way.failed.reason}", BAD)
+        sentence(console, f"run {way.failed.number}: {way.failed.reason or 'it did not reach its end'}", BAD)
         _evidence(way.failed, console, all_of_it=verbose)
     gap(console)
     rows(
@@ -112,7 +114,7 @@ def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
         ],
     )
     sentence(console, "CRDs and namespaces stay as they are.", FAINT)
-    warnings(console, plan.lost)
+    warnings(console, plan.warnings)
 
 
 def _taken_back(run: Run) -> list[str | Text]:
@@ -141,3 +143,4 @@ def _rollback_result(result: RollbackResult, console: Console, verbose: bool) ->
             ["gateway", "address"],
             [(name, ", ".join(found) or Text("pending", style=FAINT)) for name, found in progress.addresses.items()],
         )
+    warnings(console, result.plan.warnings)

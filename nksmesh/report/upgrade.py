@@ -79,6 +79,7 @@ def _workloads(result: UpgradeResult, console: Console) -> None:
         ],
     )
     if not ended:
-        many = "1 workload runs" if len(result.behind) == 1 else f"{len(result.behind)} workloads run"
+        one = len(result.behind) == 1
+        many, them = ("1 workload runs", "it") if one else (f"{len(result.behind)} workloads run", "them")
         command = f"nksmesh upgrade --to {result.version} --restart-workloads"
-        sentence(console, f"{many} another proxy: restart them, or have them restarted with {command}")
+        sentence(console, f"{many} another proxy: restart {them}, or have {them} restarted with {command}")

@@ -8,12 +8,12 @@ from typing import Any, Final
 from nksmesh.domain.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.findings import Level
-from nksmesh.domain.history import Run
+from nksmesh.domain.history import Outcome, Run
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.way_back import TAKEN_BACK
 from nksmesh.workflows.apply import Applying
 from nksmesh.workflows.ending import await_end
-from nksmesh.workflows.history import Keeping, kept_run
+from nksmesh.workflows.history import Keeping, history_for, kept_run
 from nksmesh.workflows.pending import pending_of, refuse_foreign, settle
 from nksmesh.workflows.planning import PLAN_STEP, Order, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm, Processes
@@ -109,7 +109,10 @@ async def install(
         _warn(plan, listener)
         applying = Applying(plan, cluster, helm, patience=patience, listener=listener)
         if not plan.changes:
-            return await _prove(applying, plan, cluster)
+            if not await _left_unproved(plan, cluster):
+                return await _prove(applying, plan, cluster)
+            async with kept_run(cluster, await run_of(plan, command, cluster)):
+                return await _prove(applying, plan, cluster)
         begun: Run | None = None
         try:
             async with kept_run(cluster, await run_of(plan, command, cluster)) as keeping:
@@ -137,6 +140,15 @@ async def _prove(applying: Applying, plan: Plan, cluster: Cluster) -> InstallRes
     if record != plan.recorded:  # what was asked for may change though no manifest does
         await cluster.records.write(record)
     return InstallResult(plan=plan, progress=progress)
+
+
+async def _left_unproved(plan: Plan, cluster: Cluster) -> bool:
+    """Tell whether the last run did not reach its end: the one that proves what it left is kept in the history.
+
+    Else a later rollback would take that run back, too, as one that nobody ever proved.
+    """
+    runs = (await history_for(cluster, plan.mesh.namespace)).runs
+    return bool(runs) and runs[-1].outcome in {Outcome.RUNNING, Outcome.FAILED, Outcome.INTERRUPTED}
 
 
 async def _apply(applying: Applying, plan: Plan, keeping: Keeping, cluster: Cluster) -> InstallResult:

@@ -53,7 +53,7 @@ class RollbackResult:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know though nothing failed."""
-        return (*self.plan.lost, *self.progress.warnings) if self.agreed else ()
+        return (*self.plan.warnings, *self.progress.warnings) if self.agreed else ()
 
     def to_data(self) -> dict[str, Any]:
         """Return the result as JSON has it."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.domain.charts import Chart, ChartRef
-from nksmesh.domain.errors import ReleaseError
+from nksmesh.domain.errors import ConfigError, ReleaseError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.images import proxy_image
 from nksmesh.domain.installed import InstalledRelease
@@ -19,8 +19,10 @@ from nksmesh.domain.plan import Plan, ReleaseChange
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import ISTIOD, Release
 from nksmesh.domain.way_back import WayBack, steps_back, way_back
+from nksmesh.domain.workloads import Workload, on_other_proxy
 from nksmesh.workflows import observation
 from nksmesh.workflows.history import history_for
+from nksmesh.workflows.lagging import workloads_of_users
 from nksmesh.workflows.part import refuse_during_canary
 from nksmesh.workflows.planning import with_stale_pods
 from nksmesh.workflows.ports import Cluster, Helm
@@ -36,16 +38,28 @@ class RollbackPlan:
         way: The runs that are taken back.
         plan: The steps.
         lost: What does not come back, in sentences.
+        workloads: Workloads that run another proxy than the one that comes back: a rollback does not restart them.
     """
 
     way: WayBack
     plan: Plan
     lost: tuple[str, ...] = ()
+    workloads: tuple[Workload, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know before he agrees."""
-        return self.lost
+        return (*self.lost, *self._left_ahead())
+
+    def _left_ahead(self) -> tuple[str, ...]:
+        """Name the workloads; an istiod serves no proxy that is newer than it is (istio-facts 5)."""
+        if not self.workloads:
+            return ()
+        words, them = ("workload keeps", "it is") if len(self.workloads) == 1 else ("workloads keep", "they are")
+        proxy, version = self.plan.proxy_image.rpartition("/")[2], self.plan.mesh.version
+        command = f"nksmesh upgrade --to {version} --restart-workloads"
+        told = f"{len(self.workloads)} {words} another proxy than {proxy} until {them} restarted ({command})"
+        return (f"{told}: {', '.join(map(str, self.workloads))}",)
 
     def beyond(self, shown: RollbackPlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say; a Helm that ended meanwhile may leave less to do."""
@@ -74,6 +88,7 @@ class RollbackPlan:
                 for step in self.plan.steps
             ],
             "lost": list(self.lost),
+            "workloads": [workload.to_data() for workload in self.workloads],
         }
 
 
@@ -97,6 +112,8 @@ async def plan_rollback(
     listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message="reading the history"))
     history = await history_for(cluster, namespace)
     plan = await plan_way_back(way_back(history, to_run=to_run), history.namespace, cluster, helm)
+    if proxy := plan.plan.proxy_image:
+        plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, cluster), proxy))
     listener(Event(step=ROLLBACK_STEP, kind=EventKind.DONE, message=f"takes back {_spoken(plan.way)}"))
     return plan
 
@@ -120,7 +137,11 @@ async def plan_way_back(way: WayBack, namespace: str, cluster: Cluster, helm: He
     )
     recorded = records.get(namespace)
     refuse_during_canary(recorded)
-    refuse_during_canary(way.before)
+    if way.before and way.before.canary:
+        raise ConfigError(
+            f"before run {way.numbers[0]} a canary was on, which does not come back",
+            hint="nksmesh upgrade --to brings another version, in place. nksmesh history shows the runs.",
+        )
     changes, lost = {}, []
     for release, helm_revision in standing.items():
         now = installed.get((release.namespace, release.name))

@@ -52,6 +52,37 @@ def test_what_was_taken_back_already_and_rollbacks_themselves_are_passed_over() 
     assert found.numbers == (2,)
 
 
+def test_a_run_that_a_later_rollback_went_back_behind_is_not_gone_back_to() -> None:
+    """Run 4 took back run 3, and run 5 run 2: what came after run 4 does not tell how it left the mesh."""
+    back = run(4, command="rollback", undoes=(3,), to_version="1.20.0")
+    further = run(5, command="rollback", undoes=(2,))
+    undone = [run(number, Outcome.ROLLED_BACK, releases=moves(istiod=(number - 1, number))) for number in (2, 3)]
+    later = run(6, releases=moves(istiod=(5, 6)))
+    for runs in ((back, further), (back, further, later)):
+        with pytest.raises(ConfigError, match="run 5, a rollback, went back further than run 4") as caught:
+            way_back(history(FIRST, *undone, *runs), to_run=4)
+        assert "--to 1.20.0" in caught.value.hint
+    assert way_back(history(FIRST, *undone, back, further, later), to_run=5).numbers == (6,)
+    assert way_back(history(FIRST, *undone, back, further, later), to_run=1).numbers == (6,)
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [("canary start", "canary abort"), ("canary promote", "upgrade --to"), ("uninstall", "nksmesh install")],
+)
+def test_what_another_command_did_is_not_taken_back_and_the_hint_says_what_is_done_instead(
+    command: str, instead: str
+) -> None:
+    other = run(2, command=command, releases=moves(istiod=(1, 2)))
+    with pytest.raises(ConfigError, match=f"run 2 was nksmesh {command}") as caught:
+        way_back(history(FIRST, other))
+    assert instead in caught.value.hint
+    assert "--to-run" not in caught.value.hint, "there is nothing after it"
+    with pytest.raises(ConfigError, match=f"run 2 was nksmesh {command}") as caught:
+        way_back(history(FIRST, other, run(3, releases=moves(istiod=(2, 3)))), to_run=1)
+    assert "--to-run 2" in caught.value.hint
+
+
 def test_a_run_that_has_just_failed_is_taken_back_alone() -> None:
     half = run(2, Outcome.FAILED, releases=moves(istiod=(1, 2)))
     failed = run(3, Outcome.FAILED, releases=moves(istiod=(2, 3)))
@@ -89,7 +120,7 @@ def test_what_another_command_did_is_not_taken_back_but_what_moved_no_release_is
     moved = run(3, command="canary promote", releases=moves(istiod=(2, 3)))
     with pytest.raises(ConfigError, match="run 3 was nksmesh canary promote") as caught:
         way_back(history(FIRST, upgraded, moved))
-    assert "--to-run 3" in caught.value.hint
+    assert "nksmesh upgrade --to" in caught.value.hint
     with pytest.raises(ConfigError, match="no run is kept"):
         way_back(history())
 

@@ -18,7 +18,7 @@ from nksmesh.domain.errors import (
     RolledBackError,
 )
 from nksmesh.domain.events import EventKind
-from nksmesh.domain.history import Outcome, Run
+from nksmesh.domain.history import History, Outcome, Run
 from nksmesh.domain.holding import Holder
 from nksmesh.domain.record import Canary, Record
 from nksmesh.domain.releases import Release
@@ -31,7 +31,7 @@ from nksmesh.workflows.rollback_plan import RollbackPlan, plan_rollback
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
 from tests.unit.workflows.fakes import FakeCluster, Heard
-from tests.unit.workflows.scenery import NAMESPACE, crd, rolled_out
+from tests.unit.workflows.scenery import NAMESPACE, PROXY, crd, pod, rolled_out, versioned
 from tests.unit.workflows.test_whole_runs import AGAIN, ORDER, KeepingHelm, World
 
 WHY = ReleaseError("helm upgrade istiod failed", hint="Look.", detail="Helm's words")
@@ -228,6 +228,36 @@ async def test_a_gateway_that_was_removed_is_named_as_not_coming_back(here: Here
     assert here.record.answers.gateways, "the next install brings it"
 
 
+async def test_workloads_that_a_rollback_leaves_on_another_proxy_are_named(here: Here) -> None:
+    """The control plane goes back; a workload that was restarted meanwhile keeps the newer proxy."""
+    await here.install()
+    await here.set()
+    newer = PROXY.replace("1.20.0", "1.21.6")
+    for name, proxy in (("cart", newer), ("pay", PROXY)):
+        one = pod(name, name=name, image=proxy, namespace="shop")
+        one["metadata"]["ownerReferences"] = [{"controller": True, "kind": "StatefulSet", "name": name}]
+        here.cluster.objects.put(one)
+    shown = await here.plan()
+    assert [(one.name, one.proxies) for one in shown.workloads] == [("cart", (newer,))]
+    done = await here.back(shown)
+    (words,) = done.warnings
+    assert words.startswith("1 workload keeps another proxy than proxyv2:1.20.0 until it is restarted")
+    assert words.endswith("--restart-workloads): StatefulSet shop/cart")
+
+
+async def test_a_run_that_proves_what_a_dead_one_left_is_kept_so_that_a_rollback_stops_there(here: Here) -> None:
+    await here.install()
+    await here.set()
+    dead = replace(here.runs[-1], outcome=Outcome.RUNNING, ended=None)
+    here.cluster.histories.kept[NAMESPACE] = History(namespace=NAMESPACE, runs=(here.runs[0], dead))
+    await here.set()  # nothing is left to do
+    assert here.outcomes[1:] == [("install", "interrupted"), ("install", "done")]
+    await here.set()
+    assert len(here.runs) == 3, "and is proved once"
+    await here.set(replace(AGAIN, request=Request(sets=(parse_set("istiod:pilot.cpu=2"),))))
+    assert (await here.plan()).way.numbers == (4,)
+
+
 async def test_a_helm_revision_that_helm_dropped_is_refused(here: Here) -> None:
     await here.install()
     await here.set()
@@ -312,6 +342,21 @@ async def test_the_crds_of_base_are_those_of_now(here: Here) -> None:
     assert '"v2"' in here.stored(BASE).manifest
     assert "waypoints" not in here.stored(BASE).manifest
     assert "CustomResourceDefinition waypoints.istio.io" in here.cluster.objects.asked("merge")
+
+
+async def test_a_crd_that_base_left_out_for_the_cluster_has_it_newer_stays_so(here: Here) -> None:
+    """From chart 1.28 down to 1.27, which left the CRD out, and back to before: Helm's record has it of 1.24."""
+    old, new = versioned("gateways.istio.io", "1.24.6"), versioned("gateways.istio.io", "1.28.10")
+    gone = versioned("waypoints.istio.io", "1.24.6")
+    here.helm.renders[BASE.name] = [old, gone]
+    here.cluster.live.show(new, gone)
+    await here.install()
+    here.helm.renders[BASE.name] = []
+    await here.set(replace(AGAIN, request=Request(sets=(parse_set("base:a=1"),))))
+    here.cluster.objects.put(new)
+    await here.back()
+    assert "gateways.istio.io" not in here.stored(BASE).manifest
+    assert "waypoints.istio.io" in here.stored(BASE).manifest
 
 
 @pytest.mark.parametrize("word", [False, True])
