@@ -60,8 +60,8 @@ class MeshOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApplyOptions(MeshOptions):
-    """The same, and how it is applied."""
+class WaitingOptions(MeshOptions):
+    """The same, and how long is waited for what."""
 
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
@@ -78,6 +78,12 @@ class ApplyOptions(MeshOptions):
         list[str] | None,
         typer.Option("--grace", metavar="CAUSE=DURATION", help="How long a failure that may heal is given: crash=90s."),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyOptions(WaitingOptions):
+    """The same, and how it is applied."""
+
     prune: Annotated[bool, typer.Option("--prune", help="Remove the releases that the mesh no longer has.")] = False
 
 
@@ -86,6 +92,13 @@ class UpgradeOptions(ApplyOptions):
     """The same for ``nksmesh upgrade``, which is told where to by ``--to``."""
 
     version: Annotated[str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to go to: 1.20.1.")] = field()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryOptions(WaitingOptions):
+    """The same for ``nksmesh canary start``, which removes nothing."""
+
+    version: Annotated[str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to go to: 1.22.8.")] = field()
 
 
 def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
@@ -121,7 +134,14 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
         force_version=options.force_version,
         prune=isinstance(options, ApplyOptions) and options.prune,
     )
-    check_request(order.request, order.catalog, order.environment, force_version=order.force_version)
+    check_request(
+        order.request,
+        order.catalog,
+        order.environment,
+        force_version=order.force_version,
+        # Where the cluster is asked, its record may have that an earlier run was given --force-version for this one.
+        record_follows=isinstance(options, WaitingOptions),
+    )
     return order
 
 
@@ -134,7 +154,7 @@ def target_of(shell: Shell, order: Order, files: wiring.Files) -> wiring.Target:
     return wiring.target(shell, order.environment, files.folder)
 
 
-def patience_of(options: ApplyOptions) -> Patience:
+def patience_of(options: WaitingOptions) -> Patience:
     """Read how long is waited for what.
 
     Raises:

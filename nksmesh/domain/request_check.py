@@ -15,7 +15,12 @@ from nksmesh.domain.versions import VersionQuestion, check_version
 
 
 def check_request(
-    request: Request, catalog: Catalog, environment: Environment | None = None, *, force_version: bool = False
+    request: Request,
+    catalog: Catalog,
+    environment: Environment | None = None,
+    *,
+    force_version: bool = False,
+    record_follows: bool = False,
 ) -> None:
     """Check what was said against the catalog; what only the record or the cluster knows is left to ``resolve``.
 
@@ -24,6 +29,8 @@ def check_request(
         catalog: Regions, versions, profiles.
         environment: The environment given with ``-e``.
         force_version: ``--force-version``.
+        record_follows: The record is read later, and may have that the version was forced: here only how it is
+            written is judged.
 
     Raises:
         ConfigError: Something is unknown, or is no name that Kubernetes takes.
@@ -42,7 +49,8 @@ def check_request(
         own_hub = bool(request.hub or (told.hub and not request.region))
         region = catalog.regions.get(request.region or told.region)
         question = VersionQuestion(version=version, region=region, own_hub=own_hub, forced=force_version)
-        refuse_failures(check_version(question, catalog.versions))
+        found = check_version(question, catalog.versions)
+        refuse_failures(() if record_follows else found)
     gateways = _known_gateways(request, catalog, told) if environment or request.profile else None
     # Where an environment lists none, the profile and the record decide; what is not there is refused later.
     components = OPTIONAL if told.components is None else told.components

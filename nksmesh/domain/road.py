@@ -95,7 +95,8 @@ class Road:
     @property
     def canary(self) -> bool:
         """Whether a canary may go the whole way at once."""
-        return len(self.stops) > 1 and minors_between(self.installed, self.wanted) <= CANARY_MINORS
+        several = len(self.stops) > 1 and not self.stops[0].finishes
+        return several and minors_between(self.installed, self.wanted) <= CANARY_MINORS
 
     def told(self) -> tuple[str, ...]:
         """Say each step in a line, with what speaks against it."""

@@ -111,7 +111,8 @@ def stops_to_go(road: Road, travel: Travel) -> tuple[Stop, ...]:
         )
     stops = road.stops if travel.way is Way.ALL else road.stops[:1]
     try:
-        refuse_failures(finding for stop in stops for finding in stop.findings)
+        for stop in stops:  # where several are closed, the first is said, and the road with all of them is shown
+            refuse_failures(stop.findings)
     except CheckError as error:
         error.detail = "\n".join(road.told()) if several else ""
         raise

@@ -16,7 +16,7 @@ UNKNOWN = {
     "install --region kr9": ("kr9", "kr1"),
     "install --region KR1x": ("KR1x", "kr1"),
     "plan --region kr1;reboot": ("kr1;reboot", "kr1"),
-    "install --region kr1 --version 9.9.9": ("9.9.9", "1.20.0"),
+    "template --region kr1 --version 9.9.9": ("9.9.9", "1.20.0"),
     "install --region kr1 --version latest": ("latest", "1.20.0"),
     "install --region kr1 --version ../1.20.0": ("../1.20.0", "1.20.0"),
     "install --region kr1 --profile ambient": ("ambient", "demo"),

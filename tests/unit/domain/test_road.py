@@ -109,6 +109,7 @@ def test_a_canary_is_named_where_one_can_go() -> None:
     assert road("1.20.0", "1.22.8").canary is True
     assert road("1.19.0", "1.22.8").canary is False
     assert road("1.19.0", "1.20.0").canary is False
+    assert road("1.20.0", "1.21.6", unfinished=True).canary is False, "what is half done is finished first"
 
 
 def test_only_upgrade_changes_the_version() -> None:

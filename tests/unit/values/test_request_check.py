@@ -72,3 +72,9 @@ def test_a_hub_of_ones_own_provides_what_the_region_does_not(catalog: Catalog, t
     check_request(Request(version="1.20.7"), catalog, replace(told, hub="x.example.com/istio"))
     with pytest.raises(CheckError, match="region kr1 does not provide"):
         check_request(Request(version="1.20.7", region="kr1"), catalog, replace(told, hub="x.example.com/istio"))
+
+
+def test_a_version_that_the_record_may_know_to_be_forced_is_left_to_it(catalog: Catalog) -> None:
+    check_request(Request(version="9.9.9", region="kr1"), catalog, record_follows=True)
+    with pytest.raises(ConfigError, match=r"'9\.9' is not an Istio version"):
+        check_request(Request(version="9.9"), catalog, record_follows=True)
