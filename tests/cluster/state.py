@@ -36,12 +36,6 @@ def changed(before: dict[Ref, Object], after: dict[Ref, Object]) -> dict[Ref, tu
     }
 
 
-def crds_of(cluster: Reader) -> set[str]:
-    """Name the CRDs."""
-    crds = cluster.items("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
-    return {one["metadata"]["name"] for one in crds}
-
-
 def _timeless(one: Object) -> Object:
     metadata = {key: text for key, text in one["metadata"].items() if key not in COUNTED}
     metadata["annotations"] = _kept(metadata.get("annotations"))

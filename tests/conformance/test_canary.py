@@ -10,8 +10,8 @@ import pytest
 from tests.cluster.program import Program
 from tests.cluster.reader import Object, Reader
 from tests.cluster.watch import witness_of
+from tests.conformance.belongings import assert_kept, furnish
 from tests.conformance.canaries import HUB, INGRESS, injected, killed_at, proxies
-from tests.conformance.test_upgrades import assert_kept, furnish
 
 pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 
@@ -95,7 +95,7 @@ def _first_canary(istio: Program, cluster: Reader, made: dict[str, Object]) -> N
     }
     assert injected(cluster, "shop") == ("1.20.1", "default")
     assert injected(cluster, "default", **{"istio.io/rev": "1-22-8"}) == ("1.22.8", "1-22-8")
-    for refused in (["install"], ["plan"], ["upgrade", "--to", "1.21.6"], ["canary", "start", "--to", "1.21.6"]):
+    for refused in (["upgrade", "--to", "1.21.6"], ["canary", "start", "--to", "1.21.6"]):
         assert "canary promote" in istio(*refused, code=2).error["hint"]
 
     # the old istiod does not go while anybody is on it
@@ -125,7 +125,6 @@ def _tags(istio: Program, cluster: Reader) -> None:
     assert istio("install").changes == {"istiod-1-22-8": "upgrade"}
     assert injected(cluster, "shop") == ("1.22.8", "1-22-8")
 
-    assert istio("tag", "set", "1.22", "--revision", "1-22-8", code=2).error["hint"] == "Write 1-22."
     assert injected(cluster, "pay") == ("", "")
     assert istio("tag", "set", "prod", "--revision", "1-22-8").data["done"] == "set"
     assert injected(cluster, "pay") == ("1.22.8", "1-22-8")

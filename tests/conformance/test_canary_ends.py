@@ -9,8 +9,8 @@ import pytest
 from tests.cluster.program import Program
 from tests.cluster.reader import Reader
 from tests.cluster.state import changed, state_of
+from tests.conformance.belongings import assert_kept, furnish
 from tests.conformance.canaries import HUB, INGRESS, injected, killed_at, proxies
-from tests.conformance.test_upgrades import assert_kept, furnish
 
 pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 

@@ -10,6 +10,7 @@ import pytest
 from tests.cluster.program import Program, Ran
 from tests.cluster.reader import Object, Reader
 from tests.cluster.watch import witness_of
+from tests.conformance.belongings import assert_kept, furnish, made_of, of_shop
 
 pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 
@@ -17,99 +18,6 @@ HUB = "registry.example.com/istio"
 KR1 = "dfe965c3-kr1-registry.container.nhncloud.com/container_service/istio"
 INGRESS = "istio=ingressgateway"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-SHOP = "/apis/apps/v1/namespaces/shop/deployments"
-
-OBJECTS: dict[str, Object] = {
-    "networking.istio.io/v1beta1/virtualservices": {
-        "hosts": ["shop.example.com"],
-        "gateways": ["shop"],
-        "http": [{"route": [{"destination": {"host": "shop", "subset": "v1"}}], "timeout": "3s"}],
-    },
-    "networking.istio.io/v1beta1/gateways": {
-        "selector": {"istio": "ingressgateway"},
-        "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["shop.example.com"]}],
-    },
-    "networking.istio.io/v1beta1/destinationrules": {
-        "host": "shop",
-        "subsets": [{"name": "v1", "labels": {"version": "v1"}}],
-    },
-    "networking.istio.io/v1beta1/serviceentries": {
-        "hosts": ["db.example.com"],
-        "ports": [{"number": 5432, "name": "tcp", "protocol": "TCP"}],
-        "resolution": "DNS",
-    },
-    "networking.istio.io/v1beta1/workloadentries": {"address": "10.1.2.3", "labels": {"app": "machine"}},
-    "networking.istio.io/v1beta1/workloadgroups": {"template": {"serviceAccount": "default"}},
-    "networking.istio.io/v1beta1/sidecars": {"egress": [{"hosts": ["./*"]}]},
-    "networking.istio.io/v1beta1/proxyconfigs": {"concurrency": 1},
-    "networking.istio.io/v1alpha3/envoyfilters": {"configPatches": []},
-    "security.istio.io/v1beta1/authorizationpolicies": {"action": "DENY", "rules": []},
-    "security.istio.io/v1beta1/peerauthentications": {"mtls": {"mode": "STRICT"}},
-    "security.istio.io/v1beta1/requestauthentications": {
-        "jwtRules": [{"issuer": "issuer.example.com", "jwksUri": "https://issuer.example.com/keys"}]
-    },
-    "telemetry.istio.io/v1alpha1/telemetries": {"tracing": [{"randomSamplingPercentage": 5}]},
-    "extensions.istio.io/v1alpha1/wasmplugins": {"url": "oci://registry.example.com/plugin:1"},
-    "install.istio.io/v1alpha1/istiooperators": {"profile": "empty"},
-}
-"""One object of every CRD that 1.19.0 has: where it is, and its spec."""
-
-
-def furnish(cluster: Reader) -> dict[str, Object]:
-    """Make a user's namespace: a workload with a sidecar, and an object of every CRD; return the objects."""
-    labels = {"istio-injection": "enabled"}
-    cluster.post("/api/v1/namespaces", {"metadata": {"name": "shop", "labels": labels}})
-    cluster.until("/api/v1/namespaces/shop/serviceaccounts", lambda found: len(found) > 0)
-    template = {
-        "metadata": {"labels": {"app": "cart"}},
-        "spec": {"containers": [{"name": "app", "image": "example/a"}]},
-    }
-    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "cart"}}, "template": template}
-    cluster.post(SHOP, {"metadata": {"name": "cart"}, "spec": spec})
-    cluster.until(SHOP, lambda found: found[0].get("status", {}).get("availableReplicas") == 1)
-    return {place: cluster.post(_of_shop(place), _made(place, spec)) for place, spec in OBJECTS.items()}
-
-
-def _made(place: str, spec: Object) -> Object:
-    group, version, _ = place.split("/")
-    kind = {"istiooperators": "IstioOperator"}
-    plural = place.rpartition("/")[2]
-    kinds = {
-        "virtualservices": "VirtualService",
-        "gateways": "Gateway",
-        "destinationrules": "DestinationRule",
-        "serviceentries": "ServiceEntry",
-        "workloadentries": "WorkloadEntry",
-        "workloadgroups": "WorkloadGroup",
-        "sidecars": "Sidecar",
-        "proxyconfigs": "ProxyConfig",
-        "envoyfilters": "EnvoyFilter",
-        "authorizationpolicies": "AuthorizationPolicy",
-        "peerauthentications": "PeerAuthentication",
-        "requestauthentications": "RequestAuthentication",
-        "telemetries": "Telemetry",
-        "wasmplugins": "WasmPlugin",
-        **kind,
-    }
-    metadata = {"name": "shop", "annotations": {"example.com/note": "kept"}, "labels": {"app": "cart"}}
-    return {"apiVersion": f"{group}/{version}", "kind": kinds[plural], "metadata": metadata, "spec": spec}
-
-
-def _of_shop(place: str) -> str:
-    api, _, plural = place.rpartition("/")
-    return f"/apis/{api}/namespaces/shop/{plural}"
-
-
-def kept(item: Object) -> Object:
-    """What a user has of an object: all but the API server's bookkeeping."""
-    bookkeeping = {"managedFields", "resourceVersion", "generation"}
-    metadata = {key: one for key, one in item["metadata"].items() if key not in bookkeeping}
-    return {**{key: one for key, one in item.items() if key != "status"}, "metadata": metadata}
-
-
-def assert_kept(cluster: Reader, made: dict[str, Object]) -> None:
-    for place, before in made.items():
-        assert kept(cluster.get(f"{_of_shop(place)}/shop")) == kept(before), place
 
 
 def crds(cluster: Reader) -> dict[str, Object]:
@@ -199,16 +107,20 @@ def test_the_whole_road_in_place_and_one_step_back(istio: Program, cluster: Read
     assert owners(of_charts.values()) == {("istio-base", "Helm")}
     assert {crd["metadata"]["labels"]["app.kubernetes.io/version"] for crd in of_charts.values()} == {"1.24.6"}
     assert {"virtualservices", "gateways", "telemetries"} <= serving_v1(cluster)
+    assert istio("drift", "--exit-code").data["drift"] == []
 
-    # down by one minor: the CRDs stay, and what they hold with them
-    ran = istio("upgrade", "--to", "1.23.6")
-    assert steps(ran)["1.23.6"]["CRDs"] == "keep"
+    # back by one: up to 1.23 crds/ has the CRDs, and Helm would remove every one with all it holds (istio-facts 5)
+    ran = istio("rollback", "--yes")
+    assert ran.data["to_versions"] == ["1.23.6"]
+    assert [one["proxies"] for one in ran.data["workloads"]] == [[f"{HUB}/proxyv2:1.24.6"]]
     assert versions(istio) == {"1.23.6"}
+    assert cluster.images(INGRESS) == {f"{HUB}/proxyv2:1.23.6"}
     assert {name: crd["spec"] for name, crd in crds(cluster).items()} == {
         name: crd["spec"] for name, crd in newer.items()
     }
     assert_kept(cluster, made)
     assert istio("plan", "--exit-code").changes == {}
+    assert istio("drift", "--exit-code").data["drift"] == []
 
 
 def test_crds_of_crds_folders_change_hands_and_stay_with_helm4(istio: Program, cluster: Reader, helm4: str) -> None:
@@ -216,11 +128,17 @@ def test_crds_of_crds_folders_change_hands_and_stay_with_helm4(istio: Program, c
     istio("install", "--version", "1.23.6", "--hub", HUB)
     cluster.post("/api/v1/namespaces", {"metadata": {"name": "shop"}})
     place = "networking.istio.io/v1/workloadgroups"
-    made = {place: cluster.post(_of_shop(place), _made(place, {"template": {"serviceAccount": "default"}}))}
+    made = {place: cluster.post(of_shop(place), made_of(place, {"template": {"serviceAccount": "default"}}))}
     reasons = {step["name"]: step["reasons"] for step in istio("upgrade", "--to", "1.24.6").data["steps"][0]["steps"]}
     assert "14 CRDs that no release owns become its own" in reasons["istio-base"]
     assert owners(crds(cluster).values()) == {("istio-base", "Helm")}
     assert istio("plan", "--exit-code").changes == {}
-    istio("upgrade", "--to", "1.23.6")
-    assert len(crds(cluster)) == 14
+    newer = crds(cluster)
+
+    # down by one minor: the CRDs stay, and what they hold with them
+    ran = istio("upgrade", "--to", "1.23.6")
+    assert steps(ran)["1.23.6"]["CRDs"] == "keep"
+    assert {name: crd["spec"] for name, crd in crds(cluster).items()} == {
+        name: crd["spec"] for name, crd in newer.items()
+    }
     assert_kept(cluster, made)
