@@ -15,9 +15,9 @@ from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
-    from nksmesh.workflows.adoption import AdoptionPlan, AdoptResult
+    from nksmesh.workflows.adoption.adopt import AdoptionPlan, AdoptResult
+    from nksmesh.workflows.adoption.takeover import TakeoverPlan, TakeoverResult
     from nksmesh.workflows.planning import Order
-    from nksmesh.workflows.takeover import TakeoverPlan, TakeoverResult
 
 app = command_group()
 
@@ -74,7 +74,7 @@ def _adopt(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    from nksmesh.workflows import adoption as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.adoption import adopt as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     async def make(listener: Listener) -> AdoptionPlan:
         async with wiring.tools(shell, where) as tools:
@@ -108,7 +108,7 @@ def _adopt(
 def _take_over(
     shell: Shell, options: ApplyOptions, order: Order, where: wiring.Target, *, dry_run: bool, yes: bool
 ) -> None:
-    from nksmesh.workflows import takeover as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.adoption import takeover as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     patience = patience_of(options)
 

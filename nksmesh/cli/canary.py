@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from nksmesh.domain.events import Listener
-    from nksmesh.workflows.canary import StartResult, Tools
-    from nksmesh.workflows.canary_status import CanaryStatus
-    from nksmesh.workflows.moving import MovePlan, MoveResult
+    from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
+    from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
+    from nksmesh.workflows.canaries.start import StartResult, Tools
+    from nksmesh.workflows.canaries.status import CanaryStatus
     from nksmesh.workflows.planning import Order
-    from nksmesh.workflows.promotion import EndPlan, EndResult
     from nksmesh.workflows.waiting import Patience
 
 app = command_group("A later istiod beside the mesh's own: start, move namespaces to it, promote or abort.")
@@ -48,7 +48,7 @@ def start(
     CRDs and base go to the new version; the old istiod, the gateways and the workloads are not touched. Nothing uses
     the new istiod until a namespace is moved to it.
     """
-    from nksmesh.workflows import canary as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import start as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
@@ -64,7 +64,7 @@ def start(
 @command(app, shared=RevisionOptions, examples=["nksmesh canary status", "nksmesh canary status -e prod -o json"])
 def status(shell: Shell, options: RevisionOptions) -> None:
     """Show which istiod each namespace follows, and which proxy its workloads and the gateways run."""
-    from nksmesh.workflows import canary_status as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import status as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -94,7 +94,7 @@ def move(
 
     Workloads are restarted one after the other, within their disruption budgets, each watched until it is ready.
     """
-    from nksmesh.workflows import moving as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import moving as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     if bool(namespaces) == everything:
         raise ConfigError("name the namespaces, or pass --all", hint="nksmesh canary status lists them.")
@@ -144,7 +144,7 @@ def promote(
 
     Moved namespaces get the labels they had, which mean the new istiod now; gateways keep their names and addresses.
     """
-    from nksmesh.workflows import promotion as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import promotion as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -166,7 +166,7 @@ def abort(
     yes: YES = False,
 ) -> None:
     """Remove the canary: moved namespaces go back and are restarted, then it goes. CRDs and base stay newer."""
-    from nksmesh.workflows import abandoning as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import abandoning as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -184,7 +184,7 @@ def _at(
     """Make the workflow that ends a canary as its plan says."""
 
     async def work(listener: Listener) -> EndResult:
-        from nksmesh.workflows import abandoning, promotion  # noqa: PLC0415 - only what a command uses is imported
+        from nksmesh.workflows.canaries import abandoning, promotion  # noqa: PLC0415 - only what a command uses is imported
 
         async with wiring.tools(shell, where) as tools:
             end = promotion.promote if plan.promote else abandoning.abandon
@@ -197,7 +197,7 @@ def _end(
     shell: Shell, plan: EndPlan, *, yes: bool, question: str, end: Callable[[Listener], Awaitable[EndResult]]
 ) -> None:
     """Show how a canary would end, ask, and end it."""
-    from nksmesh.workflows.promotion import EndResult  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries.promotion import EndResult  # noqa: PLC0415 - only what a command uses is imported
 
     if not yes:
         shell.report.preview(plan)
@@ -209,7 +209,7 @@ def _end(
 
 def canary_tools(tools: wiring.Tools, patience: Patience, listener: Listener) -> Tools:
     """Hand a workflow on Istio revisions what it works with."""
-    from nksmesh.workflows.canary import Tools as CanaryTools  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries.start import Tools as CanaryTools  # noqa: PLC0415 - only what a command uses is imported
 
     return CanaryTools(
         cluster=tools.cluster,

@@ -15,8 +15,8 @@ from nksmesh.cli.run import confirm, perform, run, show
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
-    from nksmesh.workflows.drift import DriftResult, Survey
-    from nksmesh.workflows.repair import RepairPlan, RepairResult
+    from nksmesh.workflows.drift.drift import DriftResult, Survey
+    from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
 
 app = command_group()
 
@@ -38,7 +38,7 @@ def drift(
     Asked of the API server by dry runs, which need the right to patch. What istiod, autoscalers and clouds write is
     known and left out, and so are labels and other keys that somebody added. nksmesh repair puts back what differs.
     """
-    from nksmesh.workflows.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.drift.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     files = wiring.files(directory)
     where, namespace = _cluster(shell, environment, files)
@@ -82,7 +82,7 @@ def repair(
     istiod's webhook. Helm's releases stay as they are.
     """
     from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows import repair as workflow  # noqa: PLC0415
+    from nksmesh.workflows.drift import repair as workflow  # noqa: PLC0415
     from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
 
     files = wiring.files(directory)

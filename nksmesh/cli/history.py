@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from nksmesh.domain.events import Listener
     from nksmesh.domain.history import Run
-    from nksmesh.workflows.history import HistoryResult
-    from nksmesh.workflows.rollback import RollbackResult
-    from nksmesh.workflows.rollback_plan import RollbackPlan
+    from nksmesh.workflows.rollbacks.plan import RollbackPlan
+    from nksmesh.workflows.rollbacks.rollback import RollbackResult
+    from nksmesh.workflows.runs.history import HistoryResult
 
 app = command_group()
 
@@ -36,7 +36,7 @@ def history(
 
     With -v also which releases each moved, and what was seen of a failure.
     """
-    from nksmesh.workflows.history import show_history  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.runs.history import show_history  # noqa: PLC0415 - only what a command uses is imported
 
     where, namespace = _cluster(shell, environment, directory)
 
@@ -68,8 +68,8 @@ def rollback(
     and the gateways, whose pods are restarted onto the old proxy. CRDs stay.
     """
     from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows import rollback as workflow  # noqa: PLC0415
-    from nksmesh.workflows.rollback_plan import plan_rollback  # noqa: PLC0415
+    from nksmesh.workflows.rollbacks import rollback as workflow  # noqa: PLC0415
+    from nksmesh.workflows.rollbacks.plan import plan_rollback  # noqa: PLC0415
     from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
 
     where, namespace = _cluster(shell, environment, directory)

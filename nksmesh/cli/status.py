@@ -16,8 +16,8 @@ from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
+    from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult
     from nksmesh.workflows.status import StatusResult
-    from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult
 
 app = command_group()
 
@@ -73,7 +73,7 @@ def uninstall(
     Workloads keep their sidecars until they are restarted: they are listed, never touched.
     """
     from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows import uninstall as workflow  # noqa: PLC0415
+    from nksmesh.workflows.removal import uninstall as workflow  # noqa: PLC0415
 
     if revision and (purge or keep_crds):
         raise ConfigError(
@@ -86,7 +86,7 @@ def uninstall(
     async def make(_listener: Listener) -> UninstallPlan:
         async with wiring.tools(shell, where) as tools:
             if revision:
-                from nksmesh.workflows import uninstall_revision as of_one  # noqa: PLC0415
+                from nksmesh.workflows.removal import revision as of_one  # noqa: PLC0415
 
                 return await of_one.plan_revision(tools.cluster, namespace, revision, yes=yes)
             return await workflow.plan_uninstall(tools.cluster, namespace, purge=purge, keep_crds=keep_crds)
@@ -105,7 +105,7 @@ def uninstall(
         async with wiring.tools(shell, where) as tools:
             given = (plan, tools.cluster, tools.helm, tools.processes)
             if revision:
-                from nksmesh.workflows import uninstall_revision as of_one  # noqa: PLC0415
+                from nksmesh.workflows.removal import revision as of_one  # noqa: PLC0415
 
                 return await of_one.uninstall_revision(*given, yes=yes, timeout=seconds, listener=listener)
             return await workflow.uninstall(*given, timeout=seconds, listener=listener)

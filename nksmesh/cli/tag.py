@@ -15,7 +15,7 @@ from nksmesh.cli.run import confirm, perform, run, show
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
-    from nksmesh.workflows.tags import Tag, TagsResult
+    from nksmesh.workflows.canaries.tags import Tag, TagsResult
 
 app = command_group("Revision tags: names for an istiod that can point to another one later.")
 
@@ -37,7 +37,7 @@ def set_(
 
     The tag belongs to the istiod's Helm release. Running pods keep their proxy until they are restarted.
     """
-    from nksmesh.workflows import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -51,7 +51,7 @@ def set_(
 @command(app, "list", shared=RevisionOptions, examples=["nksmesh tag list"])
 def list_(shell: Shell, options: RevisionOptions) -> None:
     """List the tags: the Istio revision each points to, the release that makes it, who carries it."""
-    from nksmesh.workflows import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -65,7 +65,7 @@ def list_(shell: Shell, options: RevisionOptions) -> None:
 @command(app, shared=RevisionOptions, examples=["nksmesh tag remove prod"])
 def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: YES = False) -> None:
     """Remove a tag; refused while namespaces carry it, unless --yes is given."""
-    from nksmesh.workflows import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 

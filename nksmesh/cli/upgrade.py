@@ -16,7 +16,7 @@ from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
-    from nksmesh.workflows.upgrade import UpgradeResult
+    from nksmesh.workflows.upgrades.upgrade import UpgradeResult
 
 app = command_group()
 
@@ -53,8 +53,8 @@ def upgrade(
     Istio goes one minor at a time; a longer road is shown as its steps first. What is not given is as installed.
     Down it goes by one minor, and CRDs stay as they are. Workloads keep their old proxy until they are restarted.
     """
-    from nksmesh.workflows import upgrade as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows.road import Travel, Way  # noqa: PLC0415
+    from nksmesh.workflows.upgrades import upgrade as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.upgrades.road import Travel, Way  # noqa: PLC0415
 
     if step and whole:
         raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import render
-from nksmesh.workflows.adoption import AdoptResult
-from nksmesh.workflows.describing import AdoptedRelease
-from nksmesh.workflows.takeover import TakeoverResult
+from nksmesh.workflows.adoption.adopt import AdoptResult
+from nksmesh.workflows.adoption.describing import AdoptedRelease
+from nksmesh.workflows.adoption.takeover import TakeoverResult
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,11 +12,11 @@ from nksmesh.domain.workloads import Workload
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.mesh import show_plan
 from nksmesh.report.text import render
-from nksmesh.workflows.canary import StartResult
-from nksmesh.workflows.canary_status import CanaryStatus, NamespaceStatus
-from nksmesh.workflows.moving import MovePlan, MoveResult
-from nksmesh.workflows.promotion import EndPlan, EndResult
-from nksmesh.workflows.tags import TagsResult
+from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
+from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
+from nksmesh.workflows.canaries.start import StartResult
+from nksmesh.workflows.canaries.status import CanaryStatus, NamespaceStatus
+from nksmesh.workflows.canaries.tags import TagsResult
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,8 @@ from rich.text import Text
 from nksmesh.domain.drift import Change
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import render
-from nksmesh.workflows.drift import DriftResult, Survey
-from nksmesh.workflows.repair import RepairPlan, RepairResult
+from nksmesh.workflows.drift.drift import DriftResult, Survey
+from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
 
 if TYPE_CHECKING:
     from rich.console import Console

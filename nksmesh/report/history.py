@@ -11,9 +11,9 @@ from nksmesh.domain.durations import spoken
 from nksmesh.domain.history import Outcome, Run
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import render
-from nksmesh.workflows.history import HistoryResult
-from nksmesh.workflows.rollback import RollbackResult
-from nksmesh.workflows.rollback_plan import RollbackPlan
+from nksmesh.workflows.rollbacks.plan import RollbackPlan
+from nksmesh.workflows.rollbacks.rollback import RollbackResult
+from nksmesh.workflows.runs.history import HistoryResult
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nksmesh.domain.leftovers import in_words, labels_in_words, sidecars_in_words
 from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
 from nksmesh.report.text import render
-from nksmesh.workflows.uninstall import UninstallResult
-from nksmesh.workflows.uninstall_plan import UninstallPlan
+from nksmesh.workflows.removal.plan import UninstallPlan
+from nksmesh.workflows.removal.uninstall import UninstallResult
 
 if TYPE_CHECKING:
     from rich.console import Console

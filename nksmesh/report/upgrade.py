@@ -11,7 +11,7 @@ from nksmesh.domain.restarts import Outcome
 from nksmesh.report.layout import FAINT, GOOD, gap, rows, sentence, warnings
 from nksmesh.report.mesh import show_plan, show_resolved
 from nksmesh.report.text import render
-from nksmesh.workflows.upgrade import UpgradeResult
+from nksmesh.workflows.upgrades.upgrade import UpgradeResult
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,16 +11,16 @@ from nksmesh.domain.findings import Level
 from nksmesh.domain.history import Outcome, Run
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.way_back import TAKEN_BACK
-from nksmesh.workflows.apply import Applying
-from nksmesh.workflows.ending import await_end
-from nksmesh.workflows.history import Keeping, history_for, kept_run
-from nksmesh.workflows.pending import pending_of, refuse_foreign, settle
+from nksmesh.workflows.applying.apply import Applying
+from nksmesh.workflows.applying.ending import await_end
+from nksmesh.workflows.applying.pending import pending_of, refuse_foreign, settle
+from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.planning import PLAN_STEP, Order, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm, Processes
-from nksmesh.workflows.recording import record_of, run_of
-from nksmesh.workflows.rollback import undo
+from nksmesh.workflows.rollbacks.rollback import undo
+from nksmesh.workflows.runs.history import Keeping, history_for, kept_run
+from nksmesh.workflows.runs.recording import record_of, run_of
 from nksmesh.workflows.waiting import Patience
-from nksmesh.workflows.work import Progress
 
 ONE_WAY: Final = "run the same command again: it goes on from here"
 BOTH_WAYS: Final = "both ways on: run the same command again, or go back with nksmesh rollback"

@@ -27,10 +27,10 @@ from nksmesh.domain.resolve import Resolved, resolve
 from nksmesh.domain.road import refuse_another_version
 from nksmesh.domain.versions import VersionQuestion, check_version, forgiven
 from nksmesh.workflows import observation
+from nksmesh.workflows.canaries.part import Part, refuse_during_canary
 from nksmesh.workflows.crds import leave_newer_crds, survey_crds
 from nksmesh.workflows.discovery import record_for
 from nksmesh.workflows.ownership import check_owners, ending_of
-from nksmesh.workflows.part import Part, refuse_during_canary
 from nksmesh.workflows.ports import Charts, Cluster, Helm
 from nksmesh.workflows.rendering import Seen, render_releases
 from nksmesh.workflows.versions import Former, check_renders_after, version_before

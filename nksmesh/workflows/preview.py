@@ -23,7 +23,7 @@ from nksmesh.domain.resolve import resolve
 from nksmesh.domain.road import Road
 from nksmesh.workflows.planning import Order, chart_refs, check_versions, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm
-from nksmesh.workflows.road import survey_road
+from nksmesh.workflows.upgrades.road import survey_road
 
 _CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
 """Instead of the CRD itself: what the server makes of it takes the live object to tell, and is long."""

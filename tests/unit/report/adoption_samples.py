@@ -15,11 +15,11 @@ from nksmesh.domain.record import Record
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded, Request
 from nksmesh.domain.takeover import TakenObject
-from nksmesh.workflows.adoption import AdoptionPlan, AdoptResult
-from nksmesh.workflows.describing import AdoptedRelease
+from nksmesh.workflows.adoption.adopt import AdoptionPlan, AdoptResult
+from nksmesh.workflows.adoption.describing import AdoptedRelease
+from nksmesh.workflows.adoption.takeover import TakeoverPlan, TakeoverResult
+from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.planning import Order
-from nksmesh.workflows.takeover import TakeoverPlan, TakeoverResult
-from nksmesh.workflows.work import Progress
 
 NAMESPACE: Final = "istio-system"
 BASE: Final = Release(component="base", name="istio-base", namespace=NAMESPACE)

@@ -11,14 +11,14 @@ from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.workloads import Workload
-from nksmesh.workflows.canary import StartResult
-from nksmesh.workflows.canary_status import CanaryStatus, NamespaceStatus
+from nksmesh.workflows.applying.work import Progress
+from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
+from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
+from nksmesh.workflows.canaries.relabelling import Move
+from nksmesh.workflows.canaries.start import StartResult
+from nksmesh.workflows.canaries.status import CanaryStatus, NamespaceStatus
+from nksmesh.workflows.canaries.tags import Tag, TagsResult
 from nksmesh.workflows.install import InstallResult
-from nksmesh.workflows.moving import MovePlan, MoveResult
-from nksmesh.workflows.promotion import EndPlan, EndResult
-from nksmesh.workflows.relabelling import Move
-from nksmesh.workflows.tags import Tag, TagsResult
-from nksmesh.workflows.work import Progress
 
 PROXY: Final = "registry.example.com/istio/proxyv2"
 ENABLED: Final = {"istio-injection": "enabled"}

@@ -10,9 +10,9 @@ from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.releases import Release
 from nksmesh.workflows.discovery import Installation
-from nksmesh.workflows.drift import DriftResult, Found, NotLookedAt, Survey
-from nksmesh.workflows.putting import Wanted
-from nksmesh.workflows.repair import RepairPlan, RepairResult
+from nksmesh.workflows.drift.drift import DriftResult, Found, NotLookedAt, Survey
+from nksmesh.workflows.drift.putting import Wanted
+from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
 
 ISTIOD: Final = Release(component="istiod", name="istiod", namespace="istio-system")
 INSTALLATION: Final = Installation(

@@ -31,21 +31,21 @@ from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
+from nksmesh.workflows.applying.work import Progress, StepOutcome
 from nksmesh.workflows.catalog import Regions, Versions
 from nksmesh.workflows.charts import ChartRow, ChartRows, Locked
 from nksmesh.workflows.discovery import Installation
-from nksmesh.workflows.emptiness import Contents
 from nksmesh.workflows.environments import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
-from nksmesh.workflows.history import HistoryResult
 from nksmesh.workflows.install import InstallResult
 from nksmesh.workflows.preview import ChartMove, PlanResult, TemplateResult
-from nksmesh.workflows.rollback import RollbackResult
-from nksmesh.workflows.rollback_plan import RollbackPlan
+from nksmesh.workflows.removal.emptiness import Contents
+from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult, left_of
+from nksmesh.workflows.rollbacks.plan import RollbackPlan
+from nksmesh.workflows.rollbacks.rollback import RollbackResult
+from nksmesh.workflows.runs.history import HistoryResult
 from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
-from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult, left_of
-from nksmesh.workflows.upgrade import UpgradeResult
+from nksmesh.workflows.upgrades.upgrade import UpgradeResult
 from nksmesh.workflows.values import ReleaseValues, ValuesShown
-from nksmesh.workflows.work import Progress, StepOutcome
 
 from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples

@@ -11,7 +11,7 @@ from nksmesh.domain.record import Canary, Record, RecordedRelease
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.workloads import Workload
-from nksmesh.workflows.canary import LABELS_BEFORE
+from nksmesh.workflows.canaries.start import LABELS_BEFORE
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster
 

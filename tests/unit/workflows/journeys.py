@@ -17,8 +17,8 @@ from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Request
 from nksmesh.workflows.planning import Order
-from nksmesh.workflows.road import Travel, Way
-from nksmesh.workflows.upgrade import UpgradeResult, upgrade
+from nksmesh.workflows.upgrades.road import Travel, Way
+from nksmesh.workflows.upgrades.upgrade import UpgradeResult, upgrade
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, chart, installed
 from tests.unit.workflows.fakes import FakeCharts, FakeCluster, Heard

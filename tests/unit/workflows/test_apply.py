@@ -21,9 +21,9 @@ from nksmesh.domain.objects import Manifest, ref_of
 from nksmesh.domain.ordering import make_steps
 from nksmesh.domain.plan import CRDS_STEP, GATE_STEP, CrdChange, Plan, ReleaseChange
 from nksmesh.domain.releases import Release
-from nksmesh.workflows.apply import Applying
+from nksmesh.workflows.applying.apply import Applying
+from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.waiting import Patience
-from nksmesh.workflows.work import Progress
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, change, changes_of, installed, mesh
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, Heard
 from tests.unit.workflows.scenery import (

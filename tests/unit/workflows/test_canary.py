@@ -11,13 +11,13 @@ from nksmesh.domain.mesh import Standing
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.record import Canary
-from nksmesh.workflows.canary import LABELS_BEFORE, answers_of_canary
-from nksmesh.workflows.canary_status import status
-from nksmesh.workflows.handover import hand_over_tags, retire_injector, validator_calls
-from nksmesh.workflows.moving import move, plan_move
-from nksmesh.workflows.part import refuse_during_canary
-from nksmesh.workflows.promotion import check_default_tag
-from nksmesh.workflows.tags import check_removal, list_tags
+from nksmesh.workflows.canaries.handover import hand_over_tags, retire_injector, validator_calls
+from nksmesh.workflows.canaries.moving import move, plan_move
+from nksmesh.workflows.canaries.part import refuse_during_canary
+from nksmesh.workflows.canaries.promotion import check_default_tag
+from nksmesh.workflows.canaries.start import LABELS_BEFORE, answers_of_canary
+from nksmesh.workflows.canaries.status import status
+from nksmesh.workflows.canaries.tags import check_removal, list_tags
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, change, installed
 from tests.unit.domain.meshes import mesh as mesh_of

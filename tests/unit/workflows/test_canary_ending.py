@@ -12,13 +12,13 @@ from nksmesh.domain.mesh import Standing
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.restarts import Outcome, Restart, RestartResult
-from nksmesh.workflows.abandoning import abandon, plan_abandonment
-from nksmesh.workflows.canary import Tools, later_base
+from nksmesh.workflows.canaries.abandoning import abandon, plan_abandonment
+from nksmesh.workflows.canaries.leaving import check_restarted
+from nksmesh.workflows.canaries.part import Part
+from nksmesh.workflows.canaries.promotion import EndResult, plan_promotion
+from nksmesh.workflows.canaries.start import Tools, later_base
 from nksmesh.workflows.install import InstallResult
-from nksmesh.workflows.leaving import check_restarted
-from nksmesh.workflows.part import Part
 from nksmesh.workflows.planning import Order
-from nksmesh.workflows.promotion import EndResult, plan_promotion
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import BASE, ISTIOD, installed
 from tests.unit.domain.meshes import mesh as mesh_of

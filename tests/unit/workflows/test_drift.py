@@ -12,8 +12,8 @@ from nksmesh.domain.errors import ClusterError, ConfigError, RefusedError, Relea
 from nksmesh.domain.history import Outcome
 from nksmesh.domain.lock import Lock
 from nksmesh.domain.objects import Manifest, ObjectRef
-from nksmesh.workflows.drift import DriftResult, drift
-from nksmesh.workflows.repair import RepairPlan, RepairResult, plan_repair, repair
+from nksmesh.workflows.drift.drift import DriftResult, drift
+from nksmesh.workflows.drift.repair import RepairPlan, RepairResult, plan_repair, repair
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import ISTIOD
 from tests.unit.workflows.fakes import FakeCluster, Heard

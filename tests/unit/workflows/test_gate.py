@@ -10,7 +10,7 @@ from nksmesh.domain.diagnosis import Cause
 from nksmesh.domain.errors import ClusterError, NotReadyError, RefusedError, UnreachableError
 from nksmesh.domain.events import EventKind
 from nksmesh.domain.objects import Manifest
-from nksmesh.workflows.gate import PROBE_POD, Gate, pass_gate, where_labels_decide
+from nksmesh.workflows.applying.gate import PROBE_POD, Gate, pass_gate, where_labels_decide
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import ISTIOD
 from tests.unit.workflows.fakes import FakeCluster, Heard

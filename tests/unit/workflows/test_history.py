@@ -7,7 +7,7 @@ import pytest
 from nksmesh.domain.errors import ClusterError, InterruptedRunError, NotReadyError
 from nksmesh.domain.history import History, Outcome, Run
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.workflows.history import history_for, kept_run, show_history
+from nksmesh.workflows.runs.history import history_for, kept_run, show_history
 from tests.unit.domain.runs import ISTIOD, NAMESPACE, moves, run
 from tests.unit.workflows.fakes import FakeCluster
 

@@ -10,8 +10,8 @@ from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.record import Record, RecordedRelease
 from nksmesh.domain.request import Recorded
-from nksmesh.workflows.ending import await_end
-from nksmesh.workflows.pending import refuse_foreign
+from nksmesh.workflows.applying.ending import await_end
+from nksmesh.workflows.applying.pending import refuse_foreign
 from tests.unit.domain.meshes import HUB, ISTIOD, change, changes_of, installed, mesh
 from tests.unit.workflows.fakes import FakeCluster, Heard
 

@@ -8,7 +8,7 @@ from nksmesh.domain.errors import ClusterError, NotReadyError, RefusedError
 from nksmesh.domain.history import History, Outcome, Run
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.releases import Release
-from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
+from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, FakeProcesses, Heard
 from tests.unit.workflows.scenery import NAMESPACE, crd, deployment, of_release, pod, replica_set, webhook

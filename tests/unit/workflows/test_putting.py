@@ -11,7 +11,7 @@ import pytest
 from nksmesh.domain.errors import RefusedError
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.releases import Release
-from nksmesh.workflows.putting import Wanted, put
+from nksmesh.workflows.drift.putting import Wanted, put
 from tests.unit.workflows.fakes import FakeLive, FakeObjects
 
 REF = ObjectRef("v1", "Service", "edge", "istio-system")

@@ -26,8 +26,8 @@ from nksmesh.domain.request import Request
 from nksmesh.domain.set_values import parse_set
 from nksmesh.workflows.install import InstallResult, install
 from nksmesh.workflows.planning import Order
-from nksmesh.workflows.rollback import RollbackResult, rollback
-from nksmesh.workflows.rollback_plan import RollbackPlan, plan_rollback
+from nksmesh.workflows.rollbacks.plan import RollbackPlan, plan_rollback
+from nksmesh.workflows.rollbacks.rollback import RollbackResult, rollback
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
 from tests.unit.workflows.fakes import FakeCluster, Heard

@@ -9,8 +9,8 @@ import pytest
 from nksmesh.domain.errors import ClusterError, RefusedError
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.takeover import HELM_MANAGER
+from nksmesh.workflows.adoption.taking import take_object, take_release
 from nksmesh.workflows.ownership import check_owners
-from nksmesh.workflows.taking import take_object, take_release
 from tests.unit.domain.meshes import ISTIOD, change, changes_of
 from tests.unit.workflows.fakes import FakeCluster
 

@@ -16,8 +16,8 @@ from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.record import Canary, Record, RecordedRelease
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded
-from nksmesh.workflows.canary import LABELS_BEFORE
-from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
+from nksmesh.workflows.canaries.start import LABELS_BEFORE
+from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, FakeProcesses, Heard
 from tests.unit.workflows.scenery import NAMESPACE, crd, of_release, pod, service, webhook

@@ -12,8 +12,8 @@ from nksmesh.domain.mesh import Standing
 from nksmesh.domain.record import Canary, Record, RecordedRelease
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded
-from nksmesh.workflows.uninstall import UninstallPlan, UninstallResult
-from nksmesh.workflows.uninstall_revision import plan_revision, uninstall_revision
+from nksmesh.workflows.removal.revision import plan_revision, uninstall_revision
+from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, FakeProcesses, Heard
 from tests.unit.workflows.scenery import NAMESPACE, of_release, pod, webhook

@@ -14,9 +14,9 @@ from nksmesh.domain.events import EventKind
 from nksmesh.domain.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.set_values import parse_set
 from nksmesh.domain.workloads import Workload
-from nksmesh.workflows import lagging
 from nksmesh.workflows.preview import preview
-from nksmesh.workflows.road import Way
+from nksmesh.workflows.upgrades import lagging
+from nksmesh.workflows.upgrades.road import Way
 from tests.unit.domain.meshes import BASE, HUB, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, Heard
 from tests.unit.workflows.journeys import Journeys, VersionedHelm, injector, order, proxy

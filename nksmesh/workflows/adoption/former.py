@@ -1,0 +1,210 @@
+"""The mesh that istioctl made: which one it is, and what of its gateways is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nksmesh.domain.adoption import flat_defaults, layer_of, region_of
+from nksmesh.domain.catalog import Catalog
+from nksmesh.domain.errors import CheckError, ConfigError
+from nksmesh.domain.events import Listener
+from nksmesh.domain.layers import compose, merge
+from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Layer
+from nksmesh.domain.objects import Manifest, ObjectRef, containers, owner_of, pod_template
+from nksmesh.domain.releases import GATEWAY
+from nksmesh.domain.request import Recorded
+from nksmesh.domain.resolve import DEFAULT_PROFILE, resolve
+from nksmesh.domain.takeover import (
+    COMPONENT_LABEL,
+    GATEWAY_COMPONENTS,
+    INSTALLED_STATE,
+    OPERATOR_API,
+    former_managers,
+    of_istioctl,
+    selector_values,
+    service_values,
+)
+from nksmesh.workflows.canaries.part import Part, refuse_during_canary
+from nksmesh.workflows.planning import Order, chart_refs
+from nksmesh.workflows.ports import Charts, Cluster, Objects
+
+
+@dataclass(frozen=True, kw_only=True)
+class Former:
+    """The mesh as istioctl made it.
+
+    Attributes:
+        order: What install is told, for the mesh to become what it is.
+        kept: What is kept of the gateways, in words.
+    """
+
+    order: Order
+    kept: tuple[str, ...] = ()
+
+
+async def former_mesh(order: Order, cluster: Cluster, charts: Charts, listener: Listener) -> Former:
+    """Work out which mesh it is: from the record, where an earlier run has begun, or from what istioctl left.
+
+    Raises:
+        ConfigError: There is no such mesh, the options contradict it, or a canary is on.
+        CheckError: It cannot be taken over as it is.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    told = order.environment
+    namespace = order.request.namespace or (told.namespace if told else "") or ISTIO_NAMESPACE
+    request = replace(order.request, namespace=namespace)
+    records = await cluster.records.read_all()
+    record = records.get(namespace)
+    refuse_during_canary(record)
+    kept: tuple[str, ...] = ()
+    if record is not None:
+        answers = record.answers
+    else:
+        answers, kept = await _answers(replace(order, request=request), namespace, cluster, charts, listener)
+    # Taken as an option it would set the gateways aside that are there beside the profile's.
+    profile = "" if request.profile == answers.profile else request.profile
+    request = replace(request, profile=profile)
+    part = Part(answers=answers, keep=lambda _before, recorded, _done: recorded)
+    return Former(order=replace(order, request=request, part=part, take_over=True, prune=False), kept=kept)
+
+
+async def _answers(
+    order: Order, namespace: str, cluster: Cluster, charts: Charts, listener: Listener
+) -> tuple[Recorded, tuple[str, ...]]:
+    deployments, daemons, states, operators = await asyncio.gather(
+        cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),
+        cluster.objects.list("apps/v1", "DaemonSet", labels=COMPONENT_LABEL, metadata_only=True),
+        cluster.objects.list(OPERATOR_API, INSTALLED_STATE, namespace),
+        cluster.objects.list("apps/v1", "Deployment", fields="metadata.name=istio-operator"),
+    )
+    istiod = _only_istiod(deployments, namespace)
+    if operators:
+        where = operators[0]["metadata"]["namespace"]
+        raise CheckError(
+            f"Deployment {where}/istio-operator runs: it would put back whatever is taken over",
+            hint=f"Remove it first: kubectl delete deployment istio-operator -n {where}",
+        )
+    others = [one["metadata"]["name"] for one in daemons if former_managers(one)]
+    if others:
+        raise CheckError(
+            f"istioctl made {', '.join(others)}, too: nksmesh takes over istiod and gateways only",
+            hint="Remove cni and ztunnel with istioctl first; nksmesh install brings them again (components).",
+        )
+    hub, version = _image_of(istiod)
+    if order.request.version and order.request.version != version:
+        raise ConfigError(
+            f"--version {order.request.version} contradicts what is installed: {version}",
+            hint="Adopt it as it is, then run nksmesh upgrade.",
+        )
+    gateways = [one for one in deployments if one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
+    names = {str(one["metadata"]["name"]) for one in gateways}
+    profile = order.request.profile or (order.environment.profile if order.environment else "")
+    profile = profile or _profile_of(states, names, order.catalog)
+    region, network = region_of(hub, version, order.catalog)
+    specs = {one.name: one for one in order.catalog.profile(profile).gateways}
+    for one in gateways:
+        where = str(one["metadata"]["namespace"])
+        specs[one["metadata"]["name"]] = GatewaySpec(
+            name=str(one["metadata"]["name"]), namespace="" if where == namespace else where
+        )
+    answers = Recorded(
+        region=region,
+        network=network,
+        hub="" if region else hub,
+        version=version,
+        profile=profile,
+        namespace=namespace,
+        gateways=tuple(specs.values()),
+    )
+    layers, kept = await _gateway_layers(order, answers, gateways, cluster.objects, charts, listener)
+    return replace(answers, layers=layers), kept
+
+
+def _only_istiod(deployments: list[dict[str, Any]], namespace: str) -> Manifest:
+    """Find the istiod that istioctl made.
+
+    Raises:
+        ConfigError: There is none, or it is Helm's.
+        CheckError: There are several, or it has an Istio revision.
+    """
+    found = [one for one in deployments if one["metadata"]["labels"].get("app") == "istiod"]
+    if len(found) > 1 or any(one["metadata"]["labels"].get("istio.io/rev", "default") != "default" for one in found):
+        names = ", ".join(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in found)
+        raise CheckError(
+            f"nksmesh takes over a mesh with one istiod without an Istio revision; there are {names}",
+            hint="Finish that upgrade with istioctl first, down to one istiod without an Istio revision.",
+        )
+    if not found or found[0]["metadata"]["namespace"] != namespace:
+        raise ConfigError(
+            f"there is no istiod that istioctl made in namespace {namespace}",
+            hint="Name its namespace with -n; Helm releases are adopted without --from istioctl.",
+        )
+    if not of_istioctl(found[0]):
+        raise ConfigError(
+            f"Deployment {namespace}/istiod belongs to {owner_of(found[0])}, not to istioctl",
+            hint="Helm releases are adopted with: nksmesh adopt",
+        )
+    return found[0]
+
+
+def _image_of(istiod: Manifest) -> tuple[str, str]:
+    """Return the registry path and the version of an istiod."""
+    image = next((str(one.get("image", "")) for one in containers(pod_template(istiod))), "")
+    path, _, tag = image.rpartition(":")
+    hub = path.rpartition("/")[0]
+    version = (istiod["metadata"].get("labels") or {}).get("operator.istio.io/version") or tag.partition("-")[0]
+    if not hub or not version:
+        raise CheckError(f"istiod's image {image!r} does not tell its registry and version", hint="Give it a tag.")
+    return hub, str(version)
+
+
+def _profile_of(states: list[dict[str, Any]], gateways: set[str], catalog: Catalog) -> str:
+    """Tell the profile: istioctl's own word, or that whose gateways are there."""
+    said = next((str((one.get("spec") or {}).get("profile") or "") for one in states), "")
+    if said:
+        return said
+    fitting = [name for name, one in catalog.profiles.items() if {each.name for each in one.gateways} == gateways]
+    return DEFAULT_PROFILE if DEFAULT_PROFILE in fitting or not fitting else fitting[0]
+
+
+async def _gateway_layers(
+    order: Order,
+    answers: Recorded,
+    gateways: list[dict[str, Any]],
+    objects: Objects,
+    charts: Charts,
+    listener: Listener,
+) -> tuple[dict[str, tuple[Layer, ...]], tuple[str, ...]]:
+    """Keep of each gateway what its clients and its address hang on; an environment says all of that itself."""
+    if order.environment is not None:
+        return {}, ()
+    mesh = resolve(order.request, order.catalog, None, answers).mesh
+    ref = chart_refs(mesh).get(GATEWAY.name)
+    if ref is None:
+        return {}, ()
+    fetched = await charts.fetch([ref], lock=order.lock, locked=order.locked, listener=listener)
+    defaults = flat_defaults(fetched[ref].defaults)
+    layers: dict[str, tuple[Layer, ...]] = {}
+    kept: list[str] = []
+    for one in gateways:
+        name, where = str(one["metadata"]["name"]), str(one["metadata"]["namespace"])
+        release = next(each for each in mesh.releases if (each.name, each.namespace) == (name, where))
+        under = merge(defaults, compose(mesh.layers[name]).values)
+        labels = selector_values(one, name, under)
+        if labels is None:
+            raise CheckError(
+                f"Deployment {where}/{name} selects its pods by other labels than app and istio: the gateway chart "
+                "cannot, and a selector cannot change",
+                hint="Let istioctl make a second gateway with those two labels alone, move traffic to it, then adopt.",
+            )
+        service = await objects.get(ObjectRef("v1", "Service", name, where))
+        values = {**labels, **(service_values(service, under) if service else {})}
+        layers[name] = tuple(
+            replace(layer, name=f"gateway {name} as istioctl made it") for layer in layer_of(release, values)
+        )
+        if values:
+            keys = [".".join(path) for path, _, _ in compose(layers[name]).leaves()]
+            kept.append(f"{name}: {', '.join(keys)} as istioctl made it")
+    return layers, tuple(kept)

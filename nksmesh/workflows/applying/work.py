@@ -1,0 +1,146 @@
+"""What a step of a plan works with, and what has come of the plan so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from nksmesh.domain.diagnosis import Trouble
+from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.domain.objects import ObjectRef, Query
+from nksmesh.domain.plan import Plan, ReleaseChange, Step
+from nksmesh.domain.readiness import Readiness
+from nksmesh.workflows import observation
+from nksmesh.workflows.applying.trying_again import try_again
+from nksmesh.workflows.ports import Cluster, Helm
+from nksmesh.workflows.waiting import Patience, Wait, wait_until_ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutcome:
+    """How a step ended.
+
+    Attributes:
+        step: The step.
+        message: What was proved, or what was done.
+        seconds: How long it took, from its needs being met.
+    """
+
+    step: Step
+    message: str
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What has come of a plan so far: kept while it runs, so that a run that ends early can say it.
+
+    Attributes:
+        outcomes: The steps that are done, in the order they ended.
+        begun: The steps that have begun.
+        addresses: For each gateway's name, its LoadBalancer's addresses.
+        warnings: What a reader should know though nothing failed.
+    """
+
+    outcomes: list[StepOutcome] = field(default_factory=list)
+    begun: list[Step] = field(default_factory=list)
+    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def told(self, plan: Plan) -> str:
+        """Say what was done and what was not."""
+        done = {outcome.step.name for outcome in self.outcomes}
+        begun = {step.name for step in self.begun}
+        names = [step.name for step in plan.steps]
+        parts = (
+            ("done", [name for name in names if name in done]),
+            ("begun", [name for name in names if name in begun - done]),
+            ("not begun", [name for name in names if name not in begun | done]),
+        )
+        return "; ".join(f"{word}: {', '.join(some)}" for word, some in parts if some)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One step at work.
+
+    Attributes:
+        step: The step.
+        plan: The plan it is of.
+        cluster: The cluster; its live view follows the mesh's namespaces.
+        helm: Helm.
+        patience: How long is waited for what.
+        progress: What has come of the plan.
+        listener: Told how it goes on.
+        written: Called when everything is written and only the proof is left.
+        from_before: The pods and ReplicaSets that were in trouble before the plan began.
+    """
+
+    step: Step
+    plan: Plan
+    cluster: Cluster
+    helm: Helm
+    patience: Patience
+    progress: Progress
+    listener: Listener
+    written: Callable[[], None]
+    from_before: frozenset[str] = frozenset()
+
+    @property
+    def change(self) -> ReleaseChange:
+        """What is to become of the step's release."""
+        if self.step.release is None:
+            raise ValueError(f"step {self.step.name} is about no release")
+        return self.plan.releases[self.step.release.name]
+
+    def tell(self, kind: EventKind, message: str) -> None:
+        """Say what happens to the step; a warning is the run's, too."""
+        self.hear(Event(step=self.step.name, kind=kind, message=message))
+
+    def hear(self, event: Event) -> None:
+        """Listen in place of the listener, and keep the warnings."""
+        if event.kind is EventKind.WARNING:
+            self.progress.warnings.append(f"{event.step}: {event.message}")
+        self.listener(event)
+
+    async def until_ready(self, judge: Callable[[], Readiness], change: ReleaseChange | None = None) -> str:
+        """Wait for a judge to say ready; with a release, its pods' troubles are watched, too.
+
+        Raises:
+            NotReadyError: It cannot become ready, or its time is over.
+        """
+        live = self.cluster.live
+        if change and any(one.get("kind") == "DaemonSet" for one in change.manifests):
+            await live.follow([observation.daemon_sets(change.release.namespace)])
+
+        def troubles() -> list[Trouble]:
+            found = observation.troubles_of(live, change.release, change.manifests) if change else []
+            return [replace(one, from_before=True) if one.subject in self.from_before else one for one in found]
+
+        wait = Wait(step=self.step.name, judge=judge, troubles=troubles)
+        trying = asyncio.create_task(try_again(troubles, live, self.cluster.objects, self.tell))
+        try:
+            return await wait_until_ready(wait, live, self.cluster.objects, patience=self.patience, listener=self.hear)
+        finally:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+
+    async def look_at_deployments(self, change: ReleaseChange) -> None:
+        """Take what was written and has pods into the view: its watch events may still be on the way."""
+        for ref, found in (await self.cluster.objects.get_all(_with_pods(change, *observation.ROLLED_OUT))).items():
+            if found is not None:
+                self.cluster.live.put(Query("apps/v1", ref.kind, ref.namespace), found)
+
+
+def deployments_of(change: ReleaseChange) -> list[ObjectRef]:
+    """Name the Deployments that a release renders."""
+    return _with_pods(change, "Deployment")
+
+
+def _with_pods(change: ReleaseChange, *kinds: str) -> list[ObjectRef]:
+    return [
+        ObjectRef("apps/v1", str(one["kind"]), str(one["metadata"]["name"]), change.release.namespace)
+        for one in change.manifests
+        if one.get("kind") in kinds
+    ]

@@ -1,0 +1,290 @@
+"""Promoting a canary: it becomes the mesh's own istiod.
+
+The order leaves no moment without an injector, a validator or a ready gateway:
+
+1. the canary's istiod gets the tag ``default`` (and the old one's tags), and base's validator calls it;
+2. the old injector goes, and a pod that names no Istio revision is proved to come back with the new proxy;
+3. namespaces get their labels from before: they mean the new istiod now, so nothing is restarted for them;
+4. the gateways get the new chart and new pods, and when they are ready the old istiod is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from nksmesh.domain.errors import ChartError, MeshError
+from nksmesh.domain.events import Event, EventKind
+from nksmesh.domain.plan import Plan
+from nksmesh.domain.record import Canary, Keep, Record
+from nksmesh.domain.releases import Release
+from nksmesh.domain.restarts import RestartResult
+from nksmesh.domain.revisions import DEFAULT_TAG, spoken_revision
+from nksmesh.domain.workloads import Workload
+from nksmesh.workflows import observation
+from nksmesh.workflows.applying.gate import Gate, pass_gate
+from nksmesh.workflows.canaries.handover import hand_over_tags, retire_injector, tag_of, validator_calls
+from nksmesh.workflows.canaries.leaving import check_restarted, names_one_of, refuse_to_leave
+from nksmesh.workflows.canaries.part import Part
+from nksmesh.workflows.canaries.relabelling import forget_moves, moves_back, relabel
+from nksmesh.workflows.canaries.start import (
+    CONTROL_PLANE,
+    Tools,
+    canary_of,
+    own_istiod,
+    recorded_mesh,
+    with_canary,
+)
+from nksmesh.workflows.canaries.status import CanaryStatus, status
+from nksmesh.workflows.install import InstallResult
+from nksmesh.workflows.planning import Order
+from nksmesh.workflows.ports import Cluster
+from nksmesh.workflows.waiting import Wait, wait_until_ready
+from nksmesh.workflows.workloads import restart_workloads
+
+DEFAULT_STEP: Final = "default Istio revision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndPlan:
+    """What the end of a canary would do.
+
+    Attributes:
+        promote: It becomes the mesh's own istiod; else it goes.
+        status: Who is on which Istio revision now.
+        staying: The istiod that stays, in words.
+        going: The release that is removed.
+        returning: Namespaces that get the labels they had.
+        restarting: Workloads that are restarted.
+        left: Workloads that keep the proxy, and lose the istiod, of the release that goes.
+        stranded: Namespaces that stay labelled for the release that goes.
+        force: Both are left as they are, and so is whatever cannot be restarted.
+    """
+
+    promote: bool
+    status: CanaryStatus
+    staying: str
+    going: str
+    returning: tuple[str, ...] = ()
+    restarting: tuple[Workload, ...] = ()
+    left: tuple[Workload, ...] = ()
+    stranded: tuple[str, ...] = ()
+    force: bool = False
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it."""
+        return {
+            "promote": self.promote,
+            "staying": self.staying,
+            "going": self.going,
+            "gateways": [str(one) for one in self.status.gateways],
+            "returning": list(self.returning),
+            "restarting": [str(one) for one in self.restarting],
+            "left": [str(one) for one in self.left],
+            "stranded": list(self.stranded),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndResult:
+    """What the end of a canary did.
+
+    Attributes:
+        plan: What was to be done.
+        agreed: Whether the user agreed to it; nothing was done where not.
+        installed: What came of the mesh's plan; None where nothing was done.
+        restarts: What came of the workloads.
+        newer: What stays at the later version, in sentences.
+    """
+
+    plan: EndPlan
+    agreed: bool = True
+    installed: InstallResult | None = None
+    restarts: RestartResult = field(default_factory=RestartResult)
+    newer: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What still runs the proxy of the istiod that went."""
+        left = tuple(f"{one} runs the proxy of {self.plan.going}, which is gone: restart it" for one in self.plan.left)
+        stranded = tuple(
+            f"namespace {name} is labelled for {self.plan.going}, which is gone: label it otherwise"
+            for name in self.plan.stranded
+        )
+        return (*self.restarts.warnings, *((*left, *stranded) if self.installed else ()))
+
+    @property
+    def errors(self) -> tuple[MeshError, ...]:
+        """What failed to restart."""
+        return self.restarts.errors
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "agreed": self.agreed,
+            "version": self.installed.plan.mesh.version if self.installed else "",
+            "steps": self.installed.to_data()["done"] if self.installed else [],
+            "addresses": self.installed.to_data()["addresses"] if self.installed else {},
+            "restarts": [one.to_data() for one in self.restarts.restarts],
+            "newer": list(self.newer),
+        }
+
+
+async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, force: bool) -> EndPlan:
+    """See what promoting the canary would do; nothing is written.
+
+    Args:
+        cluster: The cluster.
+        namespace: The control plane's namespace, or empty.
+        restart: Restart the workloads that follow the default and were not moved.
+        force: Go on where workloads keep the old istiod's proxy.
+
+    Raises:
+        ConfigError: No canary is on.
+        CheckError: Workloads are on the old istiod still, or namespaces are labelled for it.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
+    canary, old = canary_of(record), own_istiod(record)
+    before = spoken_revision(old.istio_revision)
+    restarting: list[Workload] = []
+    left: list[Workload] = []
+    stranded: list[str] = []
+    for space in found.namespaces:
+        behind = [one for one in space.workloads if not one.istio_revisions or before in one.istio_revisions]
+        pinned = bool(old.istio_revision) and names_one_of(space, {old.istio_revision})
+        if pinned and not behind:
+            stranded.append(space.name)
+        for one in behind:
+            if pinned or not one.kept_by_istiod:  # what istiod keeps itself follows the default
+                (restarting if restart and one.restartable and not pinned else left).append(one)
+    plan = EndPlan(
+        promote=True,
+        status=found,
+        staying=canary.release.name,
+        going=old.name,
+        returning=tuple(one.name for one in found.namespaces if one.moved),
+        restarting=tuple(restarting),
+        left=tuple(left),
+        stranded=tuple(stranded),
+        force=force,
+    )
+    if not force:
+        hint = (
+            "Move their namespaces first (nksmesh canary move NAMESPACE), or pass --restart-workloads to restart "
+            "those that follow the default, or --force to leave them to their old proxies."
+        )
+        refuse_to_leave(left, stranded, old.name, hint=hint)
+    return plan
+
+
+async def promote(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
+    """Make the canary the mesh's own istiod. Run again it goes on from what is there.
+
+    Args:
+        plan: What is to be done, shown and agreed to.
+        order: What was asked for.
+        tools: What it works with.
+
+    Raises:
+        MeshError: As ``install`` says; or a workload did not come off the old istiod, which stays.
+    """
+    cluster, helm = tools.cluster, tools.helm
+    record = await recorded_mesh(cluster, order.request.namespace)
+    canary, old = canary_of(record), own_istiod(record)
+    new, tags = canary.release, _tags_of(record, canary)
+    async with cluster.lease.held("canary promote"):
+        await hand_over_tags(record.answers.standing.tags, old, new, cluster, helm)
+    standing = replace(canary.answers.standing, default_revision=new.istio_revision, tags=tags)
+    answers = replace(canary.answers, standing=standing)
+    first = Part(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
+    gateways = [one.release.namespace for one in record.releases if one.release.kind.injected]
+    control_plane = await tools.install(order, first, "canary promote (default)")
+    check_default_tag(control_plane.plan, new)
+    async with cluster.lease.held("canary promote"):
+        await _prove_validator(new, tools)
+        if await retire_injector(old, cluster):
+            _tell(tools, f"the injector of {old.name} is gone: {DEFAULT_TAG} is {new.istio_revision}")
+        await _prove_default(new, gateways, control_plane.plan.proxy_image, tools)
+        restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, tools)
+        check_restarted(restarts, old.name, force=plan.force)
+    whole = Part(answers=answers, keep=_promoted(new, old))
+    done = await tools.install(order, whole, "canary promote")
+    return EndResult(plan=plan, installed=done, restarts=restarts)
+
+
+def _tags_of(record: Record, canary: Canary) -> tuple[str, ...]:
+    """List the tags of the mesh's istiod once the canary is it: the default one, the old istiod's, its own."""
+    return tuple(dict.fromkeys((DEFAULT_TAG, *record.answers.standing.tags, *canary.answers.standing.tags)))
+
+
+def _promoting(new: Release, old: Release) -> Keep:
+    """Record a promotion that is under way: what Helm has of the old istiod is not what its chart renders any more."""
+
+    def keep(before: Record | None, after: Record, done: bool) -> Record:  # noqa: ARG001 - the type of Keep
+        kept = with_canary(before or after, after, new, promoting=True)
+        unproved = (replace(one, helm_revision=0) if one.release == old else one for one in kept.releases)
+        return replace(kept, releases=tuple(unproved))
+
+    return keep
+
+
+def _promoted(new: Release, old: Release) -> Keep:
+    """Record a promotion that is done: the canary is the mesh's own istiod, and there is no canary any more."""
+    under_way = _promoting(new, old)
+
+    def keep(before: Record | None, after: Record, done: bool) -> Record:
+        return after if done else under_way(before, after, done)
+
+    return keep
+
+
+def check_default_tag(plan: Plan, istiod: Release) -> None:
+    """Check that an istiod has the default tag, before the injector that has been the default goes.
+
+    Raises:
+        ChartError: A value of the user's, or a chart that knows no tags, leaves it out.
+    """
+    if DEFAULT_TAG not in {tag_of(one) for one in plan.releases[istiod.name].manifests}:
+        raise ChartError(
+            f"release {istiod.name} renders no tag {DEFAULT_TAG}: its value revisionTags is another, or its chart has "
+            "no tags; the old injector stays",
+            hint="Take revisionTags out of your values (-f, --set), and run nksmesh canary promote again.",
+        )
+
+
+async def _prove_validator(istiod: Release, tools: Tools) -> None:
+    """Wait until base's validator calls an istiod and trusts it: without one every Istio object is refused."""
+    live = tools.cluster.live
+    await live.follow(observation.queries_for([istiod.namespace], istiod.namespace))
+    wait = Wait(step=DEFAULT_STEP, judge=lambda: validator_calls(live, istiod))
+    _tell(
+        tools,
+        await wait_until_ready(wait, live, tools.cluster.objects, patience=tools.patience, listener=tools.listener),
+    )
+
+
+async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str, tools: Tools) -> None:
+    """Prove that a pod which names no Istio revision comes back with the new proxy."""
+    where = tuple(dict.fromkeys(namespaces)) or (istiod.namespace,)
+    await tools.cluster.live.follow(observation.queries_for(where, istiod.namespace))
+    gate = Gate(step=DEFAULT_STEP, istiod=istiod, namespaces=where, proxy_image=proxy)
+    _tell(tools, await pass_gate(gate, tools.cluster, patience=tools.patience, listener=tools.listener))
+
+
+async def _settle_namespaces(plan: EndPlan, old: Release, proxy: str, tools: Tools) -> RestartResult:
+    """Put the labels of moved namespaces back, where they mean the new istiod now, and restart who was not moved."""
+    moves = await moves_back(tools.cluster)
+    pinned = {one.namespace for one in moves if old.istio_revision and old.istio_revision in one.after.values()}
+    back = [one for one in moves if one.namespace not in pinned]
+    await relabel(back, tools.cluster, back=True, listener=tools.listener)
+    await forget_moves(moves, tools.cluster)
+    return await restart_workloads(
+        plan.restarting, tools.cluster, patience=tools.patience, listener=tools.listener, proxy_image=proxy
+    )
+
+
+def _tell(tools: Tools, message: str) -> None:
+    tools.listener(Event(step=DEFAULT_STEP, kind=EventKind.DONE, message=message))

@@ -1,0 +1,1 @@
+"""What live objects have otherwise than their releases say, and putting it back."""

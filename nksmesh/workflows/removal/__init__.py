@@ -1,0 +1,1 @@
+"""Uninstall: what goes, what Helm leaves, and what a purge takes too."""

@@ -1,0 +1,219 @@
+"""Uninstall: gateways, every istiod and base in one go, and on request what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nksmesh.domain.errors import ClusterError, MeshError
+from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.domain.history import Run
+from nksmesh.domain.leftovers import in_words, labels_in_words, next_steps, sidecars_in_words
+from nksmesh.domain.releases import COMPONENTS, ISTIOD, Release
+from nksmesh.workflows.applying.settling import let_helm_end
+from nksmesh.workflows.canaries.relabelling import forget_moves, moves_back, relabel
+from nksmesh.workflows.keeping import keep_crds
+from nksmesh.workflows.ports import Cluster, Helm, Processes
+from nksmesh.workflows.removal.emptiness import Contents, Emptiness
+from nksmesh.workflows.removal.plan import UninstallPlan, namespaces_of, plan_uninstall
+from nksmesh.workflows.removal.purge import Purge
+from nksmesh.workflows.runs.history import kept_run
+from nksmesh.workflows.runs.recording import moves_of, versions_of
+
+__all__ = ["UninstallPlan", "UninstallResult", "plan_uninstall", "uninstall"]
+
+UNINSTALL_STEP: Final = "uninstall"
+HISTORY: Final = "the history of the mesh's runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UninstallResult:
+    """What went, and what is left.
+
+    Attributes:
+        plan: The plan that was followed.
+        removed: What went, in order.
+        left: What is left.
+        agreed: Whether the user agreed to it; nothing was done where not.
+    """
+
+    plan: UninstallPlan
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    agreed: bool = True
+
+    @classmethod
+    def of_nothing(cls, plan: UninstallPlan, *, agreed: bool = True) -> UninstallResult:
+        """Make the result of doing nothing: there is nothing to do, or it was not agreed to."""
+        return cls(plan=plan, left=left_of(plan, plan.namespaces) if agreed else (), agreed=agreed)
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What takes the sidecars away whose istiod went."""
+        return next_steps(self.plan.workloads) if self.removed else ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "agreed": self.agreed,
+            "removed": list(self.removed),
+            "left": list(self.left),
+            "next_steps": list(self.next_steps),
+        }
+
+
+async def uninstall(
+    shown: UninstallPlan, cluster: Cluster, helm: Helm, processes: Processes, *, timeout: float, listener: Listener
+) -> UninstallResult:
+    """Remove what a plan names: gateways at once, then the istiods, then base; without a pause before the last.
+
+    Without istiod, base's validating webhook refuses every Istio object (istio-facts 5).
+
+    Args:
+        shown: The plan, shown and agreed to.
+        cluster: The cluster.
+        helm: Helm.
+        processes: Processes of this machine.
+        timeout: Seconds for one release, and for the CRDs and namespaces to end.
+        listener: Told of every step.
+
+    Raises:
+        MeshError: Something could not be removed; what was removed is noted on it.
+        ClusterError: There is more now than the plan named, or Helm reaches another cluster; nothing was removed.
+    """
+    removed: list[str] = []
+    async with cluster.lease.held("uninstall") as dead:
+        if dead is not None:
+            await let_helm_end(dead, processes, step=UNINSTALL_STEP, listener=listener)
+        plan = await plan_uninstall(cluster, shown.installation.namespace, purge=shown.purge, keep_crds=shown.keep_crds)
+        check_agreed(plan, shown)
+        if plan.installation.releases:
+            await helm.prove_same_cluster(await cluster.uid())
+        kept = plan.namespaces
+        async with kept_run(cluster, await run_of(plan, "uninstall", cluster)):
+            try:
+                await _remove_releases(plan, Removal(cluster, helm, timeout, listener, removed))
+                if plan.purge:
+                    emptiness = Emptiness(cluster, plan.installation, plan.leftovers)
+                    purge = Purge(cluster, emptiness, timeout, listener, removed)
+                    await purge.remove_leftovers(plan.going)
+                    await purge.remove_labels(plan.losing_labels)
+                    kept = await purge.remove_namespaces(plan.namespaces)
+                await cluster.records.delete(plan.installation.namespace)
+            except MeshError as exc:
+                exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
+                raise
+        if plan.purge:  # the last: until here the history has this run, too
+            await cluster.histories.delete(plan.installation.namespace)
+            removed += [HISTORY] if plan.runs else []
+    return UninstallResult(plan=plan, removed=tuple(removed), left=left_of(plan, kept))
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Removes releases, and what would be in the way without them."""
+
+    cluster: Cluster
+    helm: Helm
+    timeout: float
+    listener: Listener
+    removed: list[str]
+
+    async def of_release(self, release: Release) -> None:
+        """Have Helm remove a release.
+
+        Raises:
+            ReleaseError: Helm failed.
+        """
+        self.listener(Event(step=release.name, kind=EventKind.STARTED, message="remove"))
+        await self.helm.uninstall(release, timeout=self.timeout)
+        self.removed.append(f"release {release.name}")
+        self.listener(Event(step=release.name, kind=EventKind.DONE, message="removed"))
+
+    async def of_webhooks(self, plan: UninstallPlan) -> None:
+        """Remove the webhooks of no release, before what they call goes: after it they would refuse everything.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        for ref in plan.webhooks:
+            await self.cluster.objects.delete(ref)
+            self.removed.append(str(ref))
+            self.listener(Event(step=str(ref), kind=EventKind.DONE, message="removed"))
+
+
+async def run_of(plan: UninstallPlan, command: str, cluster: Cluster) -> Run:
+    """Describe the run that is to follow a plan, for the history.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    releases = plan.installation.releases
+    return Run(
+        command=command,
+        namespace=plan.installation.namespace,
+        from_versions=versions_of(releases.values()),
+        releases=await moves_of(releases, cluster),
+        before=plan.installation.record,
+    )
+
+
+def check_agreed(plan: UninstallPlan, shown: UninstallPlan) -> None:
+    """Check that nothing goes that was not shown before it was agreed to.
+
+    Raises:
+        ClusterError: Something does.
+    """
+    more = plan.beyond(shown)
+    if more:
+        raise ClusterError(
+            f"there is more to remove now than was shown: {', '.join(more)}; nothing was removed",
+            hint="Run the same command again: it shows all that goes.",
+        )
+
+
+def left_of(plan: UninstallPlan, namespaces: dict[str, Contents]) -> tuple[str, ...]:
+    """Say what is left when a plan is done.
+
+    Args:
+        plan: The plan.
+        namespaces: The namespaces that a purge left, and why.
+    """
+    left = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels), *sidecars_in_words(plan.workloads))
+    if plan.purge:
+        return (*left, *(f"namespace {name}: {', '.join(one.words)}" for name, one in namespaces.items() if one.words))
+    if plan.istio_revision:
+        return left
+    history = (HISTORY,) if plan.runs else ()
+    return (*left, *history, *(f"namespace {name}" for name in namespaces_of(plan.installation)))
+
+
+async def _remove_releases(plan: UninstallPlan, removal: Removal) -> None:
+    cluster, releases = removal.cluster, plan.installation.releases
+    await asyncio.gather(*(keep_crds(one, cluster, removal.helm) for one in releases.values()))
+    for component in reversed(COMPONENTS.values()):
+        if component is ISTIOD:
+            await _end_moves(plan, removal)
+            await removal.of_webhooks(plan)
+        going = [one for one in releases if one.component == component.name]
+        await _all_ended(removal.of_release(release) for release in going)
+
+
+async def _end_moves(plan: UninstallPlan, removal: Removal) -> None:
+    """Give the namespaces that were moved to a canary the labels they had: a later mesh has no such revision."""
+    if plan.installation.record is None or plan.installation.record.canary is None:
+        return
+    moves = await moves_back(removal.cluster)
+    await relabel(moves, removal.cluster, back=True, listener=removal.listener)
+    await forget_moves(moves, removal.cluster)
+
+
+async def _all_ended(removals: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run removals side by side; the first failure is raised when all have ended, for Helm is not stopped half way."""
+    ended = await asyncio.gather(*removals, return_exceptions=True)
+    for failure in ended:
+        if failure is not None:
+            raise failure

@@ -1,0 +1,1 @@
+"""Back to what was before a run."""

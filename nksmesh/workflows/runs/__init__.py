@@ -1,0 +1,1 @@
+"""The runs that wrote to a mesh, kept in the cluster."""

@@ -1,0 +1,98 @@
+"""Workloads whose proxies would be too old for an istiod: refused before a step, or restarted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from nksmesh.domain.errors import CheckError
+from nksmesh.domain.events import Listener
+from nksmesh.domain.mesh import Mesh
+from nksmesh.domain.restarts import Outcome, RestartResult
+from nksmesh.domain.road import Stop, proxies_too_old
+from nksmesh.domain.workloads import Workload, without_releases
+from nksmesh.workflows.planning import Order
+from nksmesh.workflows.ports import Cluster
+from nksmesh.workflows.upgrades.road import Travel
+from nksmesh.workflows.waiting import Patience
+from nksmesh.workflows.workloads import injected_workloads, restart_workloads
+
+
+def refuse_old_proxies(
+    workloads: Iterable[Workload], stops: tuple[Stop, ...], order: Order, travel: Travel
+) -> tuple[str, ...]:
+    """Stop before anything is written where the last step would leave a workload's proxy too far behind.
+
+    Returns:
+        The same as a warning, where it was forced.
+
+    Raises:
+        CheckError: A workload would be left behind, and its restart was not asked for or cannot be.
+    """
+    last = stops[-1].version
+    behind = [
+        one
+        for one in workloads
+        if proxies_too_old(one.proxies, last) and not (travel.restart_workloads and one.restartable)
+    ]
+    if not behind:
+        return ()
+    error = _left_behind(behind, last)
+    if not order.force_version:
+        raise error
+    return (f"{error.message}: {', '.join(map(str, behind))}",)
+
+
+def _left_behind(behind: Collection[Workload], version: str) -> CheckError:
+    workloads = "1 workload runs" if len(behind) == 1 else f"{len(behind)} workloads run"
+    return CheckError(
+        f"{workloads} a proxy that istiod {version} does not serve: it is more than one minor behind",
+        hint="Restart what can be with --restart-workloads, the rest yourself; --force-version goes on without.",
+        detail="\n".join(
+            f"{one}: {', '.join(one.proxies)}" + (f" ({one.not_restartable})" if one.not_restartable else "")
+            for one in behind
+        ),
+    )
+
+
+async def catch_up(
+    stop: Stop, mesh: Mesh, proxy: str, cluster: Cluster, patience: Patience, listener: Listener
+) -> None:
+    """Restart the workloads whose proxy the next step's istiod would not serve, on the proxy of the running one.
+
+    Raises:
+        CheckError: Some run their old proxy all the same.
+        NotReadyError: One did not become ready again.
+    """
+    behind = [one for one in await workloads_of_users(mesh, cluster) if proxies_too_old(one.proxies, stop.version)]
+    able = [one for one in behind if one.restartable]
+    if not able:
+        return
+    done = await restart(able, proxy, cluster, patience, listener)
+    if done.errors:
+        raise done.errors[0]
+    if done.warnings:
+        left = set(able).difference(one.workload for one in done.of(Outcome.RESTARTED))
+        error = _left_behind(sorted(left), stop.version)
+        raise CheckError(error.message, hint=error.hint, detail="\n".join(done.warnings))
+
+
+async def restart(
+    workloads: Iterable[Workload], proxy: str, cluster: Cluster, patience: Patience, listener: Listener
+) -> RestartResult:
+    """Restart workloads while the mesh is held.
+
+    Raises:
+        HeldError: Another run holds it.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    async with cluster.lease.held("upgrade"):
+        return await restart_workloads(workloads, cluster, patience=patience, listener=listener, proxy_image=proxy)
+
+
+async def workloads_of_users(mesh: Mesh, cluster: Cluster) -> tuple[Workload, ...]:
+    """Find the workloads with a proxy that are not the mesh's own gateways.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    return without_releases(await injected_workloads(cluster), mesh.releases)
