@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
+from typing import Final
 
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.objects import Manifest
@@ -26,6 +27,8 @@ from nksmesh.domain.plan import (
     StepKind,
 )
 from nksmesh.domain.releases import COMPONENTS, Component, Proof, Release
+
+_UNWANTED: Final = "the record has it and the mesh no longer does"
 
 
 def make_steps(
@@ -63,9 +66,9 @@ def make_steps(
     steps.append(_gate_step(mesh, [name for one in foundation for name in proofs[one]], namespaces))
     gateways = [change for component in injected for change in _of(changes, component)]
     steps += [_release_step(change, (Need(GATE_STEP), _placed(change))) for change in gateways]
-    steps += [_restart_step(change) for change in gateways if change.stale_pods]
+    steps += [restart_step(change, (Need(GATE_STEP),)) for change in gateways if change.stale_pods]
     everything = tuple(Need(step.name) for step in steps)
-    steps += [_removal_step(release, everything) for release in unwanted]
+    steps += [removal_step(release, everything, why=_UNWANTED) for release in unwanted]
     return tuple(steps)
 
 
@@ -178,23 +181,25 @@ def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
     )
 
 
-def _restart_step(change: ReleaseChange) -> Step:
+def restart_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
+    """Restart a release's pods once it is written and something else is there."""
     return Step(
         name=f"restart {change.release.name}",
         kind=StepKind.RESTART,
         action=Action.RESTART,
         reasons=change.stale_pods,
-        needs=(Need(change.release.name, Phase.WRITTEN), Need(GATE_STEP)),
+        needs=(Need(change.release.name, Phase.WRITTEN), *needs),
         release=change.release,
     )
 
 
-def _removal_step(release: Release, needs: tuple[Need, ...]) -> Step:
+def removal_step(release: Release, needs: tuple[Need, ...], *, why: str) -> Step:
+    """Remove a release once something else is there."""
     return Step(
         name=f"remove {release.name}",
         kind=StepKind.REMOVAL,
         action=Action.REMOVE,
-        reasons=("the record has it and the mesh no longer does",),
+        reasons=(why,),
         needs=needs,
         release=release,
     )

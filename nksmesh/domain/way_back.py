@@ -8,7 +8,8 @@ from typing import Final
 
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.history import History, Outcome, Run
-from nksmesh.domain.plan import GATE_STEP, Action, Need, Phase, ReleaseChange, Step, StepKind
+from nksmesh.domain.ordering import removal_step, restart_step
+from nksmesh.domain.plan import GATE_STEP, Action, Need, ReleaseChange, Step, StepKind
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
 
@@ -118,9 +119,10 @@ def steps_back(changes: Mapping[str, ReleaseChange], removed: Iterable[Release],
     behind = tuple(Need(step.name) for step in steps if step.kind is StepKind.GATE)
     others = [change for change in some if change.release.component != ISTIOD.name]
     steps += [_release_step(change, behind) for change in others]
-    steps += [_restart_step(change, behind) for change in others if change.stale_pods]
+    steps += [restart_step(change, behind) for change in others if change.stale_pods]
     for release in sorted(removed, key=lambda release: _REMOVED.index(release.component)):
-        steps.append(_removal_step(release, tuple(Need(step.name) for step in steps)))
+        needs = tuple(Need(step.name) for step in steps)
+        steps.append(removal_step(release, needs, why="it was not there before"))
     return tuple(steps)
 
 
@@ -177,26 +179,4 @@ def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
         reasons=change.reasons,
         needs=needs,
         release=change.release,
-    )
-
-
-def _restart_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
-    return Step(
-        name=f"restart {change.release.name}",
-        kind=StepKind.RESTART,
-        action=Action.RESTART,
-        reasons=change.stale_pods,
-        needs=(Need(change.release.name, Phase.WRITTEN), *needs),
-        release=change.release,
-    )
-
-
-def _removal_step(release: Release, needs: tuple[Need, ...]) -> Step:
-    return Step(
-        name=f"remove {release.name}",
-        kind=StepKind.REMOVAL,
-        action=Action.REMOVE,
-        reasons=("it was not there before",),
-        needs=needs,
-        release=release,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
 from nksmesh.workflows.adoption.adopt import AdoptResult
 from nksmesh.workflows.adoption.describing import AdoptedRelease
@@ -78,13 +79,7 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
         sentence(console, "Nothing to take over.")
     elif not result.dry_run:
         console.print(Text("Taken over: plain Helm releases, installed and ready.", GOOD))
-    if result.progress.addresses:
-        gap(console)
-        rows(
-            console,
-            ["gateway", "address"],
-            [(name, ", ".join(found)) for name, found in result.progress.addresses.items()],
-        )
+    show_addresses(result.progress.addresses, console)
     for ref in result.removed:
         sentence(console, f"removed: {ref}")
     left = [ref for ref in plan.orphans if ref not in result.removed]

@@ -11,6 +11,7 @@ from nksmesh.domain.restarts import Restart
 from nksmesh.domain.workloads import Workload
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.mesh import show_plan
+from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
 from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
 from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
@@ -118,14 +119,7 @@ def _ended(result: EndResult, console: Console, verbose: bool) -> None:
             [(one.step.name, one.step.action.value, one.message) for one in result.installed.progress.outcomes],
         )
     _restarts(result.restarts.restarts, console)
-    rows(
-        console,
-        ["gateway", "address"],
-        [
-            (name, ", ".join(found) or Text("pending", style=FAINT))
-            for name, found in result.installed.progress.addresses.items()
-        ],
-    )
+    show_addresses(result.installed.progress.addresses, console)
     for newer in result.newer:
         sentence(console, newer)
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from nksmesh.domain.durations import spoken
 from nksmesh.domain.history import Outcome, Run
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.outcome import show_addresses, show_outcomes
 from nksmesh.report.text import render
 from nksmesh.workflows.rollbacks.plan import RollbackPlan
 from nksmesh.workflows.rollbacks.rollback import RollbackResult
@@ -130,17 +131,6 @@ def _rollback_result(result: RollbackResult, console: Console, verbose: bool) ->
     back = f"Istio {', '.join(way.to_versions)}: back, and ready" if way.to_versions else "Removed what was made"
     console.print(Text(f"{back} (as before run {way.numbers[0]})", style=GOOD))
     if verbose:
-        gap(console)
-        rows(
-            console,
-            ["step", "action", "took", "result"],
-            [(one.step.name, one.step.action.value, spoken(one.seconds), one.message) for one in progress.outcomes],
-        )
-    if progress.addresses:
-        gap(console)
-        rows(
-            console,
-            ["gateway", "address"],
-            [(name, ", ".join(found) or Text("pending", style=FAINT)) for name, found in progress.addresses.items()],
-        )
+        show_outcomes(progress.outcomes, console)
+    show_addresses(progress.addresses, console)
     warnings(console, result.plan.warnings)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from nksmesh.domain.durations import spoken
 from nksmesh.domain.findings import Level
 from nksmesh.domain.lock import public_source
 from nksmesh.domain.plan import Action, Plan
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.outcome import show_addresses, show_outcomes
 from nksmesh.report.text import render
 from nksmesh.report.values import show_layers
 from nksmesh.workflows.install import InstallResult
@@ -60,19 +60,8 @@ def _install_result(result: InstallResult, console: Console, verbose: bool) -> N
     console.print(Text.assemble((f"{_title(plan)}: {ending}", GOOD)))
     show_resolved(plan, console)
     if verbose:
-        gap(console)
-        rows(
-            console,
-            ["step", "action", "took", "result"],
-            [(one.step.name, one.step.action.value, spoken(one.seconds), one.message) for one in progress.outcomes],
-        )
-    if progress.addresses:
-        gap(console)
-        rows(
-            console,
-            ["gateway", "address"],
-            [(name, ", ".join(found) or Text("pending", style=FAINT)) for name, found in progress.addresses.items()],
-        )
+        show_outcomes(progress.outcomes, console)
+    show_addresses(progress.addresses, console)
     warnings(console, progress.warnings)
 
 

@@ -8,8 +8,9 @@ from rich.text import Text
 
 from nksmesh.domain.durations import spoken
 from nksmesh.domain.restarts import Outcome
-from nksmesh.report.layout import FAINT, GOOD, gap, rows, sentence, warnings
+from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
 from nksmesh.report.mesh import show_plan, show_resolved
+from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
 from nksmesh.workflows.upgrades.upgrade import UpgradeResult
 
@@ -41,16 +42,7 @@ def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
                 for one in step.progress.outcomes
             ],
         )
-    if last.progress.addresses:
-        gap(console)
-        rows(
-            console,
-            ["gateway", "address"],
-            [
-                (name, ", ".join(found) or Text("pending", style=FAINT))
-                for name, found in last.progress.addresses.items()
-            ],
-        )
+    show_addresses(last.progress.addresses, console)
     _workloads(result, console)
     if result.left:
         gap(console)
