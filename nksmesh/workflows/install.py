@@ -17,7 +17,6 @@ from nksmesh.workflows.applying.pending import pending_of, refuse_foreign, settl
 from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.planning import PLAN_STEP, Order, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm, Processes
-from nksmesh.workflows.rollbacks.rollback import undo
 from nksmesh.workflows.runs.history import Keeping, history_for, kept_run
 from nksmesh.workflows.runs.recording import record_of, run_of
 from nksmesh.workflows.waiting import Patience
@@ -122,6 +121,8 @@ async def install(
             raise  # somebody else has the mesh now, or the user said stop
         except MeshError as failure:
             if begun is not None and rollback_on_failure:
+                from nksmesh.workflows.rollbacks.rollback import undo  # noqa: PLC0415 - few runs fail, and fewer go back
+
                 await undo(failure, begun, cluster, helm, patience=patience, listener=listener)
             failure.add_note(BOTH_WAYS if command in TAKEN_BACK else ONE_WAY)
             raise
