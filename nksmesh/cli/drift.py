@@ -41,7 +41,7 @@ def drift(
     from nksmesh.workflows.drift.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     files = wiring.files(directory)
-    where, namespace = _cluster(shell, environment, files)
+    where, namespace = wiring.target_of_mesh(shell, environment, files)
 
     async def work(_listener: Listener) -> DriftResult:
         async with wiring.tools(shell, where) as tools:
@@ -86,7 +86,7 @@ def repair(
     from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
 
     files = wiring.files(directory)
-    where, namespace = _cluster(shell, environment, files)
+    where, namespace = wiring.target_of_mesh(shell, environment, files)
     patience = Patience(component=parse_duration(timeout, "--timeout", least=1.0))
     lock, named = files.lock.read(), tuple(objects or ())
 
@@ -135,10 +135,3 @@ def _redacted(survey: Survey) -> Survey:
         for one in survey.found
     )
     return replace(survey, found=tuple(found))
-
-
-def _cluster(shell: Shell, environment: str, files: wiring.Files) -> tuple[wiring.Target, str]:
-    """Find the cluster and the control plane's namespace that the options mean."""
-    found = files.mesh.environment(environment) if environment else None
-    namespace = shell.namespace or (found.namespace if found else "")
-    return wiring.target(shell, found, files.folder), namespace

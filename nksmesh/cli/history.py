@@ -14,8 +14,6 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nksmesh.domain.events import Listener
     from nksmesh.domain.history import Run
     from nksmesh.workflows.rollbacks.plan import RollbackPlan
@@ -38,7 +36,7 @@ def history(
     """
     from nksmesh.workflows.runs.history import show_history  # noqa: PLC0415 - only what a command uses is imported
 
-    where, namespace = _cluster(shell, environment, directory)
+    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 
     async def work(_listener: Listener) -> HistoryResult:
         async with wiring.tools(shell, where) as tools:
@@ -72,7 +70,7 @@ def rollback(
     from nksmesh.workflows.rollbacks.plan import plan_rollback  # noqa: PLC0415
     from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
 
-    where, namespace = _cluster(shell, environment, directory)
+    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
     patience = Patience(component=parse_duration(timeout, "--timeout", least=1.0))
 
     async def make(listener: Listener) -> RollbackPlan:
@@ -107,11 +105,3 @@ def _redacted(one: Run) -> Run:
     from nksmesh.report.redaction import redact  # noqa: PLC0415 - only what a command uses is imported
 
     return replace(one, reason=redact(one.reason), evidence=redact(one.evidence))
-
-
-def _cluster(shell: Shell, environment: str, directory: Path | None) -> tuple[wiring.Target, str]:
-    """Find the cluster and the control plane's namespace that the options mean."""
-    files = wiring.files(directory)
-    found = files.mesh.environment(environment) if environment else None
-    namespace = shell.namespace or (found.namespace if found else "")
-    return wiring.target(shell, found, files.folder), namespace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +26,7 @@ def status(shell: Shell, environment: EnvironmentName = "", directory: Directory
     """Show the mesh: releases and versions, whether each is ready, images and hub in use, gateway addresses."""
     from nksmesh.workflows.status import status as workflow  # noqa: PLC0415 - only what a command uses is imported
 
-    where, namespace = _cluster(shell, environment, directory)
+    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 
     async def work(_listener: Listener) -> StatusResult:
         async with wiring.tools(shell, where) as tools:
@@ -80,7 +79,7 @@ def uninstall(
             "--revision leaves the rest of the mesh, which needs what --purge removes",
             hint="Pass --revision alone; --purge is for the end of the whole mesh.",
         )
-    where, namespace = _cluster(shell, environment, directory)
+    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
     seconds = parse_duration(timeout, "--timeout", least=1.0)
 
     async def make(_listener: Listener) -> UninstallPlan:
@@ -111,11 +110,3 @@ def uninstall(
             return await workflow.uninstall(*given, timeout=seconds, listener=listener)
 
     run(shell, work)
-
-
-def _cluster(shell: Shell, environment: str, directory: Path | None) -> tuple[wiring.Target, str]:
-    """Find the cluster and the control plane's namespace that the options mean."""
-    files = wiring.files(directory)
-    found = files.mesh.environment(environment) if environment else None
-    namespace = shell.namespace or (found.namespace if found else "")
-    return wiring.target(shell, found, files.folder), namespace

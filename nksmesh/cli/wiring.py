@@ -121,6 +121,17 @@ def target(shell: Shell, environment: Environment | None, folder: Path | None) -
     return Target(kubeconfig=_path(kubeconfig), context=context or environment.context)
 
 
+def target_of_mesh(shell: Shell, environment: str, files: Files) -> tuple[Target, str]:
+    """Find the cluster and the control plane's namespace that ``-e`` and ``-n`` mean, for a mesh that is there.
+
+    Raises:
+        ConfigError: There is no such environment, or it and the options name different clusters.
+    """
+    found = files.mesh.environment(environment) if environment else None
+    namespace = shell.namespace or (found.namespace if found else "")
+    return target(shell, found, files.folder), namespace
+
+
 @asynccontextmanager
 async def tools(shell: Shell, where: Target) -> AsyncIterator[Tools]:
     """Connect to the cluster and find what works on it.
