@@ -90,7 +90,7 @@ class Record:
 
     def to_data(self) -> dict[str, Any]:
         """Return the record as JSON has it."""
-        return {"nksmesh": RECORD_VERSION, **asdict(self)}
+        return asdict(self)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Record:

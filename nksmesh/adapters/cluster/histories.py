@@ -1,25 +1,25 @@
-"""The history in the cluster: a Secret beside the record, for it holds what records hold; bounded."""
+"""The history in the cluster, beside the record; bounded."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-import zlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from nksmesh.adapters.cluster.kept_documents import HOME_NAMESPACE, DocumentKind
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.adapters.cluster.records import HOME_NAMESPACE
-from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.errors import RefusedError
 from nksmesh.domain.history import HISTORY_VERSION, History, Run
-from nksmesh.domain.objects import ObjectRef
 
 MOST_BYTES: Final = 512 * 1024
 """Packed: a Secret may have 1 MiB, and base64 makes a third more of it."""
 
-_TYPE: Final = "nksmesh/history"
+_HISTORY: Final = DocumentKind(
+    noun="history",
+    prefix="nksmesh.history.",
+    version=HISTORY_VERSION,
+    remedy="Delete it with kubectl delete secret: the list of runs, and the way back before them, is lost.",
+)
 _TRIES: Final = 5
 
 
@@ -37,8 +37,8 @@ class Histories:
         Raises:
             ClusterError: The cluster cannot be reached or refuses, or a history cannot be understood.
         """
-        secrets = await self._objects.list("v1", "Secret", HOME_NAMESPACE, fields=f"type={_TYPE}")
-        histories = [_read(secret) for secret in secrets]
+        secrets = await self._objects.list("v1", "Secret", HOME_NAMESPACE, fields=f"type={_HISTORY.secret_type}")
+        histories = [_HISTORY.read(secret, _of_data) for secret in secrets]
         return {history.namespace: history for history in histories}
 
     async def update(self, namespace: str, change: Callable[[History], History]) -> History:
@@ -70,15 +70,15 @@ class Histories:
             ClusterError: The cluster cannot be reached, or refuses.
         """
         self._known.pop(namespace, None)
-        await self._objects.delete(_ref(namespace))
+        await self._objects.delete(_HISTORY.ref(namespace))
 
     async def _try_update(self, namespace: str, change: Callable[[History], History]) -> History:
-        ref = _ref(namespace)
+        ref = _HISTORY.ref(namespace)
         if namespace in self._known:
             history, version = self._known[namespace]
         else:
             found = await self._objects.get(ref)
-            history = _read(found) if found else History(namespace=namespace)
+            history = _HISTORY.read(found, _of_data) if found else History(namespace=namespace)
             version = str(found["metadata"]["resourceVersion"]) if found else ""
         history = change(history)
         packed = _pack(history)
@@ -87,54 +87,16 @@ class Histories:
             if smaller == history:
                 break
             history, packed = smaller, _pack(smaller)
-        manifest = _manifest(ref, packed, version)
+        secret = _HISTORY.secret(namespace, packed, resource_version=version)
         write = self._objects.replace if version else self._objects.create
-        written = await write(manifest, ref)
+        written = await write(secret, ref)
         self._known[namespace] = history, str(written["metadata"]["resourceVersion"])
         return history
 
 
-def _ref(namespace: str) -> ObjectRef:
-    return ObjectRef("v1", "Secret", f"nksmesh.history.{namespace}", HOME_NAMESPACE)
-
-
 def _pack(history: History) -> bytes:
-    data = {
-        "nksmesh": HISTORY_VERSION,
-        "namespace": history.namespace,
-        "runs": [run.to_data() for run in history.runs],
-    }
-    return gzip.compress(json.dumps(data).encode(), mtime=0)
+    return _HISTORY.pack({"namespace": history.namespace, "runs": [run.to_data() for run in history.runs]})
 
 
-def _manifest(ref: ObjectRef, packed: bytes, version: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": _TYPE,
-        "metadata": {
-            "name": ref.name,
-            "namespace": ref.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "nksmesh"},
-            **({"resourceVersion": version} if version else {}),
-        },
-        "data": {"history": base64.b64encode(packed).decode()},
-    }
-
-
-def _read(secret: Mapping[str, Any]) -> History:
-    where = f"Secret {HOME_NAMESPACE}/{secret['metadata']['name']}"
-    try:
-        data = json.loads(gzip.decompress(base64.b64decode(secret["data"]["history"])))
-        if data["nksmesh"] > HISTORY_VERSION:
-            raise ClusterError(
-                f"a later nksmesh wrote the history in {where}",
-                hint="Use that nksmesh on this cluster, or a later one.",
-            )
-        return History(namespace=data["namespace"], runs=tuple(Run.from_data(one) for one in data["runs"]))
-    except (KeyError, ValueError, OSError, TypeError, AttributeError, EOFError, zlib.error) as exc:
-        raise ClusterError(
-            f"the history in {where} cannot be read",
-            hint="Delete it with kubectl delete secret: the list of runs, and the way back before them, is lost.",
-            detail=str(exc),
-        ) from exc
+def _of_data(data: Mapping[str, Any]) -> History:
+    return History(namespace=data["namespace"], runs=tuple(Run.from_data(one) for one in data["runs"]))

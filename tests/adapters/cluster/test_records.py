@@ -62,7 +62,7 @@ def packed(data: object) -> str:
     return base64.b64encode(gzip.compress(json.dumps(data).encode())).decode()
 
 
-WHOLE: dict[str, Any] = record("mesh-a").to_data()
+WHOLE: dict[str, Any] = {"nksmesh": 1, **record("mesh-a").to_data()}
 BROKEN = {
     "not packed": base64.b64encode(b"plain").decode(),
     "cut short": base64.b64encode(gzip.compress(json.dumps(WHOLE).encode())[:-20]).decode(),
@@ -110,6 +110,6 @@ async def test_a_later_nksmeshs_record_is_not_guessed_at(objects: Objects) -> No
             ClusterError, match=r"a later nksmesh wrote the record in Secret .*nksmesh\.later"
         ) as caught:
             await Records(objects).read_all()
-        assert "nksmesh 7.0.0 or later" in caught.value.hint
+        assert caught.value.hint == "Use nksmesh 7.0.0 on this cluster, or a later one."
     finally:
         await objects.delete(ref)
