@@ -94,16 +94,19 @@ async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
     }
     base = next(release for release in mesh.releases if release.component == BASE.name)
     layers = mesh.layers[base.name]
-    own = _left_out(compose(layers).values)
-    if not newer - set(own):
+    values = compose(layers).values.get("base") or {}
+    own, without_templates = _left_out(values), values.get("enableCRDTemplates") is False
+    if not newer or (newer <= set(own) and not without_templates):
         return mesh
-    kept = sorted({*own, *newer})
-    layer = Layer(name="CRDs that are newer than the chart's", values={"base": {"excludedCRDs": kept}}, ours=True)
+    left_out: dict[str, Any] = {"excludedCRDs": sorted({*own, *newer})}
+    if without_templates:  # such a base renders every CRD, whatever is to be left out (istio-facts 5)
+        left_out["enableCRDTemplates"] = True
+    layer = Layer(name="CRDs that are newer than the chart's", values={"base": left_out}, ours=True)
     return replace(mesh, layers={**mesh.layers, base.name: (*layers, layer)})
 
 
 def _left_out(values: Mapping[str, Any]) -> tuple[str, ...]:
-    found = (values.get("base") or {}).get("excludedCRDs")
+    found = values.get("excludedCRDs")
     return tuple(str(name) for name in found) if isinstance(found, list) else ()
 
 

@@ -150,6 +150,20 @@ async def test_base_leaves_out_the_crds_that_are_newer_than_its_chart(cluster: F
     assert await leave_newer_crds(left, chart("base", version="1.28.10"), cluster.objects) is left
 
 
+async def test_a_base_that_renders_all_crds_whatever_is_left_out_renders_them_by_its_templates(
+    cluster: FakeCluster,
+) -> None:
+    """With enableCRDTemplates off, the chart from 1.24 on passes over excludedCRDs (istio-facts 5)."""
+    cluster.objects.put(versioned("a.networking.istio.io", "1.29.0"))
+    off = {"base": {"enableCRDTemplates": False, "excludedCRDs": ["a.networking.istio.io"]}}
+    wanted = mesh(version="1.28.10", layers={BASE.name: (Layer(name="x", values=off),)})
+    left = await leave_newer_crds(wanted, chart("base", version="1.28.10"), cluster.objects)
+    assert left.layers[BASE.name][-1].values == {
+        "base": {"enableCRDTemplates": True, "excludedCRDs": ["a.networking.istio.io"]}
+    }
+    assert await leave_newer_crds(left, chart("base", version="1.28.10"), cluster.objects) is left
+
+
 async def test_a_base_whose_crds_are_none_too_new_is_as_the_layers_have_it(cluster: FakeCluster) -> None:
     cluster.objects.put(versioned("a.networking.istio.io", "1.24.6"))
     cluster.objects.put(crd("b.networking.istio.io"))
