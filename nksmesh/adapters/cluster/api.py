@@ -12,16 +12,13 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from nksmesh.adapters.cluster.answers import Answer, tried_again, worth_another_try
 from nksmesh.adapters.cluster.kubeconfig import SANDBOX_HINT, read
-from nksmesh.adapters.cluster.opening import open_client
+from nksmesh.adapters.cluster.opening import Client, open_client
 from nksmesh.domain.errors import ClusterError, RefusedError, UnreachableError
-
-if TYPE_CHECKING:
-    from kubernetes.aio.client import ApiClient
 
 REQUEST_TIMEOUT: Final = 30.0
 """Seconds for one request; an admission webhook may take 30 of its own, so no less."""
@@ -45,13 +42,13 @@ METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 _MOST_WORDS: Final = 500
 """Characters shown of an answer that is no Status object."""
 
-Renewal: TypeAlias = Callable[[], Awaitable["ApiClient"]]
+Renewal: TypeAlias = Callable[[], Awaitable[Client]]
 
 
 class Api:
     """An open connection to an API server. Use as an asynchronous context manager."""
 
-    def __init__(self, client: ApiClient, *, context: str, account: str = "", renew: Renewal | None = None) -> None:
+    def __init__(self, client: Client, *, context: str, account: str = "", renew: Renewal | None = None) -> None:
         """Wrap a configured client; ``Api.connect`` makes one.
 
         Args:
@@ -63,7 +60,7 @@ class Api:
         self._client = client
         self._renew = renew
         self._renewing = asyncio.Lock()
-        self._retired: list[ApiClient] = []
+        self._retired: list[Client] = []
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self.context = context
         self.account = account
@@ -95,7 +92,7 @@ class Api:
     @property
     def server(self) -> str:
         """The API server's URL, without credentials."""
-        return str(self._client.configuration.host)
+        return str(self._client.api.configuration.host)
 
     @property
     def host(self) -> str:
@@ -204,7 +201,7 @@ class Api:
 
     async def _send(
         self,
-        client: ApiClient,
+        client: Client,
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
@@ -218,12 +215,12 @@ class Api:
         import aiohttp  # noqa: PLC0415 - loaded with the client
 
         headers = {"Accept": accept, "Content-Type": content_type}
-        await client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        await client.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self.server.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
         if timeout is None:
             timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=_CONNECT_SECONDS)
         try:
-            response = await client.call_api(method, url, headers, body, _request_timeout=timeout)
+            response = await client.api.call_api(method, url, headers, body, _request_timeout=timeout)
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             raise self._unreachable(exc) from exc
         return response.response

@@ -54,6 +54,7 @@ class Cluster:
     async def __aexit__(self, *_: object) -> None:
         """End the watches and close the connection."""
         await self.live.__aexit__()
+        await self.objects.close()
         await self._api.__aexit__()
 
     @property

@@ -31,6 +31,12 @@ class Objects:
         self._api = api
         self._kinds: dict[str, asyncio.Task[dict[str, Resource]]] = {}
 
+    async def close(self) -> None:
+        """End what is still being asked, on behalf of requests that were cancelled."""
+        for asked in self._kinds.values():
+            asked.cancel()
+        await asyncio.gather(*self._kinds.values(), return_exceptions=True)
+
     async def path_of(self, ref: ObjectRef) -> str | None:
         """Return an object's path, or None where the server does not serve its kind (its CRD is not there).
 

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -16,11 +17,31 @@ from nksmesh.domain.errors import ClusterError
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient
 
+    from nksmesh.adapters.cluster.connections import Connections
+
 _AS: Final = {"as": "Impersonate-User", "as-uid": "Impersonate-Uid"}
 _OIDC_HINT: Final = "Run kubectl get nodes once: kubectl renews the token and keeps it. Or name another kubeconfig."
 
 
-async def open_client(context: Context) -> ApiClient:
+@dataclass(frozen=True, eq=False)
+class Client:
+    """What speaks to an API server.
+
+    Attributes:
+        api: The Kubernetes client.
+        connections: Its connections.
+    """
+
+    api: ApiClient
+    connections: Connections
+
+    async def close(self) -> None:
+        """End the client and its connections."""
+        await self.api.close()
+        await self.connections.end()
+
+
+async def open_client(context: Context) -> Client:
     """Make a client of a context's API server, its credentials fresh; nothing is sent to that server yet.
 
     Raises:
@@ -40,12 +61,20 @@ async def open_client(context: Context) -> ApiClient:
         # The proxy is decided above; ~/.netrc is not for us.
         settings.client_session_kwargs = {"trust_env": False, "headers": _impersonation(context)}
         settings.client_side_validation = False
-        settings.connection_pool_maxsize = 0  # watches hold their connections: no limit
         # Certificates and keys are loaded here; ssl.SSLError is an OSError.
-        opened: ApiClient = client.ApiClient(configuration=settings)
+        return connected(client.ApiClient(configuration=settings))
     except (config.ConfigException, OSError, ValueError) as exc:
         raise unusable(context.source, f"{type(exc).__name__}: {exc}") from exc
-    return opened
+
+
+def connected(client: ApiClient) -> Client:
+    """Give a Kubernetes client connections that end with it; it has sent nothing yet."""
+    from nksmesh.adapters.cluster.connections import Connections  # noqa: PLC0415 - aiohttp is there from here on
+
+    connections = Connections(client.rest_client.ssl_context)
+    settings = client.configuration
+    settings.client_session_kwargs = {**(settings.client_session_kwargs or {}), "connector": connections}
+    return Client(client, connections)
 
 
 def _impersonation(context: Context) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import yaml
 from nksmesh.adapters.cluster.api import METADATA_LIST, Api
 from nksmesh.adapters.cluster.connection import Cluster
 from nksmesh.adapters.cluster.objects import Objects
+from nksmesh.adapters.cluster.opening import connected
 from nksmesh.domain.errors import ClusterError, RefusedError, UnreachableError
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.sandbox.control_plane import Part
@@ -194,7 +195,7 @@ async def answering(*chunks: bytes) -> AsyncIterator[Api]:
     from kubernetes.aio.client import ApiClient, Configuration  # noqa: PLC0415 - half a second, for these tests alone
 
     settings = Configuration(host=f"http://{host}:{port}")
-    async with server, Api(ApiClient(configuration=settings), context="cut") as api:
+    async with server, Api(connected(ApiClient(configuration=settings)), context="cut") as api:
         yield api
 
 
