@@ -7,12 +7,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
-
-import pyhelm3
+from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.adapters import processes
+from nksmesh.adapters.bare_packages import import_from_bare
 from nksmesh.domain.errors import ClusterError, ReleaseError
+
+if TYPE_CHECKING:
+    from pyhelm3.command import Command
+else:
+    (pyhelm3_command,) = import_from_bare(["pyhelm3"], "pyhelm3.command")
+    Command = pyhelm3_command.Command
 
 FINISH_SECONDS: Final = 30.0
 """How long a Helm that is at work may go on after Ctrl-C, in seconds, before it is asked to end."""
@@ -34,7 +39,7 @@ Watcher = Callable[[int | None], None]
 """Told the process id of each Helm that begins to write, and None when it has ended."""
 
 
-class HelmCommand(pyhelm3.Command):  # type: ignore[misc]  # pyhelm3 carries no annotations
+class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotations
     """Runs Helm's commands.
 
     pyhelm3 goes through a shell and ends Helm when a task is cancelled. Here Helm is executed directly, in a
