@@ -49,6 +49,17 @@ async def test_what_a_helm_is_told_does_not_come_from_our_terminal_and_carries_o
     assert [line for line in told if line.startswith("NKSMESH_RUN=")]
 
 
+async def test_helm_does_not_look_for_garbage_unless_its_user_wants_it_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOGC", "GOMEMLIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    told = (await program(tmp_path, "env").run(["template", "x"])).decode().splitlines()
+    assert {"GOGC=off", "GOMEMLIMIT=512MiB"} <= set(told)
+    monkeypatch.setenv("GOGC", "50")
+    assert "GOGC=50" in (await program(tmp_path, "env").run(["template", "x"])).decode().splitlines()
+
+
 UNREACHABLE = {
     "nothing listens": 'Get "https://10.0.0.1:6443/version": dial tcp 10.0.0.1:6443: connect: connection refused',
     "no such name": "dial tcp: lookup kubernetes.example: no such host",
