@@ -169,12 +169,23 @@ def sort_out(stored: Mapping[str, Any], ours: Mapping[str, Any], defaults: Mappi
         for path, value, _ in compose((Layer(name="composed", values=composed),)).leaves()
         if value_at(stored, path) != value
     ]
-    return Kept(beyond=beyond, added=tuple(added), pins=tuple(_pins(beyond)))
+    return Kept(beyond=beyond, added=tuple(added), pins=tuple(pins_of(beyond)))
+
+
+def pinned(release: str, values: Mapping[str, Any], key: str) -> str:
+    """Say that a value of a release pins an image."""
+    value = value_at(values, tuple(key.split(".")))
+    return f"{release}: {key} is pinned to {value}: it holds on through every upgrade, and against --hub and --region"
+
+
+def kept_layer(name: str, values: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """Make a layer that is kept of another tool's: as an environment's, it holds on below ``-f``, until ``-e``."""
+    return (Layer(name=name, values=values, option="-e"),) if values else ()
 
 
 def layer_of(release: Release, beyond: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """Make the kept layer of a release: as an environment's, it holds on below ``-f`` and ``--set`` until ``-e``."""
-    return (Layer(name=f"Helm release {release.name}", values=beyond, option="-e"),) if beyond else ()
+    """Make the kept layer of a Helm release."""
+    return kept_layer(f"Helm release {release.name}", beyond)
 
 
 def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
@@ -268,10 +279,11 @@ def beyond_of(stored: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, 
     return kept
 
 
-def _pins(beyond: Mapping[str, Any], prefix: Path = ()) -> Iterable[str]:
+def pins_of(beyond: Mapping[str, Any], prefix: Path = ()) -> Iterable[str]:
+    """Name the keys of a user's values that pin an image."""
     for key, value in beyond.items():
         path = (*prefix, key)
         if isinstance(value, Mapping):
-            yield from _pins(value, path)
+            yield from pins_of(value, path)
         elif key in _PINS and isinstance(value, str) and value:
             yield dotted(path)

@@ -100,13 +100,18 @@ def known_tree(component: str, defaults: Mapping[str, Any]) -> Mapping[str, Any]
         known = merge({"pilot": {key: value for key, value in known.items() if key != "global"}}, known)
     unlisted = [*_UNLISTED.get(component, ()), *(_UNLISTED_NESTED if nested else ())]
     for path in unlisted:
-        known = merge(_tree(path), known)
+        known = merge(_tree(tuple(path.split("."))), known)
     return known
 
 
-def _tree(path: str) -> dict[str, Any]:
+def has_key(known: Mapping[str, Any], path: Path) -> bool:
+    """Tell whether a chart has a key, of keys as ``known_tree`` lays them out; whatever is in an open map it has."""
+    return not any(_unknown(_tree(path), known, ()))
+
+
+def _tree(path: Path) -> dict[str, Any]:
     tree: Any = {}
-    for key in reversed(path.split(".")):
+    for key in reversed(path):
         tree = {key: tree}
     return dict(tree)
 

@@ -20,8 +20,13 @@ HELM_MANAGER: Final = "helm"
 """Helm's own name among field managers (Helm 3 and 4)."""
 
 COMPONENT_LABEL: Final = "operator.istio.io/component"
-GATEWAY_COMPONENTS: Final = frozenset({"IngressGateways", "EgressGateways"})
-TAKEN_COMPONENTS: Final = GATEWAY_COMPONENTS | {"Pilot", "Base"}
+GATEWAY_COMPONENTS: Final[Mapping[str, str]] = {
+    "IngressGateways": "ingressGateways",
+    "EgressGateways": "egressGateways",
+}
+"""A gateway's component, and the list of the IstioOperator that it comes from."""
+
+TAKEN_COMPONENTS: Final = frozenset({*GATEWAY_COMPONENTS, "Pilot", "Base"})
 """The components that nksmesh installs, too; what istioctl made of others (Cni, Ztunnel) is left alone."""
 
 INSTALLED_STATE: Final = "IstioOperator"
@@ -41,10 +46,12 @@ LEAVABLE: Final = (
 )
 """What istioctl makes and the charts may not. Nothing that runs or has an address is ever left over."""
 
+BALANCER: Final = ("type", "loadBalancerIP", "loadBalancerSourceRanges", "externalTrafficPolicy", "externalIPs")
+"""What of a gateway's Service its address hangs on, beside its ports and annotations."""
+
 _MANAGED_BY_HELM: Final = "meta.helm.sh/release-name"
 _TAG: Final = "istio.io/tag"
 _UNTOLD: Final = frozenset({"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"})
-_BALANCER: Final = ("type", "loadBalancerIP", "loadBalancerSourceRanges", "externalTrafficPolicy", "externalIPs")
 _PORT: Final = ("name", "port", "protocol", "targetPort")
 
 
@@ -144,7 +151,7 @@ def service_values(live: Manifest, under: Mapping[str, Any]) -> dict[str, Any]:
     """
     spec, owned = live.get("spec") or {}, owned_paths(live)
     fields, annotated = owned.get("f:spec") or {}, (owned.get("f:metadata") or {}).get("f:annotations") or {}
-    wanted: dict[str, Any] = {key: spec[key] for key in _BALANCER if f"f:{key}" in fields and key in spec}
+    wanted: dict[str, Any] = {key: spec[key] for key in BALANCER if f"f:{key}" in fields and key in spec}
     if wanted.get("externalTrafficPolicy") == "Cluster":  # Kubernetes' own default
         del wanted["externalTrafficPolicy"]
     annotations = {

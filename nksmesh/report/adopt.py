@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nksmesh.domain.takeover import TakenObject
+    from nksmesh.workflows.adoption.settings import FormerValues
 
 _SHOWN_CHANGES: Final = 3
 
@@ -69,8 +70,7 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
     where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
     sentence(console, f"Istio {mesh.version}, profile {mesh.profile}{where}", "bold")
     facts(console, [("hub", mesh.hub), ("namespace", mesh.namespace)])
-    for words in plan.kept:
-        sentence(console, f"kept: {words}")
+    _values(plan.values, console)
     if result.dry_run or verbose:
         _objects(result, console, verbose=verbose)
     if not result.agreed:
@@ -90,7 +90,17 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
         sentence(console, f"left by istioctl, and no release's ({words}):")
         for ref in left:
             sentence(console, f"  {ref}")
-    warnings(console, result.progress.warnings)
+    warnings(console, result.warnings)
+
+
+def _values(values: FormerValues, console: Console) -> None:
+    """Show which values keep the mesh what it was, and what istioctl was told that none stands for."""
+    for name, keys in values.kept.items():
+        sentence(console, f"kept as it is: {name}: {', '.join(keys)}")
+    for name, keys in values.carried.items():
+        sentence(console, f"carried over, as istioctl was told: {name}: {', '.join(keys)}")
+    for setting, why in values.left.items():
+        console.print(Text("not carried over: ", DOUBTFUL) + Text(f"{setting}: {why}"))
 
 
 def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None:

@@ -5,17 +5,19 @@ real charts, with its profile's values; the gateways are written by hand after i
 and istio-egress, which are not published: explicit proxy image, args, env and volumes, the NKS guide's names, and
 ``sidecar.istio.io/inject: "false"``. Everything has istioctl's labels, and is applied server-side as
 ``istio-operator``. Then comes what istioctl does last: the revision tag ``default``, with the injector's own webhook
-switched off beside it, the default validator, and the IstioOperator ``installed-state``.
+switched off beside it, the default validator, and the IstioOperator ``installed-state``, which has the whole profile in
+it, keys of charts from long ago included, and over it what the user said.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nksmesh.adapters.files.documents import read_document
+from nksmesh.domain.layers import merge
 from tests.cluster.plain_helm import PlainHelm
 from tests.cluster.program import ROOT
 from tests.cluster.reader import Reader
@@ -66,6 +68,8 @@ class Istioctl:
         version: The Istio version.
         profile: default or demo.
         hub: The registry.
+        told: What else it is told, as the spec of an IstioOperator has it.
+        sets: The same for the chart istiod, as ``helm --set`` has it.
     """
 
     cluster: Reader
@@ -74,6 +78,8 @@ class Istioctl:
     version: str
     profile: str
     hub: str
+    told: Object = field(default_factory=dict)
+    sets: str = ""
 
     def install(self) -> None:
         """Make the mesh, and wait until it runs."""
@@ -96,7 +102,7 @@ class Istioctl:
                 fieldSelector=f"metadata.name={name}",
             )
         self._make_default()
-        state = {"profile": self.profile, "hub": self.hub, "tag": self.version, "meshConfig": {}, "values": {}}
+        state = merge(_kept_state(self.profile, self.version), {"hub": self.hub, **self.told})
         self._apply(
             {
                 "apiVersion": "install.istio.io/v1alpha1",
@@ -121,7 +127,7 @@ class Istioctl:
             file = ROOT / "values" / "profiles" / "demo" / "istiod.yaml"
             assert read_document(file).values["pilot"]["autoscaleEnabled"] is False
             options += ["--values", str(file)]
-        return options
+        return [*options, "--set", self.sets] if self.sets else options
 
     def _labelled(self, one: Object, component: str) -> Object:
         labels = {
@@ -257,6 +263,107 @@ class Istioctl:
                 },
             },
         }
+
+
+def _kept_state(profile: str, version: str) -> Object:
+    """Return what a profile of 1.19 or 1.20 comes to in an IstioOperator, before anybody adds to it."""
+    demo = profile == "demo"
+    gateways: Object = {}
+    for side, kind in (("ingress", "LoadBalancer"), ("egress", "ClusterIP")):
+        mounts = [f"{side}gateway-certs", f"{side}gateway-ca-certs"]
+        gateways[f"istio-{side}gateway"] = {
+            "autoscaleEnabled": not demo,
+            "env": {},
+            "name": f"istio-{side}gateway",
+            "type": kind,
+            "secretVolumes": [
+                {"name": one, "secretName": f"istio-{one}", "mountPath": f"/etc/istio/{one}"} for one in mounts
+            ],
+        }
+    small = {"resources": {"requests": {"cpu": "10m", "memory": "40Mi"}}}
+    listed = [{"name": name, "port": port, "targetPort": target} for name, (port, target) in PORTS.items()]
+    istiod = {
+        "env": [{"name": "PILOT_TRACE_SAMPLING", "value": "100"}],
+        "resources": {"requests": {"cpu": "10m", "memory": "100Mi"}},
+    }
+    ingress = {"k8s": {**small, "service": {"ports": listed}}} if demo else {}
+    probe = {"readinessInitialDelaySeconds": 1, "readinessPeriodSeconds": 2, "readinessFailureThreshold": 30}
+    if not version.startswith("1.19."):
+        probe = {"readinessInitialDelaySeconds": 0, "readinessPeriodSeconds": 15, "readinessFailureThreshold": 4}
+    requests = {"cpu": "10m", "memory": "40Mi"} if demo else {"cpu": "100m", "memory": "128Mi"}
+    mesh = read_document(ROOT / "values" / "profiles" / "demo" / "istiod.yaml").values["meshConfig"] if demo else {}
+    return {
+        "profile": profile,
+        "tag": version,
+        "meshConfig": {"defaultConfig": {"proxyMetadata": {}}, "enablePrometheusMerge": True, **mesh},
+        "components": {
+            "base": {"enabled": True},
+            "pilot": {"enabled": True, **({"k8s": istiod} if demo else {})},
+            "cni": {"enabled": False},
+            "istiodRemote": {"enabled": False},
+            "ingressGateways": [{"name": "istio-ingressgateway", "enabled": True, **ingress}],
+            "egressGateways": [
+                {"name": "istio-egressgateway", "enabled": demo, **({"k8s": small} if demo else {})},
+            ],
+        },
+        "values": {
+            "defaultRevision": "",
+            "base": {"enableCRDTemplates": False, "validationURL": ""},
+            "gateways": gateways,
+            "global": {
+                "configValidation": True,
+                "defaultNodeSelector": {},
+                "defaultPodDisruptionBudget": {"enabled": True},
+                "defaultResources": {"requests": {"cpu": "10m"}},
+                "imagePullPolicy": "",
+                "imagePullSecrets": [],
+                "istioNamespace": SYSTEM,
+                "istiod": {"enableAnalysis": False},
+                "jwtPolicy": "third-party-jwt",
+                "logAsJson": False,
+                "logging": {"level": "default:info"},
+                "meshNetworks": {},
+                "multiCluster": {"clusterName": "", "enabled": False},
+                "network": "",
+                "oneNamespace": False,
+                "pilotCertProvider": "istiod",
+                "proxy": {
+                    "autoInject": "enabled",
+                    "componentLogLevel": "misc:error",
+                    "excludeIPRanges": "",
+                    "image": "proxyv2",
+                    "includeIPRanges": "*",
+                    "logLevel": "warning",
+                    "resources": {"limits": {"cpu": "2000m", "memory": "1024Mi"}, "requests": requests},
+                    "statusPort": 15020,
+                    "tracer": "zipkin",
+                    **probe,
+                },
+                "proxy_init": {"image": "proxyv2"},
+                "sds": {"token": {"aud": "istio-ca"}},
+                "tracer": {"datadog": {}, "lightstep": {}, "stackdriver": {}, "zipkin": {}},
+                "useMCP": False,
+            },
+            "istiodRemote": {"injectionURL": ""},
+            "pilot": {
+                "autoscaleEnabled": not demo,
+                "autoscaleMax": 5,
+                "autoscaleMin": 1,
+                "configMap": True,
+                "cpu": {"targetAverageUtilization": 80},
+                "enableProtocolSniffingForInbound": True,
+                "enableProtocolSniffingForOutbound": True,
+                "env": {},
+                "image": "pilot",
+                "keepaliveMaxServerConnectionAge": "30m",
+                "nodeSelector": {},
+                "podLabels": {},
+                "replicaCount": 1,
+                "traceSampling": 1,
+            },
+            "telemetry": {"enabled": True, "v2": {"enabled": True, "prometheus": {"enabled": True}}},
+        },
+    }
 
 
 def path_of(one: Object) -> str:

@@ -121,7 +121,9 @@ def test_a_demo_mesh_of_istioctl(istio: Program, cluster: Reader, helm3: str, re
     assert (gateway["owner"], gateway["managers"], gateway["replaces_pods"]) == ("istioctl", [MANAGER], True)
     assert "spec.template.spec.containers.istio-proxy.args" in gateway["changes"]
     assert not owners["Deployment istio-system/istiod"]["replaces_pods"]
-    assert (shown["profile"], shown["region"], shown["version"], shown["kept"]) == ("demo", "kr1", "1.20.0", [])
+    assert (shown["profile"], shown["region"], shown["version"]) == ("demo", "kr1", "1.20.0")
+    # the profile is no setting of anybody's
+    assert (shown["kept"], shown["carried"], shown["left"], shown["warnings"]) == ([], {}, {}, [])
     orphans = {f"{kind} istio-system/{name}-sds" for kind in ("Role", "RoleBinding") for name in GATEWAYS}
     orphans.add("IstioOperator istio-system/installed-state")
     assert set(shown["orphans"]) == orphans
@@ -165,6 +167,34 @@ def test_a_demo_mesh_of_istioctl(istio: Program, cluster: Reader, helm3: str, re
     assert adopted == specs(cluster)
 
 
+TOLD = {
+    "meshConfig": {"accessLogFile": "/dev/stdout"},
+    "components": {
+        "pilot": {
+            "k8s": {
+                "resources": {"requests": {"cpu": "300m"}},
+                "overlays": [{"kind": "Deployment", "name": "istiod", "patches": []}],
+            }
+        },
+        "ingressGateways": [
+            {
+                "name": "istio-ingressgateway",
+                "enabled": True,
+                "k8s": {
+                    "env": [{"name": "ISTIO_META_TOLD", "value": "x"}],
+                    "hpaSpec": {"minReplicas": 1, "maxReplicas": 3},
+                    "resources": {"limits": {"cpu": "1500m"}},
+                },
+            }
+        ],
+    },
+    "values": {"global": {"proxy": {"logLevel": "info"}}},
+}
+SETS = "meshConfig.accessLogFile=/dev/stdout,pilot.resources.requests.cpu=300m,global.proxy.logLevel=info"
+KEYS = {
+    "istiod": ["global.proxy.logLevel", "meshConfig.accessLogFile", "pilot.resources.requests.cpu"],
+    "istio-ingressgateway": ["autoscaling.maxReplicas", "env.ISTIO_META_TOLD", "resources.limits.cpu"],
+}
 MOMENTS = ("CRDs: started", "istiod: started", "istio-ingressgateway: started")
 
 
@@ -172,11 +202,24 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
     istio: Program, cluster: Reader, helm3: str, helm4: str, real_charts: Path
 ) -> None:
     helm = PlainHelm(helm3, istio.kubeconfig)
-    mesh = Istioctl(cluster=cluster, helm=helm, charts=real_charts, version="1.19.0", profile="default", hub=OWN)
+    mesh = Istioctl(
+        cluster=cluster,
+        helm=helm,
+        charts=real_charts,
+        version="1.19.0",
+        profile="default",
+        hub=OWN,
+        told=TOLD,
+        sets=SETS,
+    )
     mesh.install()
+    istiods = {pod["metadata"]["uid"] for pod in cluster.pods("app=istiod")}
     service = cluster.service("istio-ingressgateway")
     adopt = replace(istio, helm=helm4)
     arguments = ("adopt", "--from", "istioctl", "--prune", "--yes")
+    shown = adopt("adopt", "--from", "istioctl", "--dry-run").data
+    assert shown["carried"] == KEYS
+    assert list(shown["left"]) == ["components.pilot.k8s.overlays"]
     with witness_of(istio.kubeconfig, "app=istio-ingressgateway") as seen:
         for moment in MOMENTS:
             with started(adopt, *arguments) as run:
@@ -198,6 +241,12 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
     assert not [ref for ref, one in cluster.objects() if managers(one) & FORMER]
     template = cluster.deployment("istio-ingressgateway")["spec"]["template"]["spec"]
     assert [(one["image"], one.get("args")) for one in template["containers"]] == [("auto", None)]
+    # what istioctl was told holds on: istiod is what it was, and its gateway is as it was to be
+    assert {pod["metadata"]["uid"] for pod in cluster.pods("app=istiod")} == istiods
+    (proxy,) = template["containers"]
+    assert (proxy["resources"]["limits"]["cpu"], proxy["env"]) == ("1500m", [{"name": "ISTIO_META_TOLD", "value": "x"}])
+    stored = cluster.helm_release("istiod", 1)["config"]
+    assert (stored["meshConfig"], stored["global"]["proxy"]["logLevel"]) == ({"accessLogFile": "/dev/stdout"}, "info")
     assert adopt("plan", "--exit-code").changes == {}
     assert istio("history").data["runs"][0]["command"] == "adopt"
     assert "adopt" in str(istio("rollback", "--yes", code=2).error)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from nksmesh.domain.adoption import HandMade, Kept, layer_of, sort_out
+from nksmesh.domain.adoption import HandMade, Kept, layer_of, pinned, sort_out
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.layers import compose, merge, value_at
+from nksmesh.domain.layers import compose, merge
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.releases import BASE, Release
@@ -76,7 +76,7 @@ async def describe(
     below = compose(ours.layers[release.name]).values
     whole = sort_out(installed.values, below)
     row = AdoptedRelease(release=release, installed=installed, kept=whole)
-    warnings = [f"{release.name}: {_told(whole, key)}" for key in whole.pins]
+    warnings = [pinned(release.name, whole.beyond, key) for key in whole.pins]
     chart = charts.get(release.component)
     if installed.chart_version != ours.version:
         words = f"{release.name} is of chart {installed.chart_version}: the next install brings it to {ours.version}"
@@ -91,7 +91,7 @@ async def describe(
     lean = sort_out(installed.values, below, chart.defaults)
     if lean.beyond != whole.beyond and not await renders(lean):
         copied = _count(whole.beyond) - _count(lean.beyond)
-        warnings = [f"{release.name}: {_told(lean, key)}" for key in lean.pins]
+        warnings = [pinned(release.name, lean.beyond, key) for key in lean.pins]
         return replace(row, kept=lean, copied=copied, chart_digest=chart.digest), warnings
     differing = await renders(whole)
     if differing:
@@ -162,11 +162,6 @@ async def _differing(
 def _shown(crd: Manifest) -> tuple[Any, ...]:
     metadata = crd["metadata"]
     return metadata.get("generation"), metadata.get("labels"), metadata.get("annotations")
-
-
-def _told(kept: Kept, key: str) -> str:
-    value = value_at(kept.beyond, tuple(key.split(".")))
-    return f"{key} is pinned to {value}: it holds on through every upgrade, and against --hub and --region"
 
 
 def _count(values: Mapping[str, Any]) -> int:

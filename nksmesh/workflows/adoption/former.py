@@ -1,21 +1,20 @@
-"""The mesh that istioctl made: which one it is, and what of its gateways is kept."""
+"""The mesh that istioctl made: which one it is."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nksmesh.domain.adoption import flat_defaults, layer_of, region_of
-from nksmesh.domain.catalog import Catalog
+from nksmesh.domain.adoption import region_of
+from nksmesh.domain.catalog import Catalog, Profile
 from nksmesh.domain.errors import CheckError, ConfigError
 from nksmesh.domain.events import Listener
-from nksmesh.domain.layers import compose, merge
-from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Layer
-from nksmesh.domain.objects import Manifest, ObjectRef, containers, owner_of, pod_template
-from nksmesh.domain.releases import GATEWAY
+from nksmesh.domain.istio_operator import pull_secrets_of
+from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec
+from nksmesh.domain.objects import Manifest, containers, owner_of, pod_template
 from nksmesh.domain.request import Recorded
-from nksmesh.domain.resolve import DEFAULT_PROFILE, resolve
+from nksmesh.domain.resolve import DEFAULT_PROFILE
 from nksmesh.domain.takeover import (
     COMPONENT_LABEL,
     GATEWAY_COMPONENTS,
@@ -23,12 +22,11 @@ from nksmesh.domain.takeover import (
     OPERATOR_API,
     former_managers,
     of_istioctl,
-    selector_values,
-    service_values,
 )
+from nksmesh.workflows.adoption.settings import FormerValues, former_values, installed_state
 from nksmesh.workflows.canaries.part import Part, refuse_during_canary
-from nksmesh.workflows.planning import Order, chart_refs
-from nksmesh.workflows.ports import Charts, Cluster, Objects
+from nksmesh.workflows.planning import Order
+from nksmesh.workflows.ports import Charts, Cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +35,11 @@ class Former:
 
     Attributes:
         order: What install is told, for the mesh to become what it is.
-        kept: What is kept of the gateways, in words.
+        values: What keeps it what istioctl made it; empty where an earlier run has recorded that already.
     """
 
     order: Order
-    kept: tuple[str, ...] = ()
+    values: FormerValues = field(default_factory=FormerValues)
 
 
 async def former_mesh(order: Order, cluster: Cluster, charts: Charts, listener: Listener) -> Former:
@@ -58,21 +56,21 @@ async def former_mesh(order: Order, cluster: Cluster, charts: Charts, listener: 
     records = await cluster.records.read_all()
     record = records.get(namespace)
     refuse_during_canary(record)
-    kept: tuple[str, ...] = ()
+    values = FormerValues()
     if record is not None:
         answers = record.answers
     else:
-        answers, kept = await _answers(replace(order, request=request), namespace, cluster, charts, listener)
+        answers, values = await _answers(replace(order, request=request), namespace, cluster, charts, listener)
     # Taken as an option it would set the gateways aside that are there beside the profile's.
     profile = "" if request.profile == answers.profile else request.profile
     request = replace(request, profile=profile)
     part = Part(answers=answers, keep=lambda _before, recorded, _done: recorded)
-    return Former(order=replace(order, request=request, part=part, take_over=True, prune=False), kept=kept)
+    return Former(order=replace(order, request=request, part=part, take_over=True, prune=False), values=values)
 
 
 async def _answers(
     order: Order, namespace: str, cluster: Cluster, charts: Charts, listener: Listener
-) -> tuple[Recorded, tuple[str, ...]]:
+) -> tuple[Recorded, FormerValues]:
     deployments, daemons, states, operators = await asyncio.gather(
         cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),
         cluster.objects.list("apps/v1", "DaemonSet", labels=COMPONENT_LABEL, metadata_only=True),
@@ -99,16 +97,12 @@ async def _answers(
             hint="Adopt it as it is, then run nksmesh upgrade.",
         )
     gateways = [one for one in deployments if one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
-    names = {str(one["metadata"]["name"]) for one in gateways}
-    profile = order.request.profile or (order.environment.profile if order.environment else "")
-    profile = profile or _profile_of(states, names, order.catalog)
+    state = installed_state(states)
+    spec = (state or {}).get("spec") or {}
+    told = order.request.profile or (order.environment.profile if order.environment else "")
+    said = str(spec.get("profile") or "")
+    profile = told or _profile_of(said, {str(one["metadata"]["name"]) for one in gateways}, order.catalog)
     region, network = region_of(hub, version, order.catalog)
-    specs = {one.name: one for one in order.catalog.profile(profile).gateways}
-    for one in gateways:
-        where = str(one["metadata"]["namespace"])
-        specs[one["metadata"]["name"]] = GatewaySpec(
-            name=str(one["metadata"]["name"]), namespace="" if where == namespace else where
-        )
     answers = Recorded(
         region=region,
         network=network,
@@ -116,10 +110,24 @@ async def _answers(
         version=version,
         profile=profile,
         namespace=namespace,
-        gateways=tuple(specs.values()),
+        pull_secrets=pull_secrets_of(spec),
+        gateways=_specs(gateways, namespace, order.catalog.profile(profile)),
     )
-    layers, kept = await _gateway_layers(order, answers, gateways, cluster.objects, charts, listener)
-    return replace(answers, layers=layers), kept
+    values = await former_values(order, answers, gateways, state, cluster.objects, charts, listener)
+    if said and not told and said != profile:
+        words = (
+            f"nksmesh has no profile {said}: the mesh is taken as one of profile {profile}, with what it has otherwise"
+        )
+        values = replace(values, warnings=(words, *values.warnings))
+    return replace(answers, layers=values.layers), values
+
+
+def _specs(gateways: list[dict[str, Any]], namespace: str, profile: Profile) -> tuple[GatewaySpec, ...]:
+    """List the gateways that are there, the profile's first: one that istioctl was told to leave out stays out."""
+    order = [one.name for one in profile.gateways]
+    found = [(str(one["metadata"]["name"]), str(one["metadata"]["namespace"])) for one in gateways]
+    found.sort(key=lambda one: order.index(one[0]) if one[0] in order else len(order))
+    return tuple(GatewaySpec(name=name, namespace="" if where == namespace else where) for name, where in found)
 
 
 def _only_istiod(deployments: list[dict[str, Any]], namespace: str) -> Manifest:
@@ -160,51 +168,9 @@ def _image_of(istiod: Manifest) -> tuple[str, str]:
     return hub, str(version)
 
 
-def _profile_of(states: list[dict[str, Any]], gateways: set[str], catalog: Catalog) -> str:
-    """Tell the profile: istioctl's own word, or that whose gateways are there."""
-    said = next((str((one.get("spec") or {}).get("profile") or "") for one in states), "")
+def _profile_of(said: str, gateways: set[str], catalog: Catalog) -> str:
+    """Tell the profile: istioctl's own word, or that whose gateways are there; the default one for any other."""
     if said:
-        return said
+        return said if said in catalog.profiles else DEFAULT_PROFILE
     fitting = [name for name, one in catalog.profiles.items() if {each.name for each in one.gateways} == gateways]
     return DEFAULT_PROFILE if DEFAULT_PROFILE in fitting or not fitting else fitting[0]
-
-
-async def _gateway_layers(
-    order: Order,
-    answers: Recorded,
-    gateways: list[dict[str, Any]],
-    objects: Objects,
-    charts: Charts,
-    listener: Listener,
-) -> tuple[dict[str, tuple[Layer, ...]], tuple[str, ...]]:
-    """Keep of each gateway what its clients and its address hang on; an environment says all of that itself."""
-    if order.environment is not None:
-        return {}, ()
-    mesh = resolve(order.request, order.catalog, None, answers).mesh
-    ref = chart_refs(mesh).get(GATEWAY.name)
-    if ref is None:
-        return {}, ()
-    fetched = await charts.fetch([ref], lock=order.lock, locked=order.locked, listener=listener)
-    defaults = flat_defaults(fetched[ref].defaults)
-    layers: dict[str, tuple[Layer, ...]] = {}
-    kept: list[str] = []
-    for one in gateways:
-        name, where = str(one["metadata"]["name"]), str(one["metadata"]["namespace"])
-        release = next(each for each in mesh.releases if (each.name, each.namespace) == (name, where))
-        under = merge(defaults, compose(mesh.layers[name]).values)
-        labels = selector_values(one, name, under)
-        if labels is None:
-            raise CheckError(
-                f"Deployment {where}/{name} selects its pods by other labels than app and istio: the gateway chart "
-                "cannot, and a selector cannot change",
-                hint="Let istioctl make a second gateway with those two labels alone, move traffic to it, then adopt.",
-            )
-        service = await objects.get(ObjectRef("v1", "Service", name, where))
-        values = {**labels, **(service_values(service, under) if service else {})}
-        layers[name] = tuple(
-            replace(layer, name=f"gateway {name} as istioctl made it") for layer in layer_of(release, values)
-        )
-        if values:
-            keys = [".".join(path) for path, _, _ in compose(layers[name]).leaves()]
-            kept.append(f"{name}: {', '.join(keys)} as istioctl made it")
-    return layers, tuple(kept)

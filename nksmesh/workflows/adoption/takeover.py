@@ -32,6 +32,7 @@ from nksmesh.domain.takeover import (
     owned_manifest,
 )
 from nksmesh.workflows.adoption.former import former_mesh
+from nksmesh.workflows.adoption.settings import FormerValues
 from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.install import install
 from nksmesh.workflows.planning import Order, make_plan
@@ -50,7 +51,7 @@ class TakeoverPlan:
         order: What install is told, for the mesh to become what it is.
         plan: The plan that brings the mesh into Helm releases.
         objects: The objects that are taken, each with what changes in it.
-        kept: What is kept of the gateways as istioctl made them, in words.
+        values: What keeps the mesh what istioctl made it, and what it was told and is not carried over.
         replaced: What the releases take the place of: it goes at the end.
         orphans: What istioctl made and no release has.
         prune: The orphans go, too.
@@ -59,7 +60,7 @@ class TakeoverPlan:
     order: Order = field(repr=False)
     plan: Plan
     objects: tuple[TakenObject, ...] = ()
-    kept: tuple[str, ...] = ()
+    values: FormerValues = field(default_factory=FormerValues)
     replaced: tuple[ObjectRef, ...] = ()
     orphans: tuple[ObjectRef, ...] = ()
     prune: bool = False
@@ -90,7 +91,9 @@ class TakeoverPlan:
                 }
                 for one in self.objects
             ],
-            "kept": list(self.kept),
+            "kept": [f"{name}: {', '.join(keys)} as istioctl made it" for name, keys in self.values.kept.items()],
+            "carried": {name: list(keys) for name, keys in self.values.carried.items()},
+            "left": dict(self.values.left),
             "replaced": [str(ref) for ref in self.replaced],
             "orphans": [str(ref) for ref in self.orphans],
             "prune": self.prune,
@@ -115,6 +118,11 @@ class TakeoverResult:
     dry_run: bool = False
     agreed: bool = True
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know though nothing failed."""
+        return (*self.plan.values.warnings, *self.progress.warnings)
+
     def to_data(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
         return {
@@ -123,7 +131,7 @@ class TakeoverResult:
             "agreed": self.agreed,
             "removed": [str(ref) for ref in self.removed],
             "addresses": {name: list(found) for name, found in self.progress.addresses.items()},
-            "warnings": list(self.progress.warnings),
+            "warnings": list(self.warnings),
         }
 
 
@@ -148,7 +156,7 @@ async def plan_takeover(
         order=former.order,
         plan=plan,
         objects=tuple(objects),
-        kept=former.kept,
+        values=former.values,
         replaced=replaced,
         orphans=orphans,
         prune=order.prune,

@@ -17,6 +17,7 @@ from nksmesh.domain.request import Recorded, Request
 from nksmesh.domain.takeover import TakenObject
 from nksmesh.workflows.adoption.adopt import AdoptionPlan, AdoptResult
 from nksmesh.workflows.adoption.describing import AdoptedRelease
+from nksmesh.workflows.adoption.settings import FormerValues
 from nksmesh.workflows.adoption.takeover import TakeoverPlan, TakeoverResult
 from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.planning import Order
@@ -85,7 +86,11 @@ def _taken_over(plan: Plan) -> TakeoverResult:
         order=Order(request=Request(), catalog=Catalog(regions={}, versions=(), profiles={})),
         plan=plan,
         objects=taken,
-        kept=("istio-ingressgateway: service.ports as istioctl made it",),
+        values=FormerValues(
+            kept={"istio-ingressgateway": ("service.ports",)},
+            carried={"istiod": ("meshConfig.accessLogFile", "pilot.resources.limits.cpu")},
+            left={"components.pilot.k8s.overlays": "the chart istiod of 1.20.0 has no value for it"},
+        ),
         replaced=(tag,),
         orphans=(role, state),
     )

@@ -1,0 +1,149 @@
+"""What istioctl was told, and what its gateways are now, as values of the releases that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from nksmesh.domain.adoption import flat_defaults, kept_layer, pinned, pins_of
+from nksmesh.domain.errors import CheckError
+from nksmesh.domain.events import Listener
+from nksmesh.domain.istio_operator import CarriedOver, Target, carry_over
+from nksmesh.domain.known_keys import known_tree
+from nksmesh.domain.layers import compose, dotted, merge
+from nksmesh.domain.mesh import Layer, Mesh
+from nksmesh.domain.objects import Manifest, ObjectRef
+from nksmesh.domain.request import Recorded
+from nksmesh.domain.resolve import resolve
+from nksmesh.domain.takeover import COMPONENT_LABEL, GATEWAY_COMPONENTS, selector_values, service_values
+from nksmesh.workflows.planning import Order, chart_refs
+from nksmesh.workflows.ports import Charts, Objects
+
+_INSTALLED_STATE: Final = "installed-state"
+_UNTOLD: Final = (
+    "there is no IstioOperator: what istioctl was told beside its profile cannot be seen, and is not carried over; it "
+    "shows in what changes in the objects"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormerValues:
+    """The values that keep a mesh what istioctl made it.
+
+    Attributes:
+        layers: For each release's name, its layers.
+        kept: What is kept of the gateways as they are in the cluster: keys by release.
+        carried: What istioctl was told and is carried over: keys by release.
+        left: What it was told and is not, with the reason.
+        warnings: What a reader should know.
+    """
+
+    layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def installed_state(states: Iterable[Manifest]) -> Manifest | None:
+    """Return the IstioOperator in which istioctl keeps what it installed, among those that are there."""
+    found = {str(one["metadata"]["name"]): one for one in states}
+    return found.get(_INSTALLED_STATE) or next(iter(found.values()), None)
+
+
+async def former_values(
+    order: Order,
+    answers: Recorded,
+    gateways: Sequence[Manifest],
+    state: Manifest | None,
+    objects: Objects,
+    charts: Charts,
+    listener: Listener,
+) -> FormerValues:
+    """Work out which values keep a mesh what istioctl made it: its settings, and what its gateways' addresses hang on.
+
+    An environment says all of that itself: then what istioctl was told otherwise is named, and nothing is kept.
+
+    Args:
+        order: The options.
+        answers: What the mesh is resolved from.
+        gateways: The gateways' Deployments.
+        state: The IstioOperator, where there is one.
+        objects: The cluster's objects.
+        charts: Where charts come from.
+        listener: Told how it goes on.
+
+    Raises:
+        CheckError: A gateway cannot be what it is.
+        ChartError: A chart cannot be had.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    # What the user says now lies over all of this; a profile as an option would set the gateways aside that are there.
+    bare = replace(order.request, values_files=(), sets=(), profile="")
+    mesh = resolve(bare, order.catalog, order.environment, answers).mesh
+    refs = chart_refs(mesh)
+    fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
+    defaults = {component: fetched[ref].defaults for component, ref in refs.items()}
+    targets = _targets(mesh, defaults, gateways)
+    carried, warnings = CarriedOver(), [] if state else [_UNTOLD]
+    if state:
+        carried = carry_over(state.get("spec") or {}, targets.values(), hub=mesh.hub, version=mesh.version)
+    keys = {name: _keys(values) for name, values in carried.values.items()}
+    if order.environment is not None:
+        why = f"environment {order.environment.name} says otherwise, and decides it"
+        others = {f"{name}: {key}": why for name, some in keys.items() for key in some}
+        return FormerValues(left={**carried.left, **others}, warnings=tuple(warnings))
+    layers = {
+        name: kept_layer(f"IstioOperator {state['metadata']['name'] if state else ''}", values)
+        for name, values in carried.values.items()
+    }
+    kept = {}
+    for one in gateways:
+        name = str(one["metadata"]["name"])
+        values = await _as_it_is(one, merge(targets[name].under, carried.values.get(name, {})), objects)
+        if values:
+            layers[name] = (*layers.get(name, ()), *kept_layer(f"gateway {name} as istioctl made it", values))
+            kept[name] = _keys(values)
+    pins = (pinned(name, values, key) for name, values in carried.values.items() for key in pins_of(values))
+    return FormerValues(layers=layers, kept=kept, carried=keys, left=carried.left, warnings=(*warnings, *pins))
+
+
+def _targets(mesh: Mesh, defaults: Mapping[str, Mapping[str, Any]], gateways: Iterable[Manifest]) -> dict[str, Target]:
+    sides = {
+        (str(one["metadata"]["namespace"]), str(one["metadata"]["name"])): side
+        for one in gateways
+        if (side := GATEWAY_COMPONENTS.get(one["metadata"]["labels"][COMPONENT_LABEL]))
+    }
+    return {
+        release.name: Target(
+            release=release,
+            known=known_tree(release.component, defaults[release.component]),
+            under=merge(flat_defaults(defaults[release.component]), compose(mesh.layers[release.name]).values),
+            side=sides.get((release.namespace, release.name), ""),
+        )
+        for release in mesh.releases
+    }
+
+
+async def _as_it_is(gateway: Manifest, under: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
+    """Keep of a gateway what its clients and its address hang on.
+
+    Raises:
+        CheckError: It selects its pods by labels that the chart cannot select by.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    name, where = str(gateway["metadata"]["name"]), str(gateway["metadata"]["namespace"])
+    labels = selector_values(gateway, name, under)
+    if labels is None:
+        raise CheckError(
+            f"Deployment {where}/{name} selects its pods by other labels than app and istio: the gateway chart "
+            "cannot, and a selector cannot change",
+            hint="Let istioctl make a second gateway with those two labels alone, move traffic to it, then adopt.",
+        )
+    service = await objects.get(ObjectRef("v1", "Service", name, where))
+    return {**labels, **(service_values(service, under) if service else {})}
+
+
+def _keys(values: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(dotted(path) for path, _, _ in compose(kept_layer("values", values)).leaves())
