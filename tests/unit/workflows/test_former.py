@@ -1,0 +1,134 @@
+"""Which mesh istioctl made, and with which values it stays what it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nksmesh.domain.catalog import Environment, ValuesFile
+from nksmesh.domain.errors import CheckError
+from nksmesh.domain.events import unheard
+from nksmesh.domain.layers import compose
+from nksmesh.domain.request import Request
+from nksmesh.domain.resolve import resolve
+from nksmesh.domain.set_values import parse_set
+from nksmesh.workflows.adoption.former import Former, former_mesh
+from nksmesh.workflows.planning import Order
+from tests.unit.domain.meshes import HUB, INGRESS, chart
+from tests.unit.workflows.fakes import FakeCharts, FakeCluster
+from tests.unit.workflows.journeys import CATALOG
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "base": {"global": {}},
+    "istiod": {"meshConfig": {}, "pilot": {"traceSampling": 1, "image": "pilot"}, "global": {"proxy": {}}},
+    "gateway": {"resources": {}, "service": {"ports": []}},
+}
+CHARTS = FakeCharts(*(replace(chart(name), defaults=some) for name, some in DEFAULTS.items()))
+ORDER = Order(request=Request(charts="charts"), catalog=CATALOG)
+
+
+def deployment(name: str, component: str, image: str, **labels: str) -> dict[str, Any]:
+    own = {"app": name, "operator.istio.io/component": component, "operator.istio.io/version": "1.20.0", **labels}
+    selector = {"app": name, "istio": name.removeprefix("istio-")}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": "istio-system",
+            "labels": own,
+            "managedFields": [{"manager": "istio-operator", "operation": "Apply", "fieldsV1": {}}],
+        },
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "template": {"metadata": {"labels": selector}, "spec": {"containers": [{"image": image}]}},
+        },
+    }
+
+
+def state(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "install.istio.io/v1alpha1",
+        "kind": "IstioOperator",
+        "metadata": {"name": "installed-state", "namespace": "istio-system"},
+        "spec": spec,
+    }
+
+
+@pytest.fixture
+def mesh(cluster: FakeCluster) -> FakeCluster:
+    cluster.objects.put(deployment("istiod", "Pilot", f"{HUB}/pilot:1.20.0"))
+    cluster.objects.put(deployment(INGRESS.name, "IngressGateways", f"{HUB}/proxyv2:1.20.0"))
+    return cluster
+
+
+async def former(cluster: FakeCluster, order: Order = ORDER) -> Former:
+    return await former_mesh(order, cluster, CHARTS, unheard)
+
+
+def values_of(found: Former, release: str) -> Any:
+    order = found.order
+    assert order.part is not None
+    mesh = resolve(order.request, order.catalog, order.environment, order.part.answers).mesh
+    return compose(mesh.layers[release]).values
+
+
+async def test_what_istioctl_was_told_holds_on_below_what_the_user_says(mesh: FakeCluster) -> None:
+    mesh.objects.put(
+        state(meshConfig={"accessLogFile": "/dev/stdout", "enableTracing": True}, addonComponents={"x": 1})
+    )
+    found = await former(mesh)
+    assert found.values.carried == {"istiod": ("meshConfig.accessLogFile", "meshConfig.enableTracing")}
+    assert list(found.values.left) == ["addonComponents.x"]
+    assert values_of(found, "istiod")["meshConfig"] == {"accessLogFile": "/dev/stdout", "enableTracing": True}
+
+    said = replace(ORDER.request, sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
+    found = await former(mesh, replace(ORDER, request=said))
+    assert values_of(found, "istiod")["meshConfig"] == {"accessLogFile": "/dev/null", "enableTracing": True}
+
+
+async def test_an_environment_decides_and_what_it_says_otherwise_is_named(mesh: FakeCluster) -> None:
+    mesh.objects.put(state(meshConfig={"accessLogFile": "/dev/stdout", "enableTracing": True}))
+    file = ValuesFile(path="prod/istiod.yaml", values={"meshConfig": {"enableTracing": True}})
+    prod = Environment(name="prod", path="prod/mesh.yaml", hub=HUB, files={"istiod": file})
+    found = await former(mesh, replace(ORDER, environment=prod))
+    assert found.values.layers == {}
+    assert list(found.values.left) == ["istiod: meshConfig.accessLogFile"]
+    assert "environment prod" in found.values.left["istiod: meshConfig.accessLogFile"]
+
+
+async def test_without_an_istio_operator_nobody_knows_what_it_was_told(mesh: FakeCluster) -> None:
+    found = await former(mesh)
+    assert (found.values.carried, found.values.left) == ({}, {})
+    assert "no IstioOperator" in found.values.warnings[0]
+
+
+async def test_an_image_that_istioctl_was_told_is_a_pin(mesh: FakeCluster) -> None:
+    mesh.objects.put(state(values={"pilot": {"image": f"{HUB}/own:1"}}))
+    found = await former(mesh)
+    assert ["pilot.image is pinned" in words for words in found.values.warnings] == [True]
+
+
+async def test_a_profile_of_istioctls_alone_has_the_gateways_that_are_there(cluster: FakeCluster) -> None:
+    cluster.objects.put(deployment("istiod", "Pilot", f"{HUB}/pilot:1.20.0"))
+    cluster.objects.put(state(profile="minimal"))
+    found = await former(cluster)
+    assert "no profile minimal" in found.values.warnings[0]
+    assert found.order.part is not None
+    answers = found.order.part.answers
+    assert (answers.profile, answers.gateways) == ("default", ())
+
+
+async def test_pull_secrets_are_every_releases(mesh: FakeCluster) -> None:
+    mesh.objects.put(state(values={"global": {"imagePullSecrets": ["ncr"]}}))
+    found = await former(mesh)
+    assert values_of(found, "istiod")["global"]["imagePullSecrets"] == ["ncr"]
+    assert values_of(found, INGRESS.name) == {"imagePullSecrets": [{"name": "ncr"}]}
+
+
+async def test_an_operator_that_runs_would_put_everything_back(mesh: FakeCluster) -> None:
+    mesh.objects.put(deployment("istio-operator", "Operator", f"{HUB}/operator:1.20.0"))
+    with pytest.raises(CheckError, match="would put back"):
+        await former(mesh)
