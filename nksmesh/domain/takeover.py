@@ -49,6 +49,9 @@ LEAVABLE: Final = (
 BALANCER: Final = ("type", "loadBalancerIP", "loadBalancerSourceRanges", "externalTrafficPolicy", "externalIPs")
 """What of a gateway's Service its address hangs on, beside its ports and annotations."""
 
+SELECTOR: Final = "spec.selector"
+"""The path among an object's changes that no object can change."""
+
 _MANAGED_BY_HELM: Final = "meta.helm.sh/release-name"
 _TAG: Final = "istio.io/tag"
 _UNTOLD: Final = frozenset({"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"})
@@ -77,6 +80,11 @@ class TakenObject:
     def replaces_pods(self) -> bool:
         """Whether its pods are made anew."""
         return any(path.startswith("spec.template.") for path in self.changes)
+
+    @property
+    def made_anew(self) -> bool:
+        """Whether it is made anew under its name: its pods stay, and the new one rolls them over."""
+        return SELECTOR in self.changes
 
 
 def of_istioctl(live: Manifest) -> bool:
@@ -170,8 +178,13 @@ def service_values(live: Manifest, under: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def selector_values(live: Manifest, name: str, under: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Say which values keep a gateway's Deployment selector, which cannot change; None where no values can."""
-    selector = ((live.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    """Say which values keep the labels that a gateway's Deployment selects its pods by; None where no values can.
+
+    The chart selects by ``app`` and ``istio`` alone. With other labels, too, the pods keep them, and the Deployment is
+    made anew: what it selects by cannot change (``selects_otherwise``). Without those two on its pods it cannot be.
+    """
+    spec = live.get("spec") or {}
+    selector = (spec.get("selector") or {}).get("matchLabels") or {}
     labels = under.get("labels") or {}
     rendered = {
         "app": labels.get("app") or name,
@@ -179,7 +192,22 @@ def selector_values(live: Manifest, name: str, under: Mapping[str, Any]) -> dict
     }
     if selector == rendered:
         return {}
-    return {"labels": dict(selector)} if set(selector) == set(rendered) else None
+    if set(selector) == set(rendered):
+        return {"labels": dict(selector)}
+    on_pods = (pod_template(live).get("metadata") or {}).get("labels") or {}
+    if not set(rendered) <= set(on_pods) or (spec.get("selector") or {}).get("matchExpressions"):
+        return None
+    wanted = {**{key: on_pods[key] for key in rendered}, **selector}
+    kept = {key: value for key, value in wanted.items() if {**labels, **rendered}.get(key) != value}
+    return {"labels": kept} if kept else {}
+
+
+def selects_otherwise(live: Manifest, manifest: Manifest) -> bool:
+    """Tell a Deployment that is to select its pods by other labels, which no Deployment that exists can."""
+    if manifest.get("kind") != "Deployment":
+        return False
+    one, other = ((some.get("spec") or {}).get("selector") or {} for some in (live, manifest))
+    return one != other
 
 
 def changed_paths(before: Any, after: Any, path: str = "") -> Iterator[str]:

@@ -134,6 +134,8 @@ def _object(one: TakenObject, console: Console, *, verbose: bool) -> None:
     more = f" and {len(told) - len(shown)} more" if len(told) > len(shown) else ""
     managers = f" ({', '.join(one.managers)})" if one.managers else ""
     pods = Text(", its pods are replaced", style=DOUBTFUL) if one.replaces_pods else Text("")
+    if one.made_anew:
+        pods = Text(", is made anew under its name, and its pods are replaced one by one", style=DOUBTFUL)
     console.print(Text(f"{one.ref}: {one.owner}'s{managers}, becomes {one.release}'s") + pods)
     if shown:
         sentence(console, f"  changes: {', '.join(map(_short, shown))}{more}", FAINT)

@@ -55,8 +55,8 @@ class Objects(Protocol):
     ) -> dict[str, Any]:
         """Merge a patch into one, or ask what would come of it."""
 
-    async def delete(self, ref: ObjectRef) -> bool:
-        """Delete one; False where it was not there."""
+    async def delete(self, ref: ObjectRef, *, orphan: bool = False) -> bool:
+        """Delete one, and leave what it owns alone where ``orphan`` is said; False where it was not there."""
 
     async def kinds(self) -> tuple[Sequence[tuple[str, str]], Sequence[str]]:
         """List every (apiVersion, kind) that can be listed inside a namespace, and the API versions that are silent."""

@@ -170,7 +170,9 @@ class Istioctl:
 
     def _gateway(self, name: str, kind: str, ports: tuple[str, ...]) -> list[Object]:
         component = "IngressGateways" if "ingress" in name else "EgressGateways"
-        labels = {"app": name, "istio": name.removeprefix("istio-")}
+        listed = self.told.get("components", {}).get(f"{component[0].lower()}{component[1:]}", ())
+        own: dict[str, str] = next((one.get("label", {}) for one in listed if one["name"] == name), {})
+        labels = {"app": name, "istio": name.removeprefix("istio-"), **own}
         account = f"{name}-service-account"
 
         def made(api: str, kind: str, name: str, **content: Any) -> Object:
@@ -181,7 +183,7 @@ class Istioctl:
         rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]}
         subject = {"kind": "ServiceAccount", "name": account}
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{name}-sds"}
-        listed = [
+        served = [
             {"name": port, "port": PORTS[port][0], "protocol": "TCP", "targetPort": PORTS[port][1]} for port in ports
         ]
         demo = self.profile == "demo"
@@ -193,7 +195,7 @@ class Istioctl:
             made(
                 "policy/v1", "PodDisruptionBudget", name, spec={"minAvailable": 1, "selector": {"matchLabels": labels}}
             ),
-            made("v1", "Service", name, spec={"type": kind, "selector": labels, "ports": listed}),
+            made("v1", "Service", name, spec={"type": kind, "selector": labels, "ports": served}),
             made("apps/v1", "Deployment", name, spec=self._deployment(name, component, labels, ports, requests)),
         ]
         if not demo:

@@ -180,6 +180,7 @@ TOLD = {
             {
                 "name": "istio-ingressgateway",
                 "enabled": True,
+                "label": {"team": "net"},  # istioctl selects the pods by it, too
                 "k8s": {
                     "env": [{"name": "ISTIO_META_TOLD", "value": "x"}],
                     "hpaSpec": {"minReplicas": 1, "maxReplicas": 3},
@@ -193,7 +194,7 @@ TOLD = {
 SETS = "meshConfig.accessLogFile=/dev/stdout,pilot.resources.requests.cpu=300m,global.proxy.logLevel=info"
 KEYS = {
     "istiod": ["global.proxy.logLevel", "meshConfig.accessLogFile", "pilot.resources.requests.cpu"],
-    "istio-ingressgateway": ["autoscaling.maxReplicas", "env.ISTIO_META_TOLD", "resources.limits.cpu"],
+    "istio-ingressgateway": ["autoscaling.maxReplicas", "env.ISTIO_META_TOLD", "labels.team", "resources.limits.cpu"],
 }
 MOMENTS = ("CRDs: started", "istiod: started", "istio-ingressgateway: started")
 
@@ -215,11 +216,21 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
     mesh.install()
     istiods = {pod["metadata"]["uid"] for pod in cluster.pods("app=istiod")}
     service = cluster.service("istio-ingressgateway")
+    gateway = "/apis/apps/v1/namespaces/istio-system/deployments/istio-ingressgateway"
+    cluster.merge(gateway, {"spec": {"replicas": 2}})
+    cluster.until(
+        "/apis/apps/v1/namespaces/istio-system/deployments",
+        lambda found: [one["status"].get("availableReplicas") for one in found] == [2],
+        fieldSelector="metadata.name=istio-ingressgateway",
+    )
     adopt = replace(istio, helm=helm4)
     arguments = ("adopt", "--from", "istioctl", "--prune", "--yes")
     shown = adopt("adopt", "--from", "istioctl", "--dry-run").data
     assert shown["carried"] == KEYS
     assert list(shown["left"]) == ["components.pilot.k8s.overlays"]
+    assert [one["object"] for one in shown["objects"] if one["made_anew"]] == [
+        "Deployment istio-system/istio-ingressgateway"
+    ]
     with witness_of(istio.kubeconfig, "app=istio-ingressgateway") as seen:
         for moment in MOMENTS:
             with started(adopt, *arguments) as run:
@@ -227,14 +238,24 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
                 run.send(signal.SIGKILL)
                 run.process.wait()
         ran = adopt(*arguments)
-    assert min(seen.counts) > 0, seen.counts
+    # the Deployment is another one, and its pods were never fewer; the first count is of the first of the two alone
+    assert min(seen.counts[1:]) > 1, seen.counts
     assert ran.data["hub"] == OWN
     now = cluster.service("istio-ingressgateway")
+    selector = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
     assert (now["metadata"]["uid"], now["spec"], now["status"]) == (
         service["metadata"]["uid"],
-        service["spec"],
+        {**service["spec"], "selector": selector},
         service["status"],
     )
+    deployment = cluster.deployment("istio-ingressgateway")
+    assert deployment["spec"]["selector"] == {"matchLabels": selector}
+    sets = cluster.get("/apis/apps/v1/namespaces/istio-system/replicasets")["items"]
+    owners = {
+        str(one["metadata"]["ownerReferences"]) for one in sets if one["metadata"]["labels"]["app"] == selector["app"]
+    }
+    assert len(owners) == 1
+    assert {one["metadata"]["labels"]["team"] for one in cluster.pods("istio=ingressgateway")} == {"net"}
     ports = {one["name"]: one["targetPort"] for one in now["spec"]["ports"]}
     assert ports == {"status-port": 15021, "http2": 8080, "https": 8443}  # as its clients, and the old pods, have it
     assert helm.releases() == dict.fromkeys(("istio-base", "istiod", "istio-ingressgateway"), "deployed")

@@ -163,8 +163,12 @@ class Objects:
             content_type="application/merge-patch+json",
         )
 
-    async def delete(self, ref: ObjectRef) -> bool:
+    async def delete(self, ref: ObjectRef, *, orphan: bool = False) -> bool:
         """Delete an object.
+
+        Args:
+            ref: The object.
+            orphan: What it owns stays, and belongs to nobody; else it goes too.
 
         Returns:
             False where it was not there.
@@ -176,7 +180,7 @@ class Objects:
         if path is None:
             return False
         try:
-            await self._api.request("DELETE", path, query={"propagationPolicy": "Background"})
+            await self._api.request("DELETE", path, query={"propagationPolicy": "Orphan" if orphan else "Background"})
         except RefusedError as exc:
             if exc.status == HTTPStatus.NOT_FOUND:
                 return False

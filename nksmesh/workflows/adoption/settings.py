@@ -137,9 +137,9 @@ async def _as_it_is(gateway: Manifest, under: Mapping[str, Any], objects: Object
     labels = selector_values(gateway, name, under)
     if labels is None:
         raise CheckError(
-            f"Deployment {where}/{name} selects its pods by other labels than app and istio: the gateway chart "
-            "cannot, and a selector cannot change",
-            hint="Let istioctl make a second gateway with those two labels alone, move traffic to it, then adopt.",
+            f"Deployment {where}/{name} selects its pods by labels that the gateway chart has not: its pods have no "
+            "labels app and istio, or it selects by expressions",
+            hint="Let istioctl make a second gateway with the labels app and istio, move traffic to it, then adopt.",
         )
     service = await objects.get(ObjectRef("v1", "Service", name, where))
     return {**labels, **(service_values(service, under) if service else {})}

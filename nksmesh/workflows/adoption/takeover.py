@@ -23,6 +23,7 @@ from nksmesh.domain.takeover import (
     INSTALLED_STATE,
     LEAVABLE,
     OPERATOR_API,
+    SELECTOR,
     TakenObject,
     changed_paths,
     former_managers,
@@ -30,6 +31,7 @@ from nksmesh.domain.takeover import (
     left_over,
     of_istioctl,
     owned_manifest,
+    selects_otherwise,
 )
 from nksmesh.workflows.adoption.former import former_mesh
 from nksmesh.workflows.adoption.settings import FormerValues
@@ -88,6 +90,7 @@ class TakeoverPlan:
                     "managers": list(one.managers),
                     "changes": list(one.changes),
                     "replaces_pods": one.replaces_pods,
+                    "made_anew": one.made_anew,
                 }
                 for one in self.objects
             ],
@@ -264,11 +267,14 @@ async def _taken(ref: ObjectRef, change: ReleaseChange, objects: Objects) -> Tak
         (one["manager"] for one in entries if one["manager"] in FORMER_MANAGERS and one.get("operation") == "Apply"),
         HELM_MANAGER,
     )
-    after = await objects.apply(owned_manifest(manifest, change.release), ref, dry_run=True, manager=applier)
+    wanted, anew = owned_manifest(manifest, change.release), selects_otherwise(live, manifest)
+    if anew:  # asked with the selector that is there, for another would be refused
+        wanted = {**wanted, "spec": {**wanted["spec"], "selector": live["spec"]["selector"]}}
+    after = await objects.apply(wanted, ref, dry_run=True, manager=applier)
     return TakenObject(
         ref=ref,
         release=change.release.name,
         owner=owner_of(live),
         managers=former_managers(live),
-        changes=tuple(changed_paths(live, after)),
+        changes=(*([SELECTOR] if anew else []), *changed_paths(live, after)),
     )

@@ -3,6 +3,9 @@
 First its field managers become one of ours, then what the chart renders is applied as that manager: the API server
 itself prunes what istioctl had beside it (container args, labels, annotations), and keeps what nobody applied: a
 Service's address and node ports, caBundles. Whoever is stopped between the two goes on with the second.
+
+A Deployment that selects its pods by more labels than the chart's cannot be changed to the chart's: it is deleted
+alone, and made anew over its pods, which run on meanwhile. Whoever is stopped in between lets Helm make it.
 """
 
 from __future__ import annotations
@@ -11,10 +14,18 @@ import asyncio
 from typing import Any, Final
 
 from nksmesh.domain.errors import RefusedError
+from nksmesh.domain.events import Listener
 from nksmesh.domain.objects import FIELD_MANAGER, Manifest, ObjectRef, ref_of
 from nksmesh.domain.plan import ReleaseChange
-from nksmesh.domain.takeover import HELM_MANAGER, former_managers, owned_manifest, renamed_managers
-from nksmesh.workflows.ports import Objects
+from nksmesh.domain.takeover import (
+    HELM_MANAGER,
+    former_managers,
+    owned_manifest,
+    renamed_managers,
+    selects_otherwise,
+)
+from nksmesh.workflows.applying.ending import await_end
+from nksmesh.workflows.ports import Cluster, Objects
 
 _TRIES: Final = 5
 """istiod writes into webhook configurations at the same time; each try reads anew."""
@@ -52,17 +63,46 @@ async def take_object(
     return await objects.apply(manifest, ref, manager=manager)
 
 
-async def take_release(change: ReleaseChange, objects: Objects) -> None:
+async def take_release(change: ReleaseChange, cluster: Cluster, *, timeout: float, listener: Listener) -> None:
     """Take a release's objects over before Helm writes it; those that run come last, on what they stand on.
+
+    Args:
+        change: The release.
+        cluster: The cluster.
+        timeout: Seconds that a Deployment, which is made anew, may take to go.
+        listener: Told what is waited for.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
+        NotReadyError: A Deployment does not go.
     """
 
     async def take(manifest: Manifest) -> None:
-        owned = owned_manifest(manifest, change.release)
-        await take_object(owned, ref_of(manifest, change.release.namespace), objects, manager=HELM_MANAGER)
+        owned, ref = owned_manifest(manifest, change.release), ref_of(manifest, change.release.namespace)
+        live = await cluster.objects.get(ref) if manifest in running else None
+        if live is not None and selects_otherwise(live, manifest):
+            await cluster.objects.delete(ref, orphan=True)
+            await await_end([ref], cluster, step=change.release.name, timeout=timeout, listener=listener)
+            await _make_anew(owned, ref, (live.get("spec") or {}).get("replicas"), cluster.objects)
+            return
+        await take_object(owned, ref, cluster.objects, manager=HELM_MANAGER)
 
     running = [one for one in change.manifests if one.get("kind") in {"Deployment", "DaemonSet"}]
     await asyncio.gather(*(take(one) for one in change.manifests if one not in running))
     await asyncio.gather(*(take(one) for one in running))
+
+
+async def _make_anew(owned: Manifest, ref: ObjectRef, replicas: int | None, objects: Objects) -> None:
+    """Make a Deployment over the pods that the one before has left.
+
+    Its labels are on them, so it takes their ReplicaSet for its own and rolls them over. Its number of pods is whose
+    it was, an autoscaler's or nobody's, and not Helm's: with a fresh one of 1 all others would stop at once.
+    """
+    if replicas is None or "replicas" in owned["spec"]:
+        await objects.apply(owned, ref, manager=HELM_MANAGER)
+        return
+    await objects.apply({**owned, "spec": {**owned["spec"], "replicas": replicas}}, ref, manager=HELM_MANAGER)
+    metadata = {"name": ref.name, "namespace": ref.namespace}
+    count = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "spec": {"replicas": replicas}}
+    await objects.apply(count, ref)
+    await objects.apply(owned, ref, manager=HELM_MANAGER)

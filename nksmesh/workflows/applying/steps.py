@@ -120,7 +120,7 @@ async def _write(work: Work, change: ReleaseChange) -> None:
         await work.cluster.storage.forget(change.left_pending)
     await asyncio.gather(*(_make_ours(work, ref) for ref in change.left_crds))
     if change.taken:
-        await take_release(change, work.cluster.objects)
+        await take_release(change, work.cluster, timeout=work.patience.component, listener=work.hear)
     if change.installed is not None and change.action is Action.UPGRADE:
         await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)
     write = work.helm.install if change.action is Action.INSTALL else work.helm.upgrade

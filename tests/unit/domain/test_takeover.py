@@ -142,14 +142,31 @@ def test_what_an_address_hangs_on_is_kept() -> None:
     [
         ({"app": "istio-ingressgateway", "istio": "ingressgateway"}, {}),
         ({"app": "mine", "istio": "edge"}, {"labels": {"app": "mine", "istio": "edge"}}),
-        ({"app": "mine", "istio": "edge", "extra": "x"}, None),
-        ({"app": "mine"}, None),
+        ({"app": "mine", "istio": "edge", "extra": "x"}, {"labels": {"app": "mine", "istio": "edge", "extra": "x"}}),
+        ({"app": "mine"}, {"labels": {"app": "mine", "istio": "edge"}}),
+        ({"app": "istio-ingressgateway", "istio": "ingressgateway", "extra": "x"}, {"labels": {"extra": "x"}}),
     ],
 )
-def test_a_selector_is_kept_where_the_chart_can(selector: dict[str, str], values: dict[str, Any] | None) -> None:
-    deployment = {"spec": {"selector": {"matchLabels": selector}}}
+def test_a_selector_is_kept_where_the_chart_can(selector: dict[str, str], values: dict[str, Any]) -> None:
+    template = {"metadata": {"labels": {"istio": "edge", **selector}}}
+    deployment = {"spec": {"selector": {"matchLabels": selector}, "template": template}}
     assert selector_values(deployment, "istio-ingressgateway", {}) == values
-    assert selector_values(deployment, "x", {"labels": selector}) == ({} if len(selector) == 2 else None)
+    assert selector_values(deployment, "x", {"labels": {"istio": "edge", **selector}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("selector", "labels"),
+    [
+        ({"matchLabels": {"app": "mine"}}, {"app": "mine"}),  # nothing that the chart selects by
+        (
+            {"matchLabels": {"app": "mine"}, "matchExpressions": [{"key": "x", "operator": "Exists"}]},
+            {"app": "mine", "istio": "x"},
+        ),
+    ],
+)
+def test_a_selector_that_no_values_keep(selector: dict[str, Any], labels: dict[str, str]) -> None:
+    deployment = {"spec": {"selector": selector, "template": {"metadata": {"labels": labels}}}}
+    assert selector_values(deployment, "istio-ingressgateway", {}) is None
 
 
 def test_what_no_release_has_is_left_over() -> None:

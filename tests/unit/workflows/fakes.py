@@ -122,8 +122,8 @@ class FakeObjects(Failing):
             self.stored[ref] = merged
         return copy.deepcopy(merged)
 
-    async def delete(self, ref: ObjectRef) -> bool:
-        self._note("delete", ref)
+    async def delete(self, ref: ObjectRef, *, orphan: bool = False) -> bool:
+        self._note("delete", f"{ref}, alone" if orphan else ref)
         self._live.remove(ref)
         return self.stored.pop(ref, None) is not None
 

@@ -236,9 +236,9 @@ async def test_what_came_meanwhile_keeps_the_namespace(mesh: FakeCluster) -> Non
     assert plan.going_namespaces == (NAMESPACE, "edge")
     delete = mesh.objects.delete
 
-    async def and_somebody_writes(ref: ObjectRef) -> bool:
+    async def and_somebody_writes(ref: ObjectRef, *, orphan: bool = False) -> bool:
         mesh.objects.put(made("ConfigMap", "just-now", "edge"))
-        return await delete(ref)
+        return await delete(ref, orphan=orphan)
 
     mesh.objects.delete = and_somebody_writes  # type: ignore[method-assign]
     result = await purged(mesh, plan)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.events import unheard
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.takeover import HELM_MANAGER
 from nksmesh.workflows.adoption.taking import take_object, take_release
@@ -35,7 +36,8 @@ async def test_what_runs_is_taken_last_and_what_is_missing_is_made(cluster: Fake
     for kind in ("Deployment", "ConfigMap"):
         cluster.objects.put(made(kind))
     kinds = ("Deployment", "ServiceAccount", "ConfigMap")
-    await take_release(change(ISTIOD, manifests=[rendered(kind) for kind in kinds]), cluster.objects)
+    one = change(ISTIOD, manifests=[rendered(kind) for kind in kinds])
+    await take_release(one, cluster, timeout=1, listener=unheard)
     applied = cluster.objects.asked("apply")
     assert [line.split()[0] for line in applied] == ["ServiceAccount", "ConfigMap", "Deployment"]
     assert all(line.endswith(f"as {HELM_MANAGER}") for line in applied)
@@ -58,6 +60,24 @@ async def test_a_conflict_is_tried_again_and_not_for_ever(cluster: FakeCluster) 
         await take_object(rendered("Service"), REF, cluster.objects)
     assert len(cluster.objects.asked("get")) == len(cluster.objects.asked("merge")) > 1
     assert cluster.objects.asked("apply") == []
+
+
+async def test_a_deployment_with_another_selector_is_made_anew_over_its_pods(cluster: FakeCluster) -> None:
+    one = made("Deployment") | {"spec": {"replicas": 3, "selector": {"matchLabels": {"app": "x", "team": "y"}}}}
+    cluster.objects.put(one)
+    ref = ObjectRef("apps/v1", "Deployment", "istiod", "istio-system")
+    cluster.objects.stored[ref] = cluster.objects.stored.pop(ObjectRef("v1", "Deployment", "istiod", "istio-system"))
+    wanted = {**rendered("Deployment"), "apiVersion": "apps/v1", "spec": {"selector": {"matchLabels": {"app": "x"}}}}
+    account = {**rendered("ServiceAccount")}
+    await take_release(change(ISTIOD, manifests=[wanted, account]), cluster, timeout=1, listener=unheard)
+    wrote = [(method, about) for method, about in cluster.objects.calls if method in {"delete", "apply"}]
+    assert wrote == [
+        ("apply", f"ServiceAccount istio-system/istiod as {HELM_MANAGER}"),
+        ("delete", f"{ref}, alone"),
+        ("apply", f"{ref} as {HELM_MANAGER}"),  # with as many pods as there were
+        ("apply", str(ref)),
+        ("apply", f"{ref} as {HELM_MANAGER}"),  # that number is not Helm's
+    ]
 
 
 async def test_only_an_adoption_takes_what_istioctl_made(cluster: FakeCluster) -> None:

@@ -311,9 +311,9 @@ async def test_webhooks_of_no_release_go_before_the_istiod_that_they_call(run: U
     order: list[str] = []
     delete = run.cluster.objects.delete
 
-    async def noted(ref: ObjectRef) -> bool:
+    async def noted(ref: ObjectRef, *, orphan: bool = False) -> bool:
         order.append(str(ref))
-        return await delete(ref)
+        return await delete(ref, orphan=orphan)
 
     run.cluster.objects.delete = noted  # type: ignore[method-assign]
     run.helm.then = {name: lambda name=name: order.append(name) for name in ("istiod", INGRESS.name)}  # type: ignore[misc]
