@@ -136,12 +136,17 @@ def _namespace_step(name: str, missing: frozenset[str]) -> Step:
     )
 
 
+def why_the_gate(*, gateways: bool) -> tuple[str, ...]:
+    """Say what the webhook gate is for: a canary, and a mesh without gateways, have others behind it."""
+    return ("gateways get their image from it" if gateways else "pods get their proxy from it",)
+
+
 def _gate_step(mesh: Mesh, foundation: Iterable[str], namespaces: Iterable[Step]) -> Step:
     return Step(
         name=GATE_STEP,
         kind=StepKind.GATE,
         action=Action.PROVE,
-        reasons=("gateways get their image from it",),
+        reasons=why_the_gate(gateways=any(one.kind.injected for one in mesh.releases)),
         needs=(
             *(Need(name) for name in foundation),
             *(Need(step.name, Phase.WRITTEN) for step in namespaces),

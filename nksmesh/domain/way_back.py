@@ -8,7 +8,7 @@ from typing import Final
 
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.history import History, Outcome, Run
-from nksmesh.domain.ordering import removal_step, restart_step
+from nksmesh.domain.ordering import removal_step, restart_step, why_the_gate
 from nksmesh.domain.plan import GATE_STEP, Action, Need, ReleaseChange, Step, StepKind
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
@@ -111,7 +111,7 @@ def steps_back(changes: Mapping[str, ReleaseChange], removed: Iterable[Release],
         control = [change for change in some if change.release.component == ISTIOD.name]
         steps += [_release_step(change, ()) for change in control]
         needs = tuple(Need(step.name) for step in steps)
-        why = ("gateways get their image from it",)
+        why = why_the_gate(gateways=any(change.release.kind.injected for change in some))
         gate = Step(
             name=GATE_STEP, kind=StepKind.GATE, action=Action.PROVE, reasons=why, needs=needs, namespace=namespace
         )

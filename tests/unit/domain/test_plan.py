@@ -52,6 +52,8 @@ def test_a_fresh_istiod_is_written_first_as_its_pods_take_longest_and_gateways_w
     assert steps["istio-base"].needs == (namespace, written)
     assert steps[GATE_STEP].needs[:3] == (Need(CRDS_STEP), Need("istio-base"), Need("istiod"))
     assert steps["istio-ingressgateway"].needs == (Need(GATE_STEP), namespace)
+    assert steps[GATE_STEP].reasons == ("gateways get their image from it",)
+    assert steps_of()[GATE_STEP].reasons == ("pods get their proxy from it",)  # a canary has no gateways
 
 
 def test_an_istiod_that_runs_already_is_upgraded_after_its_crds_and_base() -> None:
