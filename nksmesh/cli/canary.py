@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from nksmesh.domain.events import Listener
+    from nksmesh.workflows.canaries.ending import EndPlan, EndResult
     from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
-    from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
     from nksmesh.workflows.canaries.start import StartResult, Tools
     from nksmesh.workflows.canaries.status import CanaryStatus
     from nksmesh.workflows.planning import Order
@@ -197,7 +197,7 @@ def _end(
     shell: Shell, plan: EndPlan, *, yes: bool, question: str, end: Callable[[Listener], Awaitable[EndResult]]
 ) -> None:
     """Show how a canary would end, ask, and end it."""
-    from nksmesh.workflows.canaries.promotion import EndResult  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.workflows.canaries.ending import EndResult  # noqa: PLC0415 - only what a command uses is imported
 
     if not yes:
         shell.report.preview(plan)

@@ -13,8 +13,8 @@ from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, 
 from nksmesh.report.mesh import show_plan
 from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
+from nksmesh.workflows.canaries.ending import EndPlan, EndResult
 from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
-from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
 from nksmesh.workflows.canaries.start import StartResult
 from nksmesh.workflows.canaries.status import CanaryStatus, NamespaceStatus
 from nksmesh.workflows.canaries.tags import TagsResult

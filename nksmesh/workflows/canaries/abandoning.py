@@ -12,11 +12,11 @@ from dataclasses import replace
 from nksmesh.domain.record import Canary, Keep, Record
 from nksmesh.domain.revisions import DEFAULT_TAG
 from nksmesh.domain.workloads import Workload
+from nksmesh.workflows.canaries.ending import EndPlan, EndResult, check_agreed
 from nksmesh.workflows.canaries.handover import hand_over_tags
 from nksmesh.workflows.canaries.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.workflows.canaries.moving import proxy_of
 from nksmesh.workflows.canaries.part import Part
-from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
 from nksmesh.workflows.canaries.relabelling import forget_moves, moves_back, relabel
 from nksmesh.workflows.canaries.start import (
     CONTROL_PLANE,
@@ -80,28 +80,33 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
     )
 
 
-async def abandon(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
+async def abandon(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
     """Remove the canary, after everybody is where they were. Run again it goes on from what is there.
 
     Args:
-        plan: What is to be done, shown and agreed to.
+        shown: What is to be done, shown and agreed to.
         order: What was asked for.
         tools: What it works with.
 
     Raises:
-        MeshError: As ``install`` says; or a workload did not come off the canary, which stays.
+        ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.
+        MeshError: As ``plan_abandonment`` and ``install`` say; or a workload did not come off the canary, which stays.
     """
     cluster = tools.cluster
-    record = await recorded_mesh(cluster, order.request.namespace)
-    canary, old = canary_of(record), own_istiod(record)
-    base_version = await later_base(record, cluster)
-    standing = replace(record.answers.standing, base_version=base_version)
-    answers = replace(record.answers, standing=standing)
-    if canary.promoting or standing.tags:  # a run that was stopped may have handed tags over, and recorded nothing
-        async with cluster.lease.held("canary abort"):
+    async with cluster.lease.held("canary abort"):
+        plan = await plan_abandonment(cluster, order.request.namespace, force=shown.force)
+        check_agreed(plan, shown)
+        record = await recorded_mesh(cluster, order.request.namespace)
+        canary, old = canary_of(record), own_istiod(record)
+        base_version = await later_base(record, cluster)
+        standing = replace(record.answers.standing, base_version=base_version)
+        answers = replace(record.answers, standing=standing)
+        took = canary.promoting or bool(standing.tags)  # a run that was stopped may have, and recorded nothing
+        if took:
             await hand_over_tags(standing.tags, canary.release, old, cluster, tools.helm)
+    if took:
         back = Part(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
-        await tools.install(order, back, "canary abort (default)")
+        await tools.install(order, back, "canary abort (1 of 2: default)")
     async with cluster.lease.held("canary abort"):
         moves = await moves_back(cluster)
         await relabel(moves, cluster, back=True, listener=tools.listener)
@@ -114,7 +119,8 @@ async def abandon(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
         )
         check_restarted(restarts, canary.release.name, force=plan.force)
         await forget_moves(moves, cluster)
-    done = await tools.install(order, Part(answers=answers, keep=_abandoned), "canary abort")
+    command = "canary abort (2 of 2: removal)" if took else "canary abort"
+    done = await tools.install(order, Part(answers=answers, keep=_abandoned), command)
     newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
     return EndResult(plan=plan, installed=done, restarts=restarts, newer=newer)
 

@@ -11,10 +11,10 @@ The order leaves no moment without an injector, a validator or a ready gateway:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from nksmesh.domain.errors import ChartError, MeshError
+from nksmesh.domain.errors import ChartError
 from nksmesh.domain.events import Event, EventKind
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.record import Canary, Keep, Record
@@ -24,6 +24,7 @@ from nksmesh.domain.revisions import DEFAULT_TAG, spoken_revision
 from nksmesh.domain.workloads import Workload
 from nksmesh.workflows import observation
 from nksmesh.workflows.applying.gate import Gate, pass_gate
+from nksmesh.workflows.canaries.ending import EndPlan, EndResult, check_agreed
 from nksmesh.workflows.canaries.handover import hand_over_tags, retire_injector, tag_of, validator_calls
 from nksmesh.workflows.canaries.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.workflows.canaries.part import Part
@@ -36,8 +37,7 @@ from nksmesh.workflows.canaries.start import (
     recorded_mesh,
     with_canary,
 )
-from nksmesh.workflows.canaries.status import CanaryStatus, status
-from nksmesh.workflows.install import InstallResult
+from nksmesh.workflows.canaries.status import status
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.ports import Cluster
 from nksmesh.workflows.waiting import Wait, wait_until_ready
@@ -45,91 +45,9 @@ from nksmesh.workflows.workloads import restart_workloads
 
 DEFAULT_STEP: Final = "default Istio revision"
 
-
-@dataclass(frozen=True, kw_only=True)
-class EndPlan:
-    """What the end of a canary would do.
-
-    Attributes:
-        promote: It becomes the mesh's own istiod; else it goes.
-        status: Who is on which Istio revision now.
-        staying: The istiod that stays, in words.
-        going: The release that is removed.
-        returning: Namespaces that get the labels they had.
-        restarting: Workloads that are restarted.
-        left: Workloads that keep the proxy, and lose the istiod, of the release that goes.
-        stranded: Namespaces that stay labelled for the release that goes.
-        force: Both are left as they are, and so is whatever cannot be restarted.
-    """
-
-    promote: bool
-    status: CanaryStatus
-    staying: str
-    going: str
-    returning: tuple[str, ...] = ()
-    restarting: tuple[Workload, ...] = ()
-    left: tuple[Workload, ...] = ()
-    stranded: tuple[str, ...] = ()
-    force: bool = False
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
-        return {
-            "promote": self.promote,
-            "staying": self.staying,
-            "going": self.going,
-            "gateways": [str(one) for one in self.status.gateways],
-            "returning": list(self.returning),
-            "restarting": [str(one) for one in self.restarting],
-            "left": [str(one) for one in self.left],
-            "stranded": list(self.stranded),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndResult:
-    """What the end of a canary did.
-
-    Attributes:
-        plan: What was to be done.
-        agreed: Whether the user agreed to it; nothing was done where not.
-        installed: What came of the mesh's plan; None where nothing was done.
-        restarts: What came of the workloads.
-        newer: What stays at the later version, in sentences.
-    """
-
-    plan: EndPlan
-    agreed: bool = True
-    installed: InstallResult | None = None
-    restarts: RestartResult = field(default_factory=RestartResult)
-    newer: tuple[str, ...] = ()
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What still runs the proxy of the istiod that went."""
-        left = tuple(f"{one} runs the proxy of {self.plan.going}, which is gone: restart it" for one in self.plan.left)
-        stranded = tuple(
-            f"namespace {name} is labelled for {self.plan.going}, which is gone: label it otherwise"
-            for name in self.plan.stranded
-        )
-        return (*self.restarts.warnings, *((*left, *stranded) if self.installed else ()))
-
-    @property
-    def errors(self) -> tuple[MeshError, ...]:
-        """What failed to restart."""
-        return self.restarts.errors
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "agreed": self.agreed,
-            "version": self.installed.plan.mesh.version if self.installed else "",
-            "steps": self.installed.to_data()["done"] if self.installed else [],
-            "addresses": self.installed.to_data()["addresses"] if self.installed else {},
-            "restarts": [one.to_data() for one in self.restarts.restarts],
-            "newer": list(self.newer),
-        }
+FIRST_HALF: Final = "canary promote (1 of 2: default)"
+SECOND_HALF: Final = "canary promote (2 of 2: gateways)"
+"""What the history calls them: namespaces and workloads come between, so they are two plans, and two runs."""
 
 
 async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, force: bool) -> EndPlan:
@@ -169,6 +87,7 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
         restarting=tuple(restarting),
         left=tuple(left),
         stranded=tuple(stranded),
+        restart=restart,
         force=force,
     )
     if not force:
@@ -180,28 +99,32 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
     return plan
 
 
-async def promote(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
+async def promote(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
     """Make the canary the mesh's own istiod. Run again it goes on from what is there.
 
     Args:
-        plan: What is to be done, shown and agreed to.
+        shown: What is to be done, shown and agreed to.
         order: What was asked for.
         tools: What it works with.
 
     Raises:
-        MeshError: As ``install`` says; or a workload did not come off the old istiod, which stays.
+        ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.
+        MeshError: As ``plan_promotion`` and ``install`` say; or a workload did not come off the old istiod, which
+            stays.
     """
-    cluster, helm = tools.cluster, tools.helm
-    record = await recorded_mesh(cluster, order.request.namespace)
-    canary, old = canary_of(record), own_istiod(record)
-    new, tags = canary.release, _tags_of(record, canary)
+    cluster, helm, namespace = tools.cluster, tools.helm, order.request.namespace
     async with cluster.lease.held("canary promote"):
+        plan = await plan_promotion(cluster, namespace, restart=shown.restart, force=shown.force)
+        check_agreed(plan, shown)
+        record = await recorded_mesh(cluster, namespace)
+        canary, old = canary_of(record), own_istiod(record)
+        new, tags = canary.release, _tags_of(record, canary)
         await hand_over_tags(record.answers.standing.tags, old, new, cluster, helm)
     standing = replace(canary.answers.standing, default_revision=new.istio_revision, tags=tags)
     answers = replace(canary.answers, standing=standing)
     first = Part(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
     gateways = [one.release.namespace for one in record.releases if one.release.kind.injected]
-    control_plane = await tools.install(order, first, "canary promote (default)")
+    control_plane = await tools.install(order, first, FIRST_HALF)
     check_default_tag(control_plane.plan, new)
     async with cluster.lease.held("canary promote"):
         await _prove_validator(new, tools)
@@ -211,7 +134,7 @@ async def promote(plan: EndPlan, order: Order, tools: Tools) -> EndResult:
         restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, tools)
         check_restarted(restarts, old.name, force=plan.force)
     whole = Part(answers=answers, keep=_promoted(new, old))
-    done = await tools.install(order, whole, "canary promote")
+    done = await tools.install(order, whole, SECOND_HALF)
     return EndResult(plan=plan, installed=done, restarts=restarts)
 
 

@@ -12,8 +12,8 @@ from nksmesh.domain.request import Recorded
 from nksmesh.domain.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.workloads import Workload
 from nksmesh.workflows.applying.work import Progress
+from nksmesh.workflows.canaries.ending import EndPlan, EndResult
 from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
-from nksmesh.workflows.canaries.promotion import EndPlan, EndResult
 from nksmesh.workflows.canaries.relabelling import Move
 from nksmesh.workflows.canaries.start import StartResult
 from nksmesh.workflows.canaries.status import CanaryStatus, NamespaceStatus

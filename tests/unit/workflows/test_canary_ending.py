@@ -7,15 +7,16 @@ from typing import ClassVar
 
 import pytest
 
-from nksmesh.domain.errors import CheckError, MeshError, NotReadyError
+from nksmesh.domain.errors import CheckError, ClusterError, MeshError, NotReadyError
 from nksmesh.domain.mesh import Standing
 from nksmesh.domain.plan import Plan
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.restarts import Outcome, Restart, RestartResult
 from nksmesh.workflows.canaries.abandoning import abandon, plan_abandonment
+from nksmesh.workflows.canaries.ending import EndResult
 from nksmesh.workflows.canaries.leaving import check_restarted
 from nksmesh.workflows.canaries.part import Part
-from nksmesh.workflows.canaries.promotion import EndResult, plan_promotion
+from nksmesh.workflows.canaries.promotion import plan_promotion, promote
 from nksmesh.workflows.canaries.start import Tools, later_base
 from nksmesh.workflows.install import InstallResult
 from nksmesh.workflows.planning import Order
@@ -158,4 +159,56 @@ async def test_a_tag_that_a_stopped_run_gave_away_comes_back_before_the_canary_g
     )
     await abandon(await plan_abandonment(mesh, "", force=False), order("1.20.1"), tools)
     assert owner_of(mesh, "istio-revision-tag-prod") == ISTIOD.name
-    assert Written.commands == ["canary abort (default)", "canary abort"]
+    assert Written.commands == ["canary abort (1 of 2: default)", "canary abort (2 of 2: removal)"]
+
+
+class TestAgreed:
+    """The cluster may have changed while the user thought: no more is done than was shown."""
+
+    @pytest.fixture
+    def tools(self, mesh: FakeCluster, helm: FakeHelm, heard: Heard) -> Written:
+        Written.commands = []
+        return Written(
+            cluster=mesh,
+            helm=helm,
+            charts=FakeCharts(),
+            processes=FakeProcesses(),
+            patience=Patience(),
+            listener=heard,
+        )
+
+    async def test_a_workload_that_came_meanwhile_is_not_restarted(self, mesh: FakeCluster, tools: Written) -> None:
+        shown = await plan_promotion(mesh, "", restart=True, force=False)
+        on_proxies(mesh, *deployment("cart", "shop", "default"), *deployment("late", "shop", "default"))
+        with pytest.raises(ClusterError, match="Deployment shop/late is restarted; nothing was changed") as refused:
+            await promote(shown, order("1.20.1"), tools)
+        assert "same command again" in refused.value.hint
+        assert (Written.commands, mesh.objects.asked("merge")) == ([], [])
+
+    async def test_a_namespace_that_was_moved_meanwhile_is_named(self, mesh: FakeCluster, tools: Written) -> None:
+        shown = await plan_abandonment(mesh, "", force=False)
+        before = await plan_abandonment(mesh, "", force=False)
+        shown = replace(shown, returning=(), restarting=())
+        assert before.beyond(shown) == ("namespace pay gets the labels it had", "Deployment pay/till is restarted")
+        with pytest.raises(ClusterError, match="removing the canary does more now than was shown: namespace pay"):
+            await abandon(shown, order("1.20.1"), tools)
+        assert (Written.commands, mesh.objects.asked("merge")) == ([], [])
+
+    async def test_somebody_who_came_on_the_old_istiod_keeps_it(self, mesh: FakeCluster, tools: Written) -> None:
+        on_proxies(mesh)
+        shown = await plan_promotion(mesh, "", restart=False, force=False)
+        on_proxies(mesh, *deployment("late", "shop", "default"))
+        with pytest.raises(CheckError, match="1 workload is on istiod still"):
+            await promote(shown, order("1.20.1"), tools)
+        assert Written.commands == []
+
+    async def test_another_canary_is_not_ended(self, mesh: FakeCluster) -> None:
+        plan = await plan_abandonment(mesh, "", force=False)
+        other = replace(plan, going="istiod-1-24-6")
+        assert other.beyond(plan) == ("istiod-1-24-6 goes, istiod stays",)
+
+    async def test_less_to_do_is_no_reason(self, mesh: FakeCluster) -> None:
+        shown = await plan_abandonment(mesh, "", force=False)
+        mesh.objects.put(namespace("pay", istio_injection="enabled"))
+        on_proxies(mesh)
+        assert (await plan_abandonment(mesh, "", force=False)).beyond(shown) == ()
