@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -89,14 +90,9 @@ def _adopt(
             )
 
     plan = perform(shell, make)
-    if plan.empty or dry_run:
-        show(shell, workflow.AdoptResult(plan=plan, dry_run=dry_run))
+    found = workflow.AdoptResult(plan=plan)
+    if not _agreed(shell, found, "Record this as a mesh of nksmesh's?", dry_run=dry_run, yes=yes):
         return
-    if not yes:
-        shell.report.preview(workflow.AdoptResult(plan=plan, dry_run=True))
-        if not confirm("Record this as a mesh of nksmesh's?", yes=yes):
-            show(shell, workflow.AdoptResult(plan=plan, agreed=False))
-            return
 
     async def work(listener: Listener) -> AdoptResult:
         async with wiring.tools(shell, where) as tools:
@@ -117,14 +113,9 @@ def _take_over(
             return await workflow.plan_takeover(order, tools.cluster, tools.helm, tools.charts, listener=listener)
 
     plan = perform(shell, make)
-    if plan.empty or dry_run:
-        show(shell, workflow.TakeoverResult(plan=plan, dry_run=dry_run))
+    found = workflow.TakeoverResult(plan=plan)
+    if not _agreed(shell, found, "Take all of this over?", dry_run=dry_run, yes=yes):
         return
-    if not yes:
-        shell.report.preview(workflow.TakeoverResult(plan=plan, dry_run=True))
-        if not confirm("Take all of this over?", yes=yes):
-            show(shell, workflow.TakeoverResult(plan=plan, agreed=False))
-            return
 
     async def work(listener: Listener) -> TakeoverResult:
         async with wiring.tools(shell, where) as tools:
@@ -133,3 +124,17 @@ def _take_over(
             )
 
     run(shell, work)
+
+
+def _agreed(shell: Shell, found: AdoptResult | TakeoverResult, question: str, *, dry_run: bool, yes: bool) -> bool:
+    """Show what was found, and ask where there is something to do; tell whether it is to be done."""
+    if found.plan.empty or dry_run:
+        show(shell, replace(found, dry_run=dry_run))
+        return False
+    if yes:
+        return True
+    shell.report.preview(replace(found, dry_run=True))
+    if confirm(question, yes=yes):
+        return True
+    show(shell, replace(found, agreed=False))
+    return False
