@@ -14,6 +14,7 @@ from typing import Final
 
 from nksmesh.domain.catalog import check_label
 from nksmesh.domain.errors import CheckError, ConfigError
+from nksmesh.domain.findings import Finding, Level
 from nksmesh.domain.mesh import ISTIO_NAMESPACE
 from nksmesh.domain.road import CANARY_MINORS, minors_between
 from nksmesh.domain.versions import parse_version
@@ -24,6 +25,9 @@ DEFAULT_TAG: Final = "default"
 REVISION_LABEL: Final = "istio.io/rev"
 TAG_LABEL: Final = "istio.io/tag"
 INJECTION_LABEL: Final = "istio-injection"
+
+_OF_A_VERSION: Final = re.compile(r"\d+-\d+-\d+(-|$)")
+"""An Istio revision that is called after a version; one that somebody chose himself says nothing of it."""
 
 LONGEST_REVISION: Final = 40
 """Characters: ``istiod-gateway-controller-REV-NAMESPACE`` is the longest name it becomes a part of."""
@@ -60,7 +64,24 @@ def revision_of(version: str) -> str:
         ConfigError: It is not written X.Y.Z.
     """
     parse_version(version)
-    return check_revision(re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-"), f"Istio revision of {version}")
+    return check_revision(_called_after(version), f"Istio revision of {version}")
+
+
+def _called_after(version: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-")
+
+
+def kept_name(istio_revision: str, version: str) -> Finding | None:
+    """Find an istiod whose Istio revision is called after another version than it is of; None where it is not."""
+    if not _OF_A_VERSION.match(istio_revision) or istio_revision == _called_after(version):
+        return None
+    return Finding(
+        level=Level.WARNING,
+        subject=f"istiod-{istio_revision}",
+        message=f"Istio revision {istio_revision} keeps its name at Istio {version}: an upgrade in place changes no "
+        "names, and namespaces go by this one",
+        hint="It works as any other; the next nksmesh canary start brings an istiod that is called after its version.",
+    )
 
 
 def check_revision(name: str, what: str) -> str:

@@ -19,7 +19,7 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     cluster = f"Kubernetes {result.kubernetes}" + (f", context {result.context}" if result.context else "")
     if not result.releases:
         sentence(console, f"No mesh in {result.installation.namespace} ({cluster}).")
-        warnings(console, result.installation.notes)
+        warnings(console, result.notes)
         return
     record = result.installation.record
     answers = record.answers if record else None
@@ -59,7 +59,7 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
             ["images in use"],
             [(Text(image, style=BAD if image in result.strays else ""),) for image in images],
         )
-    warnings(console, (*(f"{image} runs outside the hub" for image in result.strays), *result.installation.notes))
+    warnings(console, (*(f"{image} runs outside the hub" for image in result.strays), *result.notes))
 
 
 def _release(one: ReleaseStatus, *, verbose: bool) -> list[str | Text]:

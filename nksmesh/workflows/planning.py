@@ -10,7 +10,7 @@ from typing import Any, Final
 from nksmesh.domain.catalog import Catalog, Environment
 from nksmesh.domain.charts import Chart, ChartRef
 from nksmesh.domain.events import Event, EventKind, Listener
-from nksmesh.domain.findings import Finding, refuse_failures
+from nksmesh.domain.findings import Finding, Level, refuse_failures
 from nksmesh.domain.images import proxy_image
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.lock import Lock
@@ -24,6 +24,7 @@ from nksmesh.domain.releases import BASE, ISTIOD, Component, Release
 from nksmesh.domain.rendered import moved_images
 from nksmesh.domain.request import Request
 from nksmesh.domain.resolve import Resolved, resolve
+from nksmesh.domain.revisions import kept_name
 from nksmesh.domain.road import refuse_another_version
 from nksmesh.domain.versions import VersionQuestion, check_version, forgiven
 from nksmesh.workflows import observation
@@ -146,7 +147,7 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
         crds=crds,
         proxy_image=proxy,
         kubernetes=found.kubernetes,
-        findings=(*versions, *findings),
+        findings=(*versions, *findings, *_about_the_name(mesh, moved=bool(before) and before != mesh.version)),
         notes=(*found.resolved.notes, *moved_images(mesh)),
         unwanted=unwanted,
         stored=tuple(read.installed[_key(one)] for one in unwanted),
@@ -213,6 +214,12 @@ async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Cha
         ),
     )
     return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
+
+
+def _about_the_name(mesh: Mesh, *, moved: bool) -> tuple[Finding, ...]:
+    """Say that an Istio revision is not called after its version: loud where this plan makes it so, else on demand."""
+    found = kept_name(mesh.standing.istio_revision, mesh.version)
+    return () if found is None else (found if moved else replace(found, level=Level.NOTE),)
 
 
 def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:

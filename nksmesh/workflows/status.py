@@ -12,6 +12,7 @@ from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.objects import Manifest, ObjectRef, containers
 from nksmesh.domain.readiness import Readiness, addresses_of, first_unready, of_crd, ready, waiting
 from nksmesh.domain.releases import BASE, GATEWAY, ISTIOD, Release
+from nksmesh.domain.revisions import kept_name
 from nksmesh.workflows import observation
 from nksmesh.workflows.discovery import Installation, find_installation
 from nksmesh.workflows.ports import Cluster, Helm
@@ -80,6 +81,12 @@ class StatusResult:
         """Whether everything that is installed is ready."""
         return all(one.readiness.ready and one.installed.deployed for one in self.releases)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing: of the installation, and of Istio revisions called after another version."""
+        named = (kept_name(one.release.istio_revision, one.installed.chart_version) for one in self.releases)
+        return (*self.installation.notes, *(str(one) for one in named if one))
+
     def to_data(self) -> dict[str, Any]:
         """Return the status as JSON has it."""
         record = self.installation.record
@@ -123,7 +130,7 @@ class StatusResult:
                 for one in self.gateways
             ],
             "images_outside_hub": list(self.strays),
-            "notes": list(self.installation.notes),
+            "notes": list(self.notes),
         }
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nksmesh.domain.errors import CheckError, ConfigError
-from nksmesh.domain.revisions import check_canary, check_revision, follows, names_of, revision_of
+from nksmesh.domain.revisions import check_canary, check_revision, follows, kept_name, names_of, revision_of
 
 
 @pytest.mark.parametrize(("version", "name"), [("1.22.8", "1-22-8"), ("1.24.0-rc.1", "1-24-0-rc-1")])
@@ -39,6 +39,20 @@ def test_elsewhere_the_namespace_is_a_part_of_the_injectors_name() -> None:
     assert names_of("1-22-8", "mesh").injector == "istio-sidecar-injector-1-22-8-mesh"
     assert names_of("", "mesh").injector_config == "istio-sidecar-injector"
     assert names_of("").release == "istiod"
+
+
+def test_a_revision_that_an_upgrade_in_place_left_its_name_is_told() -> None:
+    found = kept_name("1-23-6", "1.24.6")
+    assert found is not None
+    assert found.message.startswith("Istio revision 1-23-6 keeps its name at Istio 1.24.6")
+    assert "canary start" in found.hint
+    for istio_revision, version in (
+        ("1-24-6", "1.24.6"),
+        ("", "1.24.6"),
+        ("stable", "1.24.6"),
+        ("1-24-6-x", "1.24.6-x"),
+    ):
+        assert kept_name(istio_revision, version) is None
 
 
 @pytest.mark.parametrize("wanted", ["1.20.2", "1.21.0", "1.22.8"])
