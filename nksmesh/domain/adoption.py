@@ -18,6 +18,7 @@ from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.layers import Path, compose, dotted, merge, value_at
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Layer, Mesh, Network, Standing
 from nksmesh.domain.objects import Manifest
+from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.region_layer import PROXY_IMAGE
 from nksmesh.domain.releases import BASE, GATEWAY, ISTIOD, OPTIONAL, Release
 from nksmesh.domain.request import Recorded, Request
@@ -277,6 +278,19 @@ def beyond_of(stored: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, 
         elif key not in under or below != value:
             kept[key] = value
     return kept
+
+
+def values_lost(change: ReleaseChange) -> tuple[str, ...]:
+    """Name the values that Helm has of a release, and that neither a layer nor the chart that is wanted would set."""
+    if change.installed is None:
+        return ()
+    under = merge(flat_defaults(change.chart.defaults), change.composed.values)
+    beyond = compose((Layer(name="stored", values=beyond_of(change.installed.values, under)),))
+    return tuple(
+        dotted(path)
+        for path, value, _ in beyond.leaves()
+        if value not in (None, {}) and not change.composed.layers_of(path)
+    )
 
 
 def pins_of(beyond: Mapping[str, Any], prefix: Path = ()) -> Iterable[str]:

@@ -163,7 +163,7 @@ def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -
     if not asked:
         raise ConfigError(
             f"Istio {installed} is installed, and nothing says so: without a record {wanted} is the default",
-            hint=f"Say --version {installed}. nksmesh adopt records what is installed.",
+            hint=f"nksmesh adopt records what is installed; or say --version {installed}.",
         )
     raise ConfigError(
         f"Istio {installed} is installed, and {wanted} is asked for: install does not change the version",

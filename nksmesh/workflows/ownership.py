@@ -59,8 +59,8 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         raise ClusterError(
             f"{len(foreign)} object{'s' if many else ''} of this mesh exist{'' if many else 's'} already "
             f"and belong{'' if many else 's'} to somebody else; nothing was changed",
-            hint="A mesh that istioctl made is taken over with nksmesh adopt --from istioctl; else remove that "
-            "installation first, or install into a cluster without one.",
+            hint="A mesh that somebody made with Helm is taken on with nksmesh adopt, one that istioctl made with "
+            "nksmesh adopt --from istioctl. What is no mesh has to go first.",
             detail="\n".join(foreign),
         )
     return Owned(changes=checked, ending=ending_of(live))

@@ -34,6 +34,7 @@ from nksmesh.workflows.discovery import record_for
 from nksmesh.workflows.ownership import check_owners, ending_of
 from nksmesh.workflows.ports import Charts, Cluster, Helm
 from nksmesh.workflows.rendering import Seen, render_releases
+from nksmesh.workflows.unrecorded import refuse_to_take_away
 from nksmesh.workflows.versions import Former, check_renders_after, version_before
 
 PLAN_STEP: Final = "plan"
@@ -122,6 +123,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = Seen(kubernetes=found.kubernetes, installed=read.installed, record=record)
     changes = await render_releases(mesh, read.charts, seen, cluster, helm)
+    if before and record is None and not order.take_over:
+        await refuse_to_take_away(before, mesh, changes, cluster)
     former = Former(version=before, charts=charts, lock=order.lock, forced=order.force_version)
     findings = await check_renders_after(former, mesh, changes)
     crds, owned = await asyncio.gather(

@@ -18,6 +18,7 @@ from nksmesh.domain.versions import parse_version
 from nksmesh.domain.workloads import Workload, without_releases
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.ports import Charts, Cluster
+from nksmesh.workflows.unrecorded import nothing_to_upgrade
 from nksmesh.workflows.versions import version_before
 from nksmesh.workflows.workloads import injected_workloads
 
@@ -72,10 +73,7 @@ async def survey_road(
     installed = await cluster.storage.installed(mesh.releases)
     before = version_before(mesh, installed)
     if not before:
-        raise ConfigError(
-            f"no Istio is installed in {mesh.namespace}: there is nothing to upgrade",
-            hint=f"Install it: nksmesh install --version {mesh.version}",
-        )
+        raise await nothing_to_upgrade(mesh, cluster)
     everything = await injected_workloads(cluster) if minors_between(before, mesh.version) else ()
     others = without_releases(everything, mesh.releases)
     gateways = [image for one in everything if one not in others for image in one.proxies]

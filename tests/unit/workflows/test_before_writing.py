@@ -64,6 +64,7 @@ async def test_somebody_elses_object_stops_the_run_with_its_owner(cluster: FakeC
         f"Deployment {NAMESPACE}/istiod belongs to istioctl",
         f"Deployment {NAMESPACE}/{INGRESS.name} belongs to Helm release istiod in {NAMESPACE}",
     ]
+    assert "made with Helm is taken on with nksmesh adopt," in caught.value.hint
 
 
 async def test_an_object_that_somebody_deleted_is_a_reason_to_write(cluster: FakeCluster) -> None:

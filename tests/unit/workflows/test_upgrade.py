@@ -17,7 +17,7 @@ from nksmesh.domain.workloads import Workload
 from nksmesh.workflows.preview import preview
 from nksmesh.workflows.upgrades import lagging
 from nksmesh.workflows.upgrades.road import Way
-from tests.unit.domain.meshes import BASE, HUB, INGRESS, ISTIOD, installed
+from tests.unit.domain.meshes import BASE, EDGE, HUB, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, Heard
 from tests.unit.workflows.journeys import Journeys, VersionedHelm, injector, order, proxy
 from tests.unit.workflows.scenery import crd, deployment, pod
@@ -70,6 +70,35 @@ async def test_install_and_plan_do_not_change_the_version(world: Journeys) -> No
     with pytest.raises(ConfigError, match=r"without a record 1\.20\.0 is the default"):
         await world.install(order(""))
     assert world.wrote() == []
+
+
+async def test_what_nobody_recorded_keeps_its_values_and_its_gateways(world: Journeys) -> None:
+    world.cluster.records.kept.clear()
+    helm = world.cluster.storage
+    said = helm.kept[ISTIOD.namespace, ISTIOD.name].values
+    by_hand = replace(EDGE, namespace=ISTIOD.namespace)
+    helm.put(installed(by_hand, chart_version="1.19.0", manifest="sidecar.istio.io/inject"))
+    helm.put(
+        replace(
+            helm.kept[ISTIOD.namespace, ISTIOD.name],
+            manifest="istio",
+            values={**said, "meshConfig": {"accessLogFile": "/dev/stdout"}, "pilot": {}},
+        )
+    )
+    with pytest.raises(ConfigError, match=r"Istio 1\.19\.0 is installed, and not recorded") as caught:
+        await world.upgrade("1.20.0")
+    assert caught.value.detail.splitlines() == [
+        "istiod would lose values: meshConfig.accessLogFile",
+        "release edge in istio-system (gateway) would not be of this mesh",
+    ]
+    assert "nksmesh adopt" in caught.value.hint
+    with pytest.raises(ConfigError, match="not recorded"):
+        await world.install(order("1.19.0"))
+    assert world.wrote() == []
+    helm.kept.pop((ISTIOD.namespace, EDGE.name))
+    log = order("1.20.0", sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
+    await world.upgrade("1.20.0", asked=log)
+    assert world.versions == {"1.20.0"}
 
 
 async def test_what_was_never_installed_to_its_end_may_change_it(world: Journeys) -> None:
@@ -174,6 +203,18 @@ async def test_charts_that_cannot_be_had_close_the_road_before_anything_is_writt
 async def test_there_is_nothing_to_upgrade_where_nothing_is_installed(cluster: FakeCluster, heard: Heard) -> None:
     with pytest.raises(ConfigError, match="there is nothing to upgrade"):
         await Journeys(cluster, heard).upgrade("1.20.0")
+
+
+async def test_an_istiod_that_cannot_be_upgraded_is_named_with_the_way_to_it(world: Journeys) -> None:
+    istiod = world.cluster.storage.kept.pop((ISTIOD.namespace, ISTIOD.name))
+    with pytest.raises(ConfigError, match="Helm has no release of it") as caught:
+        await world.upgrade("1.20.0")
+    assert "nksmesh install;" in caught.value.hint
+    world.cluster.records.kept.clear()
+    world.cluster.storage.put(replace(istiod, name="istio", manifest="istio"))
+    with pytest.raises(ConfigError, match=r"1\.19\.0 is installed as Helm release istio, and not recorded") as caught:
+        await world.upgrade("1.20.0")
+    assert "nksmesh adopt" in caught.value.hint
 
 
 async def test_workloads_on_the_old_proxy_are_listed(world: Journeys) -> None:

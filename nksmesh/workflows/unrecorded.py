@@ -1,0 +1,80 @@
+"""A mesh that Helm has and no record tells of: nothing is taken from it unasked, and the way to it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from nksmesh.domain.adoption import values_lost
+from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.mesh import Mesh
+from nksmesh.domain.plan import ReleaseChange
+from nksmesh.domain.releases import ISTIOD
+from nksmesh.workflows.discovery import find_installation
+from nksmesh.workflows.ports import Cluster
+
+_MOST_KEYS: Final = 8
+
+
+async def refuse_to_take_away(version: str, mesh: Mesh, changes: Mapping[str, ReleaseChange], cluster: Cluster) -> None:
+    """Stop a plan that was made without a record and would lose what somebody else's Helm gave the mesh.
+
+    Values are made anew from the layers each time: those that somebody gave Helm by hand would be gone. So would
+    releases under names that the mesh does not have: another gateway would be installed beside them.
+
+    Args:
+        version: The version that is installed.
+        mesh: The mesh that was resolved.
+        changes: What is to become of each release.
+        cluster: The cluster.
+
+    Raises:
+        ConfigError: It would.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    found = await find_installation(cluster, mesh.namespace)
+    known = {(release.namespace, release.name) for release in mesh.releases}
+    lost = [f"{name} would lose values: {_some(keys)}" for name, one in changes.items() if (keys := values_lost(one))]
+    others = [
+        f"release {one.name} in {one.namespace} ({one.component}) would not be of this mesh"
+        for one in found.releases
+        if (one.namespace, one.name) not in known
+    ]
+    if lost or others:
+        raise ConfigError(
+            f"Istio {version} is installed, and not recorded by nksmesh: this run would take from it what nobody named",
+            hint="Record it as it is, names and values, with nksmesh adopt; or name them: -f, --set, -e.",
+            detail="\n".join((*lost, *others)),
+        )
+
+
+async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
+    """Say why there is no istiod that could be upgraded, and what to do: what is there may have another name.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    found = (await find_installation(cluster, mesh.namespace)).releases
+    known = {(release.namespace, release.name) for release in mesh.releases}
+    istiods = {release: one for release, one in found.items() if release.component == ISTIOD.name}
+    for release, one in istiods.items():
+        if (release.namespace, release.name) not in known:
+            return ConfigError(
+                f"Istio {one.chart_version} is installed as Helm release {release.name}, and not recorded by nksmesh",
+                hint="Record it as it is with nksmesh adopt; then upgrade it.",
+            )
+    if found:
+        missing = "its first install did not reach its end" if istiods else "Helm has no release of it"
+        return ConfigError(
+            f"there is no istiod in {mesh.namespace} to upgrade: {missing}",
+            hint="Bring the mesh to its end with nksmesh install; then upgrade it.",
+        )
+    return ConfigError(
+        f"no Istio is installed in {mesh.namespace}: there is nothing to upgrade",
+        hint=f"Install it: nksmesh install --version {mesh.version}",
+    )
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return ", ".join(keys[:_MOST_KEYS]) + more
