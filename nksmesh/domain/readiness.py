@@ -165,6 +165,8 @@ def of_gateway_pods(pods: Iterable[Manifest], name: str, proxy_image: str) -> Re
     running = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     for pod in running:
         images = proxy_images(pod)
+        if not proxy_image:
+            return waiting(f"an istiod to say which proxy the pods of {name} should run")
         if proxy_image not in images:
             others = ", ".join(sorted(images)) or "no proxy"
             return waiting(f"pod {pod['metadata']['name']} of {name} to run {proxy_image} (it has {others})")

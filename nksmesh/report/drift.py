@@ -15,6 +15,8 @@ from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nksmesh.workflows.discovery import Installation
+
 _STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 _MOST_FIELDS: Final = 6
 
@@ -28,10 +30,14 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
         verb = "differ" if len(survey.found) > 1 else "differs"
         count = f"{len(survey.found)} of {survey.looked} objects {verb} from what the releases say."
         sentence(console, count, "bold")
+        _gone(result.installation, console)
         _listed(survey, console, verbose=verbose)
         _diff(survey, console, shown=result.diff)
         gap(console)
         sentence(console, "Put it back: nksmesh repair", FAINT)
+    elif result.installation.gone:
+        _gone(result.installation, console)
+        sentence(console, f"The {survey.looked} objects of the other releases are as the releases say.")
     else:
         _as_it_should_be("No drift", survey, console)
     warnings(console, survey.notes)
@@ -41,6 +47,7 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
 def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
     many = len(plan.found) > 1
     sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be put back:", "bold")
+    _gone(plan.installation, console)
     _listed(plan.survey, console, verbose=verbose)
     _diff(plan.survey, console, shown=True)
     if plan.others:
@@ -54,7 +61,11 @@ def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
         sentence(console, "Nothing was put back.")
         return
     if not result.repaired:
-        _as_it_should_be("Nothing to put back", result.plan.survey, console)
+        if result.plan.installation.releases:
+            _as_it_should_be("Nothing to put back", result.plan.survey, console)
+        else:
+            sentence(console, f"No mesh in {result.plan.installation.namespace}.")
+        _gone(result.plan.installation, console)
         return
     sentence(console, "put back, and no longer different:", GOOD)
     for ref in result.repaired:
@@ -63,6 +74,13 @@ def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
         sentence(console, words, FAINT)
     if result.plan.others:
         sentence(console, _others(result.plan.others), DOUBTFUL)
+
+
+def _gone(installation: Installation, console: Console) -> None:
+    for release in installation.gone:
+        console.print(Text.assemble(f"release {release.name}: ", ("gone", BAD), (" (Helm has none)", FAINT)))
+    if installation.gone:
+        sentence(console, "  nksmesh install makes it anew: there is nothing of it that could be repaired")
 
 
 def _as_it_should_be(title: str, survey: Survey, console: Console) -> None:

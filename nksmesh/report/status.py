@@ -13,6 +13,8 @@ from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nksmesh.domain.releases import Release
+
 
 @render.register(StatusResult)
 def _status(result: StatusResult, console: Console, verbose: bool) -> None:
@@ -42,7 +44,7 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     rows(
         console,
         ["release", "namespace", "chart", "helm", "ready"],
-        [_release(one, verbose=verbose) for one in result.releases],
+        [*(_release(one, verbose=verbose) for one in result.releases), *map(_gone, result.installation.gone)],
     )
     for one in result.releases:
         for trouble in one.troubles:
@@ -69,6 +71,12 @@ def _release(one: ReleaseStatus, *, verbose: bool) -> list[str | Text]:
     if verbose and ready:
         said.append(f": {one.readiness.message}")
     return [one.release.name, one.release.namespace, one.installed.chart_version, helm, said]
+
+
+def _gone(release: Release) -> list[str | Text]:
+    none = Text("-", style=FAINT)
+    said = Text("gone: Helm has no release of it; run nksmesh install again", style=BAD)
+    return [release.name, release.namespace, none, none, said]
 
 
 def _gateway(one: GatewayAddress) -> list[str | Text]:

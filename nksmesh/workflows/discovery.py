@@ -22,12 +22,14 @@ class Installation:
         releases: Its releases and what Helm has of each, in install order; empty where nothing is installed.
         record: What the last run resolved, or None where nksmesh did not install it.
         notes: What could not be read, in sentences.
+        gone: Releases that the record has and Helm has not, while others of the mesh are there.
     """
 
     namespace: str
     releases: dict[Release, InstalledRelease]
     record: Record | None = None
     notes: tuple[str, ...] = ()
+    gone: tuple[Release, ...] = ()
 
 
 async def find_installation(cluster: Cluster, namespace: str, *, without_record: bool = False) -> Installation:
@@ -48,7 +50,8 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
         found = await cluster.storage.installed(wanted)
         releases = {one: found[one.namespace, one.name] for one in wanted if (one.namespace, one.name) in found}
         if releases:
-            return Installation(namespace=record.namespace, releases=_in_order(releases), record=record)
+            gone = tuple(one for one in wanted if one not in releases)
+            return Installation(namespace=record.namespace, releases=_in_order(releases), record=record, gone=gone)
     unreadable: list[str] = []
     everything = await _read_releases(cluster, namespace or ISTIO_NAMESPACE, unreadable, notes)
     notes += [f"Helm's record in {where} cannot be read and is passed over" for where in unreadable]

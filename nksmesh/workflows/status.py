@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nksmesh.domain.images import proxy_image
@@ -78,8 +78,10 @@ class StatusResult:
 
     @property
     def ready(self) -> bool:
-        """Whether everything that is installed is ready."""
-        return all(one.readiness.ready and one.installed.deployed for one in self.releases)
+        """Whether everything that is installed is ready, and nothing of it is gone."""
+        return not self.installation.gone and all(
+            one.readiness.ready and one.installed.deployed for one in self.releases
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -119,6 +121,7 @@ class StatusResult:
                 }
                 for one in self.releases
             ],
+            "gone": [asdict(release) for release in self.installation.gone],
             "gateways": [
                 {
                     "name": one.name,

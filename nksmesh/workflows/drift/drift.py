@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -85,6 +85,8 @@ class DriftResult:
         survey: What the look at it found.
         diff: The differences were asked for, line by line.
         exit_code: 10 where there is drift and the exit code was asked for, else 0.
+
+    A release that is gone as a whole is drift, too: nothing is left of it to compare.
     """
 
     installation: Installation
@@ -111,6 +113,7 @@ class DriftResult:
                 }
                 for release, one in self.installation.releases.items()
             ],
+            "gone": [asdict(release) for release in self.installation.gone],
             "looked_at": self.survey.looked,
             "drift": [one.drift.to_data(diff=self.diff) for one in self.survey.found],
             "not_looked_at": [{"object": str(one.ref), "why": one.why} for one in self.survey.unseen],
@@ -141,7 +144,7 @@ async def drift(
         installation=installation,
         survey=survey,
         diff=diff,
-        exit_code=CHANGES_PENDING if exit_code and survey.found else 0,
+        exit_code=CHANGES_PENDING if exit_code and (survey.found or installation.gone) else 0,
     )
 
 

@@ -14,6 +14,7 @@ from nksmesh.workflows.drift.drift import DriftResult, Found, NotLookedAt, Surve
 from nksmesh.workflows.drift.putting import Wanted
 from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
 
+BASE: Final = Release(component="base", name="istio-base", namespace="istio-system")
 ISTIOD: Final = Release(component="istiod", name="istiod", namespace="istio-system")
 INSTALLATION: Final = Installation(
     namespace="istio-system",
@@ -28,6 +29,7 @@ INSTALLATION: Final = Installation(
         )
     },
 )
+WITHOUT_BASE: Final = replace(INSTALLATION, gone=(BASE,))
 DISCOVERY: Final = "spec.template.spec.containers[discovery]"
 
 
@@ -90,8 +92,9 @@ def more_drift_samples() -> dict[str, Any]:
     return {
         "drift, none": DriftResult(installation=INSTALLATION, survey=Survey(looked=52)),
         "drift, no mesh": DriftResult(installation=Installation(namespace="istio-system", releases={})),
+        "drift, a release is gone": DriftResult(installation=WITHOUT_BASE, survey=Survey(looked=52), exit_code=10),
         "drift, in part": DriftResult(
-            installation=INSTALLATION,
+            installation=WITHOUT_BASE,
             survey=replace(SURVEY, found=(REFUSED,), unseen=(UNSEEN,), notes=("the CRDs were not looked at",)),
         ),
         "drift, none of what was seen": DriftResult(
@@ -101,6 +104,9 @@ def more_drift_samples() -> dict[str, Any]:
         "repair, asked": PLAN,
         "repair, not agreed": RepairResult(plan=PLAN, agreed=False),
         "repair, nothing to do": RepairResult(
-            plan=RepairPlan(installation=INSTALLATION, survey=Survey(looked=52)),
+            plan=RepairPlan(installation=WITHOUT_BASE, survey=Survey(looked=52)),
+        ),
+        "repair, no mesh": RepairResult(
+            plan=RepairPlan(installation=Installation(namespace="istio-system", releases={}), survey=Survey()),
         ),
     }

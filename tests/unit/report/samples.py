@@ -490,6 +490,11 @@ MORE: Final[dict[str, Any]] = {
     **more_canary_samples(PLAN),
     **more_drift_samples(),
     **more_adoption_samples(PLAN),
+    "status, a release is gone": replace(
+        STATUS,
+        installation=replace(INSTALLATION, gone=(ISTIOD,)),
+        releases=tuple(one for one in STATUS.releases if one.release != ISTIOD),
+    ),
     "status, no mesh": StatusResult(
         kubernetes="1.28.15", context="", installation=Installation(namespace="istio-system", releases={})
     ),

@@ -53,12 +53,13 @@ async def test_a_record_names_the_mesh_and_helm_says_what_is_left_of_it(cluster:
     found = await find_installation(cluster, "")
     assert list(found.releases) == [BASE, ISTIOD, EDGE]
     assert found.record is cluster.records.kept["istio-system"]
+    assert found.gone == (INGRESS,)
 
 
 async def test_a_record_whose_releases_are_gone_counts_for_nothing(cluster: FakeCluster) -> None:
     cluster.records.kept["istio-system"] = record("istio-system", ISTIOD)
     found = await find_installation(cluster, "")
-    assert (found.releases, found.record) == ({}, None)
+    assert (found.releases, found.record, found.gone) == ({}, None, ())
 
 
 async def test_without_a_record_the_charts_tell(cluster: FakeCluster) -> None:

@@ -104,6 +104,13 @@ async def test_what_differs_is_shown_and_asks_for_the_exit_code_of_changes(world
     assert (await looked(world)).exit_code == 0
 
 
+async def test_a_release_that_is_gone_is_drift(world: World) -> None:
+    del world.cluster.storage.kept[ISTIOD.namespace, ISTIOD.name]
+    result = await looked(world, exit_code=True)
+    assert (found(result), result.installation.gone, result.exit_code) == ({}, (ISTIOD,), 10)
+    assert result.to_data()["gone"][0]["name"] == ISTIOD.name
+
+
 async def test_what_may_not_be_asked_is_named_and_the_rest_is_looked_at(world: World) -> None:
     Refusing(world, CONFIG, FORBIDDEN)
     del world.cluster.objects.stored[DEPLOYMENT]

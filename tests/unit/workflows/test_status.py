@@ -117,6 +117,17 @@ async def test_a_release_that_helm_left_half_way_is_said(mesh: FakeCluster) -> N
     assert messages(result)["istiod"] == "Helm left it pending-upgrade: run nksmesh install again"
 
 
+async def test_a_release_that_is_gone_is_not_ready(mesh: FakeCluster) -> None:
+    mesh.storage.kept.pop((ISTIOD.namespace, ISTIOD.name))
+    result = await looked(mesh)
+    assert (result.ready, result.installation.gone) == (False, (ISTIOD,))
+    assert [one["name"] for one in result.to_data()["gone"]] == ["istiod"]
+    assert messages(result)[INGRESS.name] == f"an istiod to say which proxy the pods of {INGRESS.name} should run"
+    mesh.storage.put(helm_has(ISTIOD))
+    mesh.storage.kept.pop((BASE.namespace, BASE.name))
+    assert not (await looked(mesh)).ready, "though all that is there is ready"
+
+
 async def test_troubles_and_strays_are_named(mesh: FakeCluster) -> None:
     mesh.live.show(
         deployment(INGRESS.name, available=False),
