@@ -33,10 +33,11 @@ def drift(
         bool, typer.Option("--exit-code", help="Exit with 10 where something differs, for CI.")
     ] = False,
 ) -> None:
-    """Show where live objects are not what their releases say: missing, changed, or with more in a list.
+    """Show where live objects are not what their releases say: missing, changed, or with something added.
 
     Asked of the API server by dry runs, which need the right to patch. What istiod, autoscalers and clouds write is
-    known and left out, and so are labels and other keys that somebody added. nksmesh repair puts back what differs.
+    known and left out, and so are labels, annotations and keys of ConfigMaps that somebody added. nksmesh repair puts
+    back what differs.
     """
     from nksmesh.workflows.drift.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
 
@@ -67,7 +68,7 @@ def repair(
     shell: Shell,
     objects: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[OBJECT]...", help="Kind/name or Kind/namespace/name; all that differs without any."),
+        typer.Argument(metavar="OBJECT", help="Kind/name or Kind/namespace/name; all that differs without any."),
     ] = None,
     environment: EnvironmentName = "",
     directory: Directory = None,

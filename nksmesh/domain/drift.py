@@ -1,9 +1,9 @@
 """Drift: where a live object is not what its release's manifest says, apart from what others rightly write.
 
 The API server itself says what a manifest comes to: a dry run of it is compared with the live object, so that defaults
-and ways of writing a number are the same on both sides. Two things it does not say, and they are here: what istiod and
-controllers write over what a chart renders (noise.py), and what somebody added to a list (keyed_lists.py). Keys added
-to a map (a label, an annotation, a key of a ConfigMap) are no drift: Helm leaves them alone, too.
+and ways of writing a number are the same on both sides. Three things it does not say: what istiod and controllers write
+over what a chart renders (noise.py), what somebody added to a list (keyed_lists.py), and which fields somebody added to
+a spec (additions.py). An added label, annotation or key of a ConfigMap is no drift: it is for everybody to add.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import copy
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ class ObjectDrift:
         release: The name of the release it is of; empty for a CRD of a chart's crds/ folder.
         change: What is the matter.
         fields: Where it differs: ``spec.template.spec.containers[discovery].image``.
+        added: Those of the fields that the manifest has not, and the field manager that added each.
         lines: A unified diff from what is live to what the manifest comes to.
         refusal: Why the API server would not take the manifest's word, where it would not.
     """
@@ -52,6 +53,7 @@ class ObjectDrift:
     release: str
     change: Change
     fields: tuple[str, ...] = ()
+    added: Mapping[str, str] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     refusal: str = ""
 
@@ -65,6 +67,7 @@ class ObjectDrift:
             "release": self.release,
             "change": self.change.value,
             "fields": list(self.fields),
+            "added": [{"field": one, "by": by} for one, by in self.added.items()],
             "refusal": self.refusal,
         }
         return {**data, "diff": list(self.lines)} if diff else data

@@ -106,7 +106,8 @@ def _listed(survey: Survey, console: Console, *, verbose: bool) -> None:
         console.print(Text.assemble(f"{drift.ref}: ", (drift.change.value, style), (of, FAINT)))
         shown = drift.fields if verbose else drift.fields[:_MOST_FIELDS]
         for field in shown:
-            sentence(console, f"  {field}")
+            by = drift.added.get(field)
+            sentence(console, f"  {field}{f' (added by {by})' if by else ''}")
         if len(shown) < len(drift.fields):
             sentence(console, f"  and {len(drift.fields) - len(shown)} more (-v)", FAINT)
         if drift.refusal:

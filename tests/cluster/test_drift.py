@@ -50,7 +50,7 @@ def tamper(cluster: Reader) -> None:
         f"{APPS}/istiod",
         {
             "metadata": {"labels": {"istio": None, "mine": "yes"}},
-            "spec": {"replicas": 2, "template": {"spec": {"containers": [container]}}},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": [container], "hostNetwork": True}}},
         },
     )
     restarted = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2024-01-01T00:00:00Z"}}}
@@ -86,7 +86,9 @@ def test_whatever_is_changed_by_hand_is_found_and_put_back(
         f"{DISCOVERY}.args",
         f"{DISCOVERY}.env[PILOT_ADDED]",
         f"{DISCOVERY}.image",
+        "spec.template.spec.hostNetwork",
     ]
+    assert [one["field"] for one in found[ISTIOD]["added"]] == ["spec.template.spec.hostNetwork"]
     assert "-        image: registry.example.com/pilot:mine" in found[ISTIOD]["diff"]
     assert found["MutatingWebhookConfiguration istio-sidecar-injector"]["fields"] == [
         "webhooks[rev.namespace.sidecar-injector.istio.io].rules"
@@ -124,9 +126,11 @@ def test_whatever_is_changed_by_hand_is_found_and_put_back(
     cluster.delete(f"{APPS}/istio-ingressgateway")
     renumber(cluster, "http2", 8082)
     cluster.merge(CRD, {"spec": {"names": {"shortNames": ["mine"]}}})
+    cluster.merge(f"{APPS}/istiod", {"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/os": "linux"}}}}})
     assert {name: one["change"] for name, one in drift(mesh).items()} == {
         "CustomResourceDefinition gateways.networking.istio.io": "differs",
         "Deployment istio-system/istio-ingressgateway": "missing",
+        ISTIOD: "differs",
         EDGE: "differs",
     }
     mesh("repair", "--yes")

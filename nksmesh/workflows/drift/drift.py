@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
+from nksmesh.domain.additions import additions, holder_of, without
 from nksmesh.domain.charts import OFFICIAL_SOURCE, ChartRef
 from nksmesh.domain.drift import (
     Change,
@@ -199,7 +200,8 @@ async def _look(wanted: Wanted, objects: Objects, helm: Helm) -> Found | NotLook
                 if exc.status == HTTPStatus.FORBIDDEN:
                     raise
                 refusal = exc.detail or exc.message
-                after = merged(wanted.over(live), live)
+                body = wanted.over(live)
+                after = without(merged(body, live), additions(body, live))
             found = _found(wanted, Change.DIFFERS, live, after, helm, refusal)
             if not found.drift.fields:
                 return None
@@ -214,6 +216,7 @@ def _found(
     wanted: Wanted, change: Change, live: Manifest | None, after: Manifest, helm: Helm, refusal: str = ""
 ) -> Found:
     fields = tuple(differing(shown(live), shown(after))) if change is Change.DIFFERS and live is not None else ()
+    beside = additions(wanted.over(live), live) if fields and live is not None else ()
     return Found(
         wanted=wanted,
         drift=ObjectDrift(
@@ -221,6 +224,7 @@ def _found(
             release=wanted.owner.name if wanted.owner else "",
             change=change,
             fields=fields,
+            added={one: by for one in fields if (by := holder_of(one, beside))},
             lines=tuple(diff_lines(wanted.ref, live, after, helm.dump)),
             refusal=refusal,
         ),

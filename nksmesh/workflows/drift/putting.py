@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from nksmesh.domain.additions import additions, without
 from nksmesh.domain.drift import held_by, intended, is_held
 from nksmesh.domain.errors import RefusedError
 from nksmesh.domain.keyed_lists import added_items, merged
@@ -52,22 +53,24 @@ class Wanted:
 async def put(wanted: Wanted, live: Manifest | None, objects: Objects, *, dry_run: bool) -> dict[str, Any]:
     """Make an object what it should be, or only ask what would come of it.
 
-    It is applied server-side as Helm would, by force. What somebody added to a list only goes by a patch that has the
-    list as it should be; so does what the API server's schema does not know, which Helm 3 passes over.
+    It is applied server-side as Helm would, by force. What somebody added only goes by a patch that has a list as it
+    should be, and takes a field away by name; so does what the API server's schema does not know, which Helm 3 passes
+    over.
 
     Raises:
         RefusedError: The API server does not take it.
         ClusterError: The cluster cannot be reached.
     """
     body = wanted.over(live)
-    added = live is not None and next(added_items(body, live), None) is not None
+    beside = additions(body, live) if live is not None else ()
+    added = live is not None and (bool(beside) or next(added_items(body, live), None) is not None)
     if not added:
         try:
             return await objects.apply(body, wanted.ref, dry_run=dry_run, manager=wanted.manager)
         except RefusedError as exc:
             if live is None or exc.status == HTTPStatus.FORBIDDEN:
                 raise
-    whole = merged(body, live)
+    whole = without(merged(body, live), beside)
     patch = {**{key: part for key, part in whole.items() if key != "status"}, "metadata": body["metadata"]}
     after = await objects.merge(patch, wanted.ref, dry_run=dry_run, manager=wanted.manager)
     if added and not dry_run and live is not None:

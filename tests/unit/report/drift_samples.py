@@ -33,7 +33,9 @@ WITHOUT_BASE: Final = replace(INSTALLATION, gone=(BASE,))
 DISCOVERY: Final = "spec.template.spec.containers[discovery]"
 
 
-def found(ref: ObjectRef, change: Change, *fields: str, owner: Release | None = ISTIOD, lines: str = "") -> Found:
+def found(
+    ref: ObjectRef, change: Change, *fields: str, owner: Release | None = ISTIOD, lines: str = "", added: str = ""
+) -> Found:
     """Show an object that is not as it should be."""
     return Found(
         wanted=Wanted(ref=ref, manifest={}, owner=owner, chart_version="1.20.0"),
@@ -42,6 +44,7 @@ def found(ref: ObjectRef, change: Change, *fields: str, owner: Release | None = 
             release=owner.name if owner else "",
             change=change,
             fields=fields,
+            added={added: "kubectl-edit"} if added else {},
             lines=tuple(lines.splitlines()),
         ),
     )
@@ -64,6 +67,8 @@ SURVEY: Final = Survey(
             f"{DISCOVERY}.args",
             f"{DISCOVERY}.env[PILOT_ADDED]",
             f"{DISCOVERY}.image",
+            "spec.template.spec.hostNetwork",
+            added="spec.template.spec.hostNetwork",
             lines="@@ -1 +1 @@\n-  replicas: 2  # [x]\n+  replicas: 1",
         ),
         found(ObjectRef("v1", "ConfigMap", "istio", "istio-system"), Change.MISSING, lines="+kind: ConfigMap"),
