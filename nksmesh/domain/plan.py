@@ -125,7 +125,7 @@ class ReleaseChange:
         manifests: What it renders to; what is installed, where nothing changes.
         installed: What Helm has of it now.
         reasons: Why it must be written; empty where it need not be.
-        stale_pods: Pods of it that run another proxy image than the plan's.
+        stale_pods: Which pods of it run another proxy image than the plan's, a sentence for each image.
         left_crds: CRDs it renders that no release owns: they become the release's before Helm writes.
         taken: Objects of another tool that become the release's, as the chart renders them, before Helm writes.
         back_to: The Helm revision that it goes back to, where it is rolled back: then the chart, the values and the

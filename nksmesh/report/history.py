@@ -133,4 +133,3 @@ def _rollback_result(result: RollbackResult, console: Console, verbose: bool) ->
     if verbose:
         show_outcomes(progress.outcomes, console)
     show_addresses(progress.addresses, console)
-    warnings(console, result.plan.warnings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ from nksmesh.workflows.unrecorded import refuse_to_take_away
 from nksmesh.workflows.versions import Former, check_renders_after, version_before
 
 PLAN_STEP: Final = "plan"
+_MOST_PODS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,13 +246,18 @@ def with_stale_pods(change: ReleaseChange, cluster: Cluster, helm: Helm, proxy: 
     """See which pods of a gateway run another proxy; a changed pod template makes new ones by itself."""
     if not change.release.kind.injected or change.installed is None or _rolls_out(change, change.installed, helm):
         return change
-    pods = observation.pods_on_other_proxy(cluster.live, change.release, change.manifests, proxy)
-    return replace(
-        change,
-        stale_pods=tuple(
-            f"pod {pod['metadata']['name']} runs {', '.join(sorted(proxy_images(pod))) or 'no proxy'}" for pod in pods
-        ),
-    )
+    pods_by_proxy: dict[str, list[str]] = {}
+    for pod in observation.pods_on_other_proxy(cluster.live, change.release, change.manifests, proxy):
+        images = ", ".join(sorted(proxy_images(pod))) or "no proxy"
+        pods_by_proxy.setdefault(images, []).append(str(pod["metadata"]["name"]))
+    return replace(change, stale_pods=tuple(_runs(images, pods) for images, pods in pods_by_proxy.items()))
+
+
+def _runs(images: str, pods: Sequence[str]) -> str:
+    if len(pods) == 1:
+        return f"pod {pods[0]} runs {images}"
+    more = f" and {len(pods) - _MOST_PODS} more" if len(pods) > _MOST_PODS else ""
+    return f"{len(pods)} pods run {images}: {', '.join(pods[:_MOST_PODS])}{more}"
 
 
 def _rolls_out(change: ReleaseChange, installed: InstalledRelease, helm: Helm) -> bool:

@@ -103,3 +103,12 @@ class Stranger:
 def test_a_result_without_a_look_shows_its_data(capsys: pytest.CaptureFixture[str]) -> None:
     Report(command="x").show(Stranger())
     assert capsys.readouterr().out == "name: [b]x[/b]\nmore: [1]\n"
+
+
+@pytest.mark.parametrize("name", [name for name in RESULTS if not name.endswith(", asked")])
+def test_no_warning_is_said_twice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Report(command=name, output=Output.TEXT).show(RESULTS[name])
+    out, err = capsys.readouterr()
+    said = " ".join(out.split()).split("warning: ")[1:]
+    told = [line.removeprefix("warning: ").strip() for line in err.splitlines() if line.startswith("warning: ")]
+    assert not [one for one in told for other in said if other.startswith(one)]

@@ -278,6 +278,9 @@ async def test_a_gateway_that_runs_another_proxy_is_restarted(world: World) -> N
     plan = (await world.preview()).plan
     (restart,) = [step for step in plan.steps if step.action is Action.RESTART]
     assert restart.reasons == (f"pod {INGRESS.name}-1-x runs old:1",)
+    world.cluster.live.show(*(pod(INGRESS.name, name=name, image="old:1") for name in ("b", "c", "d")))
+    (restart,) = [step for step in (await world.preview()).plan.steps if step.action is Action.RESTART]
+    assert restart.reasons == (f"4 pods run old:1: {INGRESS.name}-1-x, b, c and 1 more",)
 
 
 async def test_a_gateway_whose_pods_come_anew_is_not_restarted_as_well(world: World) -> None:
