@@ -119,8 +119,7 @@ class Reader:
     def helm_release(self, name: str, revision: int = 1, namespace: str = "istio-system") -> Object:
         """Read one of Helm's stored revisions."""
         secret = self.get(f"/api/v1/namespaces/{namespace}/secrets/sh.helm.release.v1.{name}.v{revision}")
-        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        return dict(json.loads(gzip.decompress(packed)))
+        return unpacked(secret)
 
     def everything(self) -> dict[Ref, str]:
         """For each object in the cluster, a digest of what somebody wants of it: status and events are left out."""
@@ -145,6 +144,12 @@ class Reader:
             for one in self.get(root)["resources"]:
                 if "/" not in one["name"] and "list" in one["verbs"]:
                     yield api_version, one["kind"], f"{root}/{one['name']}"
+
+
+def unpacked(secret: Object) -> Object:
+    """Read what a Secret of Helm's has of a release."""
+    packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+    return dict(json.loads(gzip.decompress(packed)))
 
 
 def wanted(item: Object) -> Object:

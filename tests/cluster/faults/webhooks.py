@@ -25,7 +25,7 @@ _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfig
 class Policy:
     """A policy engine: answers with what ``verdict`` says; ``seen`` has the names of what it was asked about."""
 
-    def __init__(self, verdict: Verdict, folder: Path) -> None:
+    def __init__(self, verdict: Verdict, folder: Path, *, spares_dry_runs: bool = False) -> None:
         self.seen: list[str] = []
         self.asked = threading.Event()
         authority = make_authority("policy")
@@ -46,7 +46,7 @@ class Policy:
                 asked = review["request"]
                 seen.append(str(asked.get("name") or asked["object"]["metadata"].get("generateName", "")))
                 asked_for_once.set()
-                denied = verdict(asked["object"])
+                denied = "" if spares_dry_runs and asked.get("dryRun") else verdict(asked["object"])
                 answer: Object = {"uid": asked["uid"], "allowed": not denied}
                 if denied:
                     answer["status"] = {"code": 403, "message": denied}
@@ -81,12 +81,18 @@ def policy(
     *,
     name: str = "pods.policy.example",
     resource: str = "pods",
+    group: str = "",
     operation: str = "CREATE",
     side_effects: str = "None",
     failure_policy: str = "Fail",
+    spares_dry_runs: bool = False,
 ) -> Iterator[Policy]:
-    """Have every creation (or another operation) of a resource in istio-system reviewed, for the time of a block."""
-    engine = Policy(verdict, folder)
+    """Have every creation (or another operation) of a resource reviewed, for the time of a block.
+
+    What is in a namespace is reviewed in istio-system alone. ``spares_dry_runs`` lets every dry run through, so that
+    what is refused is refused only when it is written.
+    """
+    engine = Policy(verdict, folder, spares_dry_runs=spares_dry_runs)
     configuration = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
@@ -96,7 +102,7 @@ def policy(
                 "name": name,
                 "clientConfig": {"url": f"https://127.0.0.1:{engine.port}/", "caBundle": engine.authority},
                 "rules": [
-                    {"operations": [operation], "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]}
+                    {"operations": [operation], "apiGroups": [group], "apiVersions": ["v1"], "resources": [resource]}
                 ],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "istio-system"}},
                 "sideEffects": side_effects,
