@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.cluster.faults.webhooks import Verdict, policy
 from tests.cluster.program import Program, Ran
 from tests.cluster.reader import Object, Reader
+from tests.cluster.state import changed, state_of
 from tests.cluster.watch import witness_of
 from tests.conformance.belongings import assert_kept, furnish, made_of, of_shop
 
@@ -22,6 +26,15 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 def crds(cluster: Reader) -> dict[str, Object]:
     return {one["metadata"]["name"]: one for one in cluster.items(CRDS)}
+
+
+def of_charts(cluster: Reader) -> list[Object]:
+    """List the CRDs that charts from 1.21 on have."""
+    return [crd for name, crd in crds(cluster).items() if not name.startswith("istiooperators.")]
+
+
+def version_of(crd: Object) -> str:
+    return str(crd["metadata"]["labels"]["app.kubernetes.io/version"])
 
 
 def serving_v1(cluster: Reader) -> set[str]:
@@ -103,9 +116,8 @@ def test_the_whole_road_in_place_and_one_step_back(istio: Program, cluster: Read
     assert_kept(cluster, made)
     newer = crds(cluster)
     assert "istiooperators.install.istio.io" in newer  # no chart from 1.21 on has it: nobody takes it away
-    of_charts = {name: crd for name, crd in newer.items() if not name.startswith("istiooperators.")}
-    assert owners(of_charts.values()) == {("istio-base", "Helm")}
-    assert {crd["metadata"]["labels"]["app.kubernetes.io/version"] for crd in of_charts.values()} == {"1.24.6"}
+    assert owners(of_charts(cluster)) == {("istio-base", "Helm")}
+    assert {version_of(crd) for crd in of_charts(cluster)} == {"1.24.6"}
     assert {"virtualservices", "gateways", "telemetries"} <= serving_v1(cluster)
     assert istio("drift", "--exit-code").data["drift"] == []
 
@@ -123,14 +135,38 @@ def test_the_whole_road_in_place_and_one_step_back(istio: Program, cluster: Read
     assert istio("drift", "--exit-code").data["drift"] == []
 
 
-def test_crds_of_crds_folders_change_hands_and_stay_with_helm4(istio: Program, cluster: Reader, helm4: str) -> None:
+def barring(words: str) -> Verdict:
+    """Refuse what has these words in it."""
+
+    def verdict(found: Object) -> str:
+        return f"{words} is not let through" if words in json.dumps(found) else ""
+
+    return verdict
+
+
+def test_crds_of_crds_folders_change_hands_and_stay_with_helm4(
+    istio: Program, cluster: Reader, helm4: str, tmp_path: Path
+) -> None:
     istio = replace(istio, helm=helm4, patience=240)
     istio("install", "--version", "1.23.6", "--hub", HUB)
     cluster.post("/api/v1/namespaces", {"metadata": {"name": "shop"}})
     place = "networking.istio.io/v1/workloadgroups"
     made = {place: cluster.post(of_shop(place), made_of(place, {"template": {"serviceAccount": "default"}}))}
-    reasons = {step["name"]: step["reasons"] for step in istio("upgrade", "--to", "1.24.6").data["steps"][0]["steps"]}
-    assert "14 CRDs that no release owns become its own" in reasons["istio-base"]
+    before = state_of(cluster)
+
+    # failed behind the CRDs, at istiod and at the gateway: all goes back but them, and they are not removed
+    for image, way in (("pilot", ()), ("proxyv2", ("--rollback-on-failure",))):
+        with policy(cluster, tmp_path, barring(f"{image}:1.24.6"), spares_dry_runs=True):
+            ran = istio("upgrade", "--to", "1.24.6", *way, code=11 if way else 6)
+        assert f"{image}:1.24.6 is not let through" in ran.error["detail"]
+        if not way:
+            istio("rollback", "--yes")
+        assert not changed(before, state_of(cluster))
+        assert {version_of(crd) for crd in of_charts(cluster)} == {"1.24.6"}
+    assert istio("plan", "--exit-code").changes == {}
+    assert istio("drift", "--exit-code").data["drift"] == []
+
+    istio("upgrade", "--to", "1.24.6")
     assert owners(crds(cluster).values()) == {("istio-base", "Helm")}
     assert istio("plan", "--exit-code").changes == {}
     newer = crds(cluster)
