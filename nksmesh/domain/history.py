@@ -16,6 +16,10 @@ MOST_RUNS: Final = 20
 MOST_EVIDENCE: Final = 4000
 """Characters of a failure's evidence that are kept."""
 
+ROLLBACK: Final = "rollback"
+TAKEN_BACK: Final = frozenset({"install", "upgrade"})
+"""The commands that write releases and nothing else: what others do has a way back of its own."""
+
 
 class Outcome(StrEnum):
     """How a run ended."""
@@ -96,12 +100,24 @@ class Run:
         """Whether it reached its end: what it left was proved."""
         return self.outcome is Outcome.DONE
 
+    @property
+    def counts(self) -> bool:
+        """Whether it can be taken back: it has not been yet, and it was about releases."""
+        if self.outcome is Outcome.ROLLED_BACK or self.command == ROLLBACK:
+            return False
+        return self.command in TAKEN_BACK or any(move.moved for move in self.releases)
+
     def after(self, revisions: Mapping[tuple[str, str], int]) -> Self:
         """Note the Helm revisions that it left, by (namespace, name)."""
         moves = (
             replace(one, after=revisions.get((one.release.namespace, one.release.name), 0)) for one in self.releases
         )
         return replace(self, releases=tuple(moves))
+
+    def taking_in(self, later: Run) -> Self:
+        """Note what a later run that went on with it did first, so that to take this one back takes back both."""
+        known = {one.release for one in self.releases}
+        return replace(self, releases=(*self.releases, *(one for one in later.releases if one.release not in known)))
 
     def ending(self, outcome: Outcome, reason: str = "", evidence: str = "") -> Self:
         """Note how it ended; of very long evidence the end is kept, which says most."""
@@ -161,6 +177,18 @@ class History:
         return next((one for one in self.runs if one.number == number), None)
 
     @property
+    def unproved(self) -> tuple[Run, ...]:
+        """The last run that counts and, where those before it did not reach their end, they as well; oldest first.
+
+        What such a run left was never proved, and the next one only went on with it.
+        """
+        runs = [run for run in self.runs if run.counts]
+        first = len(runs) - 1
+        while first > 0 and not runs[first - 1].whole:
+            first -= 1
+        return tuple(runs[max(first, 0) :])
+
+    @property
     def next_number(self) -> int:
         """The number that the next run gets."""
         return max((one.number for one in self.runs), default=0) + 1
@@ -178,7 +206,10 @@ class History:
             words = "it ended without a word: killed, or cut off from the cluster"
             return one.after(found).ending(Outcome.INTERRUPTED, words)
 
-        return replace(self, runs=(*map(now, self.runs), run)[-MOST_RUNS:])
+        kept = replace(self, runs=(*map(now, self.runs), run))
+        while len(kept.runs) > MOST_RUNS:
+            kept = kept.without_oldest()
+        return kept
 
     def ended(self, run: Run) -> Self:
         """Take in how a run ended; one that went well took back what it set out to."""
@@ -192,10 +223,17 @@ class History:
         return replace(self, runs=tuple(now(one) for one in self.runs))
 
     def without_oldest(self) -> Self:
-        """Leave out the oldest run; of a single one, what is not needed to tell of it."""
-        if len(self.runs) > 1:
-            return replace(self, runs=self.runs[1:])
-        return replace(self, runs=tuple(replace(one, before=None, evidence="") for one in self.runs))
+        """Leave out the oldest run; of a single one, what is not needed to tell of it.
+
+        What fails again and again, as a pipeline's job that is tried anew each hour, would push out the run that knows
+        what stood before it all: the one after that goes instead.
+        """
+        if len(self.runs) <= 1:
+            return replace(self, runs=tuple(replace(one, before=None, evidence="") for one in self.runs))
+        oldest, second, *others = self.runs
+        if not others or oldest not in self.unproved:
+            return replace(self, runs=(second, *others))
+        return replace(self, runs=(oldest.taking_in(second) if second.counts else oldest, *others))
 
 
 def _move(data: Mapping[str, Any]) -> ReleaseMove:

@@ -7,19 +7,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.history import History, Outcome, Run
+from nksmesh.domain.history import TAKEN_BACK, History, Run
 from nksmesh.domain.ordering import removal_step, restart_step, why_the_gate
 from nksmesh.domain.plan import GATE_STEP, Action, Need, ReleaseChange, Step, StepKind
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
 
 _SEE: Final = "nksmesh history shows the runs."
-_ROLLBACK: Final = "rollback"
 _ORDER: Final = (ISTIOD.name, BASE.name, *OPTIONAL, GATEWAY.name)
 _REMOVED: Final = tuple(reversed(COMPONENTS))
-
-TAKEN_BACK: Final = frozenset({"install", "upgrade"})
-"""The commands that write releases and nothing else: what others do has a way back of its own."""
 
 _OTHER_WAYS: Final = {
     "canary start": "nksmesh canary abort gives the canary up.",
@@ -71,7 +67,7 @@ def way_back(history: History, *, to_run: int | None = None) -> WayBack:
     Raises:
         ConfigError: There is nothing to take back, the run is not kept, or one of them is not undone so.
     """
-    runs = [run for run in history.runs if _counts(run)]
+    runs = [run for run in history.runs if run.counts]
     if to_run is not None:
         wanted = history.of(to_run)
         if wanted is None or not wanted.whole:
@@ -84,10 +80,7 @@ def way_back(history: History, *, to_run: int | None = None) -> WayBack:
         return _of(undone)
     if not runs:
         raise ConfigError(f"no run is kept that could be taken back in {history.namespace}", hint=_SEE)
-    first = len(runs) - 1
-    while first > 0 and not runs[first - 1].whole:
-        first -= 1
-    return _of(runs[first:])
+    return _of(list(history.unproved))
 
 
 def way_back_of(run: Run) -> WayBack:
@@ -139,13 +132,6 @@ def _refuse_passed(history: History, wanted: Run) -> None:
                 "to any more",
                 hint=f"Bring its version with nksmesh upgrade --to {wanted.to_version}. {_SEE}",
             )
-
-
-def _counts(run: Run) -> bool:
-    """Tell whether a run is one that can be taken back: it has not been yet, and it was about releases."""
-    if run.outcome is Outcome.ROLLED_BACK or run.command == _ROLLBACK:
-        return False
-    return run.command in TAKEN_BACK or any(move.moved for move in run.releases)
 
 
 def _of(runs: list[Run]) -> WayBack:

@@ -8,9 +8,8 @@ from typing import Any, Final
 from nksmesh.domain.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.findings import Level
-from nksmesh.domain.history import Outcome, Run
+from nksmesh.domain.history import TAKEN_BACK, Outcome, Run
 from nksmesh.domain.plan import Plan
-from nksmesh.domain.way_back import TAKEN_BACK
 from nksmesh.workflows.applying.apply import Applying
 from nksmesh.workflows.applying.ending import await_end
 from nksmesh.workflows.applying.pending import pending_of, refuse_foreign, settle

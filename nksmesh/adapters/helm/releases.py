@@ -15,6 +15,7 @@ from nksmesh.adapters.helm.program import HelmProgram, find_helm
 from nksmesh.adapters.helm_yaml import documents
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError, ClusterError, ReleaseError
+from nksmesh.domain.history import MOST_RUNS
 from nksmesh.domain.objects import Manifest
 from nksmesh.domain.releases import Release
 
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 _PROOF_CHART: Final = Path(__file__).parent / "proof"
 _NEVER_WRAP: Final = 1 << 20
 _HELM_4: Final = 4
-_HISTORY: Final = "10"  # helm's own default for upgrade
+_HISTORY: Final = str(MOST_RUNS + 1)
+"""How many Helm revisions of a release are kept: what stood before each run of the history is among them.
+
+Helm's own default is 10, and what a failed run wrote counts: Helm calls it deployed, for it does not wait for pods.
+"""
 
 _STRICT_SCHEMAS: Final = semver.Version(3, 18, 5)
 """From here on Helm refuses the gateway charts below for their own defaults (istio #57354, helm #31160)."""

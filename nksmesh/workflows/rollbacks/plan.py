@@ -149,7 +149,7 @@ async def plan_way_back(way: WayBack, namespace: str, cluster: Cluster, helm: He
         if now is None and release.component != ISTIOD.name:
             lost.append(_lost(release, way))
         elif now is None or target is None:
-            raise _not_to_be_had(release, helm_revision)
+            raise _not_to_be_had(release, helm_revision, way, now)
         else:
             changes[release.name] = _change(release, now, target, helm)
     proxy = next((proxy_image(one.manifests) for one in changes.values() if one.release.component == ISTIOD.name), "")
@@ -231,10 +231,22 @@ def _lost(release: Release, way: WayBack) -> str:
     return f"{release.name} does not come back: it was removed, and Helm's history of it with it{anew}"
 
 
-def _not_to_be_had(release: Release, helm_revision: int) -> ReleaseError:
+def _not_to_be_had(release: Release, helm_revision: int, way: WayBack, now: InstalledRelease | None) -> ReleaseError:
+    """Say what Helm no longer has, and how the mesh of before is made anew without it."""
+    version = next(reversed(way.to_versions), "")
+    if now is None:
+        return ReleaseError(
+            f"{release.name} does not come back: it was removed, and Helm's history of it with it",
+            hint=f"nksmesh install{f' --version {version}' if version else ''} makes the mesh anew.",
+        )
+    other = version and version != now.chart_version
+    hint = (
+        f"nksmesh upgrade --to {version} brings the version of before, with the values of now and those that you give."
+        if other
+        else "Give nksmesh install the values of before, with -f and --set: it makes of them what Helm no longer has."
+    )
     return ReleaseError(
-        f"Helm no longer has Helm revision {helm_revision} of {release.name} in {release.namespace}",
-        hint="Bring the version of before with nksmesh install, or nksmesh upgrade --to.",
+        f"Helm no longer has Helm revision {helm_revision} of {release.name} in {release.namespace}", hint=hint
     )
 
 

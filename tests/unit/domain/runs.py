@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nksmesh.domain.history import Outcome, ReleaseMove, Run
@@ -16,7 +16,7 @@ GATEWAY = Release(component="gateway", name="istio-ingressgateway", namespace=NA
 
 def run(number: int, outcome: Outcome = Outcome.DONE, **more: Any) -> Run:
     """A run that went well unless said otherwise."""
-    began = datetime(2026, 1, 1, 12, number, tzinfo=UTC)
+    began = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(minutes=number)
     return Run(
         **{"command": "upgrade", "namespace": NAMESPACE, "number": number, "began": began, "outcome": outcome, **more}
     )

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from nksmesh.domain.history import MOST_EVIDENCE, MOST_RUNS, History, Outcome, Run
+from nksmesh.domain.history import MOST_EVIDENCE, MOST_RUNS, History, Outcome, ReleaseMove, Run
 from nksmesh.domain.mesh import Network
 from nksmesh.domain.record import Record, RecordedRelease
 from nksmesh.domain.request import Recorded
+from nksmesh.domain.way_back import way_back
+from tests.unit.domain.meshes import EDGE
 from tests.unit.domain.runs import ISTIOD, NAMESPACE, moves, run
 
 RECORD = Record(
@@ -53,6 +55,24 @@ def test_the_newest_runs_are_kept_and_numbers_are_not_given_twice() -> None:
         kept = kept.begun(run(kept.next_number))
     assert [one.number for one in kept.runs] == list(range(4, MOST_RUNS + 4))
     assert kept.next_number == MOST_RUNS + 4
+
+
+def test_what_fails_again_and_again_does_not_push_out_the_run_that_knows_what_stood_before() -> None:
+    """A pipeline tries an upgrade that fails each hour, then another gateway with it: the way back is as after one."""
+    kept = history(run(1), run(2, Outcome.FAILED, releases=moves(istiod=(3, 4)), before=RECORD))
+    kept = kept.begun(run(3, Outcome.FAILED, releases=(*moves(istiod=(4, 4)), ReleaseMove(release=EDGE, after=1))))
+    for number in range(4, 3 * MOST_RUNS):
+        again = (*moves(istiod=(4, 4)), ReleaseMove(release=EDGE, before=1, after=1))
+        command = "rollback" if number % 3 == 0 else "upgrade"
+        kept = kept.begun(run(number, Outcome.FAILED, command=command, releases=again))
+    assert [one.number for one in kept.runs] == [2, *range(2 * MOST_RUNS + 1, 3 * MOST_RUNS)]
+    found = way_back(kept)
+    assert (found.targets[ISTIOD], found.targets[EDGE], found.before) == (3, 0, RECORD)
+    # proved at last, they go as all others do
+    for number in range(3 * MOST_RUNS, 4 * MOST_RUNS + 1):
+        kept = kept.begun(run(number))
+    assert len(kept.runs) == MOST_RUNS
+    assert all(one.whole for one in kept.runs)
 
 
 def test_a_rollback_that_went_well_marks_the_runs_it_took_back_and_a_failed_one_does_not() -> None:

@@ -264,7 +264,15 @@ async def test_a_helm_revision_that_helm_dropped_is_refused(here: Here) -> None:
     here.cluster.storage.older.clear()
     with pytest.raises(ReleaseError, match="Helm no longer has Helm revision 1 of istiod") as caught:
         await here.plan()
-    assert "nksmesh install" in caught.value.hint
+    assert "nksmesh install the values of before" in caught.value.hint
+    here.cluster.storage.put(replace(here.stored(ISTIOD), chart_version="1.20.1"))
+    with pytest.raises(ReleaseError) as caught:
+        await here.plan()
+    assert "nksmesh upgrade --to 1.20.0" in caught.value.hint
+    here.cluster.storage.kept.pop((ISTIOD.namespace, ISTIOD.name))
+    with pytest.raises(ReleaseError, match="istiod does not come back: it was removed") as caught:
+        await here.plan()
+    assert "nksmesh install --version 1.20.0" in caught.value.hint
 
 
 async def test_without_a_run_there_is_no_way_back(here: Here) -> None:
