@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nksmesh.cli import wiring
+from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
@@ -44,7 +45,7 @@ def adopt(
         str, typer.Option("--write-env", metavar="NAME", help="Write what is there as an environment, too (helm).")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Describe it, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Take on a mesh that somebody else made: by hand with Helm, or with istioctl.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -28,6 +28,26 @@ RollbackOnFailure: TypeAlias = Annotated[
     bool, typer.Option("--rollback-on-failure", help="Take back what the run did, where a step of it fails.")
 ]
 
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
 ClearPending: TypeAlias = Annotated[
     bool, typer.Option("--yes", "-y", help="Clear what another Helm has begun and not ended, too.")
 ]
+
+Timeout: TypeAlias = Annotated[
+    str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
+]
+
+_LEAST_TIMEOUT: Final = 1.0
+"""Seconds: Helm counts its own in whole ones, and takes none for no limit."""
+
+
+def timeout_seconds(text: str) -> float:
+    """Read what ``--timeout`` was given, in seconds.
+
+    Raises:
+        ConfigError: It is no duration, or shorter than a second.
+    """
+    from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
+
+    return parse_duration(text, "--timeout", least=_LEAST_TIMEOUT)

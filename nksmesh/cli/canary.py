@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
+from nksmesh.cli.arguments import Yes
 from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import CanaryOptions, order_of, patience_of, target_of
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from nksmesh.workflows.waiting import Patience
 
 app = command_group("A later istiod beside the mesh's own: start, move namespaces to it, promote or abort.")
-
-YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @command(
@@ -88,7 +87,7 @@ def move(
         bool, typer.Option("--all", help="All that follow the mesh's own istiod; with --back, all that were moved.")
     ] = False,
     back: Annotated[bool, typer.Option("--back", help="Back to where they were.")] = False,
-    yes: YES = False,
+    yes: Yes = False,
 ) -> None:
     """Move namespaces to the canary: label them, and restart what istiod has injected in them.
 
@@ -138,7 +137,7 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Go on where workloads keep the proxy of the istiod that goes.")
     ] = False,
-    yes: YES = False,
+    yes: Yes = False,
 ) -> None:
     """Make the canary the mesh's own istiod: default tag, validator, gateways; then the old istiod goes.
 
@@ -163,7 +162,7 @@ def abort(
     force: Annotated[
         bool, typer.Option("--force", help="Go on where workloads keep the proxy of the canary, which goes.")
     ] = False,
-    yes: YES = False,
+    yes: Yes = False,
 ) -> None:
     """Remove the canary: moved namespaces go back and are restarted, then it goes. CRDs and base stay newer."""
     from nksmesh.workflows.canaries import abandoning as workflow  # noqa: PLC0415 - only what a command uses is imported

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, LockedOnly
+from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, LockedOnly, Timeout
 from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of
 from nksmesh.cli.options import Shell
 
@@ -28,9 +28,7 @@ class RevisionOptions:
     force_version: Annotated[
         bool, typer.Option("--force-version", help="Go on with a version that is not supported here.")
     ] = False
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
-    ] = "5m"
+    timeout: Timeout = "5m"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName
+from nksmesh.cli.arguments import Directory, EnvironmentName, Timeout, Yes, timeout_seconds
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
@@ -72,23 +72,20 @@ def repair(
     ] = None,
     environment: EnvironmentName = "",
     directory: Directory = None,
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
-    ] = "5m",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    timeout: Timeout = "5m",
+    yes: Yes = False,
 ) -> None:
     """Put back what differs from the releases, object by object, as Helm itself would write it.
 
     Shows what differs and asks. What is missing is made anew; pods that this makes anew are waited for, gateways behind
     istiod's webhook. Helm's releases stay as they are.
     """
-    from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows.drift import repair as workflow  # noqa: PLC0415
+    from nksmesh.workflows.drift import repair as workflow  # noqa: PLC0415 - only what a command uses is imported
     from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
 
     files = wiring.files(directory)
     where, namespace = wiring.target_of_mesh(shell, environment, files)
-    patience = Patience(component=parse_duration(timeout, "--timeout", least=1.0))
+    patience = Patience(component=timeout_seconds(timeout))
     lock, named = files.lock.read(), tuple(objects or ())
 
     async def make(_listener: Listener) -> RepairPlan:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName
+from nksmesh.cli.arguments import Directory, EnvironmentName, Timeout, Yes, timeout_seconds
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
@@ -55,23 +55,20 @@ def rollback(
         int | None,
         typer.Option("--to-run", metavar="N", min=1, help="Go back to how this run left the mesh.", show_default=False),
     ] = None,
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
-    ] = "5m",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    timeout: Timeout = "5m",
+    yes: Yes = False,
 ) -> None:
     """Bring the mesh back to what it was before the last run, or before the runs that did not reach their end.
 
     Shows the plan and asks. Each release goes back to its Helm revision of then: istiod, then behind its webhook base
     and the gateways, whose pods are restarted onto the old proxy. CRDs stay.
     """
-    from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows.rollbacks import rollback as workflow  # noqa: PLC0415
+    from nksmesh.workflows.rollbacks import rollback as workflow  # noqa: PLC0415 - only what a command uses is imported
     from nksmesh.workflows.rollbacks.plan import plan_rollback  # noqa: PLC0415
     from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
-    patience = Patience(component=parse_duration(timeout, "--timeout", least=1.0))
+    patience = Patience(component=timeout_seconds(timeout))
 
     async def make(listener: Listener) -> RollbackPlan:
         async with wiring.tools(shell, where) as tools:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, LockedOnly
+from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, LockedOnly, Timeout, timeout_seconds
 
 if TYPE_CHECKING:
     from nksmesh.cli.options import Shell
     from nksmesh.workflows.planning import Order
     from nksmesh.workflows.waiting import Patience
-
-LEAST_TIMEOUT = 1.0
-"""Seconds: Helm counts its own in whole ones, and takes none for no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +60,7 @@ class MeshOptions:
 class WaitingOptions(MeshOptions):
     """The same, and how long is waited for what."""
 
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
-    ] = "5m"
+    timeout: Timeout = "5m"
     address_timeout: Annotated[
         str,
         typer.Option(
@@ -165,7 +160,7 @@ def patience_of(options: WaitingOptions) -> Patience:
     from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
 
     return Patience(
-        component=parse_duration(options.timeout, "--timeout", least=LEAST_TIMEOUT),
+        component=timeout_seconds(options.timeout),
         address=parse_duration(options.address_timeout, "--address-timeout") if options.address_timeout else None,
         graces={**GRACES, **dict(grace_option(text) for text in options.graces or ())},
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName
+from nksmesh.cli.arguments import Directory, EnvironmentName, Yes, timeout_seconds
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
@@ -61,7 +61,7 @@ def uninstall(
         str,
         typer.Option("--revision", metavar="REV", help="Remove one Istio revision's istiod and its tags, no more."),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="How long each release may take to go.")
     ] = "5m",
@@ -71,8 +71,7 @@ def uninstall(
     Without --purge it leaves the CRDs with your Istio objects, the mesh's CA (istio-ca-secret), namespaces and labels.
     Workloads keep their sidecars until they are restarted: they are listed, never touched.
     """
-    from nksmesh.domain.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows.removal import uninstall as workflow  # noqa: PLC0415
+    from nksmesh.workflows.removal import uninstall as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     if revision and (purge or keep_crds):
         raise ConfigError(
@@ -80,7 +79,7 @@ def uninstall(
             hint="Pass --revision alone; --purge is for the end of the whole mesh.",
         )
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
-    seconds = parse_duration(timeout, "--timeout", least=1.0)
+    seconds = timeout_seconds(timeout)
 
     async def make(_listener: Listener) -> UninstallPlan:
         async with wiring.tools(shell, where) as tools:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.canary import YES, canary_tools
+from nksmesh.cli.arguments import Yes
+from nksmesh.cli.canary import canary_tools
 from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
@@ -63,7 +64,7 @@ def list_(shell: Shell, options: RevisionOptions) -> None:
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh tag remove prod"])
-def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: YES = False) -> None:
+def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False) -> None:
     """Remove a tag; refused while namespaces carry it, unless --yes is given."""
     from nksmesh.workflows.canaries import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
 
