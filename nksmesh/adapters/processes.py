@@ -12,17 +12,15 @@ from nksmesh.domain.holding import Holder
 RUN_VARIABLE: Final = "NKSMESH_RUN"
 """In the environment of every Helm that a run starts: which run that is. It outlives the run, and any note of it."""
 
-_START_FIELD: Final = 19  # starttime is field 22 of stat, and the third is the first after the name
+_SESSION_FIELD: Final = 3
+_START_FIELD: Final = 19
+"""Fields 6 and 22 of stat (proc(5)), of which the third is the first after the name."""
 
 
 def start_of(process: int) -> int | None:
     """Return when a process started, in clock ticks since boot (proc(5)); None where it is dead or a zombie."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[_START_FIELD])
+    fields = _stat(process)
+    return int(fields[_START_FIELD]) if fields else None
 
 
 def this_run(command: str) -> Holder:
@@ -76,29 +74,32 @@ def this_mark() -> str:
 
 
 def still_running(processes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return those of the processes that run a program named helm."""
-    return tuple(one for one in processes if _name(one) == "helm")
+    """Return those of the processes that have not ended."""
+    return tuple(one for one in processes if _stat(one))
 
 
 def helms_of(holder: Holder) -> tuple[int, ...]:
     """Return the Helms that a run of this machine has at work.
 
-    Those that it noted, and those that carry its mark: a run may die before it could note one.
+    Those that carry its mark, whatever their program is called (``--helm``), and those that it noted and that are named
+    helm: a run may die before it could note one, and another user's environment cannot be read. What a Helm itself
+    runs has the mark, too, but leads no session: every Helm is started in one of its own.
     """
     if not here(holder):
         return ()
     mark = f"{RUN_VARIABLE}={mark_of(holder.process, holder.started)}".encode()
     everyone = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal())
-    marked = (one for one in still_running(tuple(everyone)) if mark in _environment(one))
-    return tuple(dict.fromkeys((*still_running(holder.helm), *marked)))
+    marked = (one for one in everyone if _leads_session(one) and mark in _environment(one))
+    noted = (one for one in still_running(holder.helm) if _name(one) == "helm")
+    return tuple(dict.fromkeys((*noted, *marked)))
 
 
 async def wait_for_helm(processes: tuple[int, ...]) -> None:
-    """Wait until those of the processes that are Helm have ended; they need not be our own children."""
+    """Wait until processes have ended; they need not be our own children."""
     import asyncio  # noqa: PLC0415 - the one function here that waits
 
     loop = asyncio.get_running_loop()
-    for process in still_running(processes):
+    for process in processes:
         try:
             handle = os.pidfd_open(process)
         except OSError:
@@ -110,6 +111,21 @@ async def wait_for_helm(processes: tuple[int, ...]) -> None:
         finally:
             loop.remove_reader(handle)
             os.close(handle)
+
+
+def _stat(process: int) -> list[str]:
+    """Return what stat has behind the name of a process (proc(5)); nothing where it is dead or a zombie."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    fields = stat.rpartition(")")[2].split()
+    return [] if fields[0] == "Z" else fields
+
+
+def _leads_session(process: int) -> bool:
+    fields = _stat(process)
+    return bool(fields) and fields[_SESSION_FIELD] == str(process)
 
 
 def _name(process: int) -> str:

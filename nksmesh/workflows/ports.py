@@ -298,4 +298,4 @@ class Processes(Protocol):
         """Return the Helms that a run of this machine has at work."""
 
     async def wait_for_helm(self, processes: tuple[int, ...]) -> None:
-        """Wait until those of the processes that are Helm have ended."""
+        """Wait until processes have ended."""
