@@ -51,7 +51,9 @@ async def credential(context: Context) -> dict[str, str]:
 
 async def _run(context: Context, plugin: Mapping[str, Any]) -> Any:
     command = plugin["command"]
-    arguments = [str(one) for one in plugin.get("args") or ()]
+    arguments = plugin.get("args") or []
+    if not isinstance(arguments, list):
+        raise unusable(context.source, "exec: args is no list")
     try:
         own = {str(one["name"]): str(one["value"]) for one in plugin.get("env") or ()}
     except (KeyError, TypeError) as exc:
@@ -63,7 +65,7 @@ async def _run(context: Context, plugin: Mapping[str, Any]) -> Any:
     try:
         process = await asyncio.create_subprocess_exec(
             command,
-            *arguments,
+            *map(str, arguments),
             env={**os.environ, **own, "KUBERNETES_EXEC_INFO": json.dumps(info)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -64,7 +64,7 @@ def read(kubeconfig: Path | None, context: str, environ: Mapping[str, str] = os.
     if kubeconfig is not None:
         return choose([(kubeconfig, _document(kubeconfig))], context, source=str(kubeconfig))
     listed = [Path(one) for one in environ.get("KUBECONFIG", "").split(os.pathsep) if one]
-    files = [one for one in listed or [Path.home() / ".kube" / "config"] if one.exists()]
+    files = [one for one in listed or [Path.home() / ".kube" / "config"] if _exists(one)]
     source = os.pathsep.join(map(str, files)) if files else "KUBECONFIG or ~/.kube/config"
     return choose([(one, _document(one)) for one in files], context, source=source)
 
@@ -103,6 +103,13 @@ def unusable(source: str, words: str, *, hint: str = "") -> ClusterError:
         hint=hint or "Fetch it again from the NKS console, or name another with --kubeconfig.",
         detail=words,
     )
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError as exc:  # a folder on the way that may not be entered
+        raise unusable(str(file), str(exc)) from exc
 
 
 def _document(file: Path) -> Mapping[str, Any]:
@@ -145,6 +152,10 @@ def _checked(file: Path, entry: Any, what: str) -> dict[str, Any]:
     folder = file.absolute().parent
     said |= {key: str(folder / said[key]) for key in _PATHS if key in said}
     plugin = said.get("exec")
-    if isinstance(plugin, Mapping) and os.sep in str(plugin.get("command", "")):
-        said["exec"] = {**plugin, "command": str(folder / plugin["command"])}
+    if isinstance(plugin, Mapping):
+        command = plugin.get("command", "")
+        if not isinstance(command, str):
+            raise unusable(str(file), f"{what}: exec: command is no string")
+        if os.sep in command:
+            said["exec"] = {**plugin, "command": str(folder / command)}
     return said

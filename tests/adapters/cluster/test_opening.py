@@ -120,6 +120,14 @@ async def test_a_plugin_that_is_not_there_is_named_with_how_to_get_it(tmp_path: 
     assert caught.value.hint == "Get it from example."
 
 
+@pytest.mark.parametrize("arguments", ["get-token", 5, {"get": "token"}])
+async def test_a_plugins_arguments_are_a_list(tmp_path: Path, arguments: object) -> None:
+    user = {"exec": {"apiVersion": VERSION, "command": sys.executable, "args": arguments}}
+    with pytest.raises(ClusterError, match="cannot be used") as caught:
+        await Api.connect(kubeconfig=kubeconfig(tmp_path, "http://127.0.0.1:1", user))
+    assert caught.value.detail == "exec: args is no list"
+
+
 async def test_a_token_that_expires_is_had_anew_once_for_all_that_ask(tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text("0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,14 @@ WRONG: dict[str, tuple[Any, str]] = {
         {"contexts": [CONTEXT], "clusters": [CLUSTER], "users": [{"name": "u", "user": "kim"}]},
         "user u is no mapping",
     ),
+    "a plugin that is no program": (
+        {
+            "contexts": [CONTEXT],
+            "clusters": [CLUSTER],
+            "users": [{"name": "u", "user": {"exec": {"command": ["./bin/login"]}}}],
+        },
+        "exec: command is no string",
+    ),
 }
 
 
@@ -142,3 +151,15 @@ def test_what_is_wrong_with_a_kubeconfig_is_said(tmp_path: Path, data: Any, word
     assert words in caught.value.detail
     assert str(file) in caught.value.message
     assert caught.value.hint
+
+
+def test_a_kubeconfig_that_may_not_be_looked_at_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "root" / "config"
+
+    def refuse(file: Path, **_: Any) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+    monkeypatch.setattr(Path, "stat", refuse)  # what the tests' own user, root, is never refused
+    with pytest.raises(ClusterError, match="cannot be used") as caught:
+        read(None, "", listed(secret))
+    assert "Permission denied" in caught.value.detail
