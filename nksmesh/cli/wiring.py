@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.paths import at_home
 
 if TYPE_CHECKING:
     from nksmesh.adapters.charts import ChartStore
@@ -117,7 +118,7 @@ def target(shell: Shell, environment: Environment | None, folder: Path | None) -
     _agree(environment, context, environment.context)
     own = environment.kubeconfig
     if not kubeconfig and own:
-        kubeconfig = str((folder or Path()) / Path(own).expanduser())
+        kubeconfig = str((folder or Path()) / at_home(own))
     return Target(kubeconfig=_path(kubeconfig), context=context or environment.context)
 
 
@@ -167,4 +168,4 @@ def _agree(environment: Environment, given: str, named: str) -> None:
 
 
 def _path(text: str) -> Path | None:
-    return Path(text).expanduser() if text else None
+    return at_home(text) if text else None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from nksmesh.domain.paths import at_home
+
 OFFICIAL_SOURCE: Final = "https://istio-release.storage.googleapis.com/charts"
 """Istio's own Helm repository (istio.io, "Install with Helm")."""
 
@@ -20,7 +22,7 @@ def placed_source(source: str, folder: Path) -> str:
     """
     if not source or "://" in source:
         return source
-    return str(folder / Path(source).expanduser())
+    return str(folder / at_home(source))
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

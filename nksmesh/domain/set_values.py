@@ -23,6 +23,8 @@ MAX_INDEX: Final = 65536
 _STRINGS: Final = frozenset({"tag", "revision"})
 _GRAMMAR: Final = r"Write COMPONENT:KEY=VALUE, such as istiod:global.logging.level=default:debug; \. is a dot in a key."
 _INT64: Final = 2**63
+_MOST_DIGITS: Final = len(str(_INT64))
+"""What has more is no int64; of 4300 and more Python makes no int at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,7 @@ class _Reader:
         written = self._until("]")
         if self._take() != "]":
             raise self._wrong("an index does not end with ']'")
-        if not written.isascii() or not written.isdigit() or int(written) > MAX_INDEX:
+        if not _is_number(written) or int(written) > MAX_INDEX:
             raise self._wrong(f"what stands in [] is not an index from 0 to {MAX_INDEX}")
         return int(written)
 
@@ -192,10 +194,14 @@ def _typed(text: str, key: str) -> Any:
     if lowered in {"true", "false", "null"}:
         return {"true": True, "false": False, "null": None}[lowered]
     digits = text[1:] if text[:1] in {"-", "+"} else text
-    if digits.isascii() and digits.isdigit() and (text == "0" or not text.startswith("0")):
+    if _is_number(digits) and (text == "0" or not text.startswith("0")):
         number = int(text)
         return number if -_INT64 <= number < _INT64 else text
     return text
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _assign(values: dict[str, Any], path: tuple[Step, ...], value: Any, named: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.paths import at_home
 
 DEFAULT_NAME: Final = "default"
 HOME_VARIABLE: Final = "NKSMESH_SANDBOX_HOME"
@@ -111,7 +112,7 @@ def sandbox_names() -> list[str]:
 def _homes() -> Path:
     override = os.environ.get(HOME_VARIABLE)
     if override:
-        return Path(override).expanduser().absolute()
+        return at_home(override).absolute()
     from platformdirs import user_data_path  # noqa: PLC0415 - not needed for --help
 
     return user_data_path("nksmesh") / "sandboxes"

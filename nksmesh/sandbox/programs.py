@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.errors import ClusterError, ConfigError
 from nksmesh.domain.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.paths import at_home
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 from nksmesh.sandbox.toolchain import find_go
 
@@ -127,7 +128,7 @@ def cache_folder() -> Path:
     """Where what can be had again is kept."""
     override = os.environ.get(CACHE_VARIABLE)
     if override:
-        return Path(override).expanduser().absolute()
+        return at_home(override).absolute()
     from platformdirs import user_cache_path  # noqa: PLC0415 - not needed for --help
 
     return user_cache_path("nksmesh")

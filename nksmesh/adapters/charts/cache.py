@@ -30,6 +30,7 @@ from nksmesh.adapters.charts.contents import Contents, read_contents
 from nksmesh.domain.charts import ChartRef
 from nksmesh.domain.errors import ChartError
 from nksmesh.domain.lock import public_ref
+from nksmesh.domain.paths import at_home
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
@@ -38,7 +39,7 @@ _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """The folder nksmesh keeps its cache in: NKSMESH_CACHE, or the user's own."""
     if environ.get("NKSMESH_CACHE"):
-        return Path(environ["NKSMESH_CACHE"]).expanduser().absolute()
+        return at_home(environ["NKSMESH_CACHE"]).absolute()
     from platformdirs import user_cache_path  # noqa: PLC0415 - only where nobody said
 
     return user_cache_path("nksmesh")

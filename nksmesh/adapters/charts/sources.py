@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from nksmesh.domain.charts import ChartRef
 from nksmesh.domain.errors import ChartError, ConfigError
 from nksmesh.domain.lock import newest_first, public_source
+from nksmesh.domain.paths import at_home
 
 _SHOWN = 5
 
@@ -61,7 +62,7 @@ def source_named(text: str) -> Source:
         ChartError: It is a folder that is not there.
     """
     if "://" not in text:
-        return _folder(Path(text).expanduser(), text)
+        return _folder(at_home(text), text)
     try:
         parts = urlsplit(text)
         _ = parts.port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.adapters.files.documents import Document, read_document
@@ -13,6 +12,7 @@ from nksmesh.domain.catalog import Catalog, Environment, Profile, ValuesFile, ch
 from nksmesh.domain.charts import placed_source
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Network, Region
+from nksmesh.domain.paths import at_home
 from nksmesh.domain.releases import COMPONENTS
 
 ENVIRONMENTS: Final = "environments"
@@ -94,7 +94,7 @@ def load_values_option(text: str) -> tuple[str, ValuesFile]:
             f"-f {text}: it does not say which component the file is for",
             hint="Write COMPONENT=FILE, such as istiod=values.yaml.",
         )
-    return target, ValuesFile(path=path, values=read_document(Path(path).expanduser(), path).values)
+    return target, ValuesFile(path=path, values=read_document(at_home(path), path).values)
 
 
 def _yaml_files(folders: ValuesFolders, *parts: str) -> dict[str, Found]:

@@ -27,6 +27,8 @@ _MOST_NODES: Final = 200_000
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = "plain"
 _NEVER_WRAP: Final = 1 << 20
+_MOST_DIGITS: Final = 300
+"""What has more is larger than any float, and a string to Helm; Python itself refuses to read 4300 as an int."""
 _INT64: Final = range(-(2**63), 2**64)
 _INT: Final = re.compile(r"(?P<sign>[-+])?(0[bB][01]+|0[xX][0-9a-fA-F]+|0[oO]?(?P<octal>[0-7]+)|0|[1-9][0-9]*)")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -231,7 +233,7 @@ def _plain(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     digits = text.replace("_", "")
-    if matched := _INT.fullmatch(digits):
+    if len(digits) <= _MOST_DIGITS and (matched := _INT.fullmatch(digits)):
         sign, octal = matched["sign"] or "", matched["octal"]
         number = int(f"{sign}0o{octal}" if octal else digits, 0)
         return number if number in _INT64 else float(number)

@@ -52,6 +52,12 @@ def test_a_file_that_holds_no_map_is_refused(program: Program, content: bytes, w
     assert where in program.refused("install", "-e", "prod", *options).message
 
 
+def test_a_home_of_nobody_is_a_file_that_is_not_there(program: Program) -> None:
+    place = "~nobody-of-that-name/x"
+    assert place in program.refused("template", "--region", "kr1", "--charts", place, code=3).message
+    assert place in program.refused("status", "--kubeconfig", place, code=4).message
+
+
 def test_a_tag_is_never_obeyed(program: Program) -> None:
     made = program.folder / "made"
     (program.folder / MESH).write_text(f"region: !!python/object/apply:os.mkdir [{made}]\n")

@@ -73,13 +73,16 @@ def test_a_grace_that_is_none(program: Program, text: str) -> None:
         "istiod:a[x]=1",
         "istiod:a[-1]=1",
         "istiod:a[999999999]=1",
+        f"istiod:a[{'9' * 5000}]=1",
     ],
 )
 def test_a_set_that_is_none(program: Program, text: str) -> None:
     assert "--set" in program.refused(*KR1, "--set", text).message
 
 
-@pytest.mark.parametrize("text", ["istiod", "istiod=", "=values.yaml", "istiod=nowhere.yaml", "istiod=."])
+@pytest.mark.parametrize(
+    "text", ["istiod", "istiod=", "=values.yaml", "istiod=nowhere.yaml", "istiod=.", "istiod=~nobody-of-that-name/x"]
+)
 def test_a_values_file_that_is_not_there(program: Program, text: str) -> None:
     refusal = program.refused(*KR1, "-f", text)
     assert "-f" in refusal.message or text.partition("=")[2] in refusal.message

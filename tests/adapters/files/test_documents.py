@@ -18,6 +18,13 @@ def test_a_document_knows_the_line_of_each_key_and_item() -> None:
     assert document.at(()) == "v.yaml"
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_more_digits_than_any_number_has_are_a_string(digits: int) -> None:
+    """As Helm reads them: test_helm_agrees.py."""
+    for text in ("9" * digits, f"-{'9' * digits}", f"0x{'f' * digits}"):
+        assert parse_document(f"a: {text}\n".encode(), "v.yaml").values == {"a": text}
+
+
 @pytest.mark.parametrize("text", [b"", b"# nothing\n", b"---\n", b"null\n", b"~", b"{}"])
 def test_an_empty_document_is_an_empty_map(text: bytes) -> None:
     assert parse_document(text, "v.yaml").values == {}

@@ -28,7 +28,7 @@ MAPS = st.dictionaries(KEYS, VALUES, max_size=3)
 CASES = 25
 """Cases of one Helm run: each stands below a key of its own, which Helm merges apart from the others."""
 
-SCALAR_TEXTS = """\
+SCALAR_TEXTS = f"""\
 a: 12:30:45
 b: 2024-01-01
 c: 1e3
@@ -55,7 +55,10 @@ t: !!str 12
 u: 1e400
 v: 0b12
 w: =
-x: {<<: {y: 1}, z: 2}
+x: {{<<: {{y: 1}}, z: 2}}
+z: {"9" * 400}
+aa: -{"9" * 5000}
+bb: 0x{"f" * 400}
 """
 
 SETS = [

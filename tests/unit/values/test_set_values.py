@@ -27,6 +27,7 @@ from nksmesh.domain.set_values import parse_set, set_layer
         ("a[0][1]=2", {"a": [[None, 2]]}),
         ("global.tag=120", {"global": {"tag": "120"}}),
         ("revision=7", {"revision": "7"}),
+        pytest.param(f"a={'9' * 5000}", {"a": "9" * 5000}, id="more digits than Python reads"),
         ("a.b=1,a.c=2", {"a": {"b": 1, "c": 2}}),
     ],
 )
