@@ -30,7 +30,7 @@ def drift(
         bool, typer.Option("--diff", help="Show the differences line by line; Secrets stay hidden.")
     ] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 10 where something differs, for CI.")
+        bool, typer.Option("--exit-code", help="Exit with 10 where something differs, or there is no mesh, for CI.")
     ] = False,
 ) -> None:
     """Show where live objects are not what their releases say: missing, changed, or with something added.

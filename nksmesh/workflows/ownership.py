@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -43,15 +43,19 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         name: [ref_of(one, change.release.namespace) for one in change.manifests] for name, change in changes.items()
     }
     live = await cluster.objects.get_all((ref for some in refs.values() for ref in some), metadata_only=True)
-    foreign, checked = [], {}
+    foreign: list[str] = []
+    elsewhere: set[str] = set()
+    checked = {}
     for name, change in changes.items():
         taken = tuple(ref for ref in refs[name] if take_over and (found := live[ref]) and of_istioctl(found))
         left = tuple(ref for ref in refs[name] if ref not in taken and _may_be_taken(ref, live[ref], change))
-        foreign += [
-            f"{ref} belongs to {owner_of(found)}"
+        theirs = [
+            (ref, found)
             for ref in refs[name]
             if (found := live[ref]) is not None and ref not in {*left, *taken} and not owned_by(change.release, found)
         ]
+        foreign += [f"{ref} belongs to {owner_of(found)}" for ref, found in theirs]
+        elsewhere |= {_namespace_of_owner(found) for _, found in theirs} - {change.release.namespace}
         missing = [ref for ref in refs[name] if live[ref] is None]
         checked[name] = _with_missing(_with_taken(_with_left(change, left), taken), missing)
     if foreign:
@@ -59,11 +63,26 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         raise ClusterError(
             f"{len(foreign)} object{'s' if many else ''} of this mesh exist{'' if many else 's'} already "
             f"and belong{'' if many else 's'} to somebody else; nothing was changed",
-            hint="A mesh that somebody made with Helm is taken on with nksmesh adopt, one that istioctl made with "
-            "nksmesh adopt --from istioctl. What is no mesh has to go first.",
+            hint=_way_on(elsewhere - {""}),
             detail="\n".join(foreign),
         )
     return Owned(changes=checked, ending=ending_of(live))
+
+
+def _way_on(namespaces: Collection[str]) -> str:
+    """Say what to do: the releases of another namespace are another mesh's, and it is not this one that is adopted."""
+    if namespaces:
+        others = " and ".join(sorted(namespaces))
+        return f"A mesh in namespace {others} has them: go on with that one (-n {min(namespaces)}), or remove it first."
+    return (
+        "A mesh that somebody made with Helm is taken on with nksmesh adopt, one that istioctl made with "
+        "nksmesh adopt --from istioctl. What is no mesh has to go first."
+    )
+
+
+def _namespace_of_owner(live: Mapping[str, Any]) -> str:
+    annotations = live["metadata"].get("annotations") or {}
+    return str(annotations.get("meta.helm.sh/release-namespace") or "")
 
 
 def ending_of(live: Mapping[ObjectRef, Mapping[str, Any] | None]) -> tuple[ObjectRef, ...]:

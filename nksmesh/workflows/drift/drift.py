@@ -87,7 +87,7 @@ class DriftResult:
         diff: The differences were asked for, line by line.
         exit_code: 10 where there is drift and the exit code was asked for, else 0.
 
-    A release that is gone as a whole is drift, too: nothing is left of it to compare.
+    A release that is gone as a whole is drift, too, and so is a mesh: nothing is left of it to compare.
     """
 
     installation: Installation
@@ -141,11 +141,12 @@ async def drift(
     """
     installation = await find_installation(cluster, namespace, without_record=True)
     survey = await survey_drift(installation, cluster, helm, charts, lock)
+    drifted = survey.found or installation.gone or not installation.releases
     return DriftResult(
         installation=installation,
         survey=survey,
         diff=diff,
-        exit_code=CHANGES_PENDING if exit_code and (survey.found or installation.gone) else 0,
+        exit_code=CHANGES_PENDING if exit_code and drifted else 0,
     )
 
 

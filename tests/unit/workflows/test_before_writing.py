@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,14 @@ async def test_somebody_elses_object_stops_the_run_with_its_owner(cluster: FakeC
         f"Deployment {NAMESPACE}/{INGRESS.name} belongs to Helm release istiod in {NAMESPACE}",
     ]
     assert "made with Helm is taken on with nksmesh adopt," in caught.value.hint
+
+
+async def test_an_object_of_another_namespaces_mesh_leads_to_that_mesh(cluster: FakeCluster) -> None:
+    cluster.objects.put(of_release(CRD, replace(BASE, namespace="mesh-b")))
+    with pytest.raises(ClusterError, match="belongs to somebody else") as caught:
+        await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)
+    assert "in namespace mesh-b has them" in caught.value.hint
+    assert "-n mesh-b" in caught.value.hint
 
 
 async def test_an_object_that_somebody_deleted_is_a_reason_to_write(cluster: FakeCluster) -> None:

@@ -109,6 +109,9 @@ async def test_a_release_that_is_gone_is_drift(world: World) -> None:
     result = await looked(world, exit_code=True)
     assert (found(result), result.installation.gone, result.exit_code) == ({}, (ISTIOD,), 10)
     assert result.to_data()["gone"][0]["name"] == ISTIOD.name
+    world.cluster.storage.kept.clear()
+    assert (await looked(world, exit_code=True)).exit_code == 10, "a mesh that is gone, too"
+    assert (await looked(world)).exit_code == 0
 
 
 async def test_what_may_not_be_asked_is_named_and_the_rest_is_looked_at(world: World) -> None:
@@ -192,6 +195,8 @@ async def test_a_release_that_is_half_way_is_looked_at_with_a_note_and_not_repai
         await planned(world)
 
 
-async def test_a_cluster_without_a_mesh_has_no_drift(cluster: FakeCluster, heard: Heard) -> None:
+async def test_a_cluster_without_a_mesh_has_no_drift_and_is_no_mesh_as_it_should_be(
+    cluster: FakeCluster, heard: Heard
+) -> None:
     result = await looked(World(cluster, heard), exit_code=True)
-    assert (result.to_data()["installed"], result.survey.looked, result.exit_code) == (False, 0, 0)
+    assert (result.to_data()["installed"], result.to_data()["drift"], result.exit_code) == (False, [], 10)
