@@ -11,6 +11,7 @@ from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import render
 from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
 from nksmesh.sandbox.failures import Staged
+from nksmesh.sandbox.layout import DEFAULT_NAME
 from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
 
 if TYPE_CHECKING:
@@ -89,4 +90,5 @@ def _staged(result: Staged, console: Console, _verbose: bool) -> None:
     sentence(console, f"staged: {result.failure.value}{reason}, for {pods}")
     if result.marked:
         sentence(console, f"{result.marked} pods that were there already fail now, too")
-    sentence(console, "It ends with: nksmesh sandbox heal", FAINT)
+    which = "" if result.name == DEFAULT_NAME else f" --name {result.name}"
+    sentence(console, f"It ends with: nksmesh sandbox heal{which}", FAINT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nksmesh.domain.events import Listener, unheard
@@ -115,7 +115,7 @@ async def reset(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> Ra
 
 async def fail(failure: Failure, name: str = DEFAULT_NAME, *, selector: str = "", reason: str = "not-found") -> Staged:
     """Make the pods that the selector picks fail from now on."""
-    return await Sandbox(name).fail(failure, selector=selector, reason=reason)
+    return replace(await Sandbox(name).fail(failure, selector=selector, reason=reason), name=name)
 
 
 async def heal(name: str = DEFAULT_NAME) -> Healed:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nksmesh.domain.errors import ClusterError, ConfigError
 from nksmesh.sandbox.api import ClusterApi, RefusedError
 from nksmesh.sandbox.certificates import FAILURES_SERVICE
+from nksmesh.sandbox.layout import DEFAULT_NAME
 from nksmesh.sandbox.nodes import NODES
 from nksmesh.sandbox.stages import FAILURE_ANNOTATION, INVALID_NAME, PULL_ERRORS
 
@@ -52,12 +53,14 @@ class Staged:
         reason: Of an image failure: which error its pull meets.
         selector: The pods it concerns; empty for all.
         marked: How many pods that were there already fail from now on, too.
+        name: The sandbox.
     """
 
     failure: Failure
     reason: str
     selector: str
     marked: int
+    name: str = DEFAULT_NAME
 
     def to_data(self) -> dict[str, Any]:
         """The result as JSON could hold it."""
@@ -66,6 +69,7 @@ class Staged:
             "reason": self.reason,
             "selector": self.selector,
             "marked": self.marked,
+            "name": self.name,
         }
 
 

@@ -463,7 +463,7 @@ SAMPLES: Final[dict[str, Any]] = {
     "sandbox status": Statuses(sandboxes=(SANDBOX,)),
     "sandbox down": Lowered(name="default", stopped=True),
     "sandbox delete": Deleted(name="default", existed=True),
-    "sandbox fail": Staged(failure=Failure.IMAGE, reason="not-found", selector="app=edge", marked=2),
+    "sandbox fail": Staged(failure=Failure.IMAGE, reason="not-found", selector="app=edge", marked=2, name="trial"),
     "sandbox heal": Healed(name="default", ended=1),
 }
 """By the command's name."""
