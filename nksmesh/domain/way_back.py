@@ -83,6 +83,19 @@ def way_back(history: History, *, to_run: int | None = None) -> WayBack:
     return _of(list(history.unproved))
 
 
+def written_since(history: History, changes: Iterable[ReleaseChange]) -> tuple[str, ...]:
+    """Name what another Helm wrote after the newest run: to go back takes that, too, and no run tells of it."""
+    last = history.runs[-1]
+    left = {move.release: move.after for move in last.releases if move.after}
+    return tuple(
+        f"{change.release.name} was written by another Helm since run {last.number} "
+        f"(Helm revision {left[change.release]} -> {now.helm_revision}): that goes, too"
+        for change in changes
+        if (now := change.installed) is not None and not now.pending
+        if left.get(change.release, now.helm_revision) < now.helm_revision
+    )
+
+
 def way_back_of(run: Run) -> WayBack:
     """Take back one run alone: the one that has just failed."""
     return _of([run])

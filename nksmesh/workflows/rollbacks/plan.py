@@ -18,7 +18,7 @@ from nksmesh.domain.mesh import Mesh, Network
 from nksmesh.domain.plan import Plan, ReleaseChange
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import ISTIOD, Release
-from nksmesh.domain.way_back import WayBack, steps_back, way_back
+from nksmesh.domain.way_back import WayBack, steps_back, way_back, written_since
 from nksmesh.domain.workloads import Workload, on_other_proxy
 from nksmesh.workflows import observation
 from nksmesh.workflows.canaries.part import refuse_during_canary
@@ -38,18 +38,20 @@ class RollbackPlan:
         way: The runs that are taken back.
         plan: The steps.
         lost: What does not come back, in sentences.
+        overwritten: What somebody else's Helm wrote since, which goes as well, in sentences.
         workloads: Workloads that run another proxy than the one that comes back: a rollback does not restart them.
     """
 
     way: WayBack
     plan: Plan
     lost: tuple[str, ...] = ()
+    overwritten: tuple[str, ...] = ()
     workloads: tuple[Workload, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know before he agrees."""
-        return (*self.lost, *self._left_ahead())
+        return (*self.lost, *self.overwritten, *self._left_ahead())
 
     def _left_ahead(self) -> tuple[str, ...]:
         """Name the workloads; an istiod serves no proxy that is newer than it is (istio-facts 5)."""
@@ -88,6 +90,7 @@ class RollbackPlan:
                 for step in self.plan.steps
             ],
             "lost": list(self.lost),
+            "overwritten": list(self.overwritten),
             "workloads": [workload.to_data() for workload in self.workloads],
         }
 
@@ -112,6 +115,7 @@ async def plan_rollback(
     listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message="reading the history"))
     history = await history_for(cluster, namespace)
     plan = await plan_way_back(way_back(history, to_run=to_run), history.namespace, cluster, helm)
+    plan = replace(plan, overwritten=written_since(history, plan.plan.releases.values()))
     if proxy := plan.plan.proxy_image:
         plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, cluster), proxy))
     listener(Event(step=ROLLBACK_STEP, kind=EventKind.DONE, message=f"takes back {_spoken(plan.way)}"))

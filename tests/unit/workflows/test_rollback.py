@@ -228,6 +228,20 @@ async def test_a_gateway_that_was_removed_is_named_as_not_coming_back(here: Here
     assert here.record.answers.gateways, "the next install brings it"
 
 
+async def test_what_another_helm_wrote_since_is_named_before_it_goes(here: Here) -> None:
+    await here.install()
+    await here.set()
+    assert (await here.plan()).overwritten == ()
+    here.cluster.storage.put(replace(here.stored(ISTIOD), helm_revision=7, values={"by": "hand"}))
+    shown = await here.plan()
+    assert shown.overwritten == (
+        "istiod was written by another Helm since run 2 (Helm revision 2 -> 7): that goes, too",
+    )
+    assert shown.overwritten[0] in shown.warnings
+    await here.back()
+    assert (await here.install(AGAIN)).plan.changes is False
+
+
 async def test_workloads_that_a_rollback_leaves_on_another_proxy_are_named(here: Here) -> None:
     """The control plane goes back; a workload that was restarted meanwhile keeps the newer proxy."""
     await here.install()
