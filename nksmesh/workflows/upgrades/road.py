@@ -69,6 +69,7 @@ async def survey_road(
     Raises:
         ConfigError: Nothing is installed.
         CheckError: There is no such road.
+        ChartError: Its only step's charts cannot be had.
     """
     installed = await cluster.storage.installed(mesh.releases)
     before = version_before(mesh, installed)
@@ -88,7 +89,8 @@ async def survey_road(
         unfinished=_unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before))),
     )
     road = find_road(journey, order.catalog.versions)
-    stops = await asyncio.gather(*(_with_charts(stop, mesh, order, charts) for stop in road.stops))
+    alone = len(road.stops) == 1
+    stops = await asyncio.gather(*(_with_charts(stop, mesh, order, charts, alone=alone) for stop in road.stops))
     return replace(road, stops=tuple(stops)), others
 
 
@@ -127,8 +129,12 @@ def _next_minor(version: str) -> str:
     return f"{major}.{minor + 1}.0"
 
 
-async def _with_charts(stop: Stop, mesh: Mesh, order: Order, charts: Charts) -> Stop:
-    """Look whether the charts of a step can be had: where one cannot, the road is closed there."""
+async def _with_charts(stop: Stop, mesh: Mesh, order: Order, charts: Charts, *, alone: bool) -> Stop:
+    """Look whether the charts of a step can be had: where one cannot, the road is closed there.
+
+    Raises:
+        ChartError: The only step's cannot: there is no road to tell of.
+    """
     if stop.failures:
         return stop
     components = dict.fromkeys(release.component for release in mesh.releases)
@@ -136,6 +142,8 @@ async def _with_charts(stop: Stop, mesh: Mesh, order: Order, charts: Charts) -> 
     try:
         await charts.fetch(refs, lock=order.lock, locked=order.locked)
     except ChartError as error:
+        if alone:
+            raise
         missing = Finding(level=Level.FAILURE, subject=stop.version, message=error.message, hint=error.hint)
         return replace(stop, findings=(*stop.findings, missing))
     return stop

@@ -195,7 +195,11 @@ async def test_charts_that_cannot_be_had_close_the_road_before_anything_is_writt
     with pytest.raises(CheckError, match=r"there is no chart base 1\.21\.6") as caught:
         await world.upgrade("1.21.6", Way.ALL)
     assert "2. 1.20.1 -> 1.21.6; there is no chart" in caught.value.detail
+    world.charts.missing = {"1.20.1", "1.21.6"}
+    with pytest.raises(ChartError, match=r"there is no chart base 1\.20\.1"):
+        await world.upgrade("1.20.1")
     assert world.wrote() == []
+    world.charts.missing = {"1.21.6"}
     await world.upgrade("1.21.6", Way.STEP)
     assert world.versions == {"1.20.1"}
 
