@@ -81,6 +81,8 @@ def of_deployment(deployment: Manifest | None, name: str) -> Readiness:
     )
     for waits, words in unfinished:
         if waits:
+            if spec.get("paused"):
+                return waiting(f"Deployment {name}: {words}; its rollout is paused (kubectl rollout resume)")
             return waiting(f"Deployment {name}: {words}" + (", past its progress deadline" if exceeded else ""))
     return ready(f"Deployment {name}: {available} of {wanted} replicas available")
 
