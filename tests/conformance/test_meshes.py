@@ -67,11 +67,11 @@ def test_a_version_from_nothing_to_nothing(
     again = istio("install", charts="")
     assert again.changes == {}
     assert ("an earlier run was given --force-version" in str(again.data["findings"])) is (version in TOO_NEW)
-    # without a record too, where charts render otherwise on upgrade than on install
     # nothing differs from what the releases say, and to look writes nothing
     looked = istio("drift", "--exit-code").data
     assert (looked["drift"], looked["not_looked_at"], looked["notes"]) == ([], [], [])
     assert cluster.everything() == standing
+    # without a record too, where charts render otherwise on upgrade than on install
     cluster.delete(RECORD)
     assert istio("plan", "--exit-code", *said).changes == {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from nksmesh.domain.drift import Change, is_named
@@ -60,6 +60,7 @@ class RepairPlan:
         """Return the plan as JSON has it."""
         return {
             "namespace": self.installation.namespace,
+            "gone": [asdict(release) for release in self.installation.gone],
             "drift": [one.drift.to_data(diff=True) for one in self.found],
             "others": self.others,
             "not_looked_at": [{"object": str(one.ref), "why": one.why} for one in self.survey.unseen],

@@ -98,9 +98,12 @@ def test_deployment(text: str, expected: Readiness) -> None:
 
 
 def test_a_deployment_that_is_not_there_is_waited_for() -> None:
+    assert of_deployment(None, "istiod") == waiting("Deployment istiod to be created")
+
+
+def test_a_paused_deployment_that_is_waited_for_says_so() -> None:
     paused = {**read("metadata: {generation: 1}"), "spec": {"paused": True}, "status": {"observedGeneration": 1}}
     assert "paused (kubectl rollout resume)" in of_deployment(paused, "istiod").message
-    assert of_deployment(None, "istiod") == waiting("Deployment istiod to be created")
 
 
 UPDATED = """
