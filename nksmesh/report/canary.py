@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @render.register(StartResult)
 def _start(result: StartResult, console: Console, verbose: bool) -> None:
     if result.installed.dry_run:
+        sentence(console, f"canary {result.istio_revision}, beside {result.beside}, which stays as it is:", "bold")
         show_plan(result.installed.plan, console, verbose=verbose)
         return
     version = result.installed.plan.mesh.version

@@ -25,7 +25,7 @@ RENDERERS: Final[dict[str, str]] = {
     "nksmesh.workflows.install": "nksmesh.report.mesh",
     "nksmesh.workflows.canaries.moving": "nksmesh.report.canary",
     "nksmesh.workflows.preview": "nksmesh.report.mesh",
-    "nksmesh.workflows.canaries.promotion": "nksmesh.report.canary",
+    "nksmesh.workflows.canaries.ending": "nksmesh.report.canary",
     "nksmesh.workflows.drift.repair": "nksmesh.report.drift",
     "nksmesh.workflows.rollbacks.rollback": "nksmesh.report.history",
     "nksmesh.workflows.rollbacks.plan": "nksmesh.report.history",

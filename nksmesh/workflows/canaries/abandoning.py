@@ -106,7 +106,7 @@ async def abandon(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
             await hand_over_tags(standing.tags, canary.release, old, cluster, tools.helm)
     if took:
         back = Part(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
-        await tools.install(order, back, "canary abort (1 of 2: default)")
+        await tools.install(order, back, "canary abort (the default goes back)")
     async with cluster.lease.held("canary abort"):
         moves = await moves_back(cluster)
         await relabel(moves, cluster, back=True, listener=tools.listener)
@@ -119,8 +119,7 @@ async def abandon(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
         )
         check_restarted(restarts, canary.release.name, force=plan.force)
         await forget_moves(moves, cluster)
-    command = "canary abort (2 of 2: removal)" if took else "canary abort"
-    done = await tools.install(order, Part(answers=answers, keep=_abandoned), command)
+    done = await tools.install(order, Part(answers=answers, keep=_abandoned), "canary abort")
     newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
     return EndResult(plan=plan, installed=done, restarts=restarts, newer=newer)
 

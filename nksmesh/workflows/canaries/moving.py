@@ -175,7 +175,7 @@ async def move(plan: MovePlan, cluster: Cluster, *, back: bool, patience: Patien
         canary = _standing_canary(await recorded_mesh(cluster, plan.mesh))  # the user may have thought for long
         if not back and canary.istio_revision != plan.istio_revision:
             raise ConfigError("another canary is on than when this was planned", hint="Run the same command again.")
-        run = Run(command=command, namespace=plan.mesh, to_version=plan.version)
+        run = Run(command=command, namespace=plan.mesh, from_versions=(plan.version,), to_version=plan.version)
         async with kept_run(cluster, run):
             await relabel(plan.moves, cluster, back=back, listener=listener)
             restarts = await restart_workloads(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import re
@@ -12,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from nksmesh.report.report import Output, Report
-from nksmesh.report.text import show
+from nksmesh.report.text import RENDERERS, render, show
 
 from .samples import MORE, SAMPLES, STATUS
 
@@ -44,6 +45,14 @@ def test_it_looks_as_it_did(name: str) -> None:
     if os.environ.get("NKSMESH_WRITE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
+
+
+def test_whatever_has_a_renderer_is_shown_by_it() -> None:
+    """A type that moved to another module would be laid out key by key, where no other result was shown before."""
+    for module in set(RENDERERS.values()):
+        importlib.import_module(module)
+    kinds = {kind.__module__ for kind in render.registry if kind is not object}
+    assert kinds == set(RENDERERS)
 
 
 def test_no_golden_file_is_left_over() -> None:
