@@ -126,7 +126,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     changes = await render_releases(mesh, read.charts, seen, cluster, helm)
     if before and record is None and not order.take_over:
         await refuse_to_take_away(before, mesh, changes, cluster)
-    former = Former(version=before, charts=charts, lock=order.lock, forced=order.force_version)
+    beside = record.answers.version if order.part and record else ""  # a canary's own istiod was never there
+    former = Former(version=before or beside, charts=charts, lock=order.lock, forced=order.force_version)
     findings = await check_renders_after(former, mesh, changes)
     crds, owned = await asyncio.gather(
         survey_crds(

@@ -23,7 +23,7 @@ class Former:
     """The version that is installed, and where its charts may be had.
 
     Attributes:
-        version: The version; empty where nothing is installed.
+        version: The version, of a canary that it is beside; empty where nothing is installed.
         charts: Where charts come from.
         lock: charts.lock.
         forced: Go on where the images stay behind.
@@ -69,7 +69,7 @@ def _pinned(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) ->
     if not images:
         return ()
     message = f"with the charts of {mesh.version} images of another version would run"
-    hint = "Take the tag out of the values: it follows the version. --force-version goes on with it."
+    hint = "Take the tag out of the values, or set another: it follows the version. --force-version goes on with it."
     if not former.forced:
         raise CheckError(message, hint=hint, detail="\n".join(images))
     return tuple(Finding(level=Level.WARNING, subject=mesh.version, message=f"{message}: {one}") for one in images)

@@ -78,6 +78,8 @@ def test_two_minors_at_a_time_by_canary(istio: Program, cluster: Reader) -> None
 def _first_canary(istio: Program, cluster: Reader, made: dict[str, Object]) -> None:
     old = istio("canary", "start", "--to", "1.23.6", code=7)
     assert "2 minor versions" in old.error["message"]
+    pinned = istio("canary", "start", "--to", "1.22.8", "--set", "istiod:global.tag=1.20.1", "--dry-run", code=7)
+    assert "another version would run" in pinned.error["message"]
     standing = cluster.deployment("istiod"), cluster.deployment("istio-ingressgateway")
     ran = istio("canary", "start", "--to", "1.22.8")
     assert ran.changes == {"CRDs": "apply", "istio-base": "upgrade", "istiod-1-22-8": "install"}
