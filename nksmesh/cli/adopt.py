@@ -92,7 +92,8 @@ def _adopt(
 
     plan = perform(shell, make)
     found = workflow.AdoptResult(plan=plan)
-    if not _agreed(shell, found, "Record this as a mesh of nksmesh's?", dry_run=dry_run, yes=yes):
+    question = f"Write it as environment {environment}?" if plan.recorded else "Record this as a mesh of nksmesh's?"
+    if not _agreed(shell, found, question, dry_run=dry_run, yes=yes):
         return
 
     async def work(listener: Listener) -> AdoptResult:

@@ -41,7 +41,7 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     for note in plan.notes:
         sentence(console, note, FAINT)
     if not result.agreed:
-        sentence(console, "Not agreed to: nothing was recorded.")
+        sentence(console, f"Not agreed to: nothing was {'written' if plan.recorded else 'recorded'}.")
     elif result.dry_run:
         sentence(console, "This would be recorded; nothing was changed." if not plan.recorded else "Nothing to record.")
     elif not plan.recorded:
@@ -101,6 +101,12 @@ def _values(values: FormerValues, console: Console) -> None:
         sentence(console, f"carried over, as istioctl was told: {name}: {', '.join(keys)}")
     for setting, why in values.left.items():
         console.print(Text("not carried over: ", DOUBTFUL) + Text(f"{setting}: {why}"))
+    if values.left:
+        sentence(
+            console,
+            "  What these did is taken back; what the charts have a value for is given with -f or --set.",
+            FAINT,
+        )
 
 
 def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None:
