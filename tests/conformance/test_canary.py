@@ -136,6 +136,9 @@ def _tags(istio: Program, cluster: Reader) -> None:
     ]
     assert istio("tag", "remove", "prod", code=7).error["detail"] == "pay"
     assert istio("plan", "--exit-code").changes == {}
+    # in place it would keep its name, which tells another version then
+    (named,) = (one for one in istio("plan", "--to", "1.23.6").data["findings"] if "keeps its name" in one["message"])
+    assert (named["level"], named["subject"]) == ("warning", "istiod-1-22-8")
 
 
 def _second_canary(istio: Program, cluster: Reader) -> None:

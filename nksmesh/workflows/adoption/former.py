@@ -114,6 +114,10 @@ async def _answers(
         gateways=_specs(gateways, namespace, order.catalog.profile(profile)),
     )
     values = await former_values(order, answers, gateways, state, cluster.objects, charts, listener)
+    if state and len(states) > 1:
+        name = state["metadata"]["name"]
+        words = f"there are {len(states)} IstioOperators; {name} is taken for what istioctl installed last"
+        values = replace(values, warnings=(words, *values.warnings))
     if said and not told and said != profile:
         words = (
             f"nksmesh has no profile {said}: the mesh is taken as one of profile {profile}, with what it has otherwise"

@@ -47,9 +47,13 @@ class FormerValues:
 
 
 def installed_state(states: Iterable[Manifest]) -> Manifest | None:
-    """Return the IstioOperator in which istioctl keeps what it installed, among those that are there."""
-    found = {str(one["metadata"]["name"]): one for one in states}
-    return found.get(_INSTALLED_STATE) or next(iter(found.values()), None)
+    """Return the IstioOperator in which istioctl keeps what it installed last, among those that are there.
+
+    It is called ``installed-state``, with the name of the user's own IstioOperator behind it where it had one.
+    """
+    found = sorted(states, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), reverse=True)
+    kept = [one for one in found if str(one["metadata"]["name"]).startswith(_INSTALLED_STATE)]
+    return next(iter([*kept, *found]), None)
 
 
 async def former_values(

@@ -105,6 +105,15 @@ async def test_without_an_istio_operator_nobody_knows_what_it_was_told(mesh: Fak
     assert "no IstioOperator" in found.values.warnings[0]
 
 
+async def test_of_several_istio_operators_the_last_that_istioctl_kept_is_taken(mesh: FakeCluster) -> None:
+    for name, time, sampling in (("mine", "3", 3), ("installed-state", "1", 1), ("installed-state-mine", "2", 2)):
+        one = state(values={"pilot": {"traceSampling": sampling + 10}})
+        mesh.objects.put({**one, "metadata": {**one["metadata"], "name": name, "creationTimestamp": time}})
+    found = await former(mesh)
+    assert values_of(found, "istiod")["pilot"] == {"traceSampling": 12}
+    assert "installed-state-mine is taken" in found.values.warnings[0]
+
+
 async def test_an_image_that_istioctl_was_told_is_a_pin(mesh: FakeCluster) -> None:
     mesh.objects.put(state(values={"pilot": {"image": f"{HUB}/own:1"}}))
     found = await former(mesh)

@@ -194,6 +194,16 @@ async def test_whoever_may_not_read_the_record_is_told_so_and_sees_the_mesh(mesh
         await looked(mesh)
 
 
+async def test_an_istiod_that_is_called_after_another_version_is_told(mesh: FakeCluster) -> None:
+    one = Release(component="istiod", name="istiod-1-22-8", namespace="istio-system", istio_revision="1-22-8")
+    mesh.storage.put(installed(one, chart_version="1.23.6"))
+    record = mesh.records.kept["istio-system"]
+    recorded = RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1)
+    mesh.records.kept["istio-system"] = replace(record, releases=(recorded, *record.releases))
+    (note,) = (await looked(mesh)).to_data()["notes"]
+    assert note.startswith("Istio revision 1-22-8 keeps its name at Istio 1.23.6")
+
+
 async def test_beside_a_canary_gateways_are_held_against_the_meshs_own_istiod(
     mesh: FakeCluster, helm: FakeHelm
 ) -> None:
