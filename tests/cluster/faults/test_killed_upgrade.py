@@ -16,15 +16,16 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from nksmesh.sandbox.sandbox import Sandbox
-from tests.cluster.faults.expectations import assert_complete, pending
+from tests.cluster.faults.expectations import LEASE, assert_complete, pending, statuses
 from tests.cluster.faults.runs import Run, children_named, kill, started
-from tests.cluster.faults.webhooks import policy
+from tests.cluster.faults.webhooks import Policy, policy
 from tests.cluster.program import Program
 from tests.cluster.reader import Object, Reader, reader_of
 from tests.cluster.state import changed, state_of
@@ -88,7 +89,7 @@ def standing(
         asyncio.run(shared_sandbox.reset())
     _used.add(shared_sandbox.layout.name)
     folder = tmp_path_factory.mktemp("upgrades")
-    charts = charts_of(example_charts, folder / "charts", [f"1.20.{patch}" for patch in range(12)])
+    charts = charts_of(example_charts, folder / "charts", [f"1.20.{patch}" for patch in range(20)])
     mesh = Program(kubeconfig=shared_sandbox.kubeconfig, folder=folder, charts=str(charts))
     mesh("install", "--hub", HUB, "--version", "1.20.0")
     with reader_of(shared_sandbox.kubeconfig) as cluster:
@@ -112,49 +113,152 @@ def test_killed_at_a_step_the_next_run_completes(standing: Standing, moment: str
 
 
 class Holdup:
-    """Holds Helm up at an object: long enough to kill what waits for it."""
+    """Holds whoever writes an object up, or as many as come after: long enough to kill what waits for it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, passing: int = 0) -> None:
         self.name = name
         self.reached = threading.Event()
+        self._passing = passing
 
     def __call__(self, found: Object) -> str:
         if found["metadata"]["name"].startswith(self.name):
-            self.reached.set()
-            time.sleep(SLOW)
+            self._passing -= 1
+            if self._passing < 0:
+                self.reached.set()
+                time.sleep(SLOW)
         return ""
 
 
+@dataclass(frozen=True)
+class Note:
+    """What the program itself writes down, where it is killed at that.
+
+    Attributes:
+        name: Of the object.
+        operation: What is done with it.
+        passing: How often that is let pass before.
+        runs: What the history has then of this run and the next.
+        resource: The object's kind; its API group.
+    """
+
+    name: str
+    operation: str
+    runs: list[tuple[str, str]]
+    passing: int = 0
+    resource: tuple[str, str] = ("secrets", "")
+
+
+TWICE = [("upgrade", "done"), ("upgrade", "interrupted")]
+NOTES = {
+    "the mesh is held, and nothing is written": Note("nksmesh.history.", "UPDATE", [("upgrade", "done")]),
+    "the history has the run, and the record is of before": Note("nksmesh.istio-system", "UPDATE", TWICE),
+    "all is done, and the record does not say so": Note("nksmesh.istio-system", "UPDATE", TWICE, passing=1),
+    "all is told, and the mesh is still held": Note(
+        "nksmesh", "DELETE", [("upgrade", "done")], resource=("leases", "coordination.k8s.io")
+    ),
+}
+
+
+@pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
+def test_killed_between_the_steps_the_next_run_completes(standing: Standing, tmp_path: Path, note: Note) -> None:
+    wanted, runs = standing.next, standing.runs(20)
+    holdup = Holdup(note.name, passing=note.passing)
+    resource, group = note.resource
+    held = policy(
+        standing.cluster,
+        tmp_path,
+        holdup,
+        namespace="kube-system",
+        resource=resource,
+        group=group,
+        operation=note.operation,
+        failure_policy="Ignore",
+    )
+    with held, started(standing.mesh, "upgrade", "--to", wanted) as run:
+        assert holdup.reached.wait(30)
+        killed(run)
+    assert standing.cluster.find(LEASE)
+    standing.mesh("upgrade", "--to", wanted)
+    standing.assert_at(wanted)
+    assert standing.runs(20) == [*note.runs, *runs][:20]
+
+
+AGAIN: tuple[str, ...] = ("upgrade", "--to")
+BACK: tuple[str, ...] = ("rollback", "--yes")
+
+
+def helm_killed_at(run: Run, step: str, holdup: Holdup) -> None:
+    """Kill the program and its Helm, which is held up at a step."""
+    run.until(f"{step}: started")
+    assert holdup.reached.wait(30)
+    helms = children_named(run.process.pid, "helm")
+    killed(run)
+    for helm in helms:
+        kill(helm)
+
+
+def held_up(standing: Standing, folder: Path, holdup: Holdup, resource: str) -> AbstractContextManager[Policy]:
+    return policy(standing.cluster, folder, holdup, resource=resource, operation="UPDATE", failure_policy="Ignore")
+
+
 @pytest.mark.parametrize(
-    ("release", "resource", "name"),
+    ("release", "resource", "name", "ways"),
     [
-        ("istiod", "configmaps", "istio-sidecar-injector"),
-        ("istio-ingressgateway", "secrets", "sh.helm.release.v1.istio-ingressgateway."),
+        ("istio-base", "secrets", "sh.helm.release.v1.istio-base.", [BACK]),
+        ("istiod", "configmaps", "istio-sidecar-injector", [BACK, AGAIN]),
+        ("istio-ingressgateway", "services", "istio-ingressgateway", [BACK]),
+        ("istio-ingressgateway", "secrets", "sh.helm.release.v1.istio-ingressgateway.", [AGAIN]),
     ],
-    ids=["in the middle of istiod", "before the gateway's release is told deployed"],
+    ids=[
+        "before base's release is told deployed",
+        "in the middle of istiod",
+        "in the middle of the gateway",
+        "before the gateway's release is told deployed",
+    ],
 )
 def test_helm_killed_too_the_next_run_goes_back_or_completes(
-    standing: Standing, tmp_path: Path, release: str, resource: str, name: str
+    standing: Standing, tmp_path: Path, release: str, resource: str, name: str, ways: list[tuple[str, ...]]
 ) -> None:
     wanted, before = standing.next, state_of(standing.cluster)
-    for command in (("rollback", "--yes"), ("upgrade", "--to", wanted)):
+    for way in ways:
         holdup = Holdup(name)
         with (
-            policy(standing.cluster, tmp_path, holdup, resource=resource, operation="UPDATE", failure_policy="Ignore"),
+            held_up(standing, tmp_path, holdup, resource),
             started(standing.mesh, "upgrade", "--to", wanted) as run,
         ):
-            run.until(f"{release}: started")
-            assert holdup.reached.wait(30)
-            helms = children_named(run.process.pid, "helm")
-            killed(run)
-            for helm in helms:
-                kill(helm)
+            helm_killed_at(run, release, holdup)
         assert any(release in one for one in pending(standing.cluster))
-        again = standing.mesh(*command)
+        again = standing.mesh(*way, *([wanted] if way == AGAIN else []))
         assert f"{release} to settle" not in again.stderr, "our own dead run's are put right at once"
-        standing.assert_at(wanted if "upgrade" in command else standing.version)
-        if "rollback" in command:
+        standing.assert_at(wanted if way == AGAIN else standing.version)
+        if way == BACK:
             assert not changed(before, state_of(standing.cluster))
+
+
+@pytest.mark.parametrize(
+    ("helm_too", "way"),
+    [(False, BACK), (True, BACK), (True, AGAIN)],
+    ids=["the program alone", "and Helm", "and Helm, and the upgrade is wanted again"],
+)
+def test_a_rollback_that_is_killed_is_gone_on_with_or_given_up(
+    standing: Standing, tmp_path: Path, helm_too: bool, way: tuple[str, ...]
+) -> None:
+    wanted, before = standing.next, state_of(standing.cluster)
+    standing.mesh("upgrade", "--to", wanted)
+    holdup = Holdup("istio-sidecar-injector")
+    with held_up(standing, tmp_path, holdup, "configmaps"), started(standing.mesh, "rollback", "--yes") as run:
+        if helm_too:
+            helm_killed_at(run, "istiod", holdup)
+            assert statuses(standing.cluster)["istiod"] == "pending-rollback"
+        else:
+            run.until("istiod: started")
+            assert holdup.reached.wait(30)
+            killed(run)
+    standing.mesh(*way, *([wanted] if way == AGAIN else []))
+    standing.assert_at(wanted if way == AGAIN else standing.version)
+    if way == BACK:
+        assert not changed(before, state_of(standing.cluster))
+        assert standing.runs(3) == [("rollback", "done"), ("rollback", "interrupted"), ("upgrade", "rolled back")]
 
 
 def leave_pending(cluster: Reader, release: str) -> None:

@@ -17,7 +17,7 @@ from tests.cluster.reader import Reader
 
 Object = dict[str, Any]
 Verdict = Callable[[Object], str]
-"""Takes the reviewed object; answers why it is denied, or nothing."""
+"""Takes the reviewed object (of a deletion, what is to go); answers why it is denied, or nothing."""
 
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
@@ -44,9 +44,10 @@ class Policy:
             def do_POST(self) -> None:
                 review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 asked = review["request"]
-                seen.append(str(asked.get("name") or asked["object"]["metadata"].get("generateName", "")))
+                reviewed = asked["object"] or asked["oldObject"]
+                seen.append(str(asked.get("name") or reviewed["metadata"].get("generateName", "")))
                 asked_for_once.set()
-                denied = "" if spares_dry_runs and asked.get("dryRun") else verdict(asked["object"])
+                denied = "" if spares_dry_runs and asked.get("dryRun") else verdict(reviewed)
                 answer: Object = {"uid": asked["uid"], "allowed": not denied}
                 if denied:
                     answer["status"] = {"code": 403, "message": denied}
@@ -80,6 +81,7 @@ def policy(
     verdict: Verdict,
     *,
     name: str = "pods.policy.example",
+    namespace: str = "istio-system",
     resource: str = "pods",
     group: str = "",
     operation: str = "CREATE",
@@ -89,7 +91,7 @@ def policy(
 ) -> Iterator[Policy]:
     """Have every creation (or another operation) of a resource reviewed, for the time of a block.
 
-    What is in a namespace is reviewed in istio-system alone. ``spares_dry_runs`` lets every dry run through, so that
+    What is in a namespace is reviewed in this one alone. ``spares_dry_runs`` lets every dry run through, so that
     what is refused is refused only when it is written.
     """
     engine = Policy(verdict, folder, spares_dry_runs=spares_dry_runs)
@@ -104,7 +106,7 @@ def policy(
                 "rules": [
                     {"operations": [operation], "apiGroups": [group], "apiVersions": ["v1"], "resources": [resource]}
                 ],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "istio-system"}},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
                 "sideEffects": side_effects,
                 "failurePolicy": failure_policy,
                 "timeoutSeconds": 20,
