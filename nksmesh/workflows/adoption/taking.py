@@ -5,7 +5,7 @@ itself prunes what istioctl had beside it (container args, labels, annotations),
 Service's address and node ports, caBundles. Whoever is stopped between the two goes on with the second.
 
 A Deployment that selects its pods by more labels than the chart's cannot be changed to the chart's: it is deleted
-alone, and made anew over its pods, which run on meanwhile. Whoever is stopped in between lets Helm make it.
+alone, and made anew over its pods, which run on meanwhile; whoever is stopped in between goes on with that.
 """
 
 from __future__ import annotations
@@ -84,12 +84,23 @@ async def take_release(change: ReleaseChange, cluster: Cluster, *, timeout: floa
             await cluster.objects.delete(ref, orphan=True)
             await await_end([ref], cluster, step=change.release.name, timeout=timeout, listener=listener)
             await _make_anew(owned, ref, (live.get("spec") or {}).get("replicas"), cluster.objects)
-            return
-        await take_object(owned, ref, cluster.objects, manager=HELM_MANAGER)
+        elif live is None and ref.kind == "Deployment" and (left := await _left_running(owned, ref, cluster.objects)):
+            await _make_anew(owned, ref, left, cluster.objects)
+        else:
+            await take_object(owned, ref, cluster.objects, manager=HELM_MANAGER)
 
     running = [one for one in change.manifests if one.get("kind") in {"Deployment", "DaemonSet"}]
     await asyncio.gather(*(take(one) for one in change.manifests if one not in running))
     await asyncio.gather(*(take(one) for one in running))
+
+
+async def _left_running(owned: Manifest, ref: ObjectRef, objects: Objects) -> int:
+    """Count the pods that a Deployment has left whose making anew was stopped: they belong to nobody."""
+    selector = ((owned.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    labels = ",".join(f"{key}={value}" for key, value in selector.items())
+    sets = await objects.list("apps/v1", "ReplicaSet", ref.namespace, labels=labels) if labels else []
+    left = [one for one in sets if not one["metadata"].get("ownerReferences")]
+    return sum(int((one.get("spec") or {}).get("replicas") or 0) for one in left)
 
 
 async def _make_anew(owned: Manifest, ref: ObjectRef, replicas: int | None, objects: Objects) -> None:

@@ -119,7 +119,7 @@ async def _write(work: Work, change: ReleaseChange) -> None:
     if change.left_pending is not None:
         await work.cluster.storage.forget(change.left_pending)
     await asyncio.gather(*(_make_ours(work, ref) for ref in change.left_crds))
-    if change.taken:
+    if change.taken or (work.plan.take_over and change.installed is None):
         await take_release(change, work.cluster, timeout=work.patience.component, listener=work.hear)
     if change.installed is not None and change.action is Action.UPGRADE:
         await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)

@@ -80,6 +80,26 @@ async def test_a_deployment_with_another_selector_is_made_anew_over_its_pods(clu
     ]
 
 
+async def test_one_that_a_killed_run_has_deleted_is_made_over_the_pods_it_left(cluster: FakeCluster) -> None:
+    for name, owners, replicas in (("istiod-1", [], 2), ("istiod-2", [], 1), ("other", [{"uid": "x"}], 5)):
+        metadata = {"name": name, "namespace": "istio-system", "labels": {"app": "x"}, "ownerReferences": owners}
+        cluster.objects.put(
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": {"replicas": replicas}}
+        )
+    wanted = {**rendered("Deployment"), "apiVersion": "apps/v1", "spec": {"selector": {"matchLabels": {"app": "x"}}}}
+    counts: list[int | None] = []
+    apply = cluster.objects.apply
+
+    async def counted(manifest: Manifest, ref: ObjectRef, **said: Any) -> dict[str, Any]:
+        counts.append(manifest["spec"].get("replicas"))
+        return await apply(manifest, ref, **said)
+
+    cluster.objects.apply = counted  # type: ignore[method-assign]
+    await take_release(change(ISTIOD, manifests=[wanted]), cluster, timeout=1, listener=unheard)
+    assert counts == [3, 3, None]  # what belongs to somebody is not counted
+    assert cluster.objects.asked("delete") == []
+
+
 async def test_only_an_adoption_takes_what_istioctl_made(cluster: FakeCluster) -> None:
     cluster.objects.put(made("Service"))
     changes = changes_of(change(ISTIOD, manifests=[rendered("Service")]))
