@@ -1,34 +1,26 @@
-"""A mesh that somebody made with Helm by hand, described in nksmesh's words: what its releases have beyond our layers.
+"""A mesh that somebody made with Helm by hand, described in nksmesh's words.
 
-The description keeps a promise: composed again, a release's layers give every value that Helm has stored of it. What
-our own layers add to that (the hub and the tag, where the chart's defaults did) is named, and so is what pins a tag or
-a hub, for it would hold on through every upgrade (istio-facts 5, values traps).
+The description keeps a promise: composed again, a release's layers give every value that Helm has stored of it
+(kept_values.py). What our own layers add to that (the hub and the tag, where the chart's defaults did) is named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from nksmesh.domain.catalog import Catalog
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.images import images_of, proxy_image
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.layers import Path, compose, dotted, merge, value_at
-from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Layer, Mesh, Network, Standing
+from nksmesh.domain.layers import compose, value_at
+from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec, Mesh, Network, Standing
 from nksmesh.domain.objects import Manifest
-from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.region_layer import PROXY_IMAGE
 from nksmesh.domain.releases import BASE, GATEWAY, ISTIOD, OPTIONAL, Release
 from nksmesh.domain.request import Recorded, Request
 from nksmesh.domain.revisions import names_of
-
-_NESTS: Final = ("defaults", "_internal_defaults_do_not_set")
-"""Where the charts from 1.21, and from 1.24, keep their defaults."""
-
-_PINS: Final = frozenset({"hub", "tag", "image"})
-"""Keys that say which image runs: one of them in a user's layer outlasts upgrades and moves to another registry."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,21 +56,6 @@ class HandMade:
             f"there are {len(found)} Helm releases of the chart {component} in namespace {self.namespace}: {names}",
             hint="nksmesh adopts a mesh with one of them: remove the other first.",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """The values of one release, sorted out.
-
-    Attributes:
-        beyond: What Helm has stored and our layers do not set so: it becomes the kept layer.
-        added: The keys that our layers set and the installed release does not have.
-        pins: The keys of the kept layer that pin an image.
-    """
-
-    beyond: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    added: tuple[str, ...] = ()
-    pins: tuple[str, ...] = ()
 
 
 def answers_of(found: HandMade, request: Request, catalog: Catalog) -> Recorded:
@@ -153,42 +130,6 @@ def hub_of(manifests: Iterable[Manifest]) -> str:
     return image.rpartition("/")[0]
 
 
-def sort_out(stored: Mapping[str, Any], ours: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Kept:
-    """Sort a release's values into our own layers' and what is beyond them.
-
-    Args:
-        stored: What Helm has stored.
-        ours: What our layers come to.
-        defaults: The chart's values.yaml, where what only repeats it may be left out: a copy of the whole file that
-            was passed with ``-f`` pins everything in it.
-    """
-    under = merge(flat_defaults(defaults), ours) if defaults is not None else ours
-    beyond = beyond_of(stored, under)
-    composed = merge(ours, beyond)
-    added = [
-        dotted(path)
-        for path, value, _ in compose((Layer(name="composed", values=composed),)).leaves()
-        if value_at(stored, path) != value
-    ]
-    return Kept(beyond=beyond, added=tuple(added), pins=tuple(pins_of(beyond)))
-
-
-def pinned(release: str, values: Mapping[str, Any], key: str) -> str:
-    """Say that a value of a release pins an image."""
-    value = value_at(values, tuple(key.split(".")))
-    return f"{release}: {key} is pinned to {value}: it holds on through every upgrade, and against --hub and --region"
-
-
-def kept_layer(name: str, values: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """Make a layer that is kept of another tool's: as an environment's, it holds on below ``-f``, until ``-e``."""
-    return (Layer(name=name, values=values, option="-e"),) if values else ()
-
-
-def layer_of(release: Release, beyond: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """Make the kept layer of a Helm release."""
-    return kept_layer(f"Helm release {release.name}", beyond)
-
-
 def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
     """Write a mesh as an environment: mesh.yaml and a file of values for each release that has any of its own.
 
@@ -259,45 +200,3 @@ def _elsewhere(found: HandMade, hub: str) -> list[str]:
         for image in sorted(set(images_of(manifests, release.namespace)))
         if not image.opt_in and not image.lies_in((hub,)) and "/" in image.image
     ]
-
-
-def flat_defaults(defaults: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a chart's defaults with the keys where a user writes them: at the top."""
-    nested: Mapping[str, Any] = next((defaults[key] for key in _NESTS if isinstance(defaults.get(key), Mapping)), {})
-    return merge(nested, defaults)
-
-
-def beyond_of(stored: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the least that, laid over some values, gives everything that is stored."""
-    kept: dict[str, Any] = {}
-    for key, value in stored.items():
-        below = under.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            if inner := beyond_of(value, below):
-                kept[key] = inner
-        elif key not in under or below != value:
-            kept[key] = value
-    return kept
-
-
-def values_lost(change: ReleaseChange) -> tuple[str, ...]:
-    """Name the values that Helm has of a release, and that neither a layer nor the chart that is wanted would set."""
-    if change.installed is None:
-        return ()
-    under = merge(flat_defaults(change.chart.defaults), change.composed.values)
-    beyond = compose((Layer(name="stored", values=beyond_of(change.installed.values, under)),))
-    return tuple(
-        dotted(path)
-        for path, value, _ in beyond.leaves()
-        if value not in (None, {}) and not change.composed.layers_of(path)
-    )
-
-
-def pins_of(beyond: Mapping[str, Any], prefix: Path = ()) -> Iterable[str]:
-    """Name the keys of a user's values that pin an image."""
-    for key, value in beyond.items():
-        path = (*prefix, key)
-        if isinstance(value, Mapping):
-            yield from pins_of(value, path)
-        elif key in _PINS and isinstance(value, str) and value:
-            yield dotted(path)

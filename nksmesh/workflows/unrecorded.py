@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from nksmesh.domain.adoption import values_lost
 from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.kept_values import values_lost
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.releases import ISTIOD

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import nksmesh
-from nksmesh.domain.adoption import HandMade, answers_of, environment_of, layer_of
+from nksmesh.domain.adoption import HandMade, answers_of, environment_of
 from nksmesh.domain.catalog import check_label
 from nksmesh.domain.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.findings import Level
 from nksmesh.domain.history import ReleaseMove, Run
+from nksmesh.domain.kept_values import layer_of
 from nksmesh.domain.layers import compose
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.record import Record, RecordedRelease, hash_of

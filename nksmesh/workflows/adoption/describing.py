@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from nksmesh.domain.adoption import HandMade, Kept, layer_of, pinned, sort_out
+from nksmesh.domain.adoption import HandMade
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.kept_values import Kept, layer_of, pinned, sort_out
 from nksmesh.domain.layers import compose, merge
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from nksmesh.domain.adoption import flat_defaults, kept_layer, pinned, pins_of
 from nksmesh.domain.errors import CheckError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.istio_operator import CarriedOver, Target, carry_over
+from nksmesh.domain.kept_values import flat_defaults, kept_layer, pinned, pins_of
 from nksmesh.domain.known_keys import known_tree
 from nksmesh.domain.layers import compose, dotted, merge
 from nksmesh.domain.mesh import Layer, Mesh

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from nksmesh.domain.adoption import HandMade, answers_of, environment_of, layer_of, sort_out
+from nksmesh.domain.adoption import HandMade, answers_of, environment_of
 from nksmesh.domain.catalog import Catalog, Profile, ValuesFile
 from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.kept_values import layer_of, sort_out
 from nksmesh.domain.layers import compose, merge
 from nksmesh.domain.mesh import GatewaySpec, Network, Region
 from nksmesh.domain.objects import Manifest

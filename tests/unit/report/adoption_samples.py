@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from nksmesh.domain.adoption import Kept
 from nksmesh.domain.catalog import Catalog
 from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.kept_values import Kept
 from nksmesh.domain.mesh import GatewaySpec, Mesh
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.plan import Plan
