@@ -25,13 +25,13 @@ ChartSource: TypeAlias = Annotated[
 LockedOnly: TypeAlias = Annotated[bool, typer.Option("--locked", help="Refuse a chart that charts.lock does not pin.")]
 
 RollbackOnFailure: TypeAlias = Annotated[
-    bool, typer.Option("--rollback-on-failure", help="Take back what the run did, where a step of it fails.")
+    bool, typer.Option("--rollback-on-failure", help="Roll back what the run did if one of its steps fails.")
 ]
 
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 ClearPending: TypeAlias = Annotated[
-    bool, typer.Option("--yes", "-y", help="Clear what another Helm has begun and not ended, too.")
+    bool, typer.Option("--yes", "-y", help="Also clear releases that another Helm left pending.")
 ]
 
 Timeout: TypeAlias = Annotated[

@@ -71,7 +71,7 @@ class WaitingOptions(MeshOptions):
     ] = ""
     graces: Annotated[
         list[str] | None,
-        typer.Option("--grace", metavar="CAUSE=DURATION", help="How long a failure that may heal is given: crash=90s."),
+        typer.Option("--grace", metavar="CAUSE=DURATION", help="How long to wait for a failure to heal: crash=90s."),
     ] = None
 
 

@@ -102,7 +102,7 @@ def given(
     helm: Annotated[
         str | None,
         typer.Option(
-            "--helm", metavar="FILE", rich_help_panel=COMMON, help="The helm program to use; NKSMESH_HELM says it too."
+            "--helm", metavar="FILE", rich_help_panel=COMMON, help="The helm program to use (or NKSMESH_HELM)."
         ),
     ] = None,
     namespace: Annotated[
@@ -128,7 +128,7 @@ def given(
     verbose: Annotated[bool | None, typer.Option("--verbose", "-v", rich_help_panel=COMMON, help="Say more.")] = None,
     no_color: Annotated[
         bool | None,
-        typer.Option("--no-color", rich_help_panel=COMMON, help="No colour; NO_COLOR says it too."),
+        typer.Option("--no-color", rich_help_panel=COMMON, help="No colour (or NO_COLOR)."),
     ] = None,
     debug: Annotated[
         bool | None,

@@ -79,7 +79,7 @@ def confirm(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise ConfigError(f"there is no terminal to ask on: {question}", hint="Pass --yes to answer yes.")
+        raise ConfigError(f"there is no terminal to confirm on: {question}", hint="Pass --yes to answer yes.")
     write_err(f"{question} [y/N] ")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

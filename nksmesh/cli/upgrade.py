@@ -34,10 +34,8 @@ app = command_group()
 def upgrade(
     shell: Shell,
     options: UpgradeOptions,
-    step: Annotated[bool, typer.Option("--step", help="Of a road of several steps, take the first.")] = False,
-    whole: Annotated[
-        bool, typer.Option("--all", help="Take the whole road, with a health check after each step.")
-    ] = False,
+    step: Annotated[bool, typer.Option("--step", help="Take only the first of several steps.")] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Take all the steps, with a health check after each.")] = False,
     restart_workloads: Annotated[
         bool,
         typer.Option(

@@ -162,7 +162,7 @@ def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -
         return
     if not asked:
         raise ConfigError(
-            f"Istio {installed} is installed, and nothing says so: without a record {wanted} is the default",
+            f"Istio {installed} is installed without a record, and without one {wanted} is the default",
             hint=f"nksmesh adopt records what is installed; or say --version {installed}.",
         )
     raise ConfigError(
@@ -181,8 +181,9 @@ def _refuse_what_is_no_road(journey: Journey) -> None:
         )
     if start[1] - end[1] > 1:
         raise CheckError(
-            f"Istio {journey.installed} to {journey.wanted} is down by {start[1] - end[1]} minors: it goes by one",
-            hint=f"Go to a version of {end[0]}.{start[1] - 1}; what is further back is a new installation.",
+            f"Istio {journey.installed} to {journey.wanted} goes down by {start[1] - end[1]} minors: "
+            "at most one is possible",
+            hint=f"Go to a version of {end[0]}.{start[1] - 1}; anything older needs a new installation.",
         )
 
 
@@ -199,10 +200,10 @@ def _stop_between(journey: Journey, minor: str, known: Sequence[IstioVersion]) -
 
 def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Finding:
     if region is not None and list(versions):
-        message = f"the registry of region {region.name} provides no version of Istio {minor}, which the road goes by"
+        message = f"the registry of region {region.name} provides no version of Istio {minor}, which lies on the way"
         hint = "Take a registry of your own that has one: --hub."
     else:
-        message = f"no version of Istio {minor} is known, which the road goes by"
+        message = f"no version of Istio {minor} is known, which lies on the way"
         hint = f"Name one and go there first: nksmesh upgrade --to {minor}.X."
     return Finding(level=Level.FAILURE, subject=minor, message=message, hint=hint)
 

@@ -120,7 +120,7 @@ class _Reader:
                 case "," | "":
                     raise self._wrong("the key has no value")
                 case _:
-                    raise self._wrong("something stands right after an index")
+                    raise self._wrong("there is something right after an index")
 
     def _name(self) -> str:
         name = self._until("=[,.")
@@ -133,7 +133,7 @@ class _Reader:
         if self._take() != "]":
             raise self._wrong("an index does not end with ']'")
         if not _is_number(written) or int(written) > MAX_INDEX:
-            raise self._wrong(f"what stands in [] is not an index from 0 to {MAX_INDEX}")
+            raise self._wrong(f"what is in [] is not an index from 0 to {MAX_INDEX}")
         return int(written)
 
     def _value(self, key: str) -> Any:
@@ -155,7 +155,7 @@ class _Reader:
             if stop == "}":
                 break
         if self._take() not in {",", ""}:
-            raise self._wrong("something stands right after a list's '}'")
+            raise self._wrong("there is something right after a list's '}'")
         return items
 
     def _take(self) -> str:
@@ -180,7 +180,7 @@ class _Reader:
         keys = ",".join(_spoken(one.path) for one in self._found)
         if self._found:
             return ConfigError(
-                f"--set {self._target}:{keys}: behind the comma that follows it, {what}",
+                f"--set {self._target}:{keys}: after the comma that follows it, {what}",
                 hint=rf"{_GRAMMAR} A comma within a value is written \,",
             )
         return ConfigError(f"--set {self._target}:{_spoken(tuple(self._path))}: {what}", hint=_GRAMMAR)

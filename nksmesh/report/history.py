@@ -32,7 +32,7 @@ _LINES_OF_EVIDENCE: Final = 12
 @render.register(HistoryResult)
 def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
     if not result.runs:
-        sentence(console, f"No run is kept of a mesh in {result.namespace}.")
+        sentence(console, f"No runs are recorded for a mesh in {result.namespace}.")
         return
     rows(
         console,

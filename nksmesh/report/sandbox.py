@@ -89,6 +89,6 @@ def _staged(result: Staged, console: Console, _verbose: bool) -> None:
     reason = f" ({result.reason})" if result.failure.value == "image" else ""
     sentence(console, f"staged: {result.failure.value}{reason}, for {pods}")
     if result.marked:
-        sentence(console, f"{result.marked} pods that were there already fail now, too")
+        sentence(console, f"{result.marked} pods that were there already now fail too")
     which = "" if result.name == DEFAULT_NAME else f" --name {result.name}"
     sentence(console, f"It ends with: nksmesh sandbox heal{which}", FAINT)

@@ -21,23 +21,27 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     _listed(console, "These releases go, in this order:", releases)
     if plan.unfinished:
         sentence(
-            console, f"{plan.unfinished} has not ended: what it leaves is looked at before anything goes.", DOUBTFUL
+            console,
+            f"{plan.unfinished} has not ended: what it leaves behind is checked before anything is removed.",
+            DOUBTFUL,
         )
     for service, addresses in plan.addresses.items():
         if addresses:
             sentence(console, f"  the address {', '.join(addresses)} of {service} is given back", DOUBTFUL)
     history = ["the history of the mesh's runs"] if plan.purge and plan.runs else []
     going = (*plan.webhooks, *in_words(plan.going), *labels_in_words(plan.losing_labels), *history)
-    _listed(console, "These go, too:", going)
+    _listed(console, "These go too:", going)
     alone = plan.purge or plan.istio_revision
     staying = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels))
     _listed(console, "These stay:" if alone else "These stay (--purge removes what is the mesh's):", staying)
-    _listed(console, "Not touched, until you restart it:", sidecars_in_words(plan.workloads))
+    _listed(console, "Not touched until you restart them:", sidecars_in_words(plan.workloads))
     for name, contents in plan.namespaces.items():
         if contents.empty:
             sentence(console, f"The namespace {name} goes.")
         _listed(
-            console, f"The namespace {name} stays, for it has, or may have, what is not the mesh's:", contents.words
+            console,
+            f"The namespace {name} stays, because it holds, or may hold, what is not the mesh's:",
+            contents.words,
         )
     unserved = (f"{one} does not answer: what it serves was passed over" for one in plan.unserved)
     warnings(console, (*plan.installation.notes, *unserved))
@@ -55,8 +59,9 @@ def _result(result: UninstallResult, console: Console, _verbose: bool) -> None:
             sentence(console, f"  {name}")
     _listed(console, "left:", result.left)
     if result.next_steps:
-        first = "label its namespace for another Istio revision, then " if result.plan.istio_revision else ""
-        sentence(console, f"What runs a sidecar has lost its istiod, and its certificate ends: {first}restart it:")
+        first = "label their namespaces for another Istio revision, then " if result.plan.istio_revision else ""
+        lost = "Workloads with a sidecar have lost their istiod, and their certificates will expire"
+        sentence(console, f"{lost}: {first}restart them:")
     for step in result.next_steps:
         sentence(console, f"  {step}")
 

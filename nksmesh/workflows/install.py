@@ -83,7 +83,7 @@ async def install(
         dry_run: Plan, and change nothing.
         listener: Told of every step.
         command: What the lease and the history call the run.
-        rollback_on_failure: Take back what the run did, where a step of it fails.
+        rollback_on_failure: Roll back what the run did if one of its steps fails.
         clear_pending: Clear what another Helm than ours has begun and not ended.
 
     Raises:

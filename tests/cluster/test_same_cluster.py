@@ -22,5 +22,5 @@ async def test_helm_proves_which_cluster_it_reaches(
 
     await helm.prove_same_cluster(uid)
 
-    with pytest.raises(ClusterError, match="another cluster"):
+    with pytest.raises(ClusterError, match="a different cluster"):
         await helm.prove_same_cluster("00000000-0000-0000-0000-000000000000")

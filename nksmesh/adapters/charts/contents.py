@@ -67,7 +67,7 @@ def read_contents(folder: Path, *, title: str) -> Contents:
         # Keys become strings here, as they do for Helm, and a chart reads the same with and without the cache.
         return Contents.from_json(contents.to_json())
     except (TypeError, ValueError, RecursionError) as error:
-        raise _broken(title, f"a value has no form in JSON, and so none for Helm: {error}") from error
+        raise _broken(title, f"a value cannot be written as JSON, which Helm needs: {error}") from error
 
 
 def check_identity(contents: Contents, ref: ChartRef, *, title: str) -> None:

@@ -138,7 +138,7 @@ class Repositories:
                     if len(content) > most:
                         raise ChartError(
                             f"{public_source(url)} is larger than {most // MIB} MiB",
-                            hint="This is no chart repository nksmesh can use; name another one with --charts.",
+                            hint="nksmesh cannot use it as a chart repository; name another one with --charts.",
                         )
         except httpx.TransportError as error:
             failure = _unreachable(url, _reason(error))
@@ -219,7 +219,7 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"{name} names {path}, which is not a bundle of certificates: {error.strerror or error}",
-                hint=f"Let {name} name a PEM file, or unset it.",
+                hint=f"Point {name} to a PEM file, or unset it.",
             ) from error
     return trust
 
@@ -227,8 +227,8 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
 def _unreachable(url: str, reason: str) -> ChartError:
     return ChartError(
         f"{public_source(url)} could not be fetched{_through(url)}: {reason}",
-        hint=f"See that this machine reaches {urlsplit(url).hostname} (HTTPS_PROXY is honoured); or, without network: "
-        f"{_OFFLINE}.",
+        hint=f"Check that this machine reaches {urlsplit(url).hostname} (HTTPS_PROXY is honoured); or, without a "
+        f"network: {_OFFLINE}.",
     )
 
 
@@ -249,13 +249,13 @@ def _turned_away(url: str, answer: httpx.Response) -> ChartError:
             "https://USER:PASSWORD@HOST/... A folder needs none: --charts FOLDER."
         )
     else:
-        hint = f"See that the URL is a Helm repository's; or {_OFFLINE}."
+        hint = f"Check that the URL is a Helm repository's; or {_OFFLINE}."
     return ChartError(f"{public_source(url)} could not be fetched{_through(url)}: {_status(answer)}", hint=hint)
 
 
 def _no_repository(url: str, problem: str) -> ChartError:
     return ChartError(
-        f"{public_source(url)} {problem}", hint=f"See that --charts names a Helm repository; or {_OFFLINE}."
+        f"{public_source(url)} {problem}", hint=f"Check that --charts names a Helm repository; or {_OFFLINE}."
     )
 
 

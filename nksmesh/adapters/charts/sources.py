@@ -75,8 +75,8 @@ def source_named(text: str) -> Source:
     if parts.scheme in {"http", "https"} and parts.hostname:
         return Repository(text)
     raise ConfigError(
-        f"--charts {public_source(text)}: charts do not come from {parts.scheme}:// here",
-        hint="Name a Helm repository (https://...) or a folder; `helm pull` puts charts of other places into a folder.",
+        f"--charts {public_source(text)}: charts cannot be fetched from {parts.scheme}://",
+        hint="Name a Helm repository (https://...) or a folder, into which `helm pull` fetches charts from elsewhere.",
     )
 
 

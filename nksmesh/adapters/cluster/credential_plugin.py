@@ -36,7 +36,7 @@ async def credential(context: Context) -> dict[str, str]:
     command, version = said["command"], said["apiVersion"]
     answer = await _run(context, said)
     if not isinstance(answer, Mapping) or answer.get("apiVersion") != version:
-        raise _failed(context, command, f"its answer is no ExecCredential of {version}")
+        raise _failed(context, command, f"its answer is not an ExecCredential of {version}")
     status = answer.get("status")
     given = status if isinstance(status, Mapping) else {}
     if given.get("token"):
@@ -53,11 +53,11 @@ async def _run(context: Context, plugin: Mapping[str, Any]) -> Any:
     command = plugin["command"]
     arguments = plugin.get("args") or []
     if not isinstance(arguments, list):
-        raise unusable(context.source, "exec: args is no list")
+        raise unusable(context.source, "exec: args is not a list")
     try:
         own = {str(one["name"]): str(one["value"]) for one in plugin.get("env") or ()}
     except (KeyError, TypeError) as exc:
-        raise unusable(context.source, "exec: env is no list of names and values") from exc
+        raise unusable(context.source, "exec: env is not a list of names and values") from exc
     spec: dict[str, Any] = {"interactive": False}
     if plugin.get("provideClusterInfo"):
         spec["cluster"] = _cluster_info(context)
@@ -88,7 +88,7 @@ async def _run(context: Context, plugin: Mapping[str, Any]) -> Any:
     try:
         return json.loads(out)
     except ValueError:
-        raise _failed(context, command, "its answer is no JSON") from None  # the answer may hold a secret
+        raise _failed(context, command, "its answer is not JSON") from None  # the answer may hold a secret
 
 
 def _cluster_info(context: Context) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _cluster_info(context: Context) -> dict[str, Any]:
 
 def _failed(context: Context, command: str, words: str, *, hint: str = "") -> ClusterError:
     return ClusterError(
-        f"the credential plugin {command} of context {context.name} gives no credentials",
+        f"the credential plugin {command} of context {context.name} gave no credentials",
         hint=hint or "Run it by hand: it is what the kubeconfig's exec names. You may have to install it, or sign in.",
         detail=words,
     )

@@ -120,7 +120,7 @@ def _document(file: Path) -> Mapping[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        raise unusable(str(file), "it is no mapping")
+        raise unusable(str(file), "it is not a mapping")
     return data
 
 
@@ -138,24 +138,24 @@ def _entry(
 def _named(file: Path, data: Mapping[str, Any], section: str) -> Iterator[Mapping[str, Any]]:
     entries = data.get(section) or []
     if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
-        raise unusable(str(file), f"{section} is no list of mappings")
+        raise unusable(str(file), f"{section} is not a list of mappings")
     yield from entries
 
 
 def _checked(file: Path, entry: Any, what: str) -> dict[str, Any]:
     if not isinstance(entry, Mapping):
-        raise unusable(str(file), f"{what} is no mapping")
+        raise unusable(str(file), f"{what} is not a mapping")
     said = {str(key): value for key, value in entry.items() if value not in (None, "")}
     for key in _WORDS:
         if not isinstance(said.get(key, ""), str):
-            raise unusable(str(file), f"{what}: {key} is no string")
+            raise unusable(str(file), f"{what}: {key} is not a string")
     folder = file.absolute().parent
     said |= {key: str(folder / said[key]) for key in _PATHS if key in said}
     plugin = said.get("exec")
     if isinstance(plugin, Mapping):
         command = plugin.get("command", "")
         if not isinstance(command, str):
-            raise unusable(str(file), f"{what}: exec: command is no string")
+            raise unusable(str(file), f"{what}: exec: command is not a string")
         if os.sep in command:
             said["exec"] = {**plugin, "command": str(folder / command)}
     return said

@@ -229,7 +229,7 @@ def _name(lease: Mapping[str, Any]) -> str:
 def _held_by(lease: Mapping[str, Any]) -> HeldError:
     return HeldError(
         f"another run is at work on this mesh: {_name(lease)}",
-        hint=f"Wait until it ends; a run that died is passed over {LEASE_SECONDS} s after its last renewal.",
+        hint=f"Wait until it ends; a run that died loses the mesh {LEASE_SECONDS} s after its last renewal.",
     )
 
 

@@ -102,13 +102,13 @@ def _id_token(context: Context, provider: Any) -> str:
     into the kubeconfig, as kubectl does. The Kubernetes client's own refresh sends it without checking who gets it.
     """
     if not isinstance(provider, Mapping) or provider.get("name") != "oidc":
-        raise unusable(context.source, "of the auth-providers, only oidc is left: kubectl knows no other either")
+        raise unusable(context.source, "its auth-provider is not supported: only oidc is, as in kubectl")
     token = str((provider.get("config") or {}).get("id-token") or "")
     try:
         payload = token.split(".")[1]
         expires = json.loads(base64.urlsafe_b64decode(payload + "==")).get("exp")
     except (IndexError, ValueError, AttributeError) as exc:
-        raise unusable(context.source, "its oidc id-token is no token", hint=_OIDC_HINT) from exc
+        raise unusable(context.source, "its oidc id-token is not a token", hint=_OIDC_HINT) from exc
     if isinstance(expires, int | float) and expires <= time.time():
         raise unusable(context.source, "its oidc id-token has expired", hint=_OIDC_HINT)
     return token
@@ -119,7 +119,7 @@ def _proxy(context: Context) -> str | None:
     proxy = str(context.cluster.get("proxy-url") or proxies.proxy_for(context.cluster["server"]))
     if proxy and urlsplit(proxy).scheme not in ("http", "https"):
         raise ClusterError(
-            f"the proxy on the way to {context.cluster['server']} is not of HTTP",
+            f"the proxy for {context.cluster['server']} is not an HTTP proxy",
             hint="Use an http:// or https:// proxy, or list the API server in NO_PROXY.",
             detail=f"its scheme is {urlsplit(proxy).scheme}",
         )

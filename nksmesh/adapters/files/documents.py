@@ -176,7 +176,7 @@ class _Reader:
                 continue
             key = self._key(key_node)
             if key in values:
-                raise self._wrong(key_node, f"the key {key!r} stands twice", "Keep one of the two.")
+                raise self._wrong(key_node, f"the key {key!r} appears twice", "Keep one of the two.")
             self.lines[(*path, key)] = key_node.start_mark.line + 1
             values[key] = self._value(value_node, (*path, key), depth + 1)
         return {**merged, **values}
@@ -193,7 +193,9 @@ class _Reader:
     def _value(self, node: yaml.Node, path: KeyPath, depth: int) -> Any:
         self._nodes += 1
         if depth > _DEEPEST or self._nodes > _MOST_NODES:
-            raise self._wrong(node, "it is too deep, or its aliases make it too large", "Write it out plainly.")
+            raise self._wrong(
+                node, "it is nested too deeply, or its aliases make it too large", "Write it out plainly."
+            )
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -218,7 +220,7 @@ class _Reader:
             case tag if tag in {_PLAIN, f"{_TAG}null", f"{_TAG}bool", f"{_TAG}int", f"{_TAG}float"}:
                 value = _plain(text)
                 if isinstance(value, float) and not math.isfinite(value):
-                    raise self._wrong(node, f"{text} is no number that values can have", "Write a finite number.")
+                    raise self._wrong(node, f"{text} is not a number that values can have", "Write a finite number.")
                 return value
             case tag:
                 kind = tag.removeprefix(_TAG)

@@ -99,7 +99,7 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
             except OSError as exc:
                 raise ReleaseError(
                     f"{self._executable} cannot be started: {exc.strerror}",
-                    hint="See that it is still there, and that there is memory; then run again.",
+                    hint="Check that it is still there and that there is enough memory, then run again.",
                 ) from exc
 
     async def _finish(
@@ -144,7 +144,9 @@ def _failure(arguments: list[str], words: str) -> ClusterError | ReleaseError:
     """Turn Helm's words into the error they are."""
     if _ANSWERED not in words and any(sign in words for sign in _UNREACHABLE):
         return ClusterError(
-            f"helm {arguments[0]} lost the API server", hint="Check the cluster, then run again.", detail=words
+            f"helm {arguments[0]} lost its connection to the API server",
+            hint="Check the cluster, then run again.",
+            detail=words,
         )
     hint = "Helm's own words say why; put it right, then run again: what was done already is not done twice."
     return ReleaseError(f"helm {arguments[0]} {arguments[1]} failed", hint=hint, detail=words)

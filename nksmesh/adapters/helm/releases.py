@@ -169,7 +169,7 @@ class Helm:
             ) from exc
         if uid not in answer:
             raise ClusterError(
-                "Helm reaches another cluster than the kubeconfig's context names; nothing was changed",
+                "Helm reaches a different cluster from nksmesh; nothing was changed",
                 hint="Give --kubeconfig and --context, and look for proxies that only one of them uses.",
             )
 

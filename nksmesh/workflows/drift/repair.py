@@ -131,13 +131,15 @@ async def plan_repair(
     for text in objects:
         if not any(is_named(one.drift.ref, text) for one in survey.found):
             there = ", ".join(_named(one.drift.ref) for one in survey.found) or "nothing does"
-            raise ConfigError(f"{text} is no object that differs", hint=f"What differs: {there}. See nksmesh drift.")
+            raise ConfigError(
+                f"no object that differs is named {text}", hint=f"What differs: {there}. See nksmesh drift."
+            )
     chosen = tuple(one for one in survey.found if not objects or any(is_named(one.drift.ref, text) for text in objects))
     refused = [one.drift for one in chosen if one.drift.refusal]
     if refused:
         raise ClusterError(
             f"{refused[0].ref} cannot be put back in its place: the API server refuses what its release says",
-            hint=f"Delete it, and nksmesh repair {_named(refused[0].ref)} makes it anew.",
+            hint=f"Delete it, and nksmesh repair {_named(refused[0].ref)} creates it again.",
             detail="\n".join(f"{one.ref}: {one.refusal}" for one in refused),
         )
     return RepairPlan(
@@ -177,7 +179,7 @@ async def repair(
         plan = await plan_repair(cluster, helm, charts, shown.installation.namespace, lock=lock, objects=objects)
         if plan.outline != shown.outline:
             raise ClusterError(
-                "the mesh is not as it was when its drift was shown; nothing was put back",
+                "the mesh has changed since its drift was shown; nothing was put back",
                 hint="Run the same command again: it shows what differs now.",
             )
         if not plan.found:
@@ -222,7 +224,7 @@ async def _prove_gone(
     left = await survey_drift(plan.installation, cluster, helm, charts, lock, only=refs)
     if left.found:
         raise ClusterError(
-            f"{left.found[0].drift.ref} differs again: somebody else writes it",
+            f"{left.found[0].drift.ref} differs again: something else keeps writing it",
             hint="Find out who: kubectl get it with -o yaml --show-managed-fields.",
             detail="\n".join(f"{one.drift.ref}: {', '.join(one.drift.fields)}" for one in left.found),
         )
@@ -247,7 +249,7 @@ def _refuse_halfway(installation: Installation) -> None:
     for release, one in installation.releases.items():
         if not one.deployed:
             raise ReleaseError(
-                f"release {release.name} is {one.status}: what its objects should be is not settled",
+                f"release {release.name} is {one.status}: it is not settled what its objects should be",
                 hint="Run nksmesh install, or go back with nksmesh rollback, then repair.",
             )
 

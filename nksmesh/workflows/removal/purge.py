@@ -110,7 +110,7 @@ class Purge:
                 first = ending[0]
                 words = "CRD" if first.kind == observation.CRDS.kind else first.kind.lower()
                 raise NotReadyError(
-                    f"{words} {first.name} is still ending after {spoken(self._timeout)}",
+                    f"{words} {first.name} is still being deleted after {spoken(self._timeout)}",
                     hint=f"{suspicion}: kubectl get {first.kind.lower()} {first.name} -o yaml",
                 )
             await live.changed(version, deadline - clock())

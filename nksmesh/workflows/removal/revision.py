@@ -154,12 +154,12 @@ def _choose(
     if record is not None and record.canary is not None and record.canary.istio_revision == istio_revision:
         raise ConfigError(
             f"Istio revision {istio_revision} is the canary",
-            hint="Remove it with nksmesh canary abort, which takes those who are on it back first.",
+            hint="Remove it with nksmesh canary abort, which first moves everything on it back.",
         )
     own = spoken_revision(record.answers.standing.istio_revision) if record is not None else ""
     if istio_revision == own or len(istiods) == 1:
         raise ConfigError(
-            f"Istio revision {istio_revision} is the mesh's own istiod: its gateways and base stand on it",
+            f"Istio revision {istio_revision} is the mesh's own istiod: its gateways and base depend on it",
             hint="Remove the whole mesh with nksmesh uninstall, or bring a later istiod with nksmesh canary start.",
         )
     (release, *_) = chosen

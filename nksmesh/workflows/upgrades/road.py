@@ -103,10 +103,12 @@ def stops_to_go(road: Road, travel: Travel) -> tuple[Stop, ...]:
     """
     several = len(road.stops) > 1
     if several and travel.way is Way.ASK:
-        canary = f"; nksmesh canary start --to {road.wanted} goes beside the old istiod at once" if road.canary else ""
+        canary = (
+            f"; nksmesh canary start --to {road.wanted} brings it beside the old istiod at once" if road.canary else ""
+        )
         raise ConfigError(
-            f"from Istio {road.installed} to {road.wanted} the road in place has {len(road.stops)} steps",
-            hint=f"--step takes the first of them, --all the whole way with a health check between{canary}.",
+            f"an in-place upgrade from Istio {road.installed} to {road.wanted} takes {len(road.stops)} steps",
+            hint=f"--step takes the first of them; --all takes them all, with a health check after each{canary}.",
             detail="\n".join(road.told()),
         )
     stops = road.stops if travel.way is Way.ALL else road.stops[:1]

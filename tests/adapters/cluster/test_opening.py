@@ -94,8 +94,8 @@ BAD_PLUGINS = {
     "fails": ('sys.stderr.write("not signed in"); sys.exit(3)', "not signed in"),
     "fails silently": ("sys.exit(3)", "exit code 3"),
     "says much": ('sys.stderr.write("x" * 1_000_000 + "the end"); sys.exit(1)', "the end"),
-    "no JSON": ('print("secret-word")', "no JSON"),
-    "another version": (ANSWER.format(version="other/v1", status='{"token": "secret-word"}'), "no ExecCredential"),
+    "no JSON": ('print("secret-word")', "not JSON"),
+    "another version": (ANSWER.format(version="other/v1", status='{"token": "secret-word"}'), "not an ExecCredential"),
     "no credentials": (ANSWER.format(version=VERSION, status="{}"), "neither a token nor"),
     "half a certificate": (
         ANSWER.format(version=VERSION, status='{"clientCertificateData": "secret-word"}'),
@@ -107,7 +107,7 @@ BAD_PLUGINS = {
 @pytest.mark.parametrize(("code", "words"), BAD_PLUGINS.values(), ids=BAD_PLUGINS)
 async def test_a_plugin_that_gives_nothing_is_an_error_with_its_words(tmp_path: Path, code: str, words: str) -> None:
     file = kubeconfig(tmp_path, "http://127.0.0.1:1", plugin(tmp_path, code))
-    with pytest.raises(ClusterError, match="of context x gives no credentials") as caught:
+    with pytest.raises(ClusterError, match="of context x gave no credentials") as caught:
         await Api.connect(kubeconfig=file)
     assert words in caught.value.detail
     assert "secret-word" not in f"{caught.value.detail}{caught.value.message}{caught.value.hint}"
@@ -125,7 +125,7 @@ async def test_a_plugins_arguments_are_a_list(tmp_path: Path, arguments: object)
     user = {"exec": {"apiVersion": VERSION, "command": sys.executable, "args": arguments}}
     with pytest.raises(ClusterError, match="cannot be used") as caught:
         await Api.connect(kubeconfig=kubeconfig(tmp_path, "http://127.0.0.1:1", user))
-    assert caught.value.detail == "exec: args is no list"
+    assert caught.value.detail == "exec: args is not a list"
 
 
 async def test_a_token_that_expires_is_had_anew_once_for_all_that_ask(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ async def test_the_kubeconfigs_own_proxy_and_the_environments_are_used(
 
 async def test_a_proxy_of_another_protocol_is_refused(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, "http://k.example:1", {"token": "t"}, **{"proxy-url": "socks5://127.0.0.1:9"})
-    with pytest.raises(ClusterError, match="not of HTTP"):
+    with pytest.raises(ClusterError, match="not an HTTP proxy"):
         await Api.connect(kubeconfig=file)
 
 

@@ -74,7 +74,7 @@ UNREACHABLE = {
 @pytest.mark.parametrize("words", UNREACHABLE.values(), ids=UNREACHABLE)
 async def test_a_lost_api_server_is_the_clusters_error(tmp_path: Path, words: str) -> None:
     helm = program(tmp_path, f"echo '{words.replace(chr(39), '')}' >&2; exit 1")
-    with pytest.raises(ClusterError, match="helm install lost the API server") as caught:
+    with pytest.raises(ClusterError, match="helm install lost its connection to the API server") as caught:
         await helm.run(["install", "istiod"])
     assert caught.value.detail == words.replace("'", "")
 

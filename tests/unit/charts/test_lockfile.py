@@ -44,7 +44,7 @@ def test_a_lock_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     [
         (b"nksmesh: 1\ncharts: [\n", "line 3: it is not YAML"),
         (b"nksmesh: 1\n\xff\n", "line 2: it is not UTF-8"),
-        (b"nksmesh: 1\nnksmesh: 1\ncharts: []\n", "line 2: the key 'nksmesh' stands twice"),
+        (b"nksmesh: 1\nnksmesh: 1\ncharts: []\n", "line 2: the key 'nksmesh' appears twice"),
     ],
 )
 def test_what_is_not_yaml_is_said(text: bytes, words: str, tmp_path: Path) -> None:

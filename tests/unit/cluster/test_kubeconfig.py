@@ -117,19 +117,19 @@ CLUSTER = {"name": "c", "cluster": {"server": "https://c.example"}}
 USER: dict[str, Any] = {"name": "u", "user": {}}
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "a list": ([], "no mapping"),
+    "a list": ([], "not a mapping"),
     "no current context": ({}, "no current-context"),
-    "contexts that are a word": ({"contexts": "word"}, "contexts is no list"),
+    "contexts that are a word": ({"contexts": "word"}, "contexts is not a list"),
     "no such cluster": ({"contexts": [CONTEXT], "clusters": [], "users": [USER]}, "no cluster c"),
     "no such user": ({"contexts": [CONTEXT], "clusters": [CLUSTER]}, "no user u"),
     "no server": ({"contexts": [CONTEXT], "clusters": [{"name": "c", "cluster": {}}], "users": [USER]}, "a server"),
     "a server that is a number": (
         {"contexts": [CONTEXT], "clusters": [{"name": "c", "cluster": {"server": 5}}], "users": [USER]},
-        "server is no string",
+        "server is not a string",
     ),
     "a user that is a word": (
         {"contexts": [CONTEXT], "clusters": [CLUSTER], "users": [{"name": "u", "user": "kim"}]},
-        "user u is no mapping",
+        "user u is not a mapping",
     ),
     "a plugin that is no program": (
         {
@@ -137,7 +137,7 @@ WRONG: dict[str, tuple[Any, str]] = {
             "clusters": [CLUSTER],
             "users": [{"name": "u", "user": {"exec": {"command": ["./bin/login"]}}}],
         },
-        "exec: command is no string",
+        "exec: command is not a string",
     ),
 }
 

@@ -61,7 +61,7 @@ def test_the_regions_registry_decides_which_versions_there_are() -> None:
     found = road("1.19.0", "1.22.8", region=KR1)
     assert stops(found) == ["1.20.0", "1.21", "1.22.8"]
     (missing,) = found.stops[1].failures
-    assert missing.message == "the registry of region kr1 provides no version of Istio 1.21, which the road goes by"
+    assert missing.message == "the registry of region kr1 provides no version of Istio 1.21, which lies on the way"
     assert "--hub" in missing.hint
     assert stops(road("1.19.0", "1.22.8", region=KR1, own_hub=True)) == ["1.20.10", "1.21.6", "1.22.8"]
 
@@ -70,7 +70,7 @@ def test_a_minor_that_nobody_knows_a_version_of_closes_the_road_there_even_by_fo
     found = road("1.22.8", "1.24.6", forced=True)
     assert stops(found) == ["1.23", "1.24.6"]
     (missing,) = found.stops[0].failures
-    assert missing.message == "no version of Istio 1.23 is known, which the road goes by"
+    assert missing.message == "no version of Istio 1.23 is known, which lies on the way"
     assert "nksmesh upgrade --to 1.23.X" in missing.hint
 
 
@@ -94,7 +94,7 @@ def test_what_was_begun_is_finished_before_another_minor() -> None:
 
 
 def test_down_it_goes_by_one_minor() -> None:
-    with pytest.raises(CheckError, match=r"1\.22\.8 to 1\.20\.0 is down by 2 minors") as caught:
+    with pytest.raises(CheckError, match=r"1\.22\.8 to 1\.20\.0 goes down by 2 minors") as caught:
         road("1.22.8", "1.20.0")
     assert "1.21" in caught.value.hint
 

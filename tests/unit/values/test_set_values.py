@@ -57,7 +57,7 @@ def test_an_index_changes_one_item_of_the_list_below() -> None:
         ("istiod:a[-1]=1", "is not an index"),
         ("istiod:a[x]=1", "is not an index"),
         ("istiod:a[99999999]=1", "is not an index from 0 to 65536"),
-        ("istiod:a[0]x=1", "a[0]: something stands right after an index"),
+        ("istiod:a[0]x=1", "a[0]: there is something right after an index"),
         ("istiod:a={x", "a list does not end"),
         ("istiod:a={x}y", "right after a list"),
         ("istiod:a=x\\", "lone backslash"),

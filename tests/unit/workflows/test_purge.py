@@ -282,7 +282,7 @@ async def test_what_does_not_end_is_waited_for_and_no_longer(mesh: FakeCluster, 
             remove(ref)
 
     mesh.live.remove = held  # type: ignore[method-assign]
-    with pytest.raises(NotReadyError, match=f"{words} .* is still ending after 1m00s") as caught:
+    with pytest.raises(NotReadyError, match=f"{words} .* is still being deleted after 1m00s") as caught:
         await purged(mesh, plan)
     assert "finalizer" in caught.value.hint
     assert caught.value.__notes__[0].startswith("removed before that: release")
