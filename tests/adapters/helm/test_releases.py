@@ -13,10 +13,11 @@ import yaml
 
 from nksmesh.adapters import processes
 from nksmesh.adapters.cluster.connection import Cluster
-from nksmesh.adapters.helm import command
+from nksmesh.adapters.helm import command, releases
 from nksmesh.adapters.helm.releases import Helm
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ClusterError, ConfigError, ReleaseError
+from nksmesh.domain.history import MOST_RUNS
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
@@ -105,13 +106,18 @@ async def test_a_release_goes_back_to_a_helm_revision_whichever_helm_wrote_it(
         await helm.rollback(RELEASE, 99, timeout=20)
 
 
-async def test_helm_keeps_ten_revisions_and_no_more(helm: Helm, chart: Chart, cluster: Cluster) -> None:
+async def test_helm_keeps_as_many_revisions_as_runs_are_kept_and_no_more(
+    helm: Helm, chart: Chart, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert int(releases._HISTORY) > MOST_RUNS  # what stood before the oldest of them is there, too
+    monkeypatch.setattr(releases, "_HISTORY", "3")  # as many upgrades as that take seconds
     await helm.install(RELEASE, chart, {}, timeout=20)
-    for number in range(11):
+    for number in range(4):
         await helm.upgrade(RELEASE, chart, {"greeting": str(number)}, timeout=20)
-    assert await cluster.storage.revisions([RELEASE]) == {KEY: (12, "deployed")}
+    await helm.rollback(RELEASE, 4, timeout=20)
+    assert await cluster.storage.revisions([RELEASE]) == {KEY: (6, "deployed")}
     kept = await cluster.objects.list("v1", "Secret", RELEASE.namespace, labels=f"owner=helm,name={RELEASE.name}")
-    assert len(kept) == 10
+    assert {one["metadata"]["labels"]["version"] for one in kept} == {"4", "5", "6"}
 
 
 async def test_what_helm_refuses_is_a_release_error_with_its_words(helm: Helm, chart: Chart) -> None:
