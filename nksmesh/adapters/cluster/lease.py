@@ -52,7 +52,11 @@ class Lease:
             ClusterError: The cluster cannot be reached, or refuses; or did not let the lease be renewed for too long.
         """
         self._mine = processes.this_run(command)
-        dead = await self._take()
+        try:
+            dead = await self._take()
+        except BaseException:
+            self._mine = None  # nobody is to take us for the holder, and no Helm of ours is noted in its lease
+            raise
         renewal = asyncio.create_task(self._renew(asyncio.current_task()))
         try:
             yield dead

@@ -89,8 +89,9 @@ async def test_it_is_given_back_when_the_run_fails(objects: Objects) -> None:
 async def test_a_second_run_is_refused_with_the_holders_name(objects: Objects) -> None:
     async with Lease(objects).held("install"):
         with pytest.raises(HeldError, match=rf"process {os.getpid()}, install\)"):
-            async with Lease(objects).held("uninstall"):
+            async with (second := Lease(objects)).held("uninstall"):
                 raise AssertionError("two runs hold the mesh")
+        assert second.holder is None
         assert await objects.get(REF)  # and the first one's lease is left alone
 
 
