@@ -259,7 +259,7 @@ def _selector(names: Iterable[str]) -> str:
 
 
 def _moment(text: str) -> datetime | None:
-    """Read Go's time, whose nanoseconds Python does not take."""
+    """Read Go's time; None where a record has none, or another one's."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -223,9 +223,11 @@ async def _prove_gone(
 ) -> None:
     left = await survey_drift(plan.installation, cluster, helm, charts, lock, only=refs)
     if left.found:
+        ref = left.found[0].drift.ref
+        where = f" -n {ref.namespace}" if ref.namespace else ""
         raise ClusterError(
-            f"{left.found[0].drift.ref} differs again: something else keeps writing it",
-            hint="Find out who: kubectl get it with -o yaml --show-managed-fields.",
+            f"{ref} differs again: something else keeps writing it",
+            hint=f"See what: kubectl get {ref.kind.lower()} {ref.name}{where} -o yaml --show-managed-fields",
             detail="\n".join(f"{one.drift.ref}: {', '.join(one.drift.fields)}" for one in left.found),
         )
 

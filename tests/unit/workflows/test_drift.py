@@ -174,8 +174,9 @@ async def test_what_somebody_else_writes_again_fails_the_repair(world: World) ->
         return after
 
     world.cluster.objects.apply = undone  # type: ignore[method-assign]
-    with pytest.raises(ClusterError, match="differs again"):
+    with pytest.raises(ClusterError, match="differs again") as failure:
         await repaired(world, plan)
+    assert f"kubectl get configmap {CONFIG.name} -n {NAMESPACE} -o yaml" in failure.value.hint
     (*_, run) = world.cluster.histories.kept[NAMESPACE].runs
     assert run.outcome is Outcome.FAILED
 
