@@ -124,8 +124,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = Seen(kubernetes=found.kubernetes, installed=read.installed, record=record)
     changes = await render_releases(mesh, read.charts, seen, cluster, helm)
-    if before and record is None and not order.take_over:
-        await refuse_to_take_away(before, mesh, changes, cluster)
+    if before and order.part is None and not order.take_over:
+        await refuse_to_take_away(before, mesh, changes, record, cluster)
     beside = record.answers.version if order.part and record else ""  # a canary's own istiod was never there
     former = Former(version=before or beside, charts=charts, lock=order.lock, forced=order.force_version)
     findings = await check_renders_after(former, mesh, changes)

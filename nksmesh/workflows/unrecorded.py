@@ -9,6 +9,7 @@ from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.kept_values import values_lost
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.plan import ReleaseChange
+from nksmesh.domain.record import Record
 from nksmesh.domain.releases import ISTIOD
 from nksmesh.workflows.discovery import find_installation
 from nksmesh.workflows.ports import Cluster
@@ -16,35 +17,53 @@ from nksmesh.workflows.ports import Cluster
 _MOST_KEYS: Final = 8
 
 
-async def refuse_to_take_away(version: str, mesh: Mesh, changes: Mapping[str, ReleaseChange], cluster: Cluster) -> None:
-    """Stop a plan that was made without a record and would lose what somebody else's Helm gave the mesh.
+async def refuse_to_take_away(
+    version: str, mesh: Mesh, changes: Mapping[str, ReleaseChange], record: Record | None, cluster: Cluster
+) -> None:
+    """Stop a plan that would lose what somebody else's Helm gave a mesh or a release that no record tells of.
 
-    Values are made anew from the layers each time: those that somebody gave Helm by hand would be gone. So would
-    releases under names that the mesh does not have: another gateway would be installed beside them.
+    Values are made anew from the layers each time: those that somebody gave Helm by hand would be gone. Without any
+    record releases of names that the mesh does not have would be left behind: another gateway would come beside them.
 
     Args:
         version: The version that is installed.
         mesh: The mesh that was resolved.
         changes: What is to become of each release.
+        record: What the last run left, or None.
         cluster: The cluster.
 
     Raises:
         ConfigError: It would.
         ClusterError: The cluster cannot be reached, or refuses.
     """
+    recorded = {(one.release.namespace, one.release.name) for one in record.releases} if record else set()
+    lost = {
+        name: keys
+        for name, one in changes.items()
+        if (one.release.namespace, name) not in recorded and (keys := values_lost(one))
+    }
+    detail = [f"{name} would lose values: {_some(keys)}" for name, keys in lost.items()]
+    if record is not None:
+        if detail:
+            raise ConfigError(
+                f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would take from it what "
+                "nobody named",
+                hint="Name it: in the environment's values, or with -f or --set.",
+                detail="\n".join(detail),
+            )
+        return
     found = await find_installation(cluster, mesh.namespace)
     known = {(release.namespace, release.name) for release in mesh.releases}
-    lost = [f"{name} would lose values: {_some(keys)}" for name, one in changes.items() if (keys := values_lost(one))]
-    others = [
+    detail += [
         f"release {one.name} in {one.namespace} ({one.component}) would not be of this mesh"
         for one in found.releases
         if (one.namespace, one.name) not in known
     ]
-    if lost or others:
+    if detail:
         raise ConfigError(
             f"Istio {version} is installed, and not recorded by nksmesh: this run would take from it what nobody named",
             hint="Record it as it is, names and values, with nksmesh adopt; or name them: -f, --set, -e.",
-            detail="\n".join((*lost, *others)),
+            detail="\n".join(detail),
         )
 
 

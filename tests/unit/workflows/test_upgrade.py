@@ -11,6 +11,7 @@ import pytest
 from nksmesh.domain.catalog import Environment
 from nksmesh.domain.errors import ChartError, CheckError, ConfigError, NotReadyError, ReleaseError
 from nksmesh.domain.events import EventKind
+from nksmesh.domain.mesh import GatewaySpec
 from nksmesh.domain.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.set_values import parse_set
 from nksmesh.domain.workloads import Workload
@@ -99,6 +100,20 @@ async def test_what_nobody_recorded_keeps_its_values_and_its_gateways(world: Jou
     log = order("1.20.0", sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
     await world.upgrade("1.20.0", asked=log)
     assert world.versions == {"1.20.0"}
+
+
+async def test_a_release_of_plain_helms_that_comes_into_the_mesh_keeps_its_values(world: Journeys) -> None:
+    both = Environment(
+        name="prod",
+        path="values/environments/prod/mesh.yaml",
+        gateways=(GatewaySpec(name=INGRESS.name), GatewaySpec(name=EDGE.name, namespace=EDGE.namespace)),
+    )
+    world.cluster.storage.put(installed(EDGE, chart_version="1.19.0", values={"replicaCount": 3}))
+    world.helm.renders[EDGE.name] = [deployment(EDGE.name)]
+    with pytest.raises(ConfigError, match="edge was made with Helm and is new to this mesh") as caught:
+        await world.install(replace(order("1.19.0"), environment=both))
+    assert caught.value.detail == "edge would lose values: replicaCount"
+    assert world.wrote() == []
 
 
 async def test_what_was_never_installed_to_its_end_may_change_it(world: Journeys) -> None:
