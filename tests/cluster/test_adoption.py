@@ -54,6 +54,10 @@ def test_releases_of_helm_4_with_values_of_their_own(
     assert "--region kr2 contradicts what is installed" in refused["message"]
     assert "change a mesh" in mesh("adopt", "--yes", "--set", "istiod:a=b", code=2).error["message"]
 
+    # before that, its istiod of another name is nobody's to write over, nor to pass by
+    assert "with nksmesh adopt" in mesh("install", "--region", "kr1", code=4).error["hint"]
+    assert "with nksmesh adopt" in mesh("upgrade", "--to", "1.20.0", "--region", "kr1", code=2).error["hint"]
+
     mesh("init", "meshes")
     adopted = mesh("adopt", "--yes", "--dir", "meshes", "--write-env", "prod").data
     releases = {one["name"]: one for one in adopted["releases"]}

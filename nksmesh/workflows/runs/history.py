@@ -13,6 +13,7 @@ import nksmesh
 from nksmesh.domain.errors import ClusterError, InterruptedRunError, MeshError, RolledBackError
 from nksmesh.domain.history import History, Outcome, Run
 from nksmesh.domain.mesh import ISTIO_NAMESPACE
+from nksmesh.workflows.discovery import record_for
 from nksmesh.workflows.ports import Cluster
 
 END_SECONDS: Final = 10.0
@@ -149,8 +150,13 @@ async def show_history(cluster: Cluster, namespace: str, *, limit: int) -> Histo
 
 
 async def history_for(cluster: Cluster, namespace: str) -> History:
-    """Choose the history that is meant: of the namespace named, of istio-system, or the only one there is."""
-    histories = await cluster.histories.read_all()
+    """Choose the history that is meant: of the namespace named, of the mesh there is, or of the last there was.
+
+    A history outlives its mesh: of a mesh that is gone it is the last resort, first istio-system's.
+    """
+    records, histories = await asyncio.gather(cluster.records.read_all(), cluster.histories.read_all())
+    if (record := record_for(namespace, records)) is not None:
+        namespace = record.namespace
     only = next(iter(histories)) if len(histories) == 1 else ISTIO_NAMESPACE
     where = namespace or (ISTIO_NAMESPACE if ISTIO_NAMESPACE in histories else only)
     return histories.get(where) or History(namespace=where)

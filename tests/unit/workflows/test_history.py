@@ -7,6 +7,8 @@ import pytest
 from nksmesh.domain.errors import ClusterError, InterruptedRunError, NotReadyError
 from nksmesh.domain.history import History, Outcome, Run
 from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.record import Record
+from nksmesh.domain.request import Recorded
 from nksmesh.workflows.runs.history import history_for, kept_run, show_history
 from tests.unit.domain.runs import ISTIOD, NAMESPACE, moves, run
 from tests.unit.workflows.fakes import FakeCluster
@@ -126,3 +128,11 @@ async def test_the_history_is_that_of_the_namespace_named_of_istio_system_or_the
     cluster.histories.kept |= {"mesh-b": History(namespace="mesh-b")}
     assert (await history_for(cluster, "")).namespace == NAMESPACE
     assert (await history_for(cluster, "mesh-b")).namespace == "mesh-b"
+
+
+async def test_the_history_of_a_mesh_that_is_gone_gives_way_to_that_of_the_mesh_there_is() -> None:
+    cluster = FakeCluster()
+    cluster.histories.kept = {name: History(namespace=name) for name in (NAMESPACE, "mesh-b")}
+    cluster.records.kept["mesh-b"] = Record(answers=Recorded(namespace="mesh-b"), hub="h")
+    assert (await history_for(cluster, "")).namespace == "mesh-b"
+    assert (await history_for(cluster, NAMESPACE)).namespace == NAMESPACE
