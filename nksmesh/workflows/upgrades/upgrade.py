@@ -164,7 +164,8 @@ async def _prove_health(namespace: str, cluster: Cluster, helm: Helm, patience: 
             listener(Event(step=HEALTH_STEP, kind=EventKind.DONE, message=f"{len(found.releases)} releases are ready"))
             return
         unready = [one for one in found.releases if not (one.readiness.ready and one.installed.deployed)]
-        words = "; ".join(f"{one.release.name}: {one.readiness.message}" for one in unready)
+        gone = (f"{one.name}: Helm has no release of it" for one in found.installation.gone)
+        words = "; ".join((*(f"{one.release.name}: {one.readiness.message}" for one in unready), *gone))
         if clock() >= deadline:
             listener(Event(step=HEALTH_STEP, kind=EventKind.FAILED, message=words))
             raise NotReadyError(
