@@ -17,9 +17,10 @@ _SEE: Final = "nksmesh history shows the runs."
 _ORDER: Final = (ISTIOD.name, BASE.name, *OPTIONAL, GATEWAY.name)
 _REMOVED: Final = tuple(reversed(COMPONENTS))
 
+_UNINSTALL: Final = "uninstall"
 _OTHER_WAYS: Final = {
     "canary start": "nksmesh canary abort gives the canary up.",
-    "uninstall": "nksmesh install makes the mesh anew.",
+    _UNINSTALL: "nksmesh install makes the mesh anew.",
 }
 _ANOTHER_VERSION: Final = "nksmesh upgrade --to brings another version, in place."
 
@@ -150,11 +151,9 @@ def _refuse_passed(history: History, wanted: Run) -> None:
 def _of(runs: list[Run]) -> WayBack:
     other = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
     if other is not None:
-        no_further = f"Go back no further than that: --to-run {other.number}."
-        instead = _OTHER_WAYS.get(other.command, _ANOTHER_VERSION)
         raise ConfigError(
             f"run {other.number} was nksmesh {other.command}, which a rollback does not take back",
-            hint=f"{instead if other is runs[-1] else no_further} {_SEE}",
+            hint=f"{_instead(other, last=other is runs[-1])} {_SEE}",
         )
     targets: dict[Release, int] = {}
     for run in runs:
@@ -168,6 +167,17 @@ def _of(runs: list[Run]) -> WayBack:
             f"before run {first.number} there was no mesh", hint="nksmesh uninstall removes the mesh; it asks first."
         )
     return WayBack(runs=tuple(runs), targets=targets, before=first.before)
+
+
+def _instead(other: Run, *, last: bool) -> str:
+    """Say what leads on where a run is in the way that a rollback does not take back."""
+    if last and (other.whole or other.command != _UNINSTALL):
+        return _OTHER_WAYS.get(other.command, _ANOTHER_VERSION)
+    if other.whole:
+        return f"Go back no further than that: --to-run {other.number}."
+    if other.command == _UNINSTALL:
+        return "It did not end: nksmesh install brings back what it removed, nksmesh uninstall removes the rest."
+    return f"It did not end, so there is no whole mesh to go back to. {_ANOTHER_VERSION}"
 
 
 def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:

@@ -152,6 +152,11 @@ def unpacked(secret: Object) -> Object:
     return dict(json.loads(gzip.decompress(packed)))
 
 
+def packed(stored: Object) -> str:
+    """Write a release as a Secret of Helm's has it."""
+    return base64.b64encode(base64.b64encode(gzip.compress(json.dumps(stored).encode()))).decode()
+
+
 def wanted(item: Object) -> Object:
     """Leave out what controllers write: status, bookkeeping, and istiod's own fields in webhook configurations."""
     metadata = {key: one for key, one in item["metadata"].items() if key not in {"managedFields", "resourceVersion"}}

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.faults.expectations import assert_complete, statuses
+from tests.cluster.faults.webhooks import policy
 from tests.cluster.plain_helm import PlainHelm
-from tests.cluster.program import Program
-from tests.cluster.reader import Object, Reader, Ref
+from tests.cluster.program import Program, Ran
+from tests.cluster.reader import Object, Reader, Ref, packed
+from tests.cluster.state import state_of
 
 pytestmark = pytest.mark.cluster
 
@@ -139,6 +142,38 @@ def test_a_purge_leaves_the_cluster_as_it_was(mesh: Program, cluster: Reader) ->
     assert mesh("install", "--region", "kr2").data["region"] == "kr2"
 
 
+def test_half_an_uninstall_is_told_and_goes_either_way(mesh: Program, cluster: Reader, tmp_path: Path) -> None:
+    mesh("install", "--region", "kr1")
+    before = set(state_of(cluster))
+    stored = cluster.helm_release("istiod")  # installed long ago: what Helm has just begun would be let settle
+    stored["info"]["last_deployed"] = "2026-01-01T00:00:00.000000000Z"
+    where = "/api/v1/namespaces/istio-system/secrets/sh.helm.release.v1.istiod.v1"
+    cluster.merge(where, {"data": {"release": packed(stored)}})
+
+    def keeping_istiod(found: Object) -> str:
+        return "istiod stays" if found["metadata"]["name"] == "istiod" else ""
+
+    def fails_half_way() -> Ran:
+        with policy(cluster, tmp_path, keeping_istiod, resource="deployments", group="apps", operation="DELETE"):
+            return mesh("uninstall", "--yes", code=5)
+
+    ran = fails_half_way()
+    assert "istiod stays" in ran.error["detail"]
+    assert ran.error["notes"] == ["removed before that: release istio-ingressgateway"]
+    told = mesh("status").data
+    assert (told["ready"], told["missing"]) == (False, ["istio-ingressgateway"])
+    hint = mesh("rollback", "--yes", code=2).error["hint"]
+    assert "nksmesh install brings back what it removed, nksmesh uninstall removes the rest" in hint
+    mesh("install")
+    assert_complete(cluster)
+    assert set(state_of(cluster)) == before
+
+    fails_half_way()
+    mesh("uninstall", "--yes")
+    assert statuses(cluster) == {}
+    assert mesh("status").data["installed"] is False
+
+
 def test_a_namespace_with_somebody_elses_objects_stays(mesh: Program, cluster: Reader) -> None:
     mesh("install", "--region", "kr1")
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "dashboards"}, "data": {"a": "b"}}
@@ -187,7 +222,7 @@ def test_a_users_secret_with_istios_name_keeps_the_namespace_and_history_no_name
     mesh("install", "--region", "kr1")
     helm = PlainHelm(helm3, mesh.kubeconfig)
     helm("uninstall", "istio-ingressgateway", "--keep-history")
-    assert mesh("status").data["ready"] is True
+    assert mesh("status").data["missing"] == ["istio-ingressgateway"]
     again = mesh("install", "--region", "kr1")
     assert again.actions["istio-ingressgateway"] == "install"
     assert helm.releases()["istio-ingressgateway"] == "deployed"

@@ -31,6 +31,9 @@ _HISTORY: Final = str(MOST_RUNS + 1)
 Helm's own default is 10, and what a failed run wrote counts: Helm calls it deployed, for it does not wait for pods.
 """
 
+_NOT_REMOVED: Final = "uninstall: Failed to delete release"
+"""How both Helms begin, of what they say in debugging, the line that has the reason."""
+
 _STRICT_SCHEMAS: Final = semver.Version(3, 18, 5)
 """From here on Helm refuses the gateway charts below for their own defaults (istio #57354, helm #31160)."""
 
@@ -151,7 +154,10 @@ class Helm:
             ClusterError: Helm could not reach the cluster.
         """
         command = ["uninstall", release.name, "--namespace", release.namespace, "--timeout", f"{timeout:.0f}s"]
-        await (await self._command()).run([*command, "--ignore-not-found"])
+        try:
+            await (await self._command()).run([*command, "--ignore-not-found", "--debug"])
+        except ReleaseError as exc:
+            raise ReleaseError(exc.message, hint=exc.hint, detail=_why_not_removed(exc.detail)) from exc
 
     async def prove_same_cluster(self, uid: str) -> None:
         """Prove that Helm reaches the cluster whose kube-system namespace has this uid.
@@ -216,6 +222,12 @@ _Dumper.add_representer(str, _text)
 
 def _input(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values).encode()
+
+
+def _why_not_removed(words: str) -> str:
+    """Leave of what Helm says when it is debugged why it could not remove something: else it says only that."""
+    told = (line for line in words.splitlines() if line.startswith("Error: ") or _NOT_REMOVED in line)
+    return "\n".join(line.partition(_NOT_REMOVED)[2].lstrip('": ') or line for line in told)
 
 
 def _has_broken_schema(version: str) -> bool:

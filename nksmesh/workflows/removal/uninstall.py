@@ -20,7 +20,7 @@ from nksmesh.workflows.removal.emptiness import Contents, Emptiness
 from nksmesh.workflows.removal.plan import UninstallPlan, namespaces_of, plan_uninstall
 from nksmesh.workflows.removal.purge import Purge
 from nksmesh.workflows.runs.history import kept_run
-from nksmesh.workflows.runs.recording import moves_of, versions_of
+from nksmesh.workflows.runs.recording import begun_on, moves_of, versions_of
 
 __all__ = ["UninstallPlan", "UninstallResult", "plan_uninstall", "uninstall"]
 
@@ -95,6 +95,8 @@ async def uninstall(
         kept = plan.namespaces
         async with kept_run(cluster, await run_of(plan, "uninstall", cluster)):
             try:
+                if plan.installation.record is not None:
+                    await cluster.records.write(begun_on(plan.installation.record, plan.installation.releases))
                 await _remove_releases(plan, Removal(cluster, helm, timeout, listener, removed))
                 if plan.purge:
                     emptiness = Emptiness(cluster, plan.installation, plan.leftovers)

@@ -20,7 +20,6 @@ from nksmesh.domain.errors import (
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.history import Run
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.plan import Plan
 from nksmesh.domain.record import Record, hash_of
 from nksmesh.domain.releases import Release
 from nksmesh.domain.way_back import way_back_of
@@ -30,7 +29,7 @@ from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.ports import Cluster, Helm, Processes
 from nksmesh.workflows.rollbacks.plan import ROLLBACK_STEP, RollbackPlan, plan_rollback, plan_way_back
 from nksmesh.workflows.runs.history import history_for, kept_run
-from nksmesh.workflows.runs.recording import moves_of, versions_of
+from nksmesh.workflows.runs.recording import begun_on, moves_of, versions_of
 from nksmesh.workflows.waiting import Patience
 
 E = TypeVar("E", bound=MeshError)
@@ -175,7 +174,8 @@ async def _carry_out(
     )
     async with kept_run(cluster, run) as keeping:
         if plan.recorded is not None:
-            await cluster.records.write(_marked(plan.recorded, plan))
+            writing = {change.release for change in plan.releases.values() if change.reasons} | set(plan.unwanted)
+            await cluster.records.write(begun_on(plan.recorded, writing))
         progress = await Applying(plan, cluster, helm, patience=patience, listener=listener).run()
         written = await cluster.storage.revisions(way.targets)
         keeping.left(written)
@@ -184,15 +184,6 @@ async def _carry_out(
         else:
             await cluster.records.write(_restored(way.before, way.targets, written))
     return RollbackResult(plan=shown, progress=progress)
-
-
-def _marked(recorded: Record, plan: Plan) -> Record:
-    """Note what is about to be written, so that a Helm that a dead run left is known for our own."""
-    writing = {change.release for change in plan.releases.values() if change.reasons} | set(plan.unwanted)
-    releases = (
-        replace(one, chart_digest="", helm_revision=0) if one.release in writing else one for one in recorded.releases
-    )
-    return replace(recorded, releases=tuple(releases))
 
 
 def _restored(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import nksmesh
@@ -56,6 +56,19 @@ def record_of(plan: Plan, written: Mapping[tuple[str, str], tuple[int, str]] | N
         written_by=nksmesh.__version__,
     )
     return plan.keep(plan.recorded, record, done) if plan.keep else record
+
+
+def begun_on(recorded: Record, releases: Collection[Release]) -> Record:
+    """Note which releases are about to be written, so that a Helm that was left at work on them is known for our own.
+
+    Args:
+        recorded: The record as it is.
+        releases: The releases.
+    """
+    noted = (
+        replace(one, chart_digest="", helm_revision=0) if one.release in releases else one for one in recorded.releases
+    )
+    return replace(recorded, releases=tuple(noted))
 
 
 async def run_of(plan: Plan, command: str, cluster: Cluster) -> Run:

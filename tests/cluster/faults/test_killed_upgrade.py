@@ -27,7 +27,7 @@ from tests.cluster.faults.expectations import LEASE, assert_complete, pending, s
 from tests.cluster.faults.runs import Run, children_named, kill, started
 from tests.cluster.faults.webhooks import Policy, policy
 from tests.cluster.program import Program
-from tests.cluster.reader import Object, Reader, reader_of
+from tests.cluster.reader import Object, Reader, packed, reader_of
 from tests.cluster.state import changed, state_of
 
 pytestmark = pytest.mark.cluster
@@ -75,8 +75,8 @@ class Standing:
 
     def runs(self, number: int) -> list[tuple[str, str]]:
         """List the newest runs as they are kept, newest first."""
-        packed = base64.b64decode(self.cluster.get(HISTORY)["data"]["history"])
-        found = json.loads(gzip.decompress(packed))["runs"][-number:]
+        kept = base64.b64decode(self.cluster.get(HISTORY)["data"]["history"])
+        found = json.loads(gzip.decompress(kept))["runs"][-number:]
         return [(run["command"], run["outcome"]) for run in reversed(found)]
 
 
@@ -269,10 +269,9 @@ def leave_pending(cluster: Reader, release: str) -> None:
     stored = cluster.helm_release(release, newest)
     stored["version"] = newest + 1
     stored["info"] |= {"status": "pending-upgrade", "last_deployed": "2026-01-01T00:00:00.000000000Z"}
-    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(stored).encode()))).decode()
     labels = {**secret["metadata"]["labels"], "status": "pending-upgrade", "version": str(newest + 1)}
     metadata = {"name": f"{prefix}{newest + 1}", "labels": labels}
-    cluster.post(SECRETS, {"type": secret["type"], "metadata": metadata, "data": {"release": packed}})
+    cluster.post(SECRETS, {"type": secret["type"], "metadata": metadata, "data": {"release": packed(stored)}})
 
 
 def test_what_somebody_elses_helm_left_pending_is_cleared_on_the_users_word(standing: Standing) -> None:

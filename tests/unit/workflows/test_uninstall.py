@@ -119,6 +119,20 @@ async def test_a_release_that_cannot_be_removed_ends_the_run_when_the_others_hav
     assert "istiod" not in run.helm.finished
 
 
+async def test_what_is_about_to_go_is_noted_so_that_what_helm_leaves_of_it_is_known_for_our_own(
+    run: Uninstalling,
+) -> None:
+    some = tuple(
+        RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in (BASE, ISTIOD)
+    )
+    answers = Recorded(namespace=NAMESPACE)
+    run.cluster.records.kept[NAMESPACE] = Record(answers=answers, hub="h", releases=some)
+    run.helm.fails_on["istiod"] = ReleaseError("helm uninstall istiod failed", hint="x")
+    with pytest.raises(ReleaseError):
+        await run(await plan_uninstall(run.cluster, "", purge=False))
+    assert [one.helm_revision for one in run.cluster.records.kept[NAMESPACE].releases] == [0, 0]
+
+
 async def test_another_run_keeps_an_uninstall_out(run: Uninstalling) -> None:
     plan = await plan_uninstall(run.cluster, "", purge=False)
     run.cluster.lease.fails["held"] = HeldError("another run", hint="wait")
