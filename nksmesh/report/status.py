@@ -29,7 +29,8 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     console.print(
         Text.assemble((title, "bold"), ": ", state("ready" if result.ready else "not ready", good=result.ready))
     )
-    region = f"{answers.region} {answers.network.value if answers.network else ''}".strip() if answers else ""
+    network = answers.network.value if answers and answers.network else ""
+    region = f"{answers.region} {network}".strip() if answers and answers.region else ""
     facts(
         console,
         [

@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from nksmesh.report.report import Output, Report
 from nksmesh.report.text import RENDERERS, render, show
 
-from .samples import MORE, SAMPLES, STATUS
+from .samples import MORE, RECORD, SAMPLES, STATUS
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 RESULTS: Final = {**SAMPLES, **MORE}
@@ -93,6 +94,13 @@ def test_what_goes_into_a_pipe_is_not_cut_to_a_terminals_width(
     assert "Deployment istio-ingressgateway: 0 of 1 replicas available\n" in out
     assert "\x1b" not in out
     assert all(line == line.rstrip() for line in out.splitlines())
+
+
+def test_a_mesh_of_no_region_has_no_network_either(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a hub of the user's own the network says nothing."""
+    recorded = replace(RECORD, answers=replace(RECORD.answers, region=""))
+    Report(command="status").show(replace(STATUS, installation=replace(STATUS.installation, record=recorded)))
+    assert "public" not in capsys.readouterr().out
 
 
 def test_a_preview_is_on_stderr_whatever_stdout_gets(capsys: pytest.CaptureFixture[str]) -> None:
