@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,6 +19,10 @@ from nksmesh.workflows.ports import Objects
 
 LOOKS: Final = 3
 """How often an object is looked at that changes between the two questions about it."""
+
+_TRIES: Final = 8
+_PAUSE: Final = 0.05
+"""Seconds before the next try, longer each time: a controller that rolls pods out writes their status many times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +93,7 @@ async def _disowned(wanted: Wanted, before: Manifest, after: dict[str, Any], obj
     held = {operation: held_by(before, wanted.manager, operation) for operation in ("Apply", "Update")}
     if not held["Apply"]:
         return after
-    for attempt in range(1, LOOKS + 1):
+    for attempt in range(1, _TRIES + 1):
         others = [
             one for one in after["metadata"].get("managedFields") or () if not is_held(one, wanted.manager, "Update")
         ]
@@ -99,8 +104,9 @@ async def _disowned(wanted: Wanted, before: Manifest, after: dict[str, Any], obj
         try:
             return await objects.merge({"metadata": metadata}, wanted.ref, manager=wanted.manager)
         except RefusedError as exc:
-            if exc.reason != "Conflict" or attempt == LOOKS:
+            if exc.reason != "Conflict" or attempt == _TRIES:
                 raise
+            await asyncio.sleep(_PAUSE * attempt)
             after = await objects.get(wanted.ref) or after  # its controller wrote its status meanwhile
     return after
 

@@ -11,6 +11,7 @@ import pytest
 from nksmesh.domain.errors import RefusedError
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.releases import Release
+from nksmesh.workflows.drift import putting
 from nksmesh.workflows.drift.putting import Wanted, put
 from tests.unit.workflows.fakes import FakeLive, FakeObjects
 
@@ -75,7 +76,7 @@ async def put_back(server: Server) -> dict[str, Any]:
     return await put(wanted, await server.get(REF), server, dry_run=False)
 
 
-@pytest.mark.parametrize("conflicts", [0, 2])
+@pytest.mark.parametrize("conflicts", [0, 6])
 async def test_what_helm_4_applied_is_held_by_its_apply_alone(conflicts: int) -> None:
     server = Server(entry("Apply", "ports"), STATUS, EDITED, conflicts=conflicts)
     after = await put_back(server)
@@ -95,9 +96,10 @@ async def test_what_helm_3_alone_wrote_stays_as_the_patch_left_it() -> None:
     assert server.held == [entry("Update", "ports", "type")]
 
 
-async def test_somebody_who_never_stops_writing_ends_it() -> None:
+async def test_somebody_who_never_stops_writing_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(putting, "_PAUSE", 0)
     with pytest.raises(RefusedError):
-        await put_back(Server(entry("Apply", "ports"), conflicts=9))
+        await put_back(Server(entry("Apply", "ports"), conflicts=99))
 
 
 class Picky(FakeObjects):
