@@ -23,6 +23,7 @@ class InstalledRelease:
         chart_version: The chart's version.
         app_version: The chart's appVersion.
         values: The values that were given to Helm.
+        chart_values: The values.yaml of the chart it was made from, as Helm has stored it; somebody may have edited it.
         manifest: What Helm applied, as YAML text.
         updated: When Helm last touched it.
     """
@@ -35,6 +36,7 @@ class InstalledRelease:
     chart_version: str
     app_version: str = ""
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    chart_values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     manifest: str = field(default="", repr=False)
     updated: datetime | None = None
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.layers import Path, compose, dotted, merge, value_at
 from nksmesh.domain.mesh import Layer
 from nksmesh.domain.plan import ReleaseChange
@@ -57,12 +58,31 @@ def sort_out(stored: Mapping[str, Any], ours: Mapping[str, Any], defaults: Mappi
     return Kept(beyond=beyond, added=tuple(added), pins=tuple(pins_of(beyond)))
 
 
+def said_to_helm(installed: InstalledRelease, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a user said of a release's values: in an edited values.yaml of its chart, and to Helm.
+
+    Which images run is left out of the former: our own layers give that, and follow the version.
+
+    Args:
+        installed: What Helm has of it.
+        defaults: The values.yaml of the same chart as it is published.
+    """
+    edited = _beyond(flat_defaults(installed.chart_values), flat_defaults(defaults))
+    return merge(_without_pins({key: value for key, value in edited.items() if key not in _NESTS}), installed.values)
+
+
 def values_lost(change: ReleaseChange) -> tuple[str, ...]:
-    """Name the values that Helm has of a release, and that neither a layer nor the chart that is wanted would set."""
-    if change.installed is None:
+    """Name the values that Helm has of a release, and that neither a layer nor the chart that is wanted would set.
+
+    What was edited in the chart itself can be told where the chart that is wanted is of the same version.
+    """
+    installed = change.installed
+    if installed is None:
         return ()
+    same = installed.chart_version == change.chart.ref.version
+    stored = said_to_helm(installed, change.chart.defaults) if same else installed.values
     under = merge(flat_defaults(change.chart.defaults), change.composed.values)
-    beyond = compose((Layer(name="stored", values=_beyond(change.installed.values, under)),))
+    beyond = compose((Layer(name="stored", values=_beyond(stored, under)),))
     return tuple(
         dotted(path)
         for path, value, _ in beyond.leaves()
@@ -113,3 +133,14 @@ def pins_of(beyond: Mapping[str, Any], prefix: Path = ()) -> Iterable[str]:
             yield from pins_of(value, path)
         elif key in _PINS and isinstance(value, str) and value:
             yield dotted(path)
+
+
+def _without_pins(values: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            if inner := _without_pins(value):
+                kept[key] = inner
+        elif key not in _PINS:
+            kept[key] = value
+    return kept

@@ -211,6 +211,7 @@ class HelmStorage:
             chart_version=metadata["version"],
             app_version=metadata.get("appVersion", ""),
             values=stored.get("config") or {},
+            chart_values=stored["chart"].get("values") or {},
             manifest=stored.get("manifest", ""),
             updated=_moment(info.get("last_deployed", "")),
         )

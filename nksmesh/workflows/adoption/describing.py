@@ -12,7 +12,7 @@ from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.kept_values import Kept, layer_of, pinned, sort_out
+from nksmesh.domain.kept_values import Kept, layer_of, pinned, said_to_helm, sort_out
 from nksmesh.domain.layers import compose, merge
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
@@ -84,12 +84,17 @@ async def describe(
         return row, [*warnings, words]
     if chart is None:
         return row, warnings
+    stored = said_to_helm(installed, chart.defaults)
+    if stored != installed.values:
+        whole = sort_out(stored, below)
+        row = replace(row, kept=whole)
+        warnings = [pinned(release.name, whole.beyond, key) for key in whole.pins]
 
     async def renders(kept: Kept) -> list[ObjectRef]:
         values = merge(below, kept.beyond)
         return await _differing(release, chart, values, found.manifests[release], installed, kubernetes, helm)
 
-    lean = sort_out(installed.values, below, chart.defaults)
+    lean = sort_out(stored, below, chart.defaults)
     if lean.beyond != whole.beyond and not await renders(lean):
         copied = _count(whole.beyond) - _count(lean.beyond)
         warnings = [pinned(release.name, lean.beyond, key) for key in lean.pins]

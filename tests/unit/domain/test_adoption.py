@@ -9,15 +9,15 @@ import pytest
 from nksmesh.domain.adoption import HandMade, answers_of, environment_of
 from nksmesh.domain.catalog import Catalog, Profile, ValuesFile
 from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.kept_values import layer_of, sort_out
+from nksmesh.domain.kept_values import layer_of, said_to_helm, sort_out, values_lost
 from nksmesh.domain.layers import compose, merge
-from nksmesh.domain.mesh import GatewaySpec, Network, Region
+from nksmesh.domain.mesh import GatewaySpec, Layer, Network, Region
 from nksmesh.domain.objects import Manifest
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Request
 from nksmesh.domain.resolve import resolve
 from nksmesh.domain.set_values import parse_set
-from tests.unit.domain.meshes import BASE, EDGE, ISTIOD, installed
+from tests.unit.domain.meshes import BASE, EDGE, ISTIOD, change, installed
 
 HUB, OTHER = "kr1.example/istio", "registry.example/mirror"
 MADE = replace(ISTIOD, name="istio")
@@ -176,3 +176,25 @@ def test_an_environment_says_the_same_mesh() -> None:
         "edge.yaml": {"service": {"type": "NodePort"}},
     }
     assert compose(mesh.layers["istio"]).values["pilot"] == {"x": 2}
+
+
+@pytest.mark.parametrize("nest", ["", "defaults"])
+def test_what_somebody_wrote_into_the_charts_own_values_was_said_to_helm_too(nest: str) -> None:
+    published = {"pilot": {"autoscaleEnabled": True, "cpu": 1}, "global": {"tag": "1.20.0"}}
+    images = {"tag": "mine", "hub": "registry.example", "proxy": {"image": "registry.example/proxyv2:mine"}}
+    edited = {"pilot": {"autoscaleEnabled": False, "cpu": 1}, "global": images}
+    found = installed(ISTIOD, values={"pilot": {"cpu": 2}}, chart_values={nest: edited} if nest else edited)
+    said = said_to_helm(found, {nest: published} if nest else published)
+    assert said == {"pilot": {"autoscaleEnabled": False, "cpu": 2}}
+    assert said_to_helm(replace(found, chart_values=published), published) == {"pilot": {"cpu": 2}}
+    assert said_to_helm(replace(found, chart_values={}), published) == {"pilot": {"cpu": 2}}
+
+
+def test_values_that_would_be_lost_are_those_that_nobody_else_sets() -> None:
+    stored = {"pilot": {"cpu": 2, "memory": None}, "global": {"hub": "h"}}
+    layers = (Layer(name="region", values={"global": {"hub": "other"}}),)
+    found = installed(ISTIOD, values=stored, chart_values={"pilot": {"autoscaleEnabled": False}})
+    assert values_lost(change(ISTIOD, layers=layers, installed=found)) == ("pilot.autoscaleEnabled", "pilot.cpu")
+    older = replace(found, chart_version="1.19.0")
+    assert values_lost(change(ISTIOD, layers=layers, installed=older)) == ("pilot.cpu",)
+    assert values_lost(change(ISTIOD, layers=layers)) == ()
