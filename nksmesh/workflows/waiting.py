@@ -40,11 +40,18 @@ class Wait:
         step: The step's name, for what is said while it waits.
         judge: Answers whether it is ready, from what is followed.
         troubles: Lists what keeps pods from being ready, from what is followed.
+        subject: What is not ready, for what is said of a failure; empty where the step's name says it.
     """
 
     step: str
     judge: Callable[[], Readiness]
     troubles: Callable[[], list[Trouble]] = list
+    subject: str = ""
+
+    @property
+    def named(self) -> str:
+        """What a failure is about."""
+        return self.subject or self.step
 
 
 async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, patience: Patience, listener: Listener) -> str:
@@ -66,7 +73,7 @@ async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, patience
         if answer.ready:
             return answer.message
         if answer.state is State.FAILED and not troubles:
-            raise NotReadyError(f"{wait.step}: {answer.message}", hint="Look at it with: nksmesh status")
+            raise NotReadyError(f"{wait.named}: {answer.message}", hint="Look at it with: nksmesh status")
         for identity, trouble in troubles.items():
             if identity not in first_seen:
                 listener(Event(step=wait.step, kind=EventKind.WARNING, message=str(trouble)))
@@ -75,11 +82,11 @@ async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, patience
         ends = {} if live.lost else {one: _end(troubles[one], seen, patience) for one, seen in first_seen.items()}
         over = [troubles[identity] for identity, end in ends.items() if end <= now]
         if over:
-            raise await _failure(wait.step, over[0], objects, now - began)
+            raise await _failure(wait.named, over[0], objects, now - began)
         message = "the API server to answer again" if live.lost else answer.message
         left = began + patience.component - now
         if left <= 0:
-            raise await _timeout(wait.step, message, list(troubles.values()), objects, patience.component)
+            raise await _timeout(wait.named, message, list(troubles.values()), objects, patience.component)
         if _gist(message) != said:
             said = _gist(message)
             listener(Event(step=wait.step, kind=EventKind.WAITING, message=message))
@@ -97,23 +104,23 @@ def _end(trouble: Trouble, seen: float, patience: Patience) -> float:
     return seen if trouble.certain else seen + patience.graces.get(trouble.cause, default)
 
 
-async def _failure(step: str, trouble: Trouble, objects: Objects, after: float) -> NotReadyError:
+async def _failure(name: str, trouble: Trouble, objects: Objects, after: float) -> NotReadyError:
     about = f" of image {trouble.image}" if trouble.image else ""
     verdict = "cannot become ready" if trouble.certain else f"is not ready after {spoken(after)}"
     return NotReadyError(
-        f"{step} {verdict}: {trouble.subject}: {trouble.reason}{about}",
+        f"{name} {verdict}: {trouble.subject}: {trouble.reason}{about}",
         hint=trouble.next_step,
         detail="\n".join(filter(None, (trouble.words, await _last_words(trouble, objects)))),
     )
 
 
-async def _timeout(step: str, awaited: str, troubles: list[Trouble], objects: Objects, seconds: float) -> NotReadyError:
+async def _timeout(name: str, awaited: str, troubles: list[Trouble], objects: Objects, seconds: float) -> NotReadyError:
     if troubles:
-        failure = await _failure(step, troubles[0], objects, seconds)
+        failure = await _failure(name, troubles[0], objects, seconds)
         failure.add_note(f"still waited for: {awaited}")
         return failure
     return NotReadyError(
-        f"{step} is not ready after {spoken(seconds)}: still waiting for {awaited}",
+        f"{name} is not ready after {spoken(seconds)}: still waiting for {awaited}",
         hint="Give it longer with --timeout, or look at it with: nksmesh status",
     )
 

@@ -118,7 +118,8 @@ class Work:
             found = observation.troubles_of(live, change.release, change.manifests) if change else []
             return [replace(one, from_before=True) if one.subject in self.from_before else one for one in found]
 
-        wait = Wait(step=self.step.name, judge=judge, troubles=troubles)
+        subject = change.release.name if change else ""
+        wait = Wait(step=self.step.name, judge=judge, troubles=troubles, subject=subject)
         trying = asyncio.create_task(try_again(troubles, live, self.cluster.objects, self.tell))
         try:
             return await wait_until_ready(wait, live, self.cluster.objects, patience=self.patience, listener=self.hear)
