@@ -153,7 +153,7 @@ def _of(runs: list[Run]) -> WayBack:
     if other is not None:
         raise ConfigError(
             f"run {other.number} was nksmesh {other.command}, which a rollback does not take back",
-            hint=f"{_instead(other, last=other is runs[-1])} {_SEE}",
+            hint=f"{_instead(other, runs[-1])} {_SEE}",
         )
     targets: dict[Release, int] = {}
     for run in runs:
@@ -169,13 +169,13 @@ def _of(runs: list[Run]) -> WayBack:
     return WayBack(runs=tuple(runs), targets=targets, before=first.before)
 
 
-def _instead(other: Run, *, last: bool) -> str:
+def _instead(other: Run, last: Run) -> str:
     """Say what leads on where a run is in the way that a rollback does not take back."""
-    if last and (other.whole or other.command != _UNINSTALL):
+    if other is last and (other.whole or other.command != _UNINSTALL):
         return _OTHER_WAYS.get(other.command, _ANOTHER_VERSION)
     if other.whole:
         return f"Go back no further than that: --to-run {other.number}."
-    if other.command == _UNINSTALL:
+    if other.command == _UNINSTALL and not last.whole:
         return "It did not end: nksmesh install brings back what it removed, nksmesh uninstall removes the rest."
     return f"It did not end, so there is no whole mesh to go back to. {_ANOTHER_VERSION}"
 

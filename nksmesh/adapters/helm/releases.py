@@ -227,7 +227,7 @@ def _input(values: Mapping[str, Any]) -> bytes:
 def _why_not_removed(words: str) -> str:
     """Leave of what Helm says when it is debugged why it could not remove something: else it says only that."""
     told = (line for line in words.splitlines() if line.startswith("Error: ") or _NOT_REMOVED in line)
-    return "\n".join(line.partition(_NOT_REMOVED)[2].lstrip('": ') or line for line in told)
+    return "\n".join(line.partition(_NOT_REMOVED)[2].lstrip('": ').removeprefix("error=") or line for line in told)
 
 
 def _has_broken_schema(version: str) -> bool:

@@ -88,17 +88,18 @@ def test_what_another_command_did_is_not_taken_back_and_the_hint_says_what_is_do
 def test_what_an_uninstall_that_did_not_end_left_is_no_mesh_to_go_back_to() -> None:
     half = run(2, Outcome.FAILED, command="uninstall", releases=moves(gateway=(1, 0)))
     again = run(3, command="install", releases=moves(gateway=(0, 1)))
-    for runs in ((half,), (half, again), (half, replace(again, outcome=Outcome.FAILED))):
+    for runs in ((half,), (half, replace(again, outcome=Outcome.FAILED))):
         with pytest.raises(ConfigError, match="run 2 was nksmesh uninstall") as caught:
             way_back(history(FIRST, *runs))
         assert "nksmesh install brings back what it removed, nksmesh uninstall removes the rest" in caught.value.hint
     later = run(4, releases=moves(istiod=(1, 2)))
     assert way_back(history(FIRST, half, again, later)).numbers == (4,)
     promoted = run(2, Outcome.INTERRUPTED, command="canary promote", releases=moves(istiod=(1, 2)))
-    with pytest.raises(ConfigError, match="run 2 was nksmesh canary promote") as caught:
-        way_back(history(FIRST, promoted, later))
-    assert "upgrade --to" in caught.value.hint
-    assert "--to-run" not in caught.value.hint
+    for runs in ((half, again), (promoted, run(3, releases=moves(istiod=(2, 3))))):
+        with pytest.raises(ConfigError, match="run 2 was nksmesh") as caught:
+            way_back(history(FIRST, *runs))
+        assert "no whole mesh to go back to. nksmesh upgrade --to" in caught.value.hint
+        assert "--to-run" not in caught.value.hint
 
 
 def test_a_run_that_has_just_failed_is_taken_back_alone() -> None:
