@@ -1,15 +1,19 @@
-"""What a plan changes in manifests: old against new, object by object, without the contents of Secrets."""
+"""What a plan changes in manifests: old against new, object by object, without what is secret in them."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from nksmesh.domain.keyed_lists import by_key
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
 
 _MASKED: Final = "(hidden)"
+_SECRET_NAME: Final = re.compile(r"passw|passphrase|secret|token|credential|(?:api|access|private)_?key", re.IGNORECASE)
+"""What a container's environment calls what is nobody's business."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +62,38 @@ def diff_manifests(
 
 
 def masked(manifest: Manifest, before: Manifest) -> Manifest:
-    """Hide what a Secret holds, but not that it changes: contents equal to those before stay equal, others say so."""
+    """Hide what a Secret holds, and a container's variables whose names say that they are secret; not that they change.
+
+    What equals the state before is hidden in the same words, and anything else says so.
+    """
     if manifest.get("kind") != "Secret":
-        return manifest
+        shown: Manifest = _discreet(manifest, before)
+        return shown
     hidden = {
         part: {key: _hidden(value, (before.get(part) or {}).get(key, value)) for key, value in held.items()}
         for part in ("data", "stringData")
         if (held := manifest.get(part))
     }
     return {**manifest, **hidden}
+
+
+def _discreet(value: Any, before: Any, field: str = "") -> Any:
+    if isinstance(value, Mapping):
+        known = before if isinstance(before, Mapping) else {}
+        return {key: _discreet(one, known.get(key), str(key)) for key, one in value.items()}
+    if not isinstance(value, list):
+        return value
+    keys, there = by_key(field, value), by_key(field, before) or {}
+    pairs = [(one, there.get(key)) for key, one in keys.items()] if keys is not None else [(one, None) for one in value]
+    if field == "env":
+        return [_variable(one, known or {}) if isinstance(one, Mapping) else one for one, known in pairs]
+    return [_discreet(one, known) for one, known in pairs]
+
+
+def _variable(variable: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "value" not in variable or not _SECRET_NAME.search(str(variable.get("name", ""))):
+        return variable
+    return {**variable, "value": _hidden(variable["value"], before.get("value", variable["value"]))}
 
 
 def _hidden(value: Any, before: Any) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,8 +22,6 @@ from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.releases import Release
 
 _CRD: Final = "CustomResourceDefinition"
-_SECRET_NAME: Final = re.compile(r"passw|passphrase|secret|token|credential|(?:api|access|private)_?key", re.IGNORECASE)
-"""What a container's environment calls what is nobody's business."""
 
 
 class Change(StrEnum):
@@ -157,8 +154,8 @@ def diff_lines(ref: ObjectRef, live: Manifest | None, wanted: Manifest, dump: Ca
     """
     before = shown(live) if live is not None else {}
     lines = difflib.unified_diff(
-        dump(_discreet(masked(before, {}))).splitlines() if live is not None else [],
-        dump(_discreet(masked(shown(wanted), before))).splitlines(),
+        dump(masked(before, {})).splitlines() if live is not None else [],
+        dump(masked(shown(wanted), before)).splitlines(),
         fromfile=f"{ref} (live)",
         tofile=f"{ref} (manifest)",
         lineterm="",
@@ -196,22 +193,6 @@ def is_named(ref: ObjectRef, text: str) -> bool:
     """Tell whether ``Kind/name`` or ``Kind/namespace/name`` means an object; the kind's case does not matter."""
     kind, *rest = text.split("/")
     return kind.lower() == ref.kind.lower() and rest in ([ref.name], [ref.namespace, ref.name])
-
-
-def _discreet(value: Any, field: str = "") -> Any:
-    """Hide the values of a container's environment whose names say that they are secret."""
-    if isinstance(value, Mapping):
-        return {key: _discreet(one, str(key)) for key, one in value.items()}
-    if not isinstance(value, list):
-        return value
-    items = [_discreet(one) for one in value]
-    return [_hidden(one) if field == "env" and isinstance(one, Mapping) else one for one in items]
-
-
-def _hidden(variable: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "value" not in variable or not _SECRET_NAME.search(str(variable.get("name", ""))):
-        return variable
-    return {**variable, "value": f"(hidden) {len(str(variable['value']))} characters"}
 
 
 def _leave_out_notes(metadata: dict[str, Any]) -> None:

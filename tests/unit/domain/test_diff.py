@@ -47,3 +47,22 @@ def test_another_secret_of_the_same_length_is_a_change() -> None:
     (one,) = diff_manifests([SECRET], [rotated], "n", dump)
     assert one.change == "changed"
     assert '+  "password": "(hidden) 8 characters, others"' in one.lines
+
+
+def deployment(*variables: tuple[str, str]) -> Manifest:
+    container = {"name": "discovery", "env": [{"name": name, "value": text} for name, text in variables]}
+    spec = {"template": {"spec": {"containers": [container]}}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "istiod"}, "spec": spec}
+
+
+def test_a_containers_password_is_never_shown_and_still_compared() -> None:
+    before = deployment(("DB_PASSWORD", "hunter22"), ("LEVEL", "info"))
+    after = deployment(("DB_PASSWORD", "hunter33"), ("LEVEL", "all"))
+    (one,) = diff_manifests([before], [after], "n", dump)
+    assert [line.split(": ")[1] for line in one.lines if line.startswith("+") and "value" in line] == [
+        '"(hidden) 8 characters, others"',
+        '"all"',
+    ]
+    twice = deployment(("API_KEY", "hunter22"), ("API_KEY", "hunter33"))  # the last one counts, says Kubernetes
+    (new,) = diff_manifests([], [twice], "n", dump)
+    assert "hunter" not in "\n".join(new.lines)
