@@ -11,11 +11,10 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from nksmesh import __version__
-from nksmesh.cli.command import with_common_options
+from nksmesh.cli.command import Group, with_common_options
 from nksmesh.cli.failure import fail
 from nksmesh.cli.options import Given, Shell
 from nksmesh.domain.errors import ConfigError
@@ -84,7 +83,7 @@ class LazyCommands(MutableMapping[str, Any]):
         return len(self._modules)
 
 
-class RootGroup(TyperGroup):
+class RootGroup(Group):
     """The top level."""
 
     def __init__(self, **settings: Any) -> None:

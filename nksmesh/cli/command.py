@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, get_args, overload
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, overload
 
 import typer
-from typer.models import OptionInfo
+from typer.core import TyperCommand, TyperGroup
 
 from nksmesh.cli.failure import fail
 from nksmesh.cli.options import Given, Shell, given
@@ -20,13 +20,31 @@ _CONTEXT: Final = "typer_context"
 _COMMON: Final = inspect.signature(given, eval_str=True).parameters
 
 
+class Group(TyperGroup):
+    """A group of commands, in whose help no flag names a value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return its options, Typer's own too."""
+        return _without_values(super().get_params(ctx))
+
+
+class _Command(TyperCommand):
+    """A command, in whose help no flag names a value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return its options and arguments, Typer's own too."""
+        return _without_values(super().get_params(ctx))
+
+
 def command_group(help_text: str = "") -> typer.Typer:
     """Make the app of one command module; COMMANDS in nksmesh.cli.app names it.
 
     Args:
         help_text: The sentence of a group (``nksmesh charts``); empty where its commands stand at the top level.
     """
-    app = typer.Typer(help=help_text, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        cls=Group, help=help_text, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+    )
     app.callback()(with_common_options(_remember))
     return app
 
@@ -86,6 +104,7 @@ def command(
         callback = with_common_options(invoke, [*shared_options.values(), *own_options])
         app.command(
             name or function.__name__.replace("_", "-"),
+            cls=_Command,
             help=inspect.getdoc(function),
             epilog=_epilog(examples),
             hidden=hidden,
@@ -107,20 +126,19 @@ def with_common_options(
 
     parameters = [
         inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *(_option(parameter) for parameter in (*own, *_COMMON.values())),
+        *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *_COMMON.values())),
     ]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks at first
     callback.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return callback
 
 
-def _option(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Take a parameter over; the help of a flag names no value, for it has none."""
-    kind, *details = get_args(parameter.annotation) or (parameter.annotation,)
-    for detail in details:
-        if isinstance(detail, OptionInfo) and detail.metavar is None and kind in {bool, bool | None}:
-            detail.metavar = ""
-    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+def _without_values(parameters: list[Any]) -> list[Any]:
+    """Have flags shown as flags: behind each, and behind its own ``--help``, Typer would write the type."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
 
 
 def _epilog(examples: Sequence[str]) -> str:

@@ -54,6 +54,13 @@ def test_every_option_and_argument_has_a_sentence(node: Any) -> None:
         assert len(param.help.split()) > 1, f"{param.opts}: {param.help!r} is no sentence"
 
 
+@pytest.mark.parametrize("node", NODES)
+def test_the_help_of_a_flag_names_no_value(node: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    said = typer.Context(node, info_name="x").get_help() + capsys.readouterr().out  # Typer prints it, with rich
+    assert "--help" in said
+    assert "<bool>" not in said
+
+
 @pytest.mark.parametrize("node", LEAVES)
 def test_every_command_has_an_example_that_begins_with_its_own_name(node: Any) -> None:
     assert "Example" in (node.epilog or "")
