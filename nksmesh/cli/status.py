@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
 app = command_group()
 
 
-@command(app, examples=["nksmesh status", "nksmesh status -e prod -o json"])
-def status(shell: Shell, environment: EnvironmentName = "", directory: Directory = None) -> None:
+@command(app, examples=["nksmesh status", "nksmesh status -e prod -o json", "nksmesh status -e prod --exit-code -q"])
+def status(
+    shell: Shell,
+    environment: EnvironmentName = "",
+    directory: Directory = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 6 where the mesh is not ready, or not there.")
+    ] = False,
+) -> None:
     """Show the mesh: releases and versions, whether each is ready, images and hub in use, gateway addresses."""
     from nksmesh.workflows.status import status as workflow  # noqa: PLC0415 - only what a command uses is imported
 
@@ -30,7 +38,8 @@ def status(shell: Shell, environment: EnvironmentName = "", directory: Directory
 
     async def work(_listener: Listener) -> StatusResult:
         async with wiring.tools(shell, where) as tools:
-            return await workflow(tools.cluster, tools.helm, namespace)
+            found = await workflow(tools.cluster, tools.helm, namespace)
+            return replace(found, asked_for_exit_code=exit_code)
 
     run(shell, work)
 

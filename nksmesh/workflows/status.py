@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nksmesh.domain.errors import NotReadyError
 from nksmesh.domain.images import proxy_image
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.objects import Manifest, ObjectRef, containers
@@ -67,6 +68,7 @@ class StatusResult:
         releases: Each release.
         gateways: Each gateway's address.
         strays: Images that run outside the recorded hub.
+        asked_for_exit_code: Exit with 6 where the mesh is not ready.
     """
 
     kubernetes: str
@@ -75,13 +77,18 @@ class StatusResult:
     releases: tuple[ReleaseStatus, ...] = ()
     gateways: tuple[GatewayAddress, ...] = ()
     strays: tuple[str, ...] = field(default=())
+    asked_for_exit_code: bool = False
 
     @property
     def ready(self) -> bool:
-        """Whether everything that is installed is ready, and nothing of it is gone."""
-        return not self.installation.gone and all(
-            one.readiness.ready and one.installed.deployed for one in self.releases
-        )
+        """Whether there is a mesh, everything of it is ready, and nothing of it is gone."""
+        whole = bool(self.releases) and not self.installation.gone
+        return whole and all(one.readiness.ready and one.installed.deployed for one in self.releases)
+
+    @property
+    def exit_code(self) -> int:
+        """6 where the mesh is not ready and the exit code was asked for, else 0."""
+        return NotReadyError.exit_code if self.asked_for_exit_code and not self.ready else 0
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -117,6 +117,18 @@ async def test_a_release_that_helm_left_half_way_is_said(mesh: FakeCluster) -> N
     assert messages(result)["istiod"] == "Helm left it pending-upgrade: run nksmesh install again"
 
 
+async def test_the_exit_code_says_not_ready_where_it_is_asked_for(mesh: FakeCluster) -> None:
+    assert replace(await looked(mesh), asked_for_exit_code=True).exit_code == 0
+    mesh.storage.put(helm_has(ISTIOD, status="pending-upgrade"))
+    result = await looked(mesh)
+    assert (result.exit_code, replace(result, asked_for_exit_code=True).exit_code) == (0, 6)
+
+
+async def test_where_there_is_no_mesh_none_is_ready(cluster: FakeCluster) -> None:
+    result = replace(await looked(cluster), asked_for_exit_code=True)
+    assert (result.to_data()["installed"], result.ready, result.exit_code) == (False, False, 6)
+
+
 async def test_a_release_that_is_gone_is_not_ready(mesh: FakeCluster) -> None:
     mesh.storage.kept.pop((ISTIOD.namespace, ISTIOD.name))
     result = await looked(mesh)
