@@ -46,13 +46,14 @@ async def settle(
     """
     if dead is not None and processes.here(dead):
         return await let_helm_end(dead, processes, step=step, listener=listener)
-    left = {one.name: SETTLE_SECONDS - (_age(one) or 0.0) for one in pending}
-    seconds = max(left.values(), default=0.0)
-    if seconds <= 0:
+    # another machine's clock may be ahead of this one's
+    left = {one.name: SETTLE_SECONDS - max(0.0, _age(one) or 0.0) for one in pending}
+    left = {name: seconds for name, seconds in left.items() if seconds > 0}
+    if not left:
         return False
     words = f"{', '.join(left)} to settle: Helm may be at work on it"
     listener(Event(step=step, kind=EventKind.WAITING, message=words))
-    await asyncio.sleep(seconds)  # what is waited for is that nothing happens
+    await asyncio.sleep(max(left.values()))  # what is waited for is that nothing happens
     return True
 
 

@@ -380,7 +380,7 @@ async def test_a_template_needs_no_cluster_and_is_in_install_order(world: World)
     assert result.to_data()["hub"] == HUB
 
 
-@pytest.mark.parametrize(("seconds_ago", "waited"), [(5, 15), (60, 0), (None, 20)])
+@pytest.mark.parametrize(("seconds_ago", "waited"), [(5, 15), (60, 0), (None, 20), (-3600, 20)])
 async def test_what_a_lost_run_elsewhere_left_pending_is_let_settle_before_it_is_put_right(
     world: World, seconds_ago: float | None, waited: float
 ) -> None:
