@@ -12,7 +12,7 @@ import semver
 import yaml
 
 from nksmesh.adapters.helm.program import HelmProgram, find_helm
-from nksmesh.adapters.helm_yaml import documents
+from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError, ClusterError, ReleaseError
 from nksmesh.domain.history import MOST_RUNS
@@ -107,8 +107,18 @@ class Helm:
             ) from exc
 
     def parse(self, manifests: str) -> tuple[Manifest, ...]:
-        """Read rendered YAML documents; empty ones are left out."""
-        return tuple(documents(manifests.encode()))
+        """Read rendered YAML documents; empty ones are left out.
+
+        Raises:
+            ReleaseError: They are no Kubernetes objects: whoever made them was no Helm of today.
+        """
+        try:
+            found = tuple(documents(manifests.encode()))
+        except NotYamlError as exc:
+            raise _not_objects(str(exc)) from exc
+        if not all(isinstance(one, dict) for one in found):
+            raise _not_objects("a document of it is no map")
+        return found
 
     def dump(self, manifest: Manifest) -> str:
         """Write a manifest as YAML."""
@@ -228,6 +238,14 @@ def _why_not_removed(words: str) -> str:
     """Leave of what Helm says when it is debugged why it could not remove something: else it says only that."""
     told = (line for line in words.splitlines() if line.startswith("Error: ") or _NOT_REMOVED in line)
     return "\n".join(line.partition(_NOT_REMOVED)[2].lstrip('": ').removeprefix("error=") or line for line in told)
+
+
+def _not_objects(words: str) -> ReleaseError:
+    return ReleaseError(
+        "a manifest cannot be read as Kubernetes objects",
+        hint="See what it has: helm get manifest, for what Helm has stored, or nksmesh template.",
+        detail=words,
+    )
 
 
 def _has_broken_schema(version: str) -> bool:

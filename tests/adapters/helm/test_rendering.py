@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nksmesh.adapters.helm.releases import Helm
 from nksmesh.domain.charts import Chart
-from nksmesh.domain.errors import ChartError
+from nksmesh.domain.errors import ChartError, ReleaseError
 from tests.adapters.helm.conftest import RELEASE, make_chart
 
 
@@ -30,6 +30,12 @@ async def test_a_chart_is_rendered_with_one_mapping_of_values(program: str, char
     assert found["ConfigMap"]["data"] == {"mode": "install", "kubernetes": "v1.28.15", "greeting": "안녕 $HOME `id` ;"}
     assert found["Secret"]["stringData"]["sign"] == "="
     assert len(found) == 2  # the empty document is left out
+
+
+@pytest.mark.parametrize("stored", ["a: [", "- a list\n", "text\n"])
+def test_what_are_no_objects_is_said_and_no_bug_of_ours(stored: str) -> None:
+    with pytest.raises(ReleaseError, match="cannot be read as Kubernetes objects"):
+        helm().parse(stored)
 
 
 async def test_an_upgrade_renders_as_one(program: str, chart: Chart) -> None:
