@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from nksmesh.adapters.helm_yaml import NotYamlError, document
 from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.paths import at_home
 
 SANDBOX_HINT: Final = "To try nksmesh without a cluster: nksmesh sandbox up, then nksmesh install -e sandbox."
 
@@ -64,7 +65,7 @@ def read(kubeconfig: Path | None, context: str, environ: Mapping[str, str] = os.
     if kubeconfig is not None:
         return choose([(kubeconfig, _document(kubeconfig))], context, source=str(kubeconfig))
     listed = [Path(one) for one in environ.get("KUBECONFIG", "").split(os.pathsep) if one]
-    files = [one for one in listed or [Path.home() / ".kube" / "config"] if _exists(one)]
+    files = [one for one in listed or [at_home("~/.kube/config")] if _exists(one)]
     source = os.pathsep.join(map(str, files)) if files else "KUBECONFIG or ~/.kube/config"
     return choose([(one, _document(one)) for one in files], context, source=source)
 

@@ -35,6 +35,7 @@ async def prove_gateway(work: Work) -> str:
         )
     finally:
         reinjecting.cancel()
+        await asyncio.gather(reinjecting, return_exceptions=True)
     return ", ".join(filter(None, (proved, await _address(work))))
 
 
