@@ -148,7 +148,7 @@ class PlainHelm:
 
     def run(self, lines: list[str]) -> Ran:
         """Run command lines in one shell, up to the first that fails."""
-        return timed(["sh", "-c", "\n".join(["set -e", *lines])], self.stage.environment, self.stage.folder)
+        return timed(["bash", "-c", "\n".join(["set -eo pipefail", *lines])], self.stage.environment, self.stage.folder)
 
 
 def releases(profile: str, charts: Path, version: str = VERSION) -> list[tuple[Release, Mapping[str, Any]]]:
