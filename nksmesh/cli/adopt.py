@@ -12,7 +12,7 @@ from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import confirm, perform, run, show
+from nksmesh.cli.run import agreed, perform, run, show
 from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -133,10 +133,7 @@ def _agreed(shell: Shell, found: AdoptResult | TakeoverResult, question: str, *,
     if found.plan.empty or dry_run:
         show(shell, replace(found, dry_run=dry_run))
         return False
-    if yes:
-        return True
-    shell.report.preview(replace(found, dry_run=True))
-    if confirm(question, yes=yes):
+    if agreed(shell, replace(found, dry_run=True), question, yes=yes):
         return True
     show(shell, replace(found, agreed=False))
     return False

@@ -12,7 +12,7 @@ from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import CanaryOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import confirm, perform, run, show
+from nksmesh.cli.run import agreed, perform, run, show
 from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -109,11 +109,9 @@ def move(
     if plan.empty:
         show(shell, workflow.MoveResult(plan=plan))
         return
-    if not yes:
-        shell.report.preview(plan)
-        if not confirm("Move them?", yes=yes):
-            show(shell, workflow.MoveResult(plan=plan, agreed=False))
-            return
+    if not agreed(shell, plan, "Move them?", yes=yes):
+        show(shell, workflow.MoveResult(plan=plan, agreed=False))
+        return
 
     async def work(listener: Listener) -> MoveResult:
         async with wiring.tools(shell, said.where) as tools:
@@ -198,11 +196,9 @@ def _end(
     """Show how a canary would end, ask, and end it."""
     from nksmesh.workflows.canaries.ending import EndResult  # noqa: PLC0415 - only what a command uses is imported
 
-    if not yes:
-        shell.report.preview(plan)
-        if not confirm(question, yes=yes):
-            show(shell, EndResult(plan=plan, agreed=False))
-            return
+    if not agreed(shell, plan, question, yes=yes):
+        show(shell, EndResult(plan=plan, agreed=False))
+        return
     run(shell, end)
 
 

@@ -11,7 +11,7 @@ from nksmesh.cli import wiring
 from nksmesh.cli.arguments import Directory, EnvironmentName, Timeout, Yes, timeout_seconds
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import confirm, perform, run, show
+from nksmesh.cli.run import agreed, perform, run, show
 
 if TYPE_CHECKING:
     from nksmesh.domain.events import Listener
@@ -99,11 +99,9 @@ def repair(
     if not plan.found:
         show(shell, workflow.RepairResult(plan=said))
         return
-    if not yes:
-        shell.report.preview(said)
-        if not confirm("Put all of this back?", yes=yes):
-            show(shell, workflow.RepairResult(plan=said, agreed=False))
-            return
+    if not agreed(shell, said, "Put all of this back?", yes=yes):
+        show(shell, workflow.RepairResult(plan=said, agreed=False))
+        return
 
     async def work(listener: Listener) -> RepairResult:
         async with wiring.tools(shell, where) as tools:

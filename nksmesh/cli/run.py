@@ -64,6 +64,17 @@ def show(shell: Shell, result: Result) -> None:
         raise typer.Exit(code)
 
 
+def agreed(shell: Shell, plan: Result, question: str, *, yes: bool) -> bool:
+    """Show what would be done, and ask; with ``--yes`` neither.
+
+    Raises:
+        ConfigError: There is no terminal to ask on.
+    """
+    if not yes:
+        shell.report.preview(plan)
+    return confirm(question, yes=yes)
+
+
 def confirm(question: str, *, yes: bool) -> bool:
     """Ask before something goes that does not come back; never inside of a workflow, for nothing else would move.
 

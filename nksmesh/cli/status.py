@@ -11,7 +11,7 @@ from nksmesh.cli import wiring
 from nksmesh.cli.arguments import Directory, EnvironmentName, Yes, timeout_seconds
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import confirm, perform, run, show
+from nksmesh.cli.run import agreed, perform, run, show
 from nksmesh.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -102,11 +102,9 @@ def uninstall(
     if plan.empty:
         show(shell, workflow.UninstallResult.of_nothing(plan))
         return
-    if not yes:
-        shell.report.preview(plan)
-        if not confirm("Remove all of this?", yes=yes):
-            show(shell, workflow.UninstallResult.of_nothing(plan, agreed=False))
-            return
+    if not agreed(shell, plan, "Remove all of this?", yes=yes):
+        show(shell, workflow.UninstallResult.of_nothing(plan, agreed=False))
+        return
 
     async def work(listener: Listener) -> UninstallResult:
         async with wiring.tools(shell, where) as tools:
