@@ -114,14 +114,7 @@ class Objects:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
-        path = await self.path_of(ref)
-        if path is None:
-            raise RefusedError(
-                f"the API server does not serve {ref}",
-                hint="Check its CRD.",
-                status=HTTPStatus.NOT_FOUND,
-                reason="NotFound",
-            )
+        path = await self._written_path(ref)
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         return await self._api.request(
             "PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"
@@ -133,9 +126,9 @@ class Objects:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses (an admission webhook's words are in detail).
         """
-        resource = (await self._served(ref.api_version))[ref.kind]
+        path = (await self._written_path(ref)).rpartition("/")[0]
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
-        return await self._api.request("POST", collection(resource, ref.namespace), query=query, body=manifest)
+        return await self._api.request("POST", path, query=query, body=manifest)
 
     async def replace(self, manifest: Manifest, ref: ObjectRef) -> dict[str, Any]:
         """Replace an object; its resourceVersion guards against another writer.
@@ -143,9 +136,8 @@ class Objects:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses (Conflict where somebody else wrote).
         """
-        return await self._api.request(
-            "PUT", str(await self.path_of(ref)), query={"fieldManager": FIELD_MANAGER}, body=manifest
-        )
+        path = await self._written_path(ref)
+        return await self._api.request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
 
     async def merge(
         self, patch: Mapping[str, Any], ref: ObjectRef, *, dry_run: bool = False, manager: str = FIELD_MANAGER
@@ -157,7 +149,7 @@ class Objects:
         """
         return await self._api.request(
             "PATCH",
-            str(await self.path_of(ref)),
+            await self._written_path(ref),
             query={"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})},
             body=patch,
             content_type="application/merge-patch+json",
@@ -232,6 +224,18 @@ class Objects:
     def forget(self, api_version: str) -> None:
         """Ask again next time which kinds an API version has: its CRDs are new."""
         self._kinds.pop(api_version, None)
+
+    async def _written_path(self, ref: ObjectRef) -> str:
+        """Return the path of an object that is to be written; what is not served cannot be."""
+        path = await self.path_of(ref)
+        if path is None:
+            raise RefusedError(
+                f"the API server does not serve {ref}",
+                hint="Check its CRD.",
+                status=HTTPStatus.NOT_FOUND,
+                reason="NotFound",
+            )
+        return path
 
     async def _served(self, api_version: str) -> dict[str, Resource]:
         """Ask, once, which kinds an API version has."""

@@ -75,8 +75,9 @@ async def test_a_kind_that_is_not_served_does_not_exist(objects: Objects) -> Non
     assert await objects.list("v1", "Thing") == []
     assert not await objects.delete(ref)
     assert await objects.resource("v1", "Thing") is None
-    with pytest.raises(RefusedError, match="does not serve Thing"):
-        await objects.apply({}, ref)
+    for write in (objects.apply, objects.create, objects.replace, objects.merge):
+        with pytest.raises(RefusedError, match="does not serve Thing"):
+            await write({}, ref)
 
 
 async def test_several_are_read_at_once_each_asked_once(objects: Objects) -> None:
