@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.known_keys import NESTS
 from nksmesh.domain.layers import Path, compose, dotted, merge, value_at
 from nksmesh.domain.mesh import Layer
 from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.releases import Release
-
-_NESTS: Final = ("defaults", "_internal_defaults_do_not_set")
-"""Where the charts from 1.21, and from 1.24, keep their defaults."""
 
 _PINS: Final = frozenset({"hub", "tag", "image"})
 """Keys that say which image runs: one of them in a user's layer outlasts upgrades and moves to another registry."""
@@ -68,7 +66,7 @@ def said_to_helm(installed: InstalledRelease, defaults: Mapping[str, Any]) -> di
         defaults: The values.yaml of the same chart as it is published.
     """
     edited = _beyond(flat_defaults(installed.chart_values), flat_defaults(defaults))
-    return merge(_without_pins({key: value for key, value in edited.items() if key not in _NESTS}), installed.values)
+    return merge(_without_pins({key: value for key, value in edited.items() if key not in NESTS}), installed.values)
 
 
 def values_lost(change: ReleaseChange) -> tuple[str, ...]:
@@ -108,7 +106,7 @@ def layer_of(release: Release, beyond: Mapping[str, Any]) -> tuple[Layer, ...]:
 
 def flat_defaults(defaults: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a chart's defaults with the keys where a user writes them: at the top."""
-    nested: Mapping[str, Any] = next((defaults[key] for key in _NESTS if isinstance(defaults.get(key), Mapping)), {})
+    nested: Mapping[str, Any] = next((defaults[key] for key in NESTS if isinstance(defaults.get(key), Mapping)), {})
     return merge(nested, defaults)
 
 

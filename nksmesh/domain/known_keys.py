@@ -11,7 +11,7 @@ from nksmesh.domain.findings import Finding, Level
 from nksmesh.domain.layers import Path, dotted, merge
 from nksmesh.domain.mesh import Layer
 
-_NESTS: Final = ("defaults", "_internal_defaults_do_not_set")
+NESTS: Final = ("defaults", "_internal_defaults_do_not_set")
 """Where the charts from 1.21, and from 1.24, keep their defaults; a user writes the keys at the top all the same."""
 
 _OPEN: Final = frozenset({"meshConfig", "env", "nodeSelector", "limits", "requests"})
@@ -91,11 +91,11 @@ def unknown_keys(
 
 def known_tree(component: str, defaults: Mapping[str, Any]) -> Mapping[str, Any]:
     """Lay out a chart's keys where a user writes them: at the top, however deep the chart keeps its defaults."""
-    known: Mapping[str, Any] = {key: value for key, value in defaults.items() if key not in _NESTS}
-    nested = [nest for nest in _NESTS if isinstance(defaults.get(nest), Mapping)]
+    known: Mapping[str, Any] = {key: value for key, value in defaults.items() if key not in NESTS}
+    nested = [nest for nest in NESTS if isinstance(defaults.get(nest), Mapping)]
     for nest in nested:
         known = merge(known, defaults[nest])
-    if component == "istiod" and _NESTS[1] in nested:
+    if component == "istiod" and NESTS[1] in nested:
         # From 1.24 istiod's own settings stand at the top, and pilot: is merged into the top.
         known = merge({"pilot": {key: value for key, value in known.items() if key != "global"}}, known)
     unlisted = [*_UNLISTED.get(component, ()), *(_UNLISTED_NESTED if nested else ())]
@@ -139,7 +139,7 @@ def _is_open(key: str, default: Mapping[str, Any]) -> bool:
 
 
 def _hint(path: Path, known: Mapping[str, Any]) -> str:
-    if path[0] in _NESTS:
+    if path[0] in NESTS:
         return f"Write the keys below {path[0]} at the top: the charts keep that one to themselves."
     siblings: Any = known
     for key in path[:-1]:

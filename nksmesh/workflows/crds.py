@@ -149,10 +149,10 @@ async def _survey(
             raise
         holders = tuple(sorted(set(_HOLDER.findall(exc.detail))))
         return CrdChange(name=ref.name, manifest=crd, exists=True, taken_from=holders)
-    return CrdChange(name=ref.name, manifest=crd, exists=True, differs=_shown(after) != _shown(live))
+    return CrdChange(name=ref.name, manifest=crd, exists=True, differs=state_of(after) != state_of(live))
 
 
-def _shown(crd: Manifest) -> tuple[Any, ...]:
+def state_of(crd: Manifest) -> tuple[Any, ...]:
     """Return what tells two states of a CRD apart: the API server counts changes of its spec in generation."""
     metadata = crd["metadata"]
     return metadata.get("generation"), metadata.get("labels"), metadata.get("annotations")

@@ -17,6 +17,7 @@ from nksmesh.domain.layers import compose, merge
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.releases import BASE, Release
+from nksmesh.workflows.crds import state_of
 from nksmesh.workflows.planning import Order, chart_refs
 from nksmesh.workflows.ports import Charts, Helm, Objects
 
@@ -118,7 +119,7 @@ async def differing_crds(charts: Mapping[str, Chart], objects: Objects) -> list[
 
     async def differs(crd: Manifest) -> bool:
         before = live[ref_of(crd)]
-        return before is None or _shown(await objects.apply(crd, ref_of(crd), dry_run=True)) != _shown(before)
+        return before is None or state_of(await objects.apply(crd, ref_of(crd), dry_run=True)) != state_of(before)
 
     found = await asyncio.gather(*(differs(crd) for crd in base.crds))
     return [str(crd["metadata"]["name"]) for crd, other in zip(base.crds, found, strict=True) if other]
@@ -163,11 +164,6 @@ async def _differing(
         if not differing:
             break
     return differing
-
-
-def _shown(crd: Manifest) -> tuple[Any, ...]:
-    metadata = crd["metadata"]
-    return metadata.get("generation"), metadata.get("labels"), metadata.get("annotations")
 
 
 def _count(values: Mapping[str, Any]) -> int:
