@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -70,6 +71,7 @@ async def install(
     command: str = "install",
     rollback_on_failure: bool = False,
     clear_pending: bool = False,
+    check: Callable[[Plan], None] = lambda _: None,
 ) -> InstallResult:
     """Bring a cluster to the mesh that an order describes, each component proved ready before what depends on it.
 
@@ -85,6 +87,7 @@ async def install(
         command: What the lease and the history call the run.
         rollback_on_failure: Roll back what the run did if one of its steps fails.
         clear_pending: Clear what another Helm than ours has begun and not ended.
+        check: Raises where the plan, as it stands now that nobody else writes, is not to be followed.
 
     Raises:
         MeshError: As ``make_plan`` and ``Applying.run`` say; HeldError where another run holds the mesh;
@@ -104,6 +107,7 @@ async def install(
         if settled or plan.ending or not await _still_stands(plan, cluster):
             plan = await make_plan(order, cluster, helm, charts, listener=listener)
         refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
+        check(plan)
         _warn(plan, listener)
         applying = Applying(plan, cluster, helm, patience=patience, listener=listener)
         if not plan.changes:

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from nksmesh.domain.errors import CheckError
+from nksmesh.domain.errors import CheckError, ClusterError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.objects import ObjectRef, owned_by, owner_of, ref_of
 from nksmesh.domain.plan import Plan, ReleaseChange
@@ -76,6 +76,20 @@ class TakeoverPlan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.plan.changes or self.going)
+
+    def check_agreed(self, plan: Plan) -> None:
+        """Check that a later plan takes nothing over that was not shown: the user may have thought for long.
+
+        Raises:
+            ClusterError: It does.
+        """
+        said = {one.ref for one in self.objects}
+        more = sorted({ref for change in plan.releases.values() for ref in change.taken} - said)
+        if more:
+            raise ClusterError(
+                f"adopting takes over more now than was shown: {', '.join(map(str, more))}; nothing was changed",
+                hint="Run the same command again: it shows what it takes over now.",
+            )
 
     def to_data(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -202,6 +216,7 @@ async def take_over(
         dry_run=False,
         listener=listener,
         command=TAKEOVER_STEP,
+        check=shown.check_agreed,
     )
     removed: tuple[ObjectRef, ...] = ()
     if shown.going:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from nksmesh.domain.errors import ClusterError, RefusedError
 from nksmesh.domain.events import unheard
 from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.takeover import HELM_MANAGER
+from nksmesh.workflows.adoption.takeover import TakeoverPlan
 from nksmesh.workflows.adoption.taking import take_object, take_release
 from nksmesh.workflows.ownership import check_owners
 from tests.unit.domain.meshes import ISTIOD, change, changes_of
+from tests.unit.report.samples import MORE
 from tests.unit.workflows.fakes import FakeCluster
 
 PILOT = {"operator.istio.io/component": "Pilot"}
@@ -44,6 +47,17 @@ async def test_what_runs_is_taken_last_and_what_is_missing_is_made(cluster: Fake
     assert len(cluster.objects.asked("merge")) == 2
     owned = cluster.objects.stored[ObjectRef("v1", "Deployment", "istiod", "istio-system")]["metadata"]
     assert owned["annotations"]["meta.helm.sh/release-name"] == "istiod"
+
+
+def test_no_more_is_taken_over_than_was_shown() -> None:
+    shown: TakeoverPlan = MORE["adopt, from istioctl"].plan
+    one = change(ISTIOD)
+    known = next(iter(shown.objects)).ref
+    plan = replace(shown.plan, releases={one.release.name: replace(one, taken=(known,))})
+    shown.check_agreed(plan)
+    more = replace(plan, releases={one.release.name: replace(one, taken=(known, REF))})
+    with pytest.raises(ClusterError, match="more now than was shown: Service istio-system/istiod; nothing was changed"):
+        shown.check_agreed(more)
 
 
 async def test_what_was_taken_before_is_only_applied(cluster: FakeCluster) -> None:
