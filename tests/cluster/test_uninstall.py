@@ -161,7 +161,7 @@ def test_half_an_uninstall_is_told_and_goes_either_way(mesh: Program, cluster: R
     assert "istiod stays" in ran.error["detail"]
     assert ran.error["notes"] == ["removed before that: release istio-ingressgateway"]
     told = mesh("status").data
-    assert (told["ready"], told["missing"]) == (False, ["istio-ingressgateway"])
+    assert (told["ready"], [one["name"] for one in told["gone"]]) == (False, ["istio-ingressgateway"])
     hint = mesh("rollback", "--yes", code=2).error["hint"]
     assert "nksmesh install brings back what it removed, nksmesh uninstall removes the rest" in hint
     mesh("install")
@@ -222,7 +222,7 @@ def test_a_users_secret_with_istios_name_keeps_the_namespace_and_history_no_name
     mesh("install", "--region", "kr1")
     helm = PlainHelm(helm3, mesh.kubeconfig)
     helm("uninstall", "istio-ingressgateway", "--keep-history")
-    assert mesh("status").data["missing"] == ["istio-ingressgateway"]
+    assert [one["name"] for one in mesh("status").data["gone"]] == ["istio-ingressgateway"]
     again = mesh("install", "--region", "kr1")
     assert again.actions["istio-ingressgateway"] == "install"
     assert helm.releases()["istio-ingressgateway"] == "deployed"
