@@ -44,16 +44,7 @@ class InstallResult:
         return {
             **self.plan.to_data(),
             "dry_run": self.dry_run,
-            "done": [
-                {
-                    "name": outcome.step.name,
-                    "action": outcome.step.action.value,
-                    "message": outcome.message,
-                    "seconds": round(outcome.seconds, 3),
-                }
-                for outcome in self.progress.outcomes
-            ],
-            "addresses": {name: list(found) for name, found in self.progress.addresses.items()},
+            **self.progress.to_data(),
             "warnings": list(self.progress.warnings),
         }
 

@@ -147,7 +147,7 @@ class TakeoverResult:
             "dry_run": self.dry_run,
             "agreed": self.agreed,
             "removed": [str(ref) for ref in self.removed],
-            "addresses": {name: list(found) for name, found in self.progress.addresses.items()},
+            "addresses": self.progress.to_data()["addresses"],
             "warnings": list(self.warnings),
         }
 

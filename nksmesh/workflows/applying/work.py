@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nksmesh.domain.diagnosis import Trouble
 from nksmesh.domain.events import Event, EventKind, Listener
@@ -30,6 +31,15 @@ class StepOutcome:
     step: Step
     message: str
     seconds: float
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.step.name,
+            "action": self.step.action.value,
+            "message": self.message,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 @dataclass(kw_only=True)
@@ -59,6 +69,13 @@ class Progress:
             ("not begun", [name for name in names if name not in begun | done]),
         )
         return "; ".join(f"{word}: {', '.join(some)}" for word, some in parts if some)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it; the warnings are said with those of the whole run."""
+        return {
+            "done": [outcome.to_data() for outcome in self.outcomes],
+            "addresses": {name: list(found) for name, found in self.addresses.items()},
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

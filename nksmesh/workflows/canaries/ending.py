@@ -8,6 +8,7 @@ from typing import Any
 from nksmesh.domain.errors import ClusterError, MeshError
 from nksmesh.domain.restarts import RestartResult
 from nksmesh.domain.workloads import Workload
+from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.canaries.status import CanaryStatus
 from nksmesh.workflows.install import InstallResult
 
@@ -108,12 +109,13 @@ class EndResult:
 
     def to_data(self) -> dict[str, Any]:
         """Return the result as JSON has it."""
+        done = (self.installed.progress if self.installed else Progress()).to_data()
         return {
             **self.plan.to_data(),
             "agreed": self.agreed,
             "version": self.installed.plan.mesh.version if self.installed else "",
-            "steps": self.installed.to_data()["done"] if self.installed else [],
-            "addresses": self.installed.to_data()["addresses"] if self.installed else {},
+            "steps": done["done"],
+            "addresses": done["addresses"],
             "restarts": [one.to_data() for one in self.restarts.restarts],
             "newer": list(self.newer),
         }

@@ -19,8 +19,7 @@ from nksmesh.domain.errors import (
 )
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.history import Run
-from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.record import Record, hash_of
+from nksmesh.domain.record import Record
 from nksmesh.domain.releases import Release
 from nksmesh.domain.way_back import way_back_of
 from nksmesh.workflows.applying.apply import Applying
@@ -29,7 +28,7 @@ from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.ports import Cluster, Helm, Processes
 from nksmesh.workflows.rollbacks.plan import ROLLBACK_STEP, RollbackPlan, plan_rollback, plan_way_back
 from nksmesh.workflows.runs.history import history_for, kept_run
-from nksmesh.workflows.runs.recording import begun_on, moves_of, versions_of
+from nksmesh.workflows.runs.recording import begun_on, run_of
 from nksmesh.workflows.waiting import Patience
 
 E = TypeVar("E", bound=MeshError)
@@ -59,16 +58,7 @@ class RollbackResult:
         return {
             **self.plan.to_data(),
             "agreed": self.agreed,
-            "done": [
-                {
-                    "name": outcome.step.name,
-                    "action": outcome.step.action.value,
-                    "message": outcome.message,
-                    "seconds": round(outcome.seconds, 3),
-                }
-                for outcome in self.progress.outcomes
-            ],
-            "addresses": {name: list(found) for name, found in self.progress.addresses.items()},
+            **self.progress.to_data(),
             "warnings": list(self.warnings),
         }
 
@@ -160,18 +150,7 @@ async def _carry_out(
 ) -> RollbackResult:
     """Take the steps, keep the run, and put the record of before back. The mesh is held."""
     plan, way = shown.plan, shown.way
-    there: dict[Release, InstalledRelease | None] = {one.release: one.installed for one in plan.releases.values()}
-    there |= dict(zip(plan.unwanted, plan.stored, strict=True))
-    run = Run(
-        command="rollback",
-        namespace=plan.mesh.namespace,
-        from_versions=versions_of(one for one in there.values() if one is not None),
-        to_version=plan.mesh.version,
-        values_hash=hash_of({name: change.composed.values for name, change in plan.releases.items()}),
-        releases=await moves_of(there, cluster),
-        before=plan.recorded,
-        undoes=way.numbers,
-    )
+    run = replace(await run_of(plan, "rollback", cluster), undoes=way.numbers)
     async with kept_run(cluster, run) as keeping:
         if plan.recorded is not None:
             writing = {change.release for change in plan.releases.values() if change.reasons} | set(plan.unwanted)
