@@ -44,8 +44,17 @@ def _used(shared_sandbox: Sandbox) -> set[str]:
 @pytest.fixture
 def sandbox(shared_sandbox: Sandbox, _used: set[str]) -> Sandbox:
     """Give a test an empty cluster, up and ready, with ``.kubeconfig`` and ``.context``."""
-    name = shared_sandbox.layout.name
-    if name in _used:
-        asyncio.run(shared_sandbox.reset())
-    _used.add(name)
-    return shared_sandbox
+    return _emptied(shared_sandbox, _used)
+
+
+@pytest.fixture(scope="module")
+def module_sandbox(shared_sandbox: Sandbox, _used: set[str]) -> Sandbox:
+    """Give a module's tests one cluster, empty when the first of them begins."""
+    return _emptied(shared_sandbox, _used)
+
+
+def _emptied(shared: Sandbox, used: set[str]) -> Sandbox:
+    if shared.layout.name in used:
+        asyncio.run(shared.reset())
+    used.add(shared.layout.name)
+    return shared

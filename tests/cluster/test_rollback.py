@@ -111,16 +111,13 @@ class Standing:
 
 @pytest.fixture(scope="module")
 def standing(
-    shared_sandbox: Sandbox, _used: set[str], tmp_path_factory: pytest.TempPathFactory, real_charts: Path
+    module_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, real_charts: Path
 ) -> Iterator[Standing]:
     """Install a mesh into an empty cluster, for every case."""
-    if shared_sandbox.layout.name in _used:
-        asyncio.run(shared_sandbox.reset())
-    _used.add(shared_sandbox.layout.name)
     folder = tmp_path_factory.mktemp("rollbacks")
-    mesh = Program(kubeconfig=shared_sandbox.kubeconfig, folder=folder, charts=str(real_charts))
+    mesh = Program(kubeconfig=module_sandbox.kubeconfig, folder=folder, charts=str(real_charts))
     mesh("install", "--region", "kr1", "--version", "1.19.0")
-    with reader_of(shared_sandbox.kubeconfig) as cluster:
+    with reader_of(module_sandbox.kubeconfig) as cluster:
         yield Standing(mesh, cluster, state_of(cluster))
 
 

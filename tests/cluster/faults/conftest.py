@@ -44,17 +44,14 @@ class Standing:
 
 @pytest.fixture(scope="module")
 def installed(
-    shared_sandbox: Sandbox, _used: set[str], tmp_path_factory: pytest.TempPathFactory, example_charts: Path
+    module_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, example_charts: Path
 ) -> Iterator[Standing]:
     """Install a mesh into an empty cluster, for a module's tests."""
-    if shared_sandbox.layout.name in _used:
-        asyncio.run(shared_sandbox.reset())
-    _used.add(shared_sandbox.layout.name)
     folder = tmp_path_factory.mktemp("standing")
-    mesh = Program(kubeconfig=shared_sandbox.kubeconfig, folder=folder, charts=str(example_charts))
+    mesh = Program(kubeconfig=module_sandbox.kubeconfig, folder=folder, charts=str(example_charts))
     mesh("install", "--region", "kr1")
-    with reader_of(shared_sandbox.kubeconfig) as cluster:
-        yield Standing(mesh, cluster, shared_sandbox)
+    with reader_of(module_sandbox.kubeconfig) as cluster:
+        yield Standing(mesh, cluster, module_sandbox)
 
 
 @pytest.fixture

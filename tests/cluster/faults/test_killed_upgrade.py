@@ -5,7 +5,6 @@ One mesh goes up a patch version with each test: what the charts hold is the sam
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import gzip
 import itertools
@@ -82,17 +81,14 @@ class Standing:
 
 @pytest.fixture(scope="module")
 def standing(
-    shared_sandbox: Sandbox, _used: set[str], tmp_path_factory: pytest.TempPathFactory, example_charts: Path
+    module_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, example_charts: Path
 ) -> Iterator[Standing]:
     """Install a mesh into an empty cluster, for the tests of this module."""
-    if shared_sandbox.layout.name in _used:
-        asyncio.run(shared_sandbox.reset())
-    _used.add(shared_sandbox.layout.name)
     folder = tmp_path_factory.mktemp("upgrades")
     charts = charts_of(example_charts, folder / "charts", [f"1.20.{patch}" for patch in range(20)])
-    mesh = Program(kubeconfig=shared_sandbox.kubeconfig, folder=folder, charts=str(charts))
+    mesh = Program(kubeconfig=module_sandbox.kubeconfig, folder=folder, charts=str(charts))
     mesh("install", "--hub", HUB, "--version", "1.20.0")
-    with reader_of(shared_sandbox.kubeconfig) as cluster:
+    with reader_of(module_sandbox.kubeconfig) as cluster:
         yield Standing(mesh, cluster)
 
 
