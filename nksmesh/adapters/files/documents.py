@@ -24,6 +24,7 @@ LARGEST: Final = 4 * 1024 * 1024
 
 _DEEPEST: Final = 100
 _MOST_NODES: Final = 200_000
+_LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = "plain"
 _NEVER_WRAP: Final = 1 << 20
@@ -65,17 +66,30 @@ class Document:
 
 
 def read_document(file: Path, shown: str = "") -> Document:
-    """Read a YAML file whose document is a map; an empty file is an empty map.
+    """Read a YAML file whose one document is a map; an empty file is an empty map.
 
     Args:
         file: The file.
         shown: Its path for messages; the file's own where empty.
 
     Raises:
-        ConfigError: It cannot be read, is not UTF-8 or not YAML, has a key twice, or is not a map. The message names
-            the file and the line.
+        ConfigError: It cannot be read, is not UTF-8 or not YAML, has two documents or a key twice, or is not a map.
+            The message names the file and the line.
     """
     name = shown or str(file)
+    return parse_document(read_bytes(file, name), name)
+
+
+def read_bytes(file: Path, name: str) -> bytes:
+    """Read a file of a user's that goes into values.
+
+    Args:
+        file: The file.
+        name: The file as a reader knows it.
+
+    Raises:
+        ConfigError: It cannot be read, or is too large.
+    """
     try:
         with file.open("rb") as stream:
             raw = stream.read(LARGEST + 1)
@@ -88,11 +102,29 @@ def read_document(file: Path, shown: str = "") -> Document:
             f"{name} is larger than {LARGEST // 1024 // 1024} MiB",
             hint="Name a values file; keep only what differs from the chart's defaults in it.",
         )
-    return parse_document(raw, name)
+    return raw
+
+
+def decode(raw: bytes, name: str, *, encoding: str = "utf-8") -> str:
+    """Decode a file of a user's.
+
+    Args:
+        raw: Its bytes.
+        name: The file as a reader knows it.
+        encoding: ``utf-8``, or ``utf-8-sig`` to leave out a byte order mark.
+
+    Raises:
+        ConfigError: It is not UTF-8; the message names the line.
+    """
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as problem:
+        line = raw[: problem.start].count(b"\n") + 1
+        raise ConfigError(f"{name}, line {line}: it is not UTF-8", hint="Save the file as UTF-8.") from problem
 
 
 def parse_document(raw: bytes, name: str) -> Document:
-    """Parse a YAML document that is a map.
+    """Parse YAML of one document that is a map; empty documents beside it mean nothing.
 
     Args:
         raw: Its bytes.
@@ -101,14 +133,12 @@ def parse_document(raw: bytes, name: str) -> Document:
     Raises:
         ConfigError: As ``read_document`` says.
     """
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = raw[: problem.start].count(b"\n") + 1
-        raise ConfigError(f"{name}, line {line}: it is not UTF-8", hint="Save the file as UTF-8.") from problem
+    text = decode(raw, name, encoding="utf-8-sig")
     loader = _Loader(text)
+    nodes = []
     try:
-        node = loader.get_single_node()
+        while loader.check_node():
+            nodes.append(loader.get_node())
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         line_told = f", line {mark.line + 1}" if mark else ""
@@ -122,8 +152,12 @@ def parse_document(raw: bytes, name: str) -> Document:
         ) from problem
     finally:
         loader.dispose()
-    if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == _PLAIN and _plain(node.value) is None):
+    written = [node for node in nodes if not _is_empty(node)]
+    if not written:
         return Document(path=name, values={}, lines={})
+    if len(written) > 1:
+        raise _several_documents(name, [_begins(node, _LINE_BREAK.split(text)) for node in written])
+    (node,) = written
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{name}: it is not a map of keys and values", hint="Write it as KEY: VALUE lines.")
     reader = _Reader(name)
@@ -133,6 +167,28 @@ def parse_document(raw: bytes, name: str) -> Document:
 def dump_document(values: Mapping[str, Any]) -> str:
     """Write a document so that ``read_document``, and Helm, read the same from it again."""
     return str(yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NEVER_WRAP))
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    """Tell a document that says nothing: of comments alone, of a null, or of a map without keys."""
+    if isinstance(node, yaml.ScalarNode):
+        return node.tag in {_PLAIN, f"{_TAG}null"} and _plain(node.value) is None
+    return isinstance(node, yaml.MappingNode) and not node.value
+
+
+def _begins(node: yaml.Node, text: list[str]) -> int:
+    """Return the line, from 1, of the ``---`` before a document; without one, of its first word."""
+    first: int = node.start_mark.line
+    return next((line for line in range(first, -1, -1) if text[line].startswith("---")), first) + 1
+
+
+def _several_documents(name: str, lines: list[int]) -> ConfigError:
+    count = "two" if len(lines) == 2 else str(len(lines))  # noqa: PLR2004 - the usual case, in a word
+    listed = " and ".join(filter(None, (", ".join(map(str, lines[:-1])), str(lines[-1]))))
+    return ConfigError(
+        f"{name}, line {lines[1]}: the file has {count} documents, which begin on lines {listed}",
+        hint="Keep one document: Helm 3 reads the first one only, and Helm 4 merges them.",
+    )
 
 
 class _Dumper(yaml.SafeDumper):

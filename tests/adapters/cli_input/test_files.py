@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nksmesh.cli.main import run_command_line
 from tests.adapters.cli_input.conftest import CHARTS, Program
 
 MESH = "values/environments/prod/mesh.yaml"
@@ -19,7 +20,7 @@ BROKEN: dict[str, tuple[bytes, str, int]] = {
     "twice": (b"a: 1\nb: 2\na: 3\n", "a", 3),
     "twice below": (b"a:\n  c: 1\n  c: 2\n", "c", 3),
     "not UTF-8": (b"a: 1\nb: \xff\xfe\n", "UTF-8", 2),
-    "two documents": (b"a: 1\n---\nb: 2\n", "", 2),
+    "two documents": (b"a: 1\n---\nb: 2\n", "two documents", 2),
     "alias": (b"a: 1\nb: *nothing\n", "alias", 2),
 }
 FILES = (MESH, "values/environments/prod/istiod.yaml", "own.yaml", "charts.lock")
@@ -38,6 +39,22 @@ def test_yaml_that_is_none_is_refused_with_file_and_line(program: Program, name:
     assert where in refusal.message
     assert f"line {line}" in refusal.message
     assert words in refusal.message
+
+
+def test_empty_documents_mean_nothing_in_any_file(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    for where, content in {
+        MESH: "region: kr1\nversion: 1.20.0\n",
+        "values/environments/prod/istiod.yaml": "a: 1\n",
+        "values/regions/kr9.yaml": (CHARTS.parents[1] / "values/regions/kr1.yaml").read_text(),
+        "own.yaml": "b: 2\n",
+        "charts.lock": "nksmesh: 1\ncharts: []\n",
+    }.items():
+        (program.folder / where).parent.mkdir(exist_ok=True)
+        (program.folder / where).write_text(f"# words\n---\n# words\n---\n{content}...\n---\n# the end\n---\n")
+    capsys.readouterr()
+    assert run_command_line(["values", "show", "istiod", "-e", "prod", "-f", "istiod=own.yaml", "-o", "json"]) == 0
+    (release,) = json.loads(capsys.readouterr().out)["data"]["releases"]
+    assert {key["key"]: key["value"] for key in release["keys"]}.items() >= {"a": 1, "b": 2}.items()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def test_an_empty_document_is_an_empty_map(text: bytes) -> None:
         (b"a: [1, 2\nb: 3\n", "v.yaml, line 2: it is not YAML"),
         (b"a: 1\n\tb: 2\n", "v.yaml, line 2: it is not YAML"),
         (b"a: &x 1\nb: *y\n", "v.yaml, line 2: it is not YAML"),
-        (b"a: 1\n---\nb: 2\n", "v.yaml, line 2: it is not YAML"),
+        (b"a: 1\n---\nb: [\n", "v.yaml, line 4: it is not YAML"),
+        (b"a: &x 1\n---\nb: *x\n", "v.yaml, line 3: it is not YAML"),
         (b"a: 1\nb:\n  c: 1\n  c: 2\n", "v.yaml, line 4: the key 'c' appears twice"),
         (b"1: x\n'1': y\n", "v.yaml, line 2: the key '1' appears twice"),
         (b"a: 1\nb: \xff\n", "v.yaml, line 2: it is not UTF-8"),
@@ -59,6 +61,51 @@ def test_mistakes_are_told_with_file_and_line(text: bytes, message: str) -> None
         parse_document(text, "v.yaml")
     assert raised.value.message.startswith(message)
     assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\n---\n",
+        "---\na: 1\n---\n# the end\n",
+        "---\n# a licence\n---\na: 1\n",
+        "# a licence\n---\n# more\n---\n---\na: 1\n---\n---\n",
+        "a: 1\n...\n",
+        "a: 1\n...\n---\n...\n# the end\n",
+        "%YAML 1.1\n---\na: 1\n...\n",
+        "null\n---\na: 1\n--- ~\n---\n!!null\n",
+        "---\n{}\n---\na: 1\n--- {}\n",
+        "--- {a: 1}\n---\n",
+        "\ufeff---\r\n---\r\na: 1\r\n---   \r\n",
+    ],
+)
+def test_empty_documents_beside_a_real_one_mean_nothing(text: str) -> None:
+    document = parse_document(text.encode(), "v.yaml")
+    assert document.values == {"a": 1}
+    assert document.at(("a",)) == f"v.yaml, line {text[: text.index('a: 1')].count(chr(10)) + 1}"
+
+
+def test_nothing_but_empty_documents_is_an_empty_map() -> None:
+    assert parse_document(b"---\n# one\n---\n...\n---\n", "v.yaml").values == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "begin"),
+    [
+        ("a: 1\n---\nb: 2\n", "two documents, which begin on lines 1 and 2"),
+        ("# words\n\na: 1\n--- # more\n# words\n\na: 1\n", "two documents, which begin on lines 3 and 4"),
+        ("---\n---\na: 1\n---\n---\n- b\n---\n", "two documents, which begin on lines 2 and 5"),
+        ("a: 1\n...\n--- ''\n", "two documents, which begin on lines 1 and 3"),
+        ("a: 1\r\n---\r\nb: 2\r\n---\r\nc: 3\r\n", "3 documents, which begin on lines 1, 2 and 4"),
+    ],
+)
+def test_two_real_documents_are_refused_in_those_words(text: str, begin: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_document(text.encode(), "v.yaml")
+    assert begin in raised.value.message
+    second = re.findall(r"\d+", begin.partition("lines")[2])[1]
+    assert raised.value.message.startswith(f"v.yaml, line {second}: ")
+    assert "Helm 3" in raised.value.hint
 
 
 def test_aliases_do_not_blow_up() -> None:
