@@ -1,4 +1,4 @@
-"""Kubernetes objects as data: which one, whose, and what images it names."""
+"""Kubernetes objects as data: which one, of which release, and what images it names."""
 
 from __future__ import annotations
 
@@ -93,19 +93,6 @@ def managers_of(live: Manifest) -> tuple[str, ...]:
     """Name an object's field managers."""
     managed = (live.get("metadata") or {}).get("managedFields") or ()
     return tuple(dict.fromkeys(str(entry["manager"]) for entry in managed if entry.get("manager")))
-
-
-def owner_of(live: Manifest) -> str:
-    """Say in words who owns a live object: a Helm release, istioctl, or its last field manager."""
-    metadata = live.get("metadata") or {}
-    annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
-    if "meta.helm.sh/release-name" in annotations:
-        namespace = annotations.get("meta.helm.sh/release-namespace", "?")
-        return f"Helm release {annotations['meta.helm.sh/release-name']} in {namespace}"
-    if "install.operator.istio.io/owning-resource" in labels or "operator.istio.io/component" in labels:
-        return "istioctl"
-    managers = managers_of(live)
-    return f"{managers[0]} (its field manager)" if managers else "somebody else"
 
 
 def pod_template(manifest: Manifest) -> Mapping[str, Any]:

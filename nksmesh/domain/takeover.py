@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from nksmesh.domain.objects import Manifest, ObjectRef, managers_of, pod_template
+from nksmesh.domain.owners import ISTIOCTL_MANAGERS, KUBECTL_MANAGERS, RELEASE_NAME, RELEASE_NAMESPACE, Tool, owner_of
 from nksmesh.domain.releases import Release
 
-FORMER_MANAGERS: Final = ("istio-operator", "istioctl", "kubectl-client-side-apply", "kubectl", "kubectl-create")
+FORMER_MANAGERS: Final = (*ISTIOCTL_MANAGERS, *KUBECTL_MANAGERS)
 """Field managers that istioctl, or kubectl with what istioctl wrote, leaves on objects."""
 
 HELM_MANAGER: Final = "helm"
@@ -52,8 +53,10 @@ BALANCER: Final = ("type", "loadBalancerIP", "loadBalancerSourceRanges", "extern
 SELECTOR: Final = "spec.selector"
 """The path among an object's changes that no object can change."""
 
-_MANAGED_BY_HELM: Final = "meta.helm.sh/release-name"
 _TAG: Final = "istio.io/tag"
+_RELEASE_OF_ISTIOCTL: Final = "istio"
+"""The release name that istioctl renders with; `helm template` renders with a user's, istiod as a rule."""
+
 _UNTOLD: Final = frozenset({"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"})
 _PORT: Final = ("name", "port", "protocol", "targetPort")
 
@@ -92,10 +95,11 @@ def of_istioctl(live: Manifest) -> bool:
 
     One that has Helm's manager and not its marks is half taken over: whoever did that was stopped in between.
     """
-    metadata = live.get("metadata") or {}
-    if _MANAGED_BY_HELM in (metadata.get("annotations") or {}):
+    tool = owner_of(live).tool
+    labels = (live.get("metadata") or {}).get("labels") or {}
+    of_a_chart = tool is Tool.KUBECTL and labels.get("release", _RELEASE_OF_ISTIOCTL) != _RELEASE_OF_ISTIOCTL
+    if tool in {Tool.HELM, Tool.FLUX, Tool.ARGO, Tool.CONTROLLER} or of_a_chart:
         return False
-    labels = metadata.get("labels") or {}
     component = labels.get(COMPONENT_LABEL, "")
     held = bool(former_managers(live)) or HELM_MANAGER in managers_of(live)
     return held and (component in TAKEN_COMPONENTS or not component)
@@ -143,8 +147,8 @@ def owned_manifest(manifest: Manifest, release: Release) -> dict[str, Any]:
             "labels": {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"},
             "annotations": {
                 **(metadata.get("annotations") or {}),
-                _MANAGED_BY_HELM: release.name,
-                "meta.helm.sh/release-namespace": release.namespace,
+                RELEASE_NAME: release.name,
+                RELEASE_NAMESPACE: release.namespace,
             },
         },
     }
@@ -246,7 +250,7 @@ def is_default_tag(live: Manifest) -> bool:
     """
     metadata = live.get("metadata") or {}
     labels = metadata.get("labels") or {}
-    return labels.get(_TAG) == "default" and _MANAGED_BY_HELM not in (metadata.get("annotations") or {})
+    return labels.get(_TAG) == "default" and RELEASE_NAME not in (metadata.get("annotations") or {})
 
 
 def _derived_defaults(live: Manifest) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, owner_of, ref_of
+from nksmesh.domain.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, ref_of
+from nksmesh.domain.owners import owner_of
 from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.takeover import of_istioctl
 from nksmesh.workflows.ports import Cluster

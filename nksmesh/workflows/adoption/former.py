@@ -12,7 +12,8 @@ from nksmesh.domain.errors import CheckError, ConfigError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.istio_operator import pull_secrets_of
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec
-from nksmesh.domain.objects import Manifest, containers, owner_of, pod_template
+from nksmesh.domain.objects import Manifest, containers, pod_template
+from nksmesh.domain.owners import owner_of
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.resolve import DEFAULT_PROFILE
 from nksmesh.domain.takeover import (

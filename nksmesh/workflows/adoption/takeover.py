@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from nksmesh.domain.errors import CheckError, ClusterError
 from nksmesh.domain.events import Event, EventKind, Listener
-from nksmesh.domain.objects import ObjectRef, owned_by, owner_of, ref_of
+from nksmesh.domain.objects import ObjectRef, owned_by, ref_of
+from nksmesh.domain.owners import owner_of
 from nksmesh.domain.plan import Plan, ReleaseChange
 from nksmesh.domain.releases import ISTIOD
 from nksmesh.domain.takeover import (
@@ -289,7 +290,7 @@ async def _taken(ref: ObjectRef, change: ReleaseChange, objects: Objects) -> Tak
     return TakenObject(
         ref=ref,
         release=change.release.name,
-        owner=owner_of(live),
+        owner=str(owner_of(live)),
         managers=former_managers(live),
         changes=(*([SELECTOR] if anew else []), *changed_paths(live, after)),
     )

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nksmesh.domain.leftovers import Labelled, Leftover
-from nksmesh.domain.objects import FIELD_MANAGER, Manifest, ObjectRef, managers_of, owner_of
+from nksmesh.domain.objects import FIELD_MANAGER, Manifest, ObjectRef, managers_of
+from nksmesh.domain.owners import Tool, owner_of
 from nksmesh.domain.releases import BASE, ISTIOD
 from nksmesh.domain.revisions import injection_labels
 from nksmesh.workflows import observation
@@ -171,7 +172,7 @@ def _why_crd(crd: Manifest, installation: Installation) -> str:
         # An earlier uninstall leaves them to a release that is gone: an installed one would be in the installation.
         gone = (BASE.default_release, installation.namespace)
         return "" if helm_owner(crd) in {*keys_of(installation), gone} else f"it belongs to {owner}"
-    if owner == "istioctl":
+    if owner.tool not in {Tool.KUBECTL, Tool.OTHER, Tool.NOBODY}:
         return f"it belongs to {owner}"
     # Up to chart 1.23 no release owns the CRDs that Helm itself installs (crds/).
     return "" if any(one.component == BASE.name for one in installation.releases) else _UNPROVED

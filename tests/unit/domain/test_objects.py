@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nksmesh.domain.objects import ObjectRef, containers, crds_of, owned_by, owner_of, pod_template, ref_of
+from nksmesh.domain.objects import ObjectRef, containers, crds_of, owned_by, pod_template, ref_of
 from nksmesh.domain.releases import COMPONENTS, Proof, Release
 from tests.unit.domain.manifests import read
 
@@ -51,27 +51,6 @@ def test_without_one_of_the_marks_it_is_not_the_releases(mark: str) -> None:
     key = mark.partition(":")[0]
     assert not owned_by(RELEASE, read(OWNED.replace(mark, f"{key}: other")))
     assert not owned_by(RELEASE, read("metadata: {name: a}"))
-
-
-OWNERS = {
-    "another release": (OWNED, "Helm release edge in istio-system"),
-    "a release that does not say where": (
-        "metadata: {annotations: {meta.helm.sh/release-name: x}}",
-        "Helm release x in ?",
-    ),
-    "istioctl": ("metadata: {labels: {install.operator.istio.io/owning-resource: installed-state}}", "istioctl"),
-    "istioctl's component": ("metadata: {labels: {operator.istio.io/component: Pilot}}", "istioctl"),
-    "kubectl": (
-        "metadata: {managedFields: [{manager: kubectl-client-side-apply}, {manager: other}]}",
-        "kubectl-client-side-apply (its field manager)",
-    ),
-    "nobody known": ("metadata: {name: a}", "somebody else"),
-}
-
-
-@pytest.mark.parametrize(("text", "owner"), OWNERS.values(), ids=OWNERS)
-def test_owner(text: str, owner: str) -> None:
-    assert owner_of(read(text)) == owner
 
 
 TEMPLATES = {

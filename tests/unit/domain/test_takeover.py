@@ -48,6 +48,25 @@ def test_whose_an_object_is(labels: dict[str, str], manager: str, expected: bool
     assert of_istioctl(live(entry(manager, {}), labels=labels)) is expected
 
 
+OF_OTHERS = {
+    "Argo CD's, after kubectl": ("argocd-controller", {}, {}),
+    "Argo CD's by its mark": ("kubectl", {}, {"argocd.argoproj.io/tracking-id": "mesh:apps/Deployment:istio-system/x"}),
+    "Flux's": ("kubectl", {"kustomize.toolkit.fluxcd.io/name": "infra"}, {}),
+    "a chart's, rendered and applied": ("kubectl", {"release": "istiod"}, {}),
+}
+
+
+@pytest.mark.parametrize(("manager", "labels", "annotations"), OF_OTHERS.values(), ids=OF_OTHERS)
+def test_what_another_tool_holds_is_never_istioctls(
+    manager: str, labels: dict[str, str], annotations: dict[str, str]
+) -> None:
+    one = live(entry("kubectl-client-side-apply", {}), entry(manager, {}), labels={**PILOT, **labels})
+    one["metadata"]["annotations"] = annotations
+    assert not of_istioctl(one)
+    one["metadata"]["managedFields"].append(entry("helm", {}))
+    assert not of_istioctl(one)
+
+
 def test_what_helm_owns_is_never_istioctls() -> None:
     one = live(entry("istio-operator", {}), labels=PILOT)
     assert not of_istioctl(owned_manifest(one, INGRESS))

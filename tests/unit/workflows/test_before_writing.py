@@ -53,7 +53,7 @@ async def test_a_crd_that_another_tool_left_is_not_taken(cluster: FakeCluster) -
 
 async def test_somebody_elses_object_stops_the_run_with_its_owner(cluster: FakeCluster) -> None:
     theirs = deployment("istiod")
-    theirs["metadata"]["labels"] = {"operator.istio.io/component": "Pilot"}
+    theirs["metadata"]["labels"] = {"install.operator.istio.io/owning-resource": "installed-state"}
     cluster.objects.put(theirs)
     cluster.objects.put(of_release(deployment(INGRESS.name), ISTIOD))
     changes = changes_of(
