@@ -94,15 +94,15 @@ class Owner:
 
     @property
     def removal(self) -> str:
-        """The command that removes what the tool made; empty where there is no such command."""
+        """The command that removes what the tool made, with NAME for what is not known; empty for no such command."""
         here = f" -n {self.namespace}" if self.namespace else ""
         match self.tool:
             case Tool.HELM:
                 return f"helm uninstall {self.name}{here}"
-            case Tool.FLUX if self.name:
-                return f"flux delete {self.kind.lower()} {self.name}{here}"
-            case Tool.ARGO if self.name:
-                return f"argocd app delete {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+            case Tool.FLUX:
+                return f"flux delete {self.kind.lower()} {self.name or 'NAME'}{here}"
+            case Tool.ARGO:
+                return f"argocd app delete {f'{self.namespace}/' if self.namespace else ''}{self.name or 'NAME'}"
             case Tool.ISTIOCTL:
                 return "istioctl uninstall --purge"
             case Tool.KUBECTL:

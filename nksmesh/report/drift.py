@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from nksmesh.domain.drift import Change
+from nksmesh.report.foreign import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import render
 from nksmesh.workflows.drift.drift import DriftResult, Survey
@@ -25,7 +26,7 @@ _MOST_FIELDS: Final = 6
 def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
     survey, namespace = result.survey, result.installation.namespace
     if not result.installation.releases:
-        sentence(console, f"No mesh in {namespace}.")
+        without_mesh(console, result.installation, f"No mesh in {namespace}.")
     elif survey.found:
         verb = "differ" if len(survey.found) > 1 else "differs"
         count = f"{len(survey.found)} of {survey.looked} objects {verb} from what the releases say."
@@ -64,7 +65,7 @@ def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
         if result.plan.installation.releases:
             _as_it_should_be("Nothing to put back", result.plan.survey, console)
         else:
-            sentence(console, f"No mesh in {result.plan.installation.namespace}.")
+            without_mesh(console, result.plan.installation, f"No mesh in {result.plan.installation.namespace}.")
         _gone(result.plan.installation, console)
         return
     sentence(console, "put back, and no longer different:", GOOD)

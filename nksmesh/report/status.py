@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from nksmesh.report.foreign import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
 from nksmesh.report.text import render
 from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     cluster = f"Kubernetes {result.kubernetes}" + (f", context {result.context}" if result.context else "")
     if not result.releases:
-        sentence(console, f"No mesh in {result.installation.namespace} ({cluster}).")
+        without_mesh(console, result.installation, f"No mesh in {result.installation.namespace} ({cluster}).")
+        for istiod in result.installation.foreign:
+            facts(console, [("cluster", cluster), ("istiod", istiod.readiness.message)])
         warnings(console, result.notes)
         return
     record = result.installation.record

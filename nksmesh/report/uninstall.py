@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nksmesh.domain.leftovers import in_words, labels_in_words, sidecars_in_words
+from nksmesh.report.foreign import without_mesh
 from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
 from nksmesh.report.text import render
 from nksmesh.workflows.removal.plan import UninstallPlan
@@ -44,7 +45,7 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
             contents.words,
         )
     unserved = (f"{one} does not answer: what it serves was passed over" for one in plan.unserved)
-    warnings(console, (*plan.installation.notes, *unserved))
+    warnings(console, (*plan.installation.notes, *map(str, plan.installation.foreign), *unserved))
 
 
 @render.register(UninstallResult)
@@ -52,7 +53,8 @@ def _result(result: UninstallResult, console: Console, _verbose: bool) -> None:
     if not result.agreed:
         sentence(console, "Nothing was removed.")
     elif not result.removed:
-        sentence(console, f"Nothing to remove in {result.plan.installation.namespace}.")
+        installation = result.plan.installation
+        without_mesh(console, installation, f"Nothing to remove in {installation.namespace}.")
     else:
         sentence(console, "removed:", GOOD)
         for name in result.removed:

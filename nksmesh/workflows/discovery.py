@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from nksmesh.domain.errors import RefusedError
+from nksmesh.domain.foreign import ForeignIstiod, foreign_among, helm_marks
 from nksmesh.domain.installed import InstalledRelease, component_of
 from nksmesh.domain.mesh import ISTIO_NAMESPACE
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import COMPONENTS, ISTIOD, Release
+from nksmesh.workflows.foreign import list_istiods
 from nksmesh.workflows.ports import Cluster
 
 
@@ -23,6 +26,7 @@ class Installation:
         record: What the last run resolved, or None where nksmesh did not install it.
         notes: What could not be read, in sentences.
         gone: Releases that the record has and Helm has not, while others of the mesh are there.
+        foreign: Istiods of other tools, in any namespace.
     """
 
     namespace: str
@@ -30,6 +34,7 @@ class Installation:
     record: Record | None = None
     notes: tuple[str, ...] = ()
     gone: tuple[Release, ...] = ()
+    foreign: tuple[ForeignIstiod, ...] = ()
 
 
 async def find_installation(cluster: Cluster, namespace: str, *, without_record: bool = False) -> Installation:
@@ -43,7 +48,9 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    records, notes = await _read_records(cluster, without_record=without_record)
+    (records, notes), istiods = await asyncio.gather(
+        _read_records(cluster, without_record=without_record), list_istiods(cluster)
+    )
     record = record_for(namespace, records)
     if record is not None:
         wanted = [one.release for one in record.releases]
@@ -51,7 +58,11 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
         releases = {one: found[one.namespace, one.name] for one in wanted if (one.namespace, one.name) in found}
         if releases:
             gone = tuple(one for one in wanted if one not in releases)
-            return Installation(namespace=record.namespace, releases=_in_order(releases), record=record, gone=gone)
+            # What Helm's marks are on is not looked up: a recorded mesh is shown with as few reads as can be.
+            foreign = foreign_among([one for one in istiods or () if helm_marks(one) is None], {})
+            return Installation(
+                namespace=record.namespace, releases=_in_order(releases), record=record, gone=gone, foreign=foreign
+            )
     unreadable: list[str] = []
     everything = await _read_releases(cluster, namespace or ISTIO_NAMESPACE, unreadable, notes)
     notes += [f"Helm's record in {where} cannot be read and is passed over" for where in unreadable]
@@ -66,13 +77,16 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
         if (component := component_of(one))
     }
     control_planes = [release.namespace for release in ours if release.component == ISTIOD.name]
-    where = namespace or next(iter(control_planes), ISTIO_NAMESPACE)
+    foreign = foreign_among(istiods or (), everything)
+    where = namespace or next(iter([*control_planes, *(one.namespace for one in foreign)]), ISTIO_NAMESPACE)
     theirs = {
         release: one
         for release, one in ours.items()
         if release.namespace == where or (release.component == "gateway" and control_planes == [where])
     }
-    return Installation(namespace=where, releases=_in_order(theirs), notes=tuple(notes))
+    if istiods is None and not theirs:
+        notes.append("Deployments may not be listed: an istiod that another tool installed is not seen")
+    return Installation(namespace=where, releases=_in_order(theirs), notes=tuple(notes), foreign=foreign)
 
 
 def record_for(namespace: str, records: dict[str, Record]) -> Record | None:

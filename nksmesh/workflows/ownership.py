@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nksmesh.domain.errors import ClusterError
 from nksmesh.domain.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, ref_of
-from nksmesh.domain.owners import owner_of
+from nksmesh.domain.owners import Owner, Tool, owner_of
 from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.takeover import of_istioctl
 from nksmesh.workflows.ports import Cluster
@@ -45,6 +45,7 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
     }
     live = await cluster.objects.get_all((ref for some in refs.values() for ref in some), metadata_only=True)
     foreign: list[str] = []
+    others: list[Owner] = []
     elsewhere: set[str] = set()
     checked = {}
     for name, change in changes.items():
@@ -56,6 +57,7 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
             if (found := live[ref]) is not None and ref not in {*left, *taken} and not owned_by(change.release, found)
         ]
         foreign += [f"{ref} belongs to {owner_of(found)}" for ref, found in theirs]
+        others += [owner_of(found) for _, found in theirs if not of_istioctl(found)]
         elsewhere |= {_namespace_of_owner(found) for _, found in theirs} - {change.release.namespace}
         missing = [ref for ref in refs[name] if live[ref] is None]
         checked[name] = _with_missing(_with_taken(_with_left(change, left), taken), missing)
@@ -64,17 +66,25 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         raise ClusterError(
             f"{len(foreign)} object{'s' if many else ''} of this mesh exist{'' if many else 's'} already "
             f"and belong{'' if many else 's'} to somebody else; nothing was changed",
-            hint=_way_on(elsewhere - {""}),
+            hint=_way_on(elsewhere - {""}, others),
             detail="\n".join(foreign),
         )
     return Owned(changes=checked, ending=ending_of(live))
 
 
-def _way_on(namespaces: Collection[str]) -> str:
-    """Say what to do: the releases of another namespace are another mesh's, and it is not this one that is adopted."""
+def _way_on(namespaces: Collection[str], owners: Iterable[Owner]) -> str:
+    """Say what to do: the releases of another namespace are another mesh's, and it is not this one that is adopted.
+
+    Args:
+        namespaces: The namespaces of other releases that own something.
+        owners: The owners of what belongs to somebody else, and is not taken over from istioctl.
+    """
     if namespaces:
         others = " and ".join(sorted(namespaces))
         return f"A mesh in namespace {others} has them: go on with that one (-n {min(namespaces)}), or remove it first."
+    for owner in owners:
+        if owner.tool not in {Tool.HELM, Tool.ISTIOCTL, Tool.NOBODY}:
+            return owner.way_on
     return (
         "A mesh that somebody made with Helm is taken on with nksmesh adopt, one that istioctl made with "
         "nksmesh adopt --from istioctl. What is no mesh has to go first."

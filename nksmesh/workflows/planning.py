@@ -31,6 +31,7 @@ from nksmesh.workflows import observation
 from nksmesh.workflows.canaries.part import Part, refuse_during_canary
 from nksmesh.workflows.crds import leave_newer_crds, survey_crds
 from nksmesh.workflows.discovery import record_for
+from nksmesh.workflows.foreign import list_istiods, refuse_foreign
 from nksmesh.workflows.ownership import check_owners, ending_of
 from nksmesh.workflows.ports import Charts, Cluster, Helm
 from nksmesh.workflows.rendering import Seen, render_releases
@@ -163,19 +164,29 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     )
 
 
-async def look_around(order: Order, cluster: Cluster) -> Surroundings:
+async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) -> Surroundings:
     """Read what decides which mesh is meant: the cluster's version, and what an earlier run recorded.
+
+    Args:
+        order: What was asked for.
+        cluster: The cluster.
+        to_write: The mesh is to be written: an istiod of another tool stops that.
 
     Raises:
         ConfigError: The order contradicts itself, or names what does not exist.
-        ClusterError: The cluster cannot be reached, or refuses.
+        ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
     """
-    kubernetes, records = await asyncio.gather(cluster.version(), cluster.records.read_all())
+    fresh = to_write and order.part is None and not order.take_over
+    kubernetes, records, istiods = await asyncio.gather(
+        cluster.version(), cluster.records.read_all(), list_istiods(cluster) if fresh else _none()
+    )
     told = order.request.namespace or (order.environment.namespace if order.environment else "")
     record = record_for(told, records)
     if record is not None:
         still = await cluster.storage.installed(one.release for one in record.releases)
         record = record if still else None
+    if record is None and istiods:
+        await refuse_foreign(istiods, cluster)
     if order.part is None:
         refuse_during_canary(record)
     answers = order.part.answers if order.part else record.answers if record else None
@@ -219,6 +230,10 @@ async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Cha
         ),
     )
     return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
+
+
+async def _none() -> None:
+    return None
 
 
 def _about_the_name(mesh: Mesh, *, moved: bool) -> tuple[Finding, ...]:

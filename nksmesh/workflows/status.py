@@ -81,8 +81,14 @@ class StatusResult:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a mesh, everything of it is ready, and nothing of it is gone."""
-        whole = bool(self.releases) and not self.installation.gone
+        """Whether there is a mesh, everything of it is ready, and nothing of it is gone.
+
+        Of another tool's mesh no more than its istiods is looked at.
+        """
+        if not self.releases:
+            foreign = self.installation.foreign
+            return bool(foreign) and all(istiod.readiness.ready for istiod in foreign)
+        whole = not self.installation.gone
         return whole and all(one.readiness.ready and one.installed.deployed for one in self.releases)
 
     @property
@@ -92,15 +98,16 @@ class StatusResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing: of the installation, and of Istio revisions called after another version."""
+        """What is worth knowing: of the installation, of other tools' istiods, and of Istio revisions' names."""
         named = (kept_name(one.release.istio_revision, one.installed.chart_version) for one in self.releases)
-        return (*self.installation.notes, *(str(one) for one in named if one))
+        beside = map(str, self.installation.foreign) if self.releases else ()
+        return (*self.installation.notes, *beside, *(str(one) for one in named if one))
 
     def to_data(self) -> dict[str, Any]:
         """Return the status as JSON has it."""
         record = self.installation.record
         return {
-            "installed": bool(self.releases),
+            "installed": bool(self.releases or self.installation.foreign),
             "ready": self.ready,
             "kubernetes": self.kubernetes,
             "context": self.context,
@@ -128,6 +135,7 @@ class StatusResult:
                 }
                 for one in self.releases
             ],
+            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
             "gone": [asdict(release) for release in self.installation.gone],
             "gateways": [
                 {

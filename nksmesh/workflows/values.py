@@ -93,7 +93,7 @@ async def show_installed_values(question: ValuesQuestion, cluster: Cluster) -> V
         ConfigError: As ``show_values`` says.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    return _shown(question, (await look_around(question.order, cluster)).resolved)
+    return _shown(question, (await look_around(question.order, cluster, to_write=False)).resolved)
 
 
 def _shown(question: ValuesQuestion, resolved: Resolved) -> ValuesShown:

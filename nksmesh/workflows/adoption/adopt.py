@@ -18,7 +18,7 @@ from nksmesh.domain.kept_values import layer_of
 from nksmesh.domain.layers import compose
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.record import Record, RecordedRelease, hash_of
-from nksmesh.domain.releases import BASE
+from nksmesh.domain.releases import BASE, ISTIOD
 from nksmesh.domain.request import Recorded, Request
 from nksmesh.domain.resolve import resolve
 from nksmesh.workflows.adoption.describing import (
@@ -149,6 +149,8 @@ async def plan_adoption(
     kubernetes, installation = await asyncio.gather(cluster.version(), find_installation(cluster, namespace))
     if installation.record is not None:
         return _recorded(installation.record, order, environment, cluster.context)
+    if installation.foreign and not any(one.component == ISTIOD.name for one in installation.releases):
+        raise ConfigError(f"{installation.foreign[0]}", hint=installation.foreign[0].way_on)
     found = _hand_made(installation, helm)
     answers = answers_of(found, order.request, order.catalog)
     bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))

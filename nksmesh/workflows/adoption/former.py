@@ -10,9 +10,10 @@ from nksmesh.domain.adoption import region_of
 from nksmesh.domain.catalog import Catalog, Profile
 from nksmesh.domain.errors import CheckError, ConfigError
 from nksmesh.domain.events import Listener
+from nksmesh.domain.foreign import image_of_istiod, version_of_istiod
 from nksmesh.domain.istio_operator import pull_secrets_of
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec
-from nksmesh.domain.objects import Manifest, containers, pod_template
+from nksmesh.domain.objects import Manifest
 from nksmesh.domain.owners import owner_of
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.resolve import DEFAULT_PROFILE
@@ -26,6 +27,7 @@ from nksmesh.domain.takeover import (
 )
 from nksmesh.workflows.adoption.settings import FormerValues, former_values, installed_state
 from nksmesh.workflows.canaries.part import Part, refuse_during_canary
+from nksmesh.workflows.foreign import foreign_istiods
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.ports import Charts, Cluster
 
@@ -78,7 +80,7 @@ async def _answers(
         cluster.objects.list(OPERATOR_API, INSTALLED_STATE, namespace),
         cluster.objects.list("apps/v1", "Deployment", fields="metadata.name=istio-operator"),
     )
-    istiod = _only_istiod(deployments, namespace)
+    istiod = await _only_istiod(deployments, namespace, cluster)
     if operators:
         where = operators[0]["metadata"]["namespace"]
         raise CheckError(
@@ -135,14 +137,26 @@ def _specs(gateways: list[dict[str, Any]], namespace: str, profile: Profile) -> 
     return tuple(GatewaySpec(name=name, namespace="" if where == namespace else where) for name, where in found)
 
 
-def _only_istiod(deployments: list[dict[str, Any]], namespace: str) -> Manifest:
+async def _only_istiod(deployments: list[dict[str, Any]], namespace: str, cluster: Cluster) -> Manifest:
     """Find the istiod that istioctl made.
 
     Raises:
-        ConfigError: There is none, or it is Helm's.
+        ConfigError: There is none, or it is another tool's.
         CheckError: There are several, or it has an Istio revision.
+        ClusterError: The cluster cannot be reached, or refuses.
     """
     found = [one for one in deployments if one["metadata"]["labels"].get("app") == "istiod"]
+    others = [one for one in found if not of_istioctl(one)]
+    if others and len(others) == len(found):
+        foreign = await foreign_istiods(list(others), cluster)
+        if foreign:
+            raise ConfigError(f"{foreign[0]}, not to istioctl", hint=foreign[0].way_on)
+        where = others[0]["metadata"]["namespace"]
+        raise ConfigError(
+            f"Deployment {where}/{others[0]['metadata']['name']} belongs to {owner_of(others[0])}, not to istioctl",
+            hint=f"Adopt that Helm release with: nksmesh adopt{'' if where == ISTIO_NAMESPACE else f' -n {where}'}",
+        )
+    found = [one for one in found if one not in others]
     if len(found) > 1 or any(one["metadata"]["labels"].get("istio.io/rev", "default") != "default" for one in found):
         names = ", ".join(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in found)
         raise CheckError(
@@ -154,23 +168,16 @@ def _only_istiod(deployments: list[dict[str, Any]], namespace: str) -> Manifest:
             f"there is no istiod that istioctl made in namespace {namespace}",
             hint="Name its namespace with -n; Helm releases are adopted without --from istioctl.",
         )
-    if not of_istioctl(found[0]):
-        raise ConfigError(
-            f"Deployment {namespace}/istiod belongs to {owner_of(found[0])}, not to istioctl",
-            hint="Helm releases are adopted with: nksmesh adopt",
-        )
     return found[0]
 
 
 def _image_of(istiod: Manifest) -> tuple[str, str]:
     """Return the registry path and the version of an istiod."""
-    image = next((str(one.get("image", "")) for one in containers(pod_template(istiod))), "")
-    path, _, tag = image.rpartition(":")
-    hub = path.rpartition("/")[0]
-    version = (istiod["metadata"].get("labels") or {}).get("operator.istio.io/version") or tag.partition("-")[0]
+    image, version = image_of_istiod(istiod), version_of_istiod(istiod)
+    hub = image.partition("@")[0].rpartition("/")[0]
     if not hub or not version:
         raise CheckError(f"istiod's image {image!r} does not tell its registry and version", hint="Give it a tag.")
-    return hub, str(version)
+    return hub, version
 
 
 def _profile_of(said: str, gateways: set[str], catalog: Catalog) -> str:

@@ -114,6 +114,7 @@ class DriftResult:
                 }
                 for release, one in self.installation.releases.items()
             ],
+            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
             "gone": [asdict(release) for release in self.installation.gone],
             "looked_at": self.survey.looked,
             "drift": [one.drift.to_data(diff=self.diff) for one in self.survey.found],

@@ -60,6 +60,7 @@ class RepairPlan:
         """Return the plan as JSON has it."""
         return {
             "namespace": self.installation.namespace,
+            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
             "gone": [asdict(release) for release in self.installation.gone],
             "drift": [one.drift.to_data(diff=True) for one in self.found],
             "others": self.others,

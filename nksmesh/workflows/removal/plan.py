@@ -114,6 +114,7 @@ class UninstallPlan:
             "unfinished": self.unfinished,
             "namespaces": {name: list(contents.words) for name, contents in self.namespaces.items()},
             "unserved": list(self.unserved),
+            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
             "notes": list(self.installation.notes),
         }
 

@@ -43,7 +43,7 @@ OWNERS = {
         "managedFields: [{manager: kustomize-controller}]",
         Owner(tool=Tool.FLUX, kind="Kustomization"),
         "Flux",
-        "",
+        "flux delete kustomization NAME",
     ),
     "Argo CD's tracking id": (
         "annotations: {argocd.argoproj.io/tracking-id: 'mesh:apps/Deployment:istio-system/x'}",
@@ -73,13 +73,13 @@ OWNERS = {
         f"{{labels: {{{RENDERED}}}, managedFields: [{{manager: argocd-controller}}]}}",
         Owner(tool=Tool.ARGO, kind="Application"),
         "Argo CD",
-        "",
+        "argocd app delete NAME",
     ),
     "an older Argo CD, over what kubectl had applied": (
         "managedFields: [{manager: kubectl-client-side-apply}, {manager: argocd-application-controller}]",
         Owner(tool=Tool.ARGO, kind="Application"),
         "Argo CD",
-        "",
+        "argocd app delete NAME",
     ),
     "Argo CD with what istioctl had made": (
         (

@@ -50,6 +50,7 @@ from nksmesh.workflows.values import ReleaseValues, ValuesShown
 from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples
 from .drift_samples import drift_samples, more_drift_samples
+from .foreign_samples import foreign_samples
 
 HUB: Final = "registry.example.com/container_service/istio"
 PROXY: Final = f"{HUB}/proxyv2:1.20.0"
@@ -490,6 +491,7 @@ MORE: Final[dict[str, Any]] = {
     **more_canary_samples(PLAN),
     **more_drift_samples(),
     **more_adoption_samples(PLAN),
+    **foreign_samples(),
     "status, a release is gone": replace(
         STATUS,
         installation=replace(INSTALLATION, gone=(ISTIOD,)),

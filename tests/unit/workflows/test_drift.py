@@ -90,7 +90,7 @@ async def test_nothing_is_written_to_look(world: World) -> None:
     result = await looked(world, exit_code=True)
     assert (found(result), result.exit_code, result.errors) == ({}, 0, ())
     assert result.survey.looked == len(world.cluster.objects.asked("ask")) == 4
-    assert not [name for name, _ in world.cluster.objects.calls if name not in {"get", "ask"}]
+    assert not [name for name, _ in world.cluster.objects.calls if name not in {"get", "list", "ask"}]
     asked = world.cluster.objects.asked("ask")
     assert f"{DEPLOYMENT} as helm" in asked
 

@@ -1,0 +1,51 @@
+"""Istiods of other tools: found with one list, and never installed over."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among, helm_marks
+from nksmesh.domain.objects import Manifest
+from nksmesh.domain.releases import ISTIOD, Release
+from nksmesh.workflows.ports import Cluster
+
+
+async def list_istiods(cluster: Cluster) -> list[Manifest] | None:
+    """List the Deployments of every istiod that is there and is not being deleted; None where that is not allowed.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    try:
+        listed = await cluster.objects.list("apps/v1", "Deployment", labels=ISTIOD_LABEL)
+    except RefusedError as exc:
+        if exc.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
+    return [one for one in listed if not one["metadata"].get("deletionTimestamp")]
+
+
+async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tuple[ForeignIstiod, ...]:
+    """Describe those istiods that no Helm release of Istio's own chart owns; reads the releases that are named.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    named = {key for one in deployments if (key := helm_marks(one)) is not None}
+    releases = [Release(component=ISTIOD.name, name=name, namespace=namespace) for namespace, name in sorted(named)]
+    helm = await cluster.storage.installed(releases) if releases else {}
+    return foreign_among(deployments, helm)
+
+
+async def refuse_foreign(deployments: list[Manifest], cluster: Cluster) -> None:
+    """Stop before a mesh is installed beside, or over, an istiod of another tool.
+
+    Raises:
+        ClusterError: There is one; or the cluster cannot be reached, or refuses.
+    """
+    found = await foreign_istiods(deployments, cluster)
+    if found:
+        raise ClusterError(
+            f"{found[0]}; nksmesh changed nothing", hint=found[0].way_on, detail="\n".join(map(str, found[1:]))
+        )
