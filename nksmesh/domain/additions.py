@@ -17,11 +17,11 @@ from nksmesh.domain.keyed_lists import extended
 from nksmesh.domain.noise import NOISE
 from nksmesh.domain.objects import FIELD_MANAGER, Manifest
 from nksmesh.domain.takeover import HELM_MANAGER
+from nksmesh.domain.workloads import ROLLOUT_KINDS
 
 Key: TypeAlias = str | Mapping[str, Any]
 """A step of a path: a map's key, or what tells a list's item apart."""
 
-_WORKLOADS: Final = frozenset({"DaemonSet", "Deployment"})
 _POD: Final = ("spec", "template", "spec")
 _PARTS: Final = frozenset({"spec", "webhooks"})
 """Where an object says what it does. Labels, annotations and a ConfigMap's keys are for everybody to add."""
@@ -107,7 +107,7 @@ def _is_theirs(addition: Addition, live: Manifest) -> bool:
     path = addition.path
     if path[0] not in _PARTS or "metadata" in path or _is_noise(path, str(live.get("kind"))):
         return False
-    in_pod = live.get("kind") in _WORKLOADS and path[: len(_POD)] == _POD
+    in_pod = live.get("kind") in ROLLOUT_KINDS and path[: len(_POD)] == _POD
     return in_pod or addition.by.startswith(_BY_HAND)
 
 

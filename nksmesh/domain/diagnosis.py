@@ -189,6 +189,33 @@ def troubles_of_replica_set(replica_set: Manifest) -> list[Trouble]:
     return [Trouble(creation_cause(words), subject, str(failure.get("reason", "FailedCreate")), words)]
 
 
+def refusals_of(controller: Manifest, events: Iterable[Manifest], pods: Iterable[Manifest]) -> list[Trouble]:
+    """List why a StatefulSet, a DaemonSet or a Job cannot create its pods: its FailedCreate events.
+
+    These kinds have no condition that says so, as a ReplicaSet has. What was refused before the newest pod was made
+    is over; the times of both are whole seconds.
+
+    Args:
+        controller: The controller, with its kind.
+        events: The Warning events about it, oldest first.
+        pods: Its pods.
+    """
+    newest = max((str(pod["metadata"].get("creationTimestamp") or "") for pod in pods), default="")
+    refused = [event for event in events if event.get("reason") == "FailedCreate" and moment_of(event) >= newest]
+    if not refused:
+        return []
+    metadata, words = controller["metadata"], str(refused[-1].get("message", ""))
+    subject = f"{controller.get('kind')} {metadata.get('namespace')}/{metadata['name']}"
+    return [Trouble(creation_cause(words), subject, "FailedCreate", words)]
+
+
+def moment_of(event: Manifest) -> str:
+    """Return when an event was last seen: RFC 3339, in whole seconds; empty where it does not say."""
+    series = event.get("series") or {}
+    seen = event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime") or ""
+    return re.sub(r"\.\d+", "", str(seen))
+
+
 def creation_cause(words: str) -> Cause:
     """Classify why the API server refused to create a pod, from its own words."""
     lowered = words.lower()

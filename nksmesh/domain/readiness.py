@@ -94,9 +94,11 @@ def of_stateful_set(stateful_set: Manifest | None, name: str) -> Readiness:
     spec, status = stateful_set.get("spec") or {}, stateful_set.get("status") or {}
     if status.get("observedGeneration", 0) < stateful_set["metadata"].get("generation", 0):
         return waiting(f"StatefulSet {name} to be observed by its controller")
-    wanted, updated = spec.get("replicas", 1), status.get("updatedReplicas", 0)
-    if status.get("currentRevision") == status.get("updateRevision"):
-        updated = wanted  # the controller stops counting when the update is complete
+    wanted = spec.get("replicas", 1)
+    updated = updated_pods(stateful_set)
+    strategy = spec.get("updateStrategy") or {}
+    if _on_delete(strategy) or (strategy.get("rollingUpdate") or {}).get("partition"):
+        updated = wanted  # the user decides which pods are updated, and when
     able = status.get("readyReplicas", 0)
     if updated < wanted:
         return waiting(f"StatefulSet {name}: {updated} of {wanted} replicas updated")
@@ -112,13 +114,46 @@ def of_daemon_set(daemon_set: Manifest | None, name: str) -> Readiness:
     status = daemon_set.get("status") or {}
     if status.get("observedGeneration", 0) < daemon_set["metadata"].get("generation", 0):
         return waiting(f"DaemonSet {name} to be observed by its controller")
-    wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
+    wanted, updated = status.get("desiredNumberScheduled", 0), updated_pods(daemon_set)
     available = status.get("numberAvailable", 0)
-    if updated < wanted:
+    if updated < wanted and not _on_delete((daemon_set.get("spec") or {}).get("updateStrategy") or {}):
         return waiting(f"DaemonSet {name}: updated on {updated} of {wanted} nodes")
     if available < wanted:
         return waiting(f"DaemonSet {name}: available on {available} of {wanted} nodes")
     return ready(f"DaemonSet {name}: available on {available} of {wanted} nodes")
+
+
+def of_workload(workload: Manifest | None, kind: str, name: str) -> Readiness:
+    """Judge the newest rollout of a Deployment, StatefulSet or DaemonSet.
+
+    Args:
+        workload: The object as it is now, or None.
+        kind: Its kind.
+        name: Its name.
+    """
+    match kind:
+        case "StatefulSet":
+            return of_stateful_set(workload, name)
+        case "DaemonSet":
+            return of_daemon_set(workload, name)
+        case _:
+            return of_deployment(workload, name)
+
+
+def updated_pods(workload: Manifest) -> int:
+    """Return how many pods of a workload its controller counts as made from the newest template."""
+    spec, status = workload.get("spec") or {}, workload.get("status") or {}
+    if workload.get("kind") == "DaemonSet" or "desiredNumberScheduled" in status:
+        return int(status.get("updatedNumberScheduled", 0))
+    revision = status.get("updateRevision")
+    if revision and status.get("currentRevision") == revision:
+        return int(spec.get("replicas", 1))  # a StatefulSet's controller stops counting when its update is complete
+    return int(status.get("updatedReplicas", 0))
+
+
+def _on_delete(strategy: Mapping[str, Any]) -> bool:
+    """Tell whether pods are replaced only when somebody deletes them."""
+    return strategy.get("type") == "OnDelete"
 
 
 def of_crd(crd: Manifest | None, name: str) -> Readiness:

@@ -6,23 +6,24 @@ import base64
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from nksmesh.domain.diagnosis import Trouble, troubles_of_pod, troubles_of_replica_set
-from nksmesh.domain.objects import INJECTED_IMAGE, Manifest, Query, crds_of
+from nksmesh.domain.diagnosis import Trouble, moment_of, refusals_of, troubles_of_pod, troubles_of_replica_set
+from nksmesh.domain.objects import INJECTED_IMAGE, Manifest, ObjectRef, Query, crds_of, ref_of
 from nksmesh.domain.readiness import (
     Readiness,
     State,
     first_unready,
     of_crd,
-    of_daemon_set,
-    of_deployment,
     of_endpoints,
     of_gateway_pods,
     of_webhooks,
+    of_workload,
     proxy_images,
     ready,
+    updated_pods,
     waiting,
 )
 from nksmesh.domain.releases import Release
+from nksmesh.domain.workloads import ROLLOUT_KINDS
 from nksmesh.workflows.ports import Live
 
 CRDS: Final = Query("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -34,6 +35,12 @@ _TEMPLATE_GENERATION: Final = "deprecated.daemonset.template.generation"
 _POD_GENERATION: Final = "pod-template-generation"
 """Which of a DaemonSet's templates is the newest, and which one a pod is of: deprecated in apps/v1, and always set."""
 
+_POD_REVISION: Final = "controller-revision-hash"
+"""Which of a StatefulSet's revisions a pod is of; ``status.updateRevision`` is the newest."""
+
+
+_EVERYWHERE: Final = {"DaemonSet": " on every node"}
+
 
 def queries_for(namespaces: Iterable[str], control_plane: str) -> list[Query]:
     """Name what is followed to see a mesh become ready: workloads and their events, Services, webhooks."""
@@ -43,43 +50,53 @@ def queries_for(namespaces: Iterable[str], control_plane: str) -> list[Query]:
         Query("v1", "ConfigMap", control_plane, fields=f"metadata.name={ROOT_CERT}"),
     ]
     for namespace in dict.fromkeys(namespaces):
-        queries += [deployments(namespace), services(namespace)]
-        queries += [
-            Query("apps/v1", "ReplicaSet", namespace),
-            Query("v1", "Pod", namespace),
-            Query("v1", "Event", namespace, fields="type=Warning"),
-            Query("discovery.k8s.io/v1", "EndpointSlice", namespace),
-        ]
+        queries += [_workloads("Deployment", namespace), *_around_pods(namespace)]
+        queries += [Query("v1", "Service", namespace), Query("discovery.k8s.io/v1", "EndpointSlice", namespace)]
     return queries
 
 
-def deployments(namespace: str) -> Query:
-    """Follow a namespace's Deployments."""
-    return Query("apps/v1", "Deployment", namespace)
+def queries_of(release: Release, manifests: Iterable[Manifest]) -> list[Query]:
+    """Name what is followed to see a release's own workloads and Services: of their kinds, in their namespaces."""
+    some = tuple(manifests)
+    refs = workloads_of(release, some)
+    queries = [query for ref in refs for query in (_workloads(ref.kind, ref.namespace), *_around_pods(ref.namespace))]
+    queries += [Query("v1", "Service", ref.namespace) for ref in services_of(release, some)]
+    return list(dict.fromkeys(queries))
 
 
-ROLLED_OUT: Final = ("Deployment", "DaemonSet")
-"""The kinds that the mesh's charts run their pods by."""
+def workloads_of(release: Release, manifests: Iterable[Manifest]) -> tuple[ObjectRef, ...]:
+    """Name the workloads that a release renders, of every kind that a changed pod template restarts."""
+    return tuple(ref_of(one, release.namespace) for one in manifests if one.get("kind") in ROLLOUT_KINDS)
 
 
-def daemon_sets(namespace: str) -> Query:
-    """Follow a namespace's DaemonSets."""
-    return Query("apps/v1", "DaemonSet", namespace)
+def services_of(release: Release, manifests: Iterable[Manifest]) -> tuple[ObjectRef, ...]:
+    """Name the Services that a release renders."""
+    return tuple(ref_of(one, release.namespace) for one in manifests if one.get("kind") == "Service")
 
 
-def services(namespace: str) -> Query:
-    """Follow a namespace's Services."""
-    return Query("v1", "Service", namespace)
+def query_for(ref: ObjectRef) -> Query:
+    """Return the query by which an object is followed."""
+    return Query(ref.api_version, ref.kind, ref.namespace)
+
+
+def _workloads(kind: str, namespace: str) -> Query:
+    return Query("apps/v1", kind, namespace)
+
+
+def _around_pods(namespace: str) -> tuple[Query, ...]:
+    """Follow what tells of a workload's pods."""
+    return (
+        _workloads("ReplicaSet", namespace),
+        Query("v1", "Pod", namespace),
+        Query("v1", "Event", namespace, fields="type=Warning"),
+    )
 
 
 def rollout_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> Readiness:
-    """Judge a release by the Deployments and DaemonSets it renders."""
-    some = tuple(manifests)
-    names, everywhere = _names_of("Deployment", some), _names_of("DaemonSet", some)
-    answers = [of_deployment(live.get("Deployment", name, release.namespace), name) for name in names]
-    answers += [of_daemon_set(live.get("DaemonSet", name, release.namespace), name) for name in everywhere]
-    words = [f"Deployment {name} is available" for name in names]
-    words += [f"DaemonSet {name} is available on every node" for name in everywhere]
+    """Judge a release by the workloads it renders."""
+    refs = workloads_of(release, manifests)
+    answers = [of_workload(live.get(ref.kind, ref.name, ref.namespace), ref.kind, ref.name) for ref in refs]
+    words = [f"{ref.kind} {ref.name} is available{_EVERYWHERE.get(ref.kind, '')}" for ref in refs]
     return first_unready(answers) or ready(", ".join(words) or "installed")
 
 
@@ -134,15 +151,15 @@ def gateway_ready(live: Live, release: Release, manifests: Iterable[Manifest], p
     rollout = rollout_of(live, release, rendered)
     if not rollout.ready:
         return rollout
-    pods, wanted = pods_of(live, release, rendered), _updated_replicas(live, release, rendered)
-    if len(pods) < wanted:  # pods come by another watch than their Deployment
+    pods, wanted = pods_of(live, release, rendered), sum(map(updated_pods, _found(live, release, rendered)))
+    if len(pods) < wanted:  # pods come by another watch than their workload
         return waiting(f"{wanted - len(pods)} of {wanted} pods of {release.name} to be seen")
     return of_gateway_pods(pods, release.name, proxy_image)
 
 
 def pods_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Return the pods of a release's Deployments, of every ReplicaSet; those that ended or are ending are left out."""
-    return [pod for pod in _all_pods(live, release, manifests) if _lives(pod)]
+    """Return the pods of a release's workloads, of every template; those that ended or are ending are left out."""
+    return [pod for workload in _found(live, release, manifests) for pod in _pods_of(live, workload) if _lives(pod)]
 
 
 def pods_without_proxy(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -158,23 +175,19 @@ def pods_on_other_proxy(
 
 
 def troubles_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Trouble]:
-    """List what keeps the newest pods of a release from being ready; older ReplicaSets' pods are on their way out."""
-    some = tuple(manifests)
+    """List what keeps the newest pods of a release from being ready; pods of older templates are on their way out."""
     found: list[Trouble] = []
-    for daemon_set, pod in _pods_of_daemon_sets(live, release, some):
-        newest = (daemon_set["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION)
-        if _observed(daemon_set) and (pod["metadata"].get("labels") or {}).get(_POD_GENERATION) in {newest, None}:
-            found += troubles_of_pod(pod, events_of(live, pod))
-    for name in _names_of("Deployment", some):
-        deployment = live.get("Deployment", name, release.namespace)
-        if deployment is None or not _observed(deployment):
-            continue  # its ReplicaSets are still those from before
-        revision = (deployment["metadata"].get("annotations") or {}).get(_REVISION)
-        for replica_set in _owned(live.find("ReplicaSet", release.namespace), deployment):
-            if (replica_set["metadata"].get("annotations") or {}).get(_REVISION) != revision:
-                continue
-            found += troubles_of_replica_set(replica_set)
-            for pod in _owned(live.find("Pod", release.namespace), replica_set):
+    for workload in _found(live, release, manifests):
+        if not _observed(workload):
+            continue  # its newest pods are still those from before
+        if workload.get("kind") == "Deployment":
+            found += _troubles_of_replica_sets(live, workload)
+            continue
+        pods = _pods_of(live, workload)
+        if not of_workload(workload, str(workload.get("kind")), "").ready:
+            found += refusals_of(workload, events_of(live, workload), pods)
+        for pod in pods:
+            if _is_newest(pod, workload):
                 found += troubles_of_pod(pod, events_of(live, pod))
     return found
 
@@ -183,31 +196,49 @@ def events_of(live: Live, about: Manifest) -> list[Manifest]:
     """Return the Warning events about an object, oldest first."""
     uid, namespace = about["metadata"].get("uid"), str(about["metadata"].get("namespace", ""))
     events = [one for one in live.find("Event", namespace) if (one.get("involvedObject") or {}).get("uid") == uid]
-    return sorted(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+    return sorted(events, key=moment_of)
 
 
-def _all_pods(live: Live, release: Release, manifests: Iterable[Manifest]) -> Iterator[Manifest]:
-    some = tuple(manifests)
-    yield from (pod for _, pod in _pods_of_daemon_sets(live, release, some))
-    for name in _names_of("Deployment", some):
-        deployment = live.get("Deployment", name, release.namespace)
-        if deployment is not None:
-            for replica_set in _owned(live.find("ReplicaSet", release.namespace), deployment):
-                yield from _owned(live.find("Pod", release.namespace), replica_set)
+def _found(live: Live, release: Release, manifests: Iterable[Manifest]) -> Iterator[Manifest]:
+    """Yield a release's workloads as they are now; those that do not exist are left out."""
+    for ref in workloads_of(release, manifests):
+        workload = live.get(ref.kind, ref.name, ref.namespace)
+        if workload is not None:
+            yield {"kind": ref.kind, **workload}
 
 
-def _pods_of_daemon_sets(
-    live: Live, release: Release, manifests: Iterable[Manifest]
-) -> Iterator[tuple[Manifest, Manifest]]:
-    """Yield a release's DaemonSets, each with one of its pods."""
-    for name in _names_of("DaemonSet", manifests):
-        daemon_set = live.get("DaemonSet", name, release.namespace)
-        if daemon_set is not None:
-            yield from ((daemon_set, pod) for pod in _owned(live.find("Pod", release.namespace), daemon_set))
+def _pods_of(live: Live, workload: Manifest) -> list[Manifest]:
+    """Return a workload's pods, of every template."""
+    pods = live.find("Pod", str(workload["metadata"].get("namespace", "")))
+    if workload.get("kind") != "Deployment":
+        return _owned(pods, workload)
+    return [pod for replica_set in _replica_sets_of(live, workload) for pod in _owned(pods, replica_set)]
 
 
-def _names_of(kind: str, manifests: Iterable[Manifest]) -> tuple[str, ...]:
-    return tuple(str(one["metadata"]["name"]) for one in manifests if one.get("kind") == kind)
+def _replica_sets_of(live: Live, deployment: Manifest) -> list[Manifest]:
+    return _owned(live.find("ReplicaSet", str(deployment["metadata"].get("namespace", ""))), deployment)
+
+
+def _troubles_of_replica_sets(live: Live, deployment: Manifest) -> list[Trouble]:
+    found: list[Trouble] = []
+    revision = (deployment["metadata"].get("annotations") or {}).get(_REVISION)
+    for replica_set in _replica_sets_of(live, deployment):
+        if (replica_set["metadata"].get("annotations") or {}).get(_REVISION) != revision:
+            continue
+        found += troubles_of_replica_set(replica_set)
+        for pod in _owned(live.find("Pod", str(replica_set["metadata"].get("namespace", ""))), replica_set):
+            found += troubles_of_pod(pod, events_of(live, pod))
+    return found
+
+
+def _is_newest(pod: Manifest, workload: Manifest) -> bool:
+    """Tell whether a pod of a DaemonSet or StatefulSet is of the newest template, as far as it says so."""
+    labels = pod["metadata"].get("labels") or {}
+    if workload.get("kind") == "StatefulSet":
+        newest = (workload.get("status") or {}).get("updateRevision")
+        return not newest or labels.get(_POD_REVISION) in {newest, None}
+    generation = (workload["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION)
+    return labels.get(_POD_GENERATION) in {generation, None}
 
 
 def _owned(candidates: Iterable[Manifest], owner: Manifest) -> list[Manifest]:
@@ -225,14 +256,9 @@ def _lives(pod: Manifest) -> bool:
     return not pod["metadata"].get("deletionTimestamp") and phase not in {"Failed", "Succeeded"}
 
 
-def _updated_replicas(live: Live, release: Release, manifests: Iterable[Manifest]) -> int:
-    found = (live.get("Deployment", name, release.namespace) for name in _names_of("Deployment", manifests))
-    return sum((one.get("status") or {}).get("updatedReplicas", 0) for one in found if one is not None)
-
-
-def _observed(deployment: Manifest) -> bool:
-    seen = (deployment.get("status") or {}).get("observedGeneration", 0)
-    return bool(seen >= deployment["metadata"].get("generation", 0))
+def _observed(workload: Manifest) -> bool:
+    seen = (workload.get("status") or {}).get("observedGeneration", 0)
+    return bool(seen >= workload["metadata"].get("generation", 0))
 
 
 def _calls(configuration: Manifest, namespace: str) -> bool:

@@ -15,7 +15,7 @@ from nksmesh.domain.images import proxy_image
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.lock import Lock
 from nksmesh.domain.mesh import Mesh
-from nksmesh.domain.objects import Manifest, ObjectRef, pod_template
+from nksmesh.domain.objects import Manifest, ObjectRef, pod_template, ref_of
 from nksmesh.domain.ordering import make_steps
 from nksmesh.domain.plan import Plan, ReleaseChange, Step
 from nksmesh.domain.readiness import proxy_images
@@ -27,6 +27,7 @@ from nksmesh.domain.resolve import Resolved, resolve
 from nksmesh.domain.revisions import kept_name
 from nksmesh.domain.road import refuse_another_version
 from nksmesh.domain.versions import VersionQuestion, check_version, forgiven
+from nksmesh.domain.workloads import ROLLOUT_KINDS
 from nksmesh.workflows import observation
 from nksmesh.workflows.canaries.part import Part, refuse_during_canary
 from nksmesh.workflows.crds import leave_newer_crds, survey_crds
@@ -130,7 +131,7 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     beside = record.answers.version if order.part and record else ""  # a canary's own istiod was never there
     former = Former(version=before or beside, charts=charts, lock=order.lock, forced=order.force_version)
     findings = await check_renders_after(former, mesh, changes)
-    crds, owned = await asyncio.gather(
+    crds, owned, _ = await asyncio.gather(
         survey_crds(
             read.charts[BASE.name],
             cluster.objects,
@@ -138,6 +139,9 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
             at_least=base.chart_version if base else "",
         ),
         check_owners(changes, cluster, take_over=order.take_over),
+        cluster.live.follow(
+            query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
+        ),
     )
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
     changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
@@ -222,12 +226,7 @@ async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Cha
         charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener),
         cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
         cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True),
-        cluster.live.follow(
-            [
-                *observation.queries_for(namespaces, mesh.namespace),
-                *([observation.daemon_sets(mesh.namespace)] if mesh.components else []),
-            ]
-        ),
+        cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
     )
     return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
 
@@ -283,8 +282,8 @@ def _rolls_out(change: ReleaseChange, installed: InstalledRelease, helm: Helm) -
     return _templates(helm.parse(installed.manifest)) != _templates(change.manifests)
 
 
-def _templates(manifests: Iterable[Manifest]) -> dict[str, Mapping[str, Any]]:
-    return {str(one["metadata"]["name"]): pod_template(one) for one in manifests if one.get("kind") == "Deployment"}
+def _templates(manifests: Iterable[Manifest]) -> dict[ObjectRef, Mapping[str, Any]]:
+    return {ref_of(one): pod_template(one) for one in manifests if one.get("kind") in ROLLOUT_KINDS}
 
 
 def _recorded(record: Record | None) -> tuple[Release, ...]:

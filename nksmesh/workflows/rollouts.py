@@ -5,37 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Final
 
-from nksmesh.domain.diagnosis import Cause, Trouble, creation_cause, troubles_of_pod, troubles_of_replica_set
+from nksmesh.domain.diagnosis import Cause, Trouble, refusals_of, troubles_of_pod, troubles_of_replica_set
 from nksmesh.domain.disruption import rounds
 from nksmesh.domain.events import Listener
 from nksmesh.domain.objects import Manifest, Query, pod_template
 from nksmesh.domain.readiness import (
     Readiness,
-    of_daemon_set,
-    of_deployment,
-    of_stateful_set,
+    of_workload,
     proxy_images,
     ready,
+    updated_pods,
     waiting,
 )
-from nksmesh.domain.workloads import RESTARTED_AT, Workload
+from nksmesh.domain.workloads import RESTARTED_AT, ROLLOUT_KINDS, Workload
 from nksmesh.workflows import observation
 from nksmesh.workflows.ports import Cluster, Live
 from nksmesh.workflows.waiting import Patience, Wait, wait_until_ready
 
 BUDGETS: Final = Query("policy/v1", "PodDisruptionBudget")
 
-_UPDATED: Final = MappingProxyType({"DaemonSet": "updatedNumberScheduled"})
-"""Where a kind's status counts the pods of the newest template, where that is not updatedReplicas."""
-
 
 def queries_in(namespace: str) -> list[Query]:
     """Name what is followed to see a namespace's workloads roll out."""
     return [
-        *(Query("apps/v1", kind, namespace) for kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")),
+        *(Query("apps/v1", kind, namespace) for kind in (*ROLLOUT_KINDS, "ReplicaSet")),
         Query("v1", "Pod", namespace),
         Query("v1", "Event", namespace, fields="type=Warning"),
         replace(BUDGETS, namespace=namespace),
@@ -49,14 +44,7 @@ def found(live: Live, workload: Workload) -> Manifest | None:
 
 def rolled_out(live: Live, workload: Workload) -> Readiness:
     """Judge the newest rollout of a Deployment, StatefulSet or DaemonSet."""
-    now = found(live, workload)
-    match workload.kind:
-        case "StatefulSet":
-            return of_stateful_set(now, workload.name)
-        case "DaemonSet":
-            return of_daemon_set(now, workload.name)
-        case _:
-            return of_deployment(now, workload.name)
+    return of_workload(found(live, workload), workload.kind, workload.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +101,8 @@ class Rollout:
         answer = rolled_out(self.cluster.live, self.workload)
         if not answer.ready:
             return answer
-        status = (found(self.cluster.live, self.workload) or {}).get("status") or {}
-        wanted, seen = int(status.get(_UPDATED.get(self.workload.kind, "updatedReplicas"), 0)), len(self.pods())
+        now = found(self.cluster.live, self.workload) or {}
+        wanted, seen = updated_pods({"kind": self.workload.kind, **now}), len(self.pods())
         if seen < wanted:  # pods come by another watch than their workload
             return waiting(f"{wanted - seen} of {wanted} new pods to be seen")
         images = ", ".join(image or "no proxy" for image in self.proxies()) or "no pods"
@@ -127,12 +115,10 @@ class Rollout:
         for one in live.find("ReplicaSet", namespace):
             if _stamp(pod_template(one)) == self.stamp:
                 troubles += troubles_of_replica_set(one)
-        newest = max((str(pod["metadata"].get("creationTimestamp", "")) for pod in pods), default="")
-        for one in self._refusals():
-            # What was refused before a pod was made is over.
-            if _version(one) not in before and str(one.get("lastTimestamp") or "") > newest:
-                words = str(one.get("message", ""))
-                troubles.append(Trouble(creation_cause(words), str(self.workload), "FailedCreate", words))
+        now = found(live, self.workload)
+        if now is not None:
+            since = [one for one in self._refusals() if _version(one) not in before]
+            troubles += refusals_of({"kind": self.workload.kind, **now}, since, pods)
         return troubles
 
     def _refusals(self) -> list[Manifest]:

@@ -161,12 +161,11 @@ async def status(cluster: Cluster, helm: Helm, namespace: str) -> StatusResult:
     kubernetes, installation = await asyncio.gather(
         cluster.version(), find_installation(cluster, namespace, without_record=True)
     )
-    namespaces = [release.namespace for release in installation.releases]
-    if namespaces:
-        on_nodes = {release.namespace for release in installation.releases if release.kind.optional}
-        queries = observation.queries_for(namespaces, installation.namespace)
-        await cluster.live.follow([*queries, *map(observation.daemon_sets, on_nodes)])
     manifests = {release: helm.parse(one.manifest) for release, one in installation.releases.items()}
+    if manifests:
+        queries = observation.queries_for((release.namespace for release in manifests), installation.namespace)
+        own = (query for release, some in manifests.items() for query in observation.queries_of(release, some))
+        await cluster.live.follow([*queries, *own])
     crds = {
         release: await _crds_ready(cluster, some)
         for release, some in manifests.items()
@@ -245,17 +244,14 @@ def _status_of(
 
 def _gateways(cluster: Cluster, manifests: dict[Release, tuple[Manifest, ...]]) -> Iterable[GatewayAddress]:
     for release, rendered in manifests.items():
-        for one in rendered if release.component == GATEWAY.name else ():
-            if one.get("kind") != "Service":
-                continue
-            name = str(one["metadata"]["name"])
-            live = cluster.live.get("Service", name, release.namespace)
+        for ref in observation.services_of(release, rendered) if release.component == GATEWAY.name else ():
+            live = cluster.live.get("Service", ref.name, ref.namespace)
             if live is None:
                 continue
             pods = observation.pods_of(cluster.live, release, rendered)
             yield GatewayAddress(
                 name=release.name,
-                service=f"{release.namespace}/{name}",
+                service=f"{ref.namespace}/{ref.name}",
                 kind=str(live["spec"].get("type", "")),
                 addresses=addresses_of(live),
                 http=_http(live, pods),

@@ -24,6 +24,7 @@ from nksmesh.domain.takeover import (
     renamed_managers,
     selects_otherwise,
 )
+from nksmesh.domain.workloads import ROLLOUT_KINDS
 from nksmesh.workflows.applying.ending import await_end
 from nksmesh.workflows.ports import Cluster, Objects
 
@@ -89,7 +90,7 @@ async def take_release(change: ReleaseChange, cluster: Cluster, *, timeout: floa
         else:
             await take_object(owned, ref, cluster.objects, manager=HELM_MANAGER)
 
-    running = [one for one in change.manifests if one.get("kind") in {"Deployment", "DaemonSet"}]
+    running = [one for one in change.manifests if one.get("kind") in ROLLOUT_KINDS]
     await asyncio.gather(*(take(one) for one in change.manifests if one not in running))
     await asyncio.gather(*(take(one) for one in running))
 

@@ -13,7 +13,7 @@ from nksmesh.domain.objects import INJECTED_IMAGE, ObjectRef
 from nksmesh.domain.readiness import addresses_of
 from nksmesh.domain.workloads import RESTARTED_AT
 from nksmesh.workflows import observation
-from nksmesh.workflows.applying.work import Work, deployments_of
+from nksmesh.workflows.applying.work import Work
 
 ADDRESS_SECONDS: Final = 30.0
 """How long a LoadBalancer's address is waited for on a public network; a closed one may never give any."""
@@ -47,9 +47,9 @@ async def restart_gateway(work: Work) -> str:
     """
     now = datetime.now(UTC).isoformat()
     stamp = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
-    for ref in deployments_of(work.change):
+    for ref in observation.workloads_of(work.change.release, work.change.manifests):
         restarted = await work.cluster.objects.merge(stamp, ref)
-        work.cluster.live.put(observation.deployments(ref.namespace), restarted)
+        work.cluster.live.put(observation.query_for(ref), restarted)
     return await prove_gateway(work)
 
 
@@ -68,7 +68,7 @@ async def _reinject(work: Work) -> None:
             if name in deleted:
                 continue
             try:
-                await work.cluster.objects.delete(ObjectRef("v1", "Pod", name, change.release.namespace))
+                await work.cluster.objects.delete(ObjectRef("v1", "Pod", name, str(pod["metadata"].get("namespace"))))
             except ClusterError:
                 continue  # the next change brings another try, and the wait beside this one says what it waits for
             deleted.add(name)
@@ -80,18 +80,15 @@ async def _reinject(work: Work) -> None:
 async def _address(work: Work) -> str:
     """Wait for a LoadBalancer's address; one that stays out is a warning, for clouds give it in their own time."""
     change, live = work.change, work.cluster.live
-    namespace = change.release.namespace
-    balanced = [
-        str(one["metadata"]["name"])
-        for one in change.manifests
-        if one.get("kind") == "Service" and (one.get("spec") or {}).get("type") == "LoadBalancer"
-    ]
+    balanced = observation.services_of(
+        change.release, (one for one in change.manifests if (one.get("spec") or {}).get("type") == "LoadBalancer")
+    )
     if not balanced:
         return ""
     service, clock = balanced[0], asyncio.get_running_loop().time
     deadline, told = clock() + _address_patience(work), False
     while True:
-        version, found = live.version, live.get("Service", service, namespace)
+        version, found = live.version, live.get("Service", service.name, service.namespace)
         addresses = addresses_of(found)
         if addresses:
             work.progress.addresses[change.release.name] = addresses
@@ -99,11 +96,11 @@ async def _address(work: Work) -> str:
         if clock() >= deadline:
             words = [str(one.get("message", "")) for one in observation.events_of(live, found)] if found else []
             because = f": {words[-1]}" if words else ""
-            work.tell(EventKind.WARNING, f"Service {namespace}/{service} has no address yet{because}")
+            work.tell(EventKind.WARNING, f"{service} has no address yet{because}")
             return "no address yet"
         if not told:
             told = True
-            work.tell(EventKind.WAITING, f"an address for Service {service}")
+            work.tell(EventKind.WAITING, f"an address for Service {service.name}")
         await live.changed(version, deadline - clock())
 
 

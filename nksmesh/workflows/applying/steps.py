@@ -125,7 +125,7 @@ async def _write(work: Work, change: ReleaseChange) -> None:
         await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)
     write = work.helm.install if change.action is Action.INSTALL else work.helm.upgrade
     await write(change.release, change.chart, change.composed.values, timeout=work.patience.component)
-    await work.look_at_deployments(change)
+    await work.look_at_workloads(change)
 
 
 async def _make_ours(work: Work, ref: ObjectRef) -> None:

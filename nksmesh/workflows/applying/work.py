@@ -9,7 +9,6 @@ from typing import Any
 
 from nksmesh.domain.diagnosis import Trouble
 from nksmesh.domain.events import Event, EventKind, Listener
-from nksmesh.domain.objects import ObjectRef, Query
 from nksmesh.domain.plan import Plan, ReleaseChange, Step
 from nksmesh.domain.readiness import Readiness
 from nksmesh.workflows import observation
@@ -128,8 +127,8 @@ class Work:
             NotReadyError: It cannot become ready, or its time is over.
         """
         live = self.cluster.live
-        if change and any(one.get("kind") == "DaemonSet" for one in change.manifests):
-            await live.follow([observation.daemon_sets(change.release.namespace)])
+        if change:
+            await live.follow(observation.queries_of(change.release, change.manifests))
 
         def troubles() -> list[Trouble]:
             found = observation.troubles_of(live, change.release, change.manifests) if change else []
@@ -144,21 +143,9 @@ class Work:
             trying.cancel()
             await asyncio.gather(trying, return_exceptions=True)
 
-    async def look_at_deployments(self, change: ReleaseChange) -> None:
+    async def look_at_workloads(self, change: ReleaseChange) -> None:
         """Take what was written and has pods into the view: its watch events may still be on the way."""
-        for ref, found in (await self.cluster.objects.get_all(_with_pods(change, *observation.ROLLED_OUT))).items():
+        refs = observation.workloads_of(change.release, change.manifests)
+        for ref, found in (await self.cluster.objects.get_all(refs)).items():
             if found is not None:
-                self.cluster.live.put(Query("apps/v1", ref.kind, ref.namespace), found)
-
-
-def deployments_of(change: ReleaseChange) -> list[ObjectRef]:
-    """Name the Deployments that a release renders."""
-    return _with_pods(change, "Deployment")
-
-
-def _with_pods(change: ReleaseChange, *kinds: str) -> list[ObjectRef]:
-    return [
-        ObjectRef("apps/v1", str(one["kind"]), str(one["metadata"]["name"]), change.release.namespace)
-        for one in change.manifests
-        if one.get("kind") in kinds
-    ]
+                self.cluster.live.put(observation.query_for(ref), found)

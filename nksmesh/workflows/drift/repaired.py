@@ -7,9 +7,10 @@ from typing import Final
 
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.images import proxy_image
-from nksmesh.domain.objects import Manifest, Query
+from nksmesh.domain.objects import Manifest
 from nksmesh.domain.readiness import Readiness
 from nksmesh.domain.releases import ISTIOD, Release
+from nksmesh.domain.workloads import ROLLOUT_KINDS
 from nksmesh.workflows import observation
 from nksmesh.workflows.applying.gate import Gate, pass_gate
 from nksmesh.workflows.discovery import Installation
@@ -48,14 +49,14 @@ class Proofs:
         namespaces = [release.namespace for release in self._releases]
         queries = observation.queries_for(namespaces, self._namespace)
         some = tuple(wanted)
-        queries += [observation.daemon_sets(one.ref.namespace) for one in some if one.ref.kind == "DaemonSet"]
+        queries += [observation.query_for(one.ref) for one in some if one.ref.kind in ROLLOUT_KINDS]
         queries += [observation.CRDS] if any(one.ref.kind == observation.CRDS.kind for one in some) else []
         await self._cluster.live.follow(queries)
 
     def written(self, wanted: Wanted, after: Manifest) -> None:
         """Take what was written into the view: its watch events may still be on the way."""
-        if wanted.ref.kind in observation.ROLLED_OUT:
-            self._cluster.live.put(Query("apps/v1", wanted.ref.kind, wanted.ref.namespace), after)
+        if wanted.ref.kind in ROLLOUT_KINDS:
+            self._cluster.live.put(observation.query_for(wanted.ref), after)
         elif wanted.ref.kind == observation.CRDS.kind:
             self._cluster.live.put(observation.CRDS, after)
 
@@ -75,7 +76,7 @@ class Proofs:
             proved.append(await self._wait("CRDs", lambda: observation.crds_established(live, crds)))
         for release, manifests in self._releases.items():
             some = [one for one in put_back if one.wanted.owner == release]
-            rolled = [one for one in some if one.drift.ref.kind in observation.ROLLED_OUT]
+            rolled = [one for one in some if one.drift.ref.kind in ROLLOUT_KINDS]
             if rolled:
                 proved.append(await self._wait(release.name, self._judge(release, rolled), release))
             if some and release.component == ISTIOD.name:

@@ -156,6 +156,9 @@ async def plan_way_back(way: WayBack, namespace: str, cluster: Cluster, helm: He
             raise _not_to_be_had(release, helm_revision, way, now)
         else:
             changes[release.name] = _change(release, now, target, helm)
+    await cluster.live.follow(
+        query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
+    )
     proxy = next((proxy_image(one.manifests) for one in changes.values() if one.release.component == ISTIOD.name), "")
     changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in changes.items()}
     removed = [

@@ -32,7 +32,7 @@ async def revert_release(work: Work) -> None:
     await work.helm.rollback(change.release, target.helm_revision, timeout=work.patience.component)
     if change.left_pending is not None:  # Helm went by it until now, to see what it had made
         await storage.forget(change.left_pending)
-    await work.look_at_deployments(change)
+    await work.look_at_workloads(change)
 
 
 async def _with_crds_of_now(installed: InstalledRelease, target: InstalledRelease, work: Work) -> str:

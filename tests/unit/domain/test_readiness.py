@@ -113,6 +113,14 @@ UPDATED = """
 """
 
 STATEFUL_SETS = {
+    "an update of a part of its pods is the user's own": (
+        """
+        metadata: {name: db, generation: 1}
+        spec: {replicas: 2, updateStrategy: {rollingUpdate: {partition: 1}}}
+        status: {observedGeneration: 1, updatedReplicas: 1, readyReplicas: 2, currentRevision: a, updateRevision: b}
+        """,
+        ready("StatefulSet db: 2 of 2 replicas ready"),
+    ),
     "updated and ready": (UPDATED, ready("StatefulSet db: 3 of 3 replicas ready")),
     "an older generation": (
         UPDATED.replace("generation: 2}", "generation: 3}"),
@@ -156,6 +164,11 @@ DAEMON_SETS = {
     "on the way": (
         EVERYWHERE.replace("updatedNumberScheduled: 3", "updatedNumberScheduled: 1"),
         waiting("DaemonSet cni: updated on 1 of 3 nodes"),
+    ),
+    "its pods wait to be deleted": (
+        EVERYWHERE.replace("updatedNumberScheduled: 3", "updatedNumberScheduled: 1")
+        + "    spec: {updateStrategy: {type: OnDelete}}",
+        ready("DaemonSet cni: available on 3 of 3 nodes"),
     ),
     "updated and not available": (
         EVERYWHERE.replace("numberAvailable: 3", "numberAvailable: 2"),

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nksmesh.domain.objects import Manifest
+from nksmesh.domain.diagnosis import Cause
+from nksmesh.domain.objects import Manifest, Query
 from nksmesh.domain.readiness import failed, ready, waiting
 from nksmesh.domain.releases import Release
 from nksmesh.workflows import observation
@@ -199,6 +200,75 @@ def test_a_release_on_every_node_is_judged_by_its_daemon_set(live: FakeLive) -> 
     live.show(daemon_set())
     answer = observation.rollout_of(live, cni, render)
     assert answer == ready("DaemonSet istio-cni-node is available on every node")
+
+
+def refused(about: Manifest, words: str, at: str) -> Manifest:
+    return {**event(about, words, at=at), "reason": "FailedCreate"}
+
+
+FORBIDDEN = 'Error creating: pods "istio-cni-node-x" is forbidden: violates PodSecurity "restricted:latest"'
+
+
+def test_a_daemon_set_whose_pods_are_refused_says_why(live: FakeLive) -> None:
+    cni = Release(component="cni", name="istio-cni", namespace=NAMESPACE)
+    short = daemon_set(available=1)
+    live.show(short, refused(short, FORBIDDEN, "2026-01-01T00:00:09Z"))
+    (trouble,) = observation.troubles_of(live, cni, (short,))
+    assert (trouble.cause, trouble.subject) == (Cause.POLICY, f"DaemonSet {NAMESPACE}/istio-cni-node")
+    assert trouble.words == FORBIDDEN
+    # a pod that was made since shows that the refusal is over
+    made = on_node("made", "2")
+    made["metadata"]["creationTimestamp"] = "2026-01-01T00:00:10Z"
+    live.show({**made, "status": {}})
+    assert observation.troubles_of(live, cni, (short,)) == []
+
+
+def test_what_is_ready_has_no_refusals_however_late_their_events(live: FakeLive) -> None:
+    cni = Release(component="cni", name="istio-cni", namespace=NAMESPACE)
+    live.show(daemon_set(), refused(daemon_set(), FORBIDDEN, "2026-01-01T00:00:09Z"))
+    assert observation.troubles_of(live, cni, (daemon_set(),)) == []
+
+
+def stateful_set(**status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "edge", "namespace": "elsewhere", "uid": "edge", "generation": 1},
+        "spec": {"replicas": 2},
+        "status": {"observedGeneration": 1, "currentRevision": "a", "updateRevision": "b", **status},
+    }
+
+
+def test_a_stateful_set_in_a_namespace_of_its_own_is_followed_and_judged_there(live: FakeLive) -> None:
+    render = (stateful_set(),)
+    assert Query("apps/v1", "StatefulSet", "elsewhere") in observation.queries_of(INGRESS, render)
+    assert Query("v1", "Pod", "elsewhere") in observation.queries_of(INGRESS, render)
+    assert observation.rollout_of(live, INGRESS, render) == waiting("StatefulSet edge to be created")
+    rolling = stateful_set(updatedReplicas=1, readyReplicas=2)
+    live.show(rolling, refused(rolling, "exceeded quota: small", "2026-01-01T00:00:09Z"))
+    assert observation.rollout_of(live, INGRESS, render) == waiting("StatefulSet edge: 1 of 2 replicas updated")
+    (trouble,) = observation.troubles_of(live, INGRESS, render)
+    assert (trouble.cause, trouble.subject) == (Cause.QUOTA, "StatefulSet elsewhere/edge")
+    live.show(stateful_set(updateRevision="a", readyReplicas=2))
+    assert observation.rollout_of(live, INGRESS, render) == ready("StatefulSet edge is available")
+
+
+def test_pods_of_a_stateful_set_are_looked_at_by_their_revision(live: FakeLive) -> None:
+    pods = []
+    for name, revision in (("edge-0", "a"), ("edge-1", "b")):
+        one = pulling("edge", "manifest unknown")
+        owner = [{"uid": "edge", "kind": "StatefulSet", "name": "edge"}]
+        labels = {"controller-revision-hash": revision}
+        metadata = {"name": name, "namespace": "elsewhere", "uid": name, "labels": labels, "ownerReferences": owner}
+        pods.append({**one, "metadata": metadata})
+    live.show(stateful_set(), *pods)
+    assert [one["metadata"]["name"] for one in observation.pods_of(live, INGRESS, (stateful_set(),))] == [
+        "edge-0",
+        "edge-1",
+    ]
+    assert [one.subject for one in observation.troubles_of(live, INGRESS, (stateful_set(),))] == [
+        "Pod elsewhere/edge-1"
+    ]
 
 
 def test_events_are_those_about_the_object_oldest_first(live: FakeLive) -> None:
