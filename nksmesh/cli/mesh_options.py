@@ -46,6 +46,18 @@ class MeshOptions:
         list[str] | None,
         typer.Option("--set", metavar="COMPONENT:KEY=VALUE", help="One value, written as for helm --set."),
     ] = None
+    set_strings: Annotated[
+        list[str] | None,
+        typer.Option("--set-string", metavar="COMPONENT:KEY=VALUE", help="The same, always a string."),
+    ] = None
+    set_json: Annotated[
+        list[str] | None,
+        typer.Option("--set-json", metavar="COMPONENT:KEY=JSON", help="The same, the value in JSON."),
+    ] = None
+    set_files: Annotated[
+        list[str] | None,
+        typer.Option("--set-file", metavar="COMPONENT:KEY=PATH", help="The same, the value is a file's content."),
+    ] = None
     allow_images: Annotated[
         list[str] | None,
         typer.Option("--allow-image", metavar="PREFIX", help="Admit images from another registry than the hub."),
@@ -106,9 +118,15 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
     from nksmesh.domain.mesh import Network  # noqa: PLC0415 - only what a command uses is imported
     from nksmesh.domain.request import Request  # noqa: PLC0415
     from nksmesh.domain.request_check import check_request  # noqa: PLC0415
-    from nksmesh.domain.set_values import parse_set  # noqa: PLC0415
+    from nksmesh.domain.set_values import SetKind, parse_set  # noqa: PLC0415
     from nksmesh.workflows.planning import Order  # noqa: PLC0415
 
+    sets = {
+        SetKind.JSON: options.set_json,
+        SetKind.VALUE: options.sets,
+        SetKind.STRING: options.set_strings,
+        SetKind.FILE: options.set_files,
+    }
     order = Order(
         request=Request(
             region=options.region,
@@ -119,7 +137,7 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
             namespace=shell.namespace,
             charts=wiring.chart_source(options.charts),
             values_files=tuple(files.mesh.values_option(text) for text in options.files or ()),
-            sets=tuple(parse_set(text) for text in options.sets or ()),
+            sets=tuple(parse_set(text, kind, files.mesh.text) for kind, texts in sets.items() for text in texts or ()),
             allow_images=tuple(options.allow_images or ()),
         ),
         catalog=files.mesh.catalog(),

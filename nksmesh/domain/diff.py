@@ -14,6 +14,8 @@ from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
 _MASKED: Final = "(hidden)"
 _SECRET_NAME: Final = re.compile(r"passw|passphrase|secret|token|credential|(?:api|access|private)_?key", re.IGNORECASE)
 """What a container's environment calls what is nobody's business."""
+_PRIVATE_KEY: Final = "PRIVATE KEY-----"
+"""How each kind of private key begins in PEM (RFC 7468)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,27 @@ def masked(manifest: Manifest, before: Manifest) -> Manifest:
         if (held := manifest.get(part))
     }
     return {**manifest, **hidden}
+
+
+def masked_value(value: Any, key: str = "") -> Any:
+    """Hide of a release's values what is called a secret, and a private key whatever its key is called.
+
+    Args:
+        value: The value.
+        key: Its key; empty for an item of a list.
+    """
+    if isinstance(value, Mapping):
+        called = str(value.get("name", ""))  # of a variable: its value is told by that
+        return {name: masked_value(inner, called if name == "value" else name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [masked_value(item) for item in value]
+    secret = isinstance(value, str) and value and (_is_secret(key) or _PRIVATE_KEY in value)
+    return _hidden(value, value) if secret else value
+
+
+def _is_secret(name: str) -> bool:
+    """Tell what holds a secret, and not the name of one."""
+    return _SECRET_NAME.search(name) is not None and not name.lower().endswith("name")
 
 
 def _discreet(value: Any, before: Any, field: str = "") -> Any:

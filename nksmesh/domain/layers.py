@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import copy
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from nksmesh.domain.mesh import Layer
 
 Path: TypeAlias = tuple[str, ...]
+SetPath: TypeAlias = tuple[str | int, ...]
+"""Map keys, and list indexes as ints."""
+
+_ESCAPED: Final = str.maketrans({rune: f"\\{rune}" for rune in "\\.=[,"})
+"""What ends a key in Helm's grammar (pkg/strvals, key)."""
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,11 +23,21 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     Maps merge key by key; lists and scalars are replaced. A null replaces what is under it and stays in the result:
     Helm has to see it in order to delete the chart's default. Neither argument is changed or shared.
     """
-    merged = dict(under)
+    merged = {key: None if key in over else copied(value) for key, value in under.items()}
     for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return copy.deepcopy(merged)
+        below = under.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = copied(value)
+    return merged
+
+
+def copied(value: Any) -> Any:
+    """Copy values; a map or list that stands in two places becomes two, which may then change apart."""
+    if isinstance(value, Mapping):
+        return {key: copied(inner) for key, inner in value.items()}
+    return [copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +77,9 @@ def compose(layers: Iterable[Layer]) -> Composed:
     values: dict[str, Any] = {}
     origins: dict[Path, str] = {}
     for layer in layers:
+        for path in layer.replaces:
+            if isinstance(parent := value_at(values, path[:-1]), dict):
+                parent.pop(path[-1], None)
         _record(layer.values, values, layer.name, (), origins)
         values = merge(values, layer.values)
     return Composed(values=values, origins=origins)
@@ -75,6 +93,19 @@ def value_at(values: Mapping[str, Any], path: Path) -> Any:
             return None
         found = found[key]
     return found
+
+
+def dotted(path: SetPath) -> str:
+    """Write a path as ``--set`` reads it: dots between keys, ``[0]`` for a list's item."""
+    words = ""
+    for step in path:
+        words += f"[{step}]" if isinstance(step, int) else ("." if words else "") + step.translate(_ESCAPED)
+    return words
+
+
+def undotted(text: str) -> Path:
+    """Read map keys that ``dotted`` wrote."""
+    return tuple(re.sub(r"\\(.)", r"\1", key) for key in re.findall(r"(?:\\.|[^\\.])+", text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +139,6 @@ def overrides_of(layers: Iterable[Layer], name: str) -> tuple[Override, ...]:
                 above = composed.layers_of(path)
                 overrides.append(Override(path=path, wanted=wanted, value=value, layer=", ".join(above)))
     return tuple(overrides)
-
-
-def dotted(path: Path) -> str:
-    """Write a path as ``--set`` reads it: dots between keys, a dot within a key escaped."""
-    return ".".join(key.replace(".", "\\.") for key in path)
 
 
 def _record(

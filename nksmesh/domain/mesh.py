@@ -109,14 +109,16 @@ class Layer:
         name: What a reader knows it by: ``profile demo``, ``region kr1``, ``-f istiod=x.yaml``, ``--set``.
         values: The values it sets.
         ours: It ships with nksmesh: its keys are never called misspelt.
-        option: The option that brought it: ``-e``, ``-f`` or ``--set``; empty where the catalog has it. The record
-            keeps these, since a later run may be given other options or none.
+        option: The option that brought it: ``-e``, ``-f`` or ``--set`` (``--set-string`` and the others, too); empty
+            where the catalog has it. The record keeps these, since a later run may be given other options or none.
+        replaces: The keys whose maps take the place of those beneath, and are not merged with them.
     """
 
     name: str
     values: Mapping[str, Any] = field(repr=False)
     ours: bool = False
     option: str = ""
+    replaces: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeAlias
 
+from nksmesh.domain.layers import dotted
 from nksmesh.domain.mesh import GatewaySpec, Layer, Network, Standing
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Recorded
+from nksmesh.domain.set_integers import set_integers, with_set_integers
 
 RECORD_VERSION: Final = 1
 
@@ -89,8 +91,12 @@ class Record:
         return next((one for one in self.releases if one.release == release), None)
 
     def to_data(self) -> dict[str, Any]:
-        """Return the record as JSON has it."""
-        return asdict(self)
+        """Return the record as JSON has it; where integers are Helm's ``--set``'s is told beside the values."""
+        data = asdict(self)
+        for answers in filter(None, (data["answers"], (data["canary"] or {}).get("answers"))):
+            for layer in (layer for layers in answers["layers"].values() for layer in layers):
+                layer["integers"] = [path for path, _ in set_integers(layer["values"])]
+        return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Record:
@@ -126,8 +132,10 @@ a canary is recorded beside the mesh's own."""
 
 
 def hash_of(values: Mapping[str, Any]) -> str:
-    """Hash values: ``sha256:<hex>`` of their JSON with sorted keys."""
-    return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    """Hash values: ``sha256:<hex>`` of their JSON with sorted keys, and of where integers are Helm's ``--set``'s."""
+    kept = sorted(dotted(path) for path, _ in set_integers(values))
+    text = json.dumps(values, sort_keys=True) + (json.dumps(kept) if kept else "")
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canary(data: Mapping[str, Any] | None) -> Canary | None:
@@ -155,11 +163,19 @@ def _answers(data: Mapping[str, Any]) -> Recorded:
             "pull_secrets": tuple(known.get("pull_secrets", ())),
             "allow_images": tuple(known.get("allow_images", ())),
             "forced": tuple(known.get("forced", ())),
-            "layers": {
-                name: tuple(Layer(**_known(Layer, one)) for one in layers)
-                for name, layers in known.get("layers", {}).items()
-            },
+            "layers": {name: tuple(_layer(one) for one in layers) for name, layers in known.get("layers", {}).items()},
             "standing": Standing(**{**standing, "tags": tuple(standing.get("tags", ()))}),
+        }
+    )
+
+
+def _layer(data: Mapping[str, Any]) -> Layer:
+    known = _known(Layer, data)
+    return Layer(
+        **{
+            **known,
+            "values": with_set_integers(known["values"], data.get("integers", ())),
+            "replaces": tuple(tuple(path) for path in known.get("replaces", ())),
         }
     )
 

@@ -12,7 +12,7 @@ from nksmesh.domain.mesh import GatewaySpec, Layer, Standing
 from nksmesh.domain.region_layer import ImageSource, components_layer, placement_layer, region_layer
 from nksmesh.domain.releases import ALWAYS, OPTIONAL, Release
 from nksmesh.domain.request import Request
-from nksmesh.domain.set_values import SetOption, set_layer
+from nksmesh.domain.set_values import SetKind, SetOption, set_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Sources:
         namespace: The control plane's namespace.
         environment: The environment, if one is given.
         values_files: Each ``-f``, with the component or release it is for.
-        sets: Each ``--set``.
+        sets: Each ``--set``, or option of its kind.
         kept: For each release's name, the layers of the last run that hold on, weakest first.
         standing: How the mesh's istiod stands among several.
         optional: The optional components that the mesh has.
@@ -54,10 +54,10 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
        then what istiod has to know of the optional components.
     4. The environment: its COMPONENT.yaml, then its RELEASE.yaml, then what its mesh.yaml says of the gateway.
     5. Each ``-f``, in the order given.
-    6. Each ``--set``, in the order given.
+    6. Each ``--set-json``, then each ``--set``, ``--set-string`` and ``--set-file``, in the order given.
 
     Without ``-e``, the environment's layers, the ``-f`` and the ``--set`` of the last run stand in these places until
-    the same option is given again.
+    the same option is given again; ``--set`` and its kind are one.
 
     The chart's own defaults lie under all of them, and are Helm's to merge. A user's layer may move the hub or the
     tag; the scan of the rendered manifests has the last word on where images come from.
@@ -78,7 +78,7 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
         ),
         *_kept(release, sources, "--set"),
     ]
-    for option in sources.sets:
+    for option in sorted(sources.sets, key=lambda option: list(SetKind).index(option.kind)):
         if option.target in _targets(release):
             layers.append(set_layer(option, compose(layers).values))
     return tuple(layer for layer in layers if layer.values)

@@ -17,7 +17,7 @@ class Request(Said):
 
     Attributes:
         values_files: Each ``-f``: the component or release, and the file, read, in the order given.
-        sets: Each ``--set``, read, in the order given.
+        sets: Each ``--set``, or option of its kind, read; of one kind in the order given.
     """
 
     values_files: tuple[tuple[str, ValuesFile], ...] = ()

@@ -1,30 +1,40 @@
-r"""``--set COMPONENT:KEY=VALUE``, in the grammar of Helm's own ``--set``.
+r"""``--set COMPONENT:KEY=VALUE`` and its kind, in the grammar of Helm's own.
 
 Dots part keys (``\.`` is a dot within one), ``[0]`` is a list's item, ``{a,b}`` a list, a comma begins the next
-assignment. ``true``, ``false``, ``null`` and whole numbers are typed; everything else is a string, and so is always the
-value of ``tag`` and ``revision``, which the charts want as strings.
+assignment. With ``--set``, ``true``, ``false``, ``null`` and whole numbers are typed, and everything else is a string;
+but a ``tag`` and a ``revision`` are never numbers, for the charts want strings. ``--set-string`` types nothing,
+``--set-json`` reads JSON, ``--set-file`` reads files.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from enum import StrEnum
+from typing import Any, Final
 
 from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.layers import Path, SetPath, copied, dotted, merge, value_at
 from nksmesh.domain.mesh import Layer
-
-Step: TypeAlias = str | int
-
-MAX_INDEX: Final = 65536
-"""Helm's own limit (pkg/strvals, MaxIndex)."""
+from nksmesh.domain.set_grammar import GrammarError, Reader, decode_json, told, typed
 
 _STRINGS: Final = frozenset({"tag", "revision"})
 _GRAMMAR: Final = r"Write COMPONENT:KEY=VALUE, such as istiod:global.logging.level=default:debug; \. is a dot in a key."
-_INT64: Final = 2**63
-_MOST_DIGITS: Final = len(str(_INT64))
-"""What has more is no int64; of 4300 and more Python makes no int at all."""
+
+
+class SetKind(StrEnum):
+    """The options that set single values; a later one is stronger, as in Helm (pkg/cli/values, MergeValues)."""
+
+    JSON = "--set-json"
+    VALUE = "--set"
+    STRING = "--set-string"
+    FILE = "--set-file"
+
+
+_HINTS: Final[Mapping[SetKind, str]] = {
+    SetKind.JSON: """Write COMPONENT:KEY=JSON, quoted for the shell: --set-json 'istiod:pilot.env={"KEY": "value"}'.""",
+    SetKind.FILE: "Write COMPONENT:KEY=PATH, such as istiod:meshConfig.rootCA=certs/root.pem.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,180 +42,135 @@ class Assignment:
     """One key and its value.
 
     Attributes:
-        path: Map keys, and list indexes as ints.
-        value: A string, an int, a bool, None, or a list of those.
+        path: Map keys, and list indexes as ints; empty for a JSON object that is merged as a whole.
+        value: A string, an int, a bool, None, or a list of those; with ``--set-json`` whatever JSON has.
     """
 
-    path: tuple[Step, ...]
+    path: SetPath
     value: Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetOption:
-    """A ``--set`` option, read.
+    """A ``--set`` option or one of its kind, read.
 
     Attributes:
+        kind: Which option it is.
         target: The component or release it is for.
         assignments: What it assigns, in order.
     """
 
+    kind: SetKind = SetKind.VALUE
     target: str
     assignments: tuple[Assignment, ...]
 
     @property
     def layer_name(self) -> str:
         """Name it without its values, which may be secrets."""
-        return f"--set {self.target}:" + ",".join(_spoken(assignment.path) for assignment in self.assignments)
+        return f"{self.kind} {self.target}:{told([(one.path, one.value) for one in self.assignments])}"
 
 
-def parse_set(text: str) -> SetOption:
-    """Read one ``--set`` option.
+def parse_set(text: str, kind: SetKind = SetKind.VALUE, read: Callable[[str], str] | None = None) -> SetOption:
+    """Read one option.
+
+    Args:
+        text: What it was given.
+        kind: Which option it is.
+        read: Reads a file of ``--set-file``.
 
     Raises:
-        ConfigError: It is not in the grammar; the message has the keys and what is wrong, but no value, for that may
-            be a secret.
+        ConfigError: It is not in the grammar, or a file cannot be read; the message has the keys and what is wrong,
+            but no value, for that may be a secret.
     """
+    if any("\ud800" <= rune <= "\udfff" for rune in text):  # so Python has the bytes of another encoding
+        raise ConfigError(f"{kind}: it is not UTF-8", hint="Check the encoding of the terminal or of the script.")
     target, colon, rest = text.partition(":")
+    hint = _HINTS.get(kind, _GRAMMAR)
     if not colon or not target or "=" in target:
-        raise ConfigError(f"--set {text.partition('=')[0]}: it does not say for which component", hint=_GRAMMAR)
-    return SetOption(target=target, assignments=_Reader(rest, target).assignments())
+        raise ConfigError(f"{kind} {text.partition('=')[0]}: it does not say for which component", hint=hint)
+    if kind is SetKind.JSON and rest.lstrip().startswith("{"):
+        assigned: list[tuple[SetPath, Any]] = [((), _object(rest.strip(), f"{kind} {target}", hint))]
+    else:
+        assigned = _assigned(rest, f"{kind} {target}", kind, read)
+    return SetOption(
+        kind=kind, target=target, assignments=tuple(Assignment(path=path, value=value) for path, value in assigned)
+    )
 
 
 def set_layer(option: SetOption, under: Mapping[str, Any]) -> Layer:
     """Turn an option into a layer over the values beneath it.
 
-    An index (``ports[0].port=8080``) changes one item, so the layer holds the whole list as it is then.
+    An index (``ports[0].port=8080``) changes one item, so the layer holds the whole list as it is then. A map that
+    JSON gives to a key takes the place of the one beneath, as in Helm; only an object that stands alone is merged.
     """
-    working = copy.deepcopy(dict(under))
+    working = copied(under)
     layer: dict[str, Any] = {}
+    replaces: list[Path] = []
     for assignment in option.assignments:
-        _assign(working, assignment.path, assignment.value, option.layer_name)
-        keys = [step for step in _until_index(assignment.path) if isinstance(step, str)]
-        value: Any = working
-        for key in keys:
-            value = value[key]
-        _assign(layer, tuple(keys), copy.deepcopy(value), option.layer_name)
-    return Layer(name=option.layer_name, values=layer, option="--set")
+        if not assignment.path:
+            working, layer = merge(working, assignment.value), merge(layer, assignment.value)
+            continue
+        _assign(working, assignment.path, copied(assignment.value), option.layer_name)
+        keys = tuple(step for step in _until_index(assignment.path) if isinstance(step, str))
+        value = value_at(working, keys)
+        _assign(layer, keys, copied(value), option.layer_name)
+        replaces += [keys] if isinstance(value, Mapping) else []
+    return Layer(name=option.layer_name, values=layer, option="--set", replaces=tuple(replaces))
 
 
-class _Reader:
-    """Reads assignments rune by rune, as Helm's pkg/strvals does."""
-
-    def __init__(self, text: str, target: str) -> None:
-        self._text = text
-        self._target = target
-        self._at = 0
-        self._path: list[Step] = []
-        self._found: list[Assignment] = []
-
-    def assignments(self) -> tuple[Assignment, ...]:
-        while self._at < len(self._text):
-            self._found.append(self._assignment())
-        if not self._found:
-            raise self._wrong("it assigns nothing")
-        return tuple(self._found)
-
-    def _assignment(self) -> Assignment:
-        self._path = []
-        self._path.append(self._name())
-        while True:
-            match self._take():
-                case "=":
-                    value = self._value(str(self._path[-1]))
-                    return Assignment(path=tuple(self._path), value=value)
-                case "[":
-                    self._path.append(self._index())
-                case ".":
-                    self._path.append(self._name())
-                case "," | "":
-                    raise self._wrong("the key has no value")
-                case _:
-                    raise self._wrong("there is something right after an index")
-
-    def _name(self) -> str:
-        name = self._until("=[,.")
-        if not name:
-            raise self._wrong("a key is empty")
-        return name
-
-    def _index(self) -> int:
-        written = self._until("]")
-        if self._take() != "]":
-            raise self._wrong("an index does not end with ']'")
-        if not _is_number(written) or int(written) > MAX_INDEX:
-            raise self._wrong(f"what is in [] is not an index from 0 to {MAX_INDEX}")
-        return int(written)
-
-    def _value(self, key: str) -> Any:
-        if self._text[self._at : self._at + 1] == "{":
-            self._take()
-            return self._list(key)
-        value = _typed(self._until(","), key)
-        self._take()
-        return value
-
-    def _list(self, key: str) -> list[Any]:
-        items: list[Any] = []
-        while True:
-            item = self._until(",}")
-            stop = self._take()
-            if not stop:
-                raise self._wrong("a list does not end with '}'")
-            items.append(_typed(item, key))  # {} is a list of one empty string, as in Helm
-            if stop == "}":
-                break
-        if self._take() not in {",", ""}:
-            raise self._wrong("there is something right after a list's '}'")
-        return items
-
-    def _take(self) -> str:
-        rune = self._text[self._at : self._at + 1]
-        self._at += len(rune)
-        return rune
-
-    def _until(self, stops: str) -> str:
-        """Read up to one of ``stops``, which stays unread; a backslash takes the next rune as it is."""
-        read = ""
-        while (rune := self._text[self._at : self._at + 1]) and rune not in stops:
-            self._at += 1
-            if rune == "\\":
-                rune = self._take()
-                if not rune:
-                    raise self._wrong("it ends with a lone backslash")
-            read += rune
-        return read
-
-    def _wrong(self, what: str) -> ConfigError:
-        """Say what is wrong and where; what follows a comma may be the rest of a value, and is not repeated."""
-        keys = ",".join(_spoken(one.path) for one in self._found)
-        if self._found:
-            return ConfigError(
-                f"--set {self._target}:{keys}: after the comma that follows it, {what}",
-                hint=rf"{_GRAMMAR} A comma within a value is written \,",
-            )
-        return ConfigError(f"--set {self._target}:{_spoken(tuple(self._path))}: {what}", hint=_GRAMMAR)
+def _object(text: str, named: str, hint: str) -> Mapping[str, Any]:
+    """Read a JSON object that stands for a whole ``--set-json`` (Helm 3.18 and later)."""
+    try:
+        value, end = decode_json(text)
+    except ValueError as problem:
+        raise ConfigError(f"{named}: the value is not JSON: {problem}", hint=hint) from problem
+    if end != len(text) or not isinstance(value, Mapping) or not value:
+        what = "it assigns nothing" if end == len(text) else "there is something right after the JSON object"
+        raise ConfigError(f"{named}: {what}", hint=hint)
+    return value
 
 
-def _typed(text: str, key: str) -> Any:
-    """Give a value its type by Helm's rules: a leading zero keeps a number a string, and so does a point."""
-    if key in _STRINGS:
-        return text
-    lowered = text.lower()
-    if lowered in {"true", "false", "null"}:
-        return {"true": True, "false": False, "null": None}[lowered]
-    digits = text[1:] if text[:1] in {"-", "+"} else text
-    if _is_number(digits) and (text == "0" or not text.startswith("0")):
-        number = int(text)
-        return number if -_INT64 <= number < _INT64 else text
-    return text
+def _assigned(text: str, named: str, kind: SetKind, read: Callable[[str], str] | None) -> list[tuple[SetPath, Any]]:
+    def convert(value: str, path: SetPath) -> Any:
+        match kind:
+            case SetKind.STRING:
+                return value
+            case SetKind.FILE:
+                return _content(value, f"{named}:{dotted(path)}", read)
+        found = typed(value)
+        return found if found is None or path[-1] not in _STRINGS else value
+
+    reader = Reader(text, None if kind is SetKind.JSON else convert)
+    try:
+        reader.read()
+    except GrammarError as problem:
+        hint = _HINTS.get(kind, _GRAMMAR)
+        if not reader.found:
+            raise ConfigError(f"{named}:{dotted(problem.path)}: {problem.what}", hint=hint) from problem
+        # What follows a comma may be the rest of a value, and is not repeated.
+        raise ConfigError(
+            f"{named}:{told(reader.found)}: after the comma that follows it, {problem.what}",
+            hint=rf"{hint} A comma within a value is written \,",
+        ) from problem
+    return reader.found
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+def _content(path: str, named: str, read: Callable[[str], str] | None) -> str:
+    """Read a file of ``--set-file``."""
+    if not path:
+        raise ConfigError(f"{named}: it names no file", hint=_HINTS[SetKind.FILE])
+    assert read is not None  # noqa: S101 - whoever takes --set-file reads files
+    try:
+        return read(path)
+    except ConfigError as problem:
+        raise ConfigError(f"{named}: {problem.message}", hint=problem.hint) from problem
 
 
-def _assign(values: dict[str, Any], path: tuple[Step, ...], value: Any, named: str) -> None:
-    """Set one path in ``values``, making the maps and lists on the way; a list is filled up with nulls."""
+def _assign(values: dict[str, Any], path: SetPath, value: Any, named: str) -> None:
+    """Set one path in ``values``, making the maps and lists on the way; a list is filled up with nulls.
+
+    A null on the way gives way, and so does an item of a list where a map is wanted, as in Helm.
+    """
     here: Any = values
     for depth, step in enumerate(path, 1):
         below = path[depth] if depth < len(path) else None
@@ -219,22 +184,15 @@ def _assign(values: dict[str, Any], path: tuple[Step, ...], value: Any, named: s
             return
         wanted: type = list if isinstance(below, int) else dict
         if not isinstance(present, wanted):
-            if present is not None:
+            if present is not None and not (isinstance(step, int) and wanted is dict):
                 kind = "a list" if isinstance(present, list) else "a map" if isinstance(present, dict) else "no map"
                 raise ConfigError(
-                    f"{named}: {_spoken(path[:depth])} is {kind} in the layers below",
+                    f"{named}: {dotted(path[:depth])} is {kind} in the layers below",
                     hint="Set the key as a whole, or use the path that the values have: nksmesh values show COMPONENT.",
                 )
             here[step] = wanted()
         here = here[step]
 
 
-def _until_index(path: tuple[Step, ...]) -> tuple[Step, ...]:
+def _until_index(path: SetPath) -> SetPath:
     return next((path[:at] for at, step in enumerate(path) if isinstance(step, int)), path)
-
-
-def _spoken(path: tuple[Step, ...]) -> str:
-    words = ""
-    for step in path:
-        words += f"[{step}]" if isinstance(step, int) else ("." if words else "") + step.replace(".", "\\.")
-    return words

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from nksmesh.domain.diff import masked_value
 from nksmesh.domain.layers import Composed, Path, dotted
 from nksmesh.report.documents import one_line
 from nksmesh.report.layout import FAINT, gap, rows, sentence
@@ -28,10 +29,13 @@ def _values(result: ValuesShown, console: Console, _verbose: bool) -> None:
 
 
 def show_layers(composed: Composed, console: Console, prefix: Path = ()) -> None:
-    """Print each key with the layer that set it and its value, which may be long and so stands last."""
+    """Print each key with the layer that set it and its value, which may be long and so stands last; no secrets."""
     rows(
         console,
         ["key", "set by", "value"],
-        [(dotted(path), layer, one_line(value)) for path, value, layer in composed.leaves(prefix)],
+        [
+            (dotted(path), layer, one_line(masked_value(value, path[-1])))
+            for path, value, layer in composed.leaves(prefix)
+        ],
         indent=2,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from nksmesh.domain.catalog import perhaps
+from nksmesh.domain.diff import masked_value
 from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.layers import Composed, Path, compose, dotted
+from nksmesh.domain.layers import Composed, Path, compose, dotted, undotted
 from nksmesh.domain.releases import COMPONENTS, Release
 from nksmesh.domain.resolve import Resolved, resolve
 from nksmesh.workflows.planning import Order, look_around
@@ -32,13 +32,13 @@ class ReleaseValues:
     prefix: Path = ()
 
     def to_data(self) -> dict[str, Any]:
-        """Return it as the JSON envelope has it."""
+        """Return it as the JSON envelope has it, without secrets."""
         return {
             "release": self.release.name,
             "component": self.release.component,
             "layers": list(self.layers),
             "keys": [
-                {"key": dotted(path), "value": value, "layer": layer}
+                {"key": dotted(path), "value": masked_value(value, path[-1]), "layer": layer}
                 for path, value, layer in self.composed.leaves(self.prefix)
             ],
         }
@@ -105,7 +105,7 @@ def _shown(question: ValuesQuestion, resolved: Resolved) -> ValuesShown:
             f"there is no component or release {question.target!r}",
             hint=perhaps(question.target, known, "components and releases"),
         )
-    prefix = tuple(part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", question.key)) if question.key else ()
+    prefix = undotted(question.key)
     shown = tuple(
         ReleaseValues(
             release=release,

@@ -100,7 +100,7 @@ def read_bytes(file: Path, name: str) -> bytes:
     if len(raw) > LARGEST:
         raise ConfigError(
             f"{name} is larger than {LARGEST // 1024 // 1024} MiB",
-            hint="Name a values file; keep only what differs from the chart's defaults in it.",
+            hint="Name a smaller file: what is in it goes into Helm's record, which takes about 1 MiB.",
         )
     return raw
 
@@ -204,6 +204,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
+_Dumper.add_multi_representer(int, yaml.SafeDumper.represent_int)
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nksmesh.adapters.files import catalog, environment, starter
+from nksmesh.adapters.files.documents import decode, read_bytes
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.domain.catalog import Catalog, Environment, ValuesFile
+from nksmesh.domain.paths import at_home
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,10 @@ class MeshFiles:
     def values_option(self, text: str) -> tuple[str, ValuesFile]:
         """Read ``-f COMPONENT=FILE``, relative to where the user is."""
         return catalog.load_values_option(text)
+
+    def text(self, path: str) -> str:
+        """Read a file of ``--set-file``, relative to where the user is."""
+        return decode(read_bytes(at_home(path), path), path)
 
     def write_starter(self, folder: Path) -> tuple[str, ...]:
         """Write a starter into a folder."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +18,10 @@ from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError, ClusterError, ReleaseError
 from nksmesh.domain.history import MOST_RUNS
+from nksmesh.domain.layers import dotted
 from nksmesh.domain.objects import Manifest
 from nksmesh.domain.releases import Release
+from nksmesh.domain.set_integers import set_integers
 
 if TYPE_CHECKING:
     from nksmesh.adapters.helm.command import HelmCommand, Watcher
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 _PROOF_CHART: Final = Path(__file__).parent / "proof"
 _NEVER_WRAP: Final = 1 << 20
 _HELM_4: Final = 4
+_NO_YAML: Final = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What YAML does not take as it is, or takes for a line's end; JSON escapes what is below a blank."""
 _HISTORY: Final = str(MOST_RUNS + 1)
 """How many Helm revisions of a release are kept: what stood before each run of the history is among them.
 
@@ -94,7 +100,7 @@ class Helm:
             ChartError: The chart does not render with these values.
         """
         command: list[str] = ["template", release.name, str(chart.folder), "--namespace", release.namespace]
-        command += ["--skip-crds", "--values", "-", *await self._schema_flags(chart)]
+        command += ["--skip-crds", *_values_flags(values), *await self._schema_flags(chart)]
         command += ["--kube-version", kubernetes] if kubernetes else []
         command += ["--is-upgrade"] if upgrade else []
         try:
@@ -202,8 +208,16 @@ class Helm:
         self, verb: str, release: Release, chart: Chart, values: Mapping[str, Any], timeout: float, *flags: str
     ) -> None:
         # The API server validates every object itself: Helm's own copy of that costs 0.3 s a release.
-        command = [verb, release.name, str(chart.folder), "--namespace", release.namespace, "--values", "-"]
-        command += ["--skip-crds", "--disable-openapi-validation", "--qps", "200", "--burst-limit", "400"]
+        command = [verb, release.name, str(chart.folder), "--namespace", release.namespace]
+        command += [
+            *_values_flags(values),
+            "--skip-crds",
+            "--disable-openapi-validation",
+            "--qps",
+            "200",
+            "--burst-limit",
+            "400",
+        ]
         command += ["--timeout", f"{timeout:.0f}s", *await self._schema_flags(chart), *flags]
         await (await self._command()).run(command, _input(values))
 
@@ -230,8 +244,16 @@ def _text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
+def _values_flags(values: Mapping[str, Any]) -> list[str]:
+    """Have Helm read all values from stdin, and again by ``--set`` the integers that it would make floats of there."""
+    again = (["--set", f"{dotted(path)}={number}"] for path, number in set_integers(values))
+    return ["--values", "-", *itertools.chain.from_iterable(again)]
+
+
 def _input(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values).encode()
+    """Write values as JSON that is YAML, too: as Helm reads it, there are no surrogate pairs in escapes."""
+    text = json.dumps(values, ensure_ascii=False)
+    return _NO_YAML.sub(lambda rune: f"\\u{ord(rune[0]):04x}", text).encode()
 
 
 def _why_not_removed(words: str) -> str:

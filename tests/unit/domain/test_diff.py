@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import json
 
-from nksmesh.domain.diff import diff_manifests
+import pytest
+
+from nksmesh.domain.diff import diff_manifests, masked_value
 from nksmesh.domain.objects import Manifest
 from tests.unit.domain.manifests import read
 
 SERVICE = read("{apiVersion: v1, kind: Service, metadata: {name: edge}, spec: {type: LoadBalancer}}")
 CLUSTER_IP = read("{apiVersion: v1, kind: Service, metadata: {name: edge}, spec: {type: ClusterIP}}")
 SECRET = read("{apiVersion: v1, kind: Secret, metadata: {name: key}, data: {password: c2VjcmV0}}")
+
+
+PEM = "-----BEGIN EC PRIVATE KEY-----\nMHc\n-----END EC PRIVATE KEY-----\n"
 
 
 def dump(manifest: Manifest) -> str:
@@ -66,3 +71,36 @@ def test_a_containers_password_is_never_shown_and_still_compared() -> None:
     twice = deployment(("API_KEY", "hunter22"), ("API_KEY", "hunter33"))  # the last one counts, says Kubernetes
     (new,) = diff_manifests([], [twice], "n", dump)
     assert "hunter" not in "\n".join(new.lines)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("apiKey", "hunter2"),
+        ("API_TOKEN", "hunter2"),
+        ("password", {"value": "x", "password": "hunter2"}),
+        ("env", [{"name": "MY_PASSWORD", "value": "hunter2"}]),
+        ("ca", f"{PEM}hunter2"),
+        ("files", ["a", {"b": f"{PEM}hunter2"}]),
+    ],
+)
+def test_a_values_secret_is_hidden(key: str, value: object) -> None:
+    shown = json.dumps(masked_value(value, key))
+    assert "hunter2" not in shown
+    assert "(hidden)" in shown
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("secretName", "tls"),
+        ("imagePullSecrets", ["key", {"name": "key"}]),
+        ("token", {"aud": "istio-ca"}),
+        ("secret", ""),
+        ("secret", None),
+        ("env", [{"name": "PILOT_X", "value": "1"}]),
+        ("ca", "-----BEGIN CERTIFICATE-----"),
+    ],
+)
+def test_what_is_no_secret_of_a_value_is_shown(key: str, value: object) -> None:
+    assert masked_value(value, key) == value

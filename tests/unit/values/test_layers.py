@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nksmesh.domain.layers import compose, dotted, merge, overrides_of, value_at
+from nksmesh.domain.layers import compose, dotted, merge, overrides_of, undotted, value_at
 from nksmesh.domain.mesh import Layer
 
 
@@ -38,6 +38,18 @@ def test_merging_changes_and_shares_nothing() -> None:
     merged["a"]["e"]["f"].append(9)
     merged["c"]["d"] = 9
     assert (under, over) == before
+
+
+def test_what_stands_in_two_places_is_merged_apart() -> None:
+    shared: dict[str, Any] = {"x": [1]}
+    merged = merge({"a": shared, "b": shared}, {"c": shared})
+    merged["a"]["x"].append(2)
+    assert merged == {"a": {"x": [1, 2]}, "b": {"x": [1]}, "c": {"x": [1]}}
+
+
+@pytest.mark.parametrize("path", [("a", "b"), ("a.b", "c"), ("a\\", ".", "[x]=1,2"), ("한", " ")])
+def test_a_path_reads_back_as_it_was_written(path: tuple[str, ...]) -> None:
+    assert undotted(dotted(path)) == path
 
 
 def layers(*values: dict[str, Any]) -> list[Layer]:

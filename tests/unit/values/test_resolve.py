@@ -13,7 +13,7 @@ from nksmesh.domain.layers import compose
 from nksmesh.domain.mesh import GatewaySpec, Mesh, Network
 from nksmesh.domain.request import Recorded, Request
 from nksmesh.domain.resolve import region_of_host, resolve
-from nksmesh.domain.set_values import parse_set
+from nksmesh.domain.set_values import SetKind, parse_set
 
 
 def values(mesh: Mesh, release: str) -> Any:
@@ -142,6 +142,29 @@ def test_values_hold_on_until_their_option_is_given_again(catalog: Catalog) -> N
     told = values(again.mesh, "istiod")
     assert (told["f"], told["t"], "s" in told) == (1, 2, False)
     assert "no longer the values of --set istiod:s: they were not given again" in again.notes
+
+
+def test_the_kinds_of_set_are_laid_in_helms_order(catalog: Catalog) -> None:
+    told = [("--set-file", "=f"), ("--set-string", "=2"), ("--set-json", "=null"), ("--set", "=1")]
+    sets = [parse_set(f"istiod:{key}{text}", SetKind(kind), str) for key in "ab" for kind, text in told]
+    mesh = resolve(Request(region="kr1", sets=tuple(sets)), catalog).mesh
+    kinds = [layer.name.split()[0] for layer in mesh.layers["istiod"] if layer.option]
+    assert kinds == [kind for kind in ("--set-json", "--set", "--set-string", "--set-file") for _ in "ab"]
+    assert values(mesh, "istiod")["a"] == "f"
+    weaker = resolve(Request(region="kr1", sets=tuple(sets[1:4])), catalog).mesh
+    assert values(weaker, "istiod")["a"] == "2"
+
+
+@pytest.mark.parametrize("again", SetKind)
+@pytest.mark.parametrize("before", SetKind)
+def test_one_kind_of_set_given_again_drops_them_all(catalog: Catalog, before: SetKind, again: SetKind) -> None:
+    first = resolve(Request(region="kr1", sets=(parse_set("istiod:a=1", before, str),)), catalog).mesh
+    kept = resolve(Request(), catalog, recorded=Recorded.of(first))
+    assert kept.mesh.layers == first.layers
+    request = Request(sets=(parse_set("istiod:b=1", again, str),))
+    later = resolve(request, catalog, recorded=Recorded.of(first))
+    assert ("a" in values(later.mesh, "istiod"), "b" in values(later.mesh, "istiod")) == (False, True)
+    assert f"no longer the values of {before} istiod:a: they were not given again" in later.notes
 
 
 def test_an_environment_replaces_all_values_of_the_last_run(catalog: Catalog, prod: Environment) -> None:

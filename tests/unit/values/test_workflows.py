@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from nksmesh.domain.catalog import Catalog, Environment
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.request import Request
-from nksmesh.domain.set_values import parse_set
+from nksmesh.domain.set_values import SetKind, parse_set
+from nksmesh.report.text import render
 from nksmesh.workflows.catalog import list_regions, list_versions
 from nksmesh.workflows.environments import list_environments, show_environment, write_starter
 from nksmesh.workflows.planning import Order
@@ -97,6 +101,21 @@ def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) 
         "imagePullSecrets": ([{"name": "key"}], "region kr2"),
         "podAnnotations.a\\.b/c": (1, r"--set gateway:podAnnotations.a\.b/c"),
     }
+
+
+def test_no_secret_is_shown(catalog: Catalog) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nhunter2\n"
+    sets = (
+        parse_set("istiod:pilot.key=x", SetKind.FILE, lambda _: key),
+        parse_set("istiod:pilot.env.TOKEN=hunter2", SetKind.STRING),
+    )
+    question = ValuesQuestion(target="istiod", order=Order(request=Request(region="kr1", sets=sets), catalog=catalog))
+    shown = show_values(question)
+    console, verbose = Console(file=StringIO(), record=True, width=400), False
+    render(shown, console, verbose)
+    for told in (json.dumps(shown.to_data()), console.export_text()):
+        assert "hunter2" not in told
+        assert told.count("(hidden)") == 2
 
 
 def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
