@@ -8,11 +8,12 @@ from typing import Any, Final
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError
 from nksmesh.domain.findings import Finding, Level
-from nksmesh.domain.images import images_of
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.record import RecordedRelease, hash_of
+from nksmesh.domain.set_integers import LEAST, set_integers
+from nksmesh.domain.setters import setter_of, stray_images
 
 _MOST_KEYS: Final = 4
 
@@ -55,12 +56,9 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
     Raises:
         ChartError: An image lies elsewhere; names the image, the object and the layer that set it.
     """
-    admitted = (mesh.hub, *mesh.allow_images)
     warnings, strays = [], []
     for change in changes.values():
-        for image in sorted(set(images_of(change.manifests, change.release.namespace))):
-            if image.lies_in(admitted):
-                continue
+        for image in stray_images(mesh, change):
             if image.opt_in:
                 warnings.append(
                     Finding(
@@ -71,7 +69,7 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
                     )
                 )
             else:
-                strays.append(f"{image.image} in {image.where} ({image.place}), set by {_setter(image.image, change)}")
+                strays.append(f"{image.image} in {image.where} ({image.place}), set by {setter_of(image, change)}")
     if strays:
         raise ChartError(
             f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
@@ -81,21 +79,19 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
     return list(dict.fromkeys(warnings))
 
 
-def _setter(image: str, change: ReleaseChange) -> str:
-    """Name the layer whose value is the longest part of an image."""
-    told = [
-        (len(str(value)), f"{layer} ({'.'.join(path)})")
-        for path, value, layer in change.composed.leaves()
-        if isinstance(value, str) and value and (image.startswith(value) or value == image)
-    ]
-    return max(told)[1] if told else "the chart's own default"
-
-
 def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     before, after = _leaves(old), _leaves(new)
     keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    if not keys:  # Helm stores an integer and the float of the same number alike
+        return f"the type of {', '.join(key for key, value in sorted(after.items()) if _is_retyped(value))}"
     more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
     return ", ".join(keys[:_MOST_KEYS]) + more
+
+
+def _is_retyped(value: Any) -> bool:
+    """Tell what may be an integer to Helm where it was a float, or the reverse."""
+    items = value if isinstance(value, list) else [value]
+    return bool(set_integers(value)) or any(isinstance(item, int | float) and abs(item) >= LEAST for item in items)
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.findings import Finding
+from nksmesh.domain.images import FoundImage
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.layers import Composed
 from nksmesh.domain.lock import public_source
@@ -128,6 +129,8 @@ class ReleaseChange:
         stale_pods: Which pods of it run another proxy image than the plan's, a sentence for each image.
         left_crds: CRDs it renders that no release owns: they become the release's before Helm writes.
         taken: Objects of another tool that become the release's, as the chart renders them, before Helm writes.
+        setters: Where it was proved by rendering what an image, or its tag, comes from: the layer and the key, by the
+            image and the tag that was asked about, or an empty one.
         back_to: The Helm revision that it goes back to, where it is rolled back: then the chart, the values and the
             manifests are that one's.
     """
@@ -142,6 +145,7 @@ class ReleaseChange:
     stale_pods: tuple[str, ...] = ()
     left_crds: tuple[ObjectRef, ...] = ()
     taken: tuple[ObjectRef, ...] = ()
+    setters: Mapping[tuple[FoundImage, str], str] = field(default_factory=dict, repr=False)
     back_to: InstalledRelease | None = field(default=None, repr=False)
 
     @property

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Final
 
 from nksmesh.domain.changes import check_images
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError
 from nksmesh.domain.findings import Finding
-from nksmesh.domain.images import images_of
 from nksmesh.domain.known_keys import unknown_keys
 from nksmesh.domain.layers import dotted, overrides_of
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.releases import ISTIOD
-
-_VERSION_TAG: Final = re.compile(r"(?:pilot|proxy)[^/:]*:(v?(\d{1,4}\.\d{1,4}\.\d{1,4})(?:[.-][^/]*)?)$")
+from nksmesh.domain.setters import other_versions, setter_of
 
 
 def check_renders(
@@ -49,28 +45,14 @@ def check_renders(
 
 
 def pinned_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[str, ...]:
-    """Say which of Istio's images are of another version than the mesh, and which layer pins their tag.
-
-    A tag that is no version, of an image somebody built, is theirs to know.
-    """
+    """Say which of Istio's images are of another version than the mesh, and which layer pins their tag."""
     return tuple(
         dict.fromkeys(
-            f"{image.image} in {image.where} ({image.place}), pinned by {_pin(tag[1], change)}"
+            f"{image.image} in {image.where} ({image.place}), pinned by {setter_of(image, change, tag=tag)}"
             for change in changes.values()
-            for image in images_of(change.manifests, change.release.namespace)
-            if (tag := _VERSION_TAG.search(image.image)) and not image.opt_in and tag[2] != mesh.version
+            for image, tag in other_versions(mesh, change)
         )
     )
-
-
-def _pin(tag: str, change: ReleaseChange) -> str:
-    """Name the layer and the key that hold a tag, or an image with it."""
-    told = [
-        (str(value) == tag, f"{layer} ({dotted(path)})")
-        for path, value, layer in change.composed.leaves()
-        if isinstance(value, str) and value.endswith(tag)
-    ]
-    return max(told)[1] if told else "the chart's own default"
 
 
 def moved_images(mesh: Mesh) -> tuple[str, ...]:

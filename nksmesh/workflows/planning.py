@@ -36,6 +36,7 @@ from nksmesh.workflows.foreign import list_istiods, refuse_foreign
 from nksmesh.workflows.ownership import check_owners, ending_of
 from nksmesh.workflows.ports import Charts, Cluster, Helm
 from nksmesh.workflows.rendering import Seen, render_releases
+from nksmesh.workflows.setters import prove_setters
 from nksmesh.workflows.unrecorded import refuse_to_take_away
 from nksmesh.workflows.versions import Former, check_renders_after, version_before
 
@@ -130,6 +131,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
         await refuse_to_take_away(before, mesh, changes, record, cluster)
     beside = record.answers.version if order.part and record else ""  # a canary's own istiod was never there
     former = Former(version=before or beside, charts=charts, lock=order.lock, forced=order.force_version)
+    moved = former.version not in {"", mesh.version}
+    changes = await prove_setters(mesh, changes, helm, kubernetes=found.kubernetes, versions=moved)
     findings = await check_renders_after(former, mesh, changes)
     crds, owned, _ = await asyncio.gather(
         survey_crds(

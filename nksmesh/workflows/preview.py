@@ -23,6 +23,7 @@ from nksmesh.domain.resolve import resolve
 from nksmesh.domain.road import Road
 from nksmesh.workflows.planning import Order, chart_refs, check_versions, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm
+from nksmesh.workflows.setters import prove_setters
 from nksmesh.workflows.upgrades.road import survey_road
 
 _CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
@@ -169,6 +170,9 @@ async def template(order: Order, helm: Helm, charts: Charts, *, listener: Listen
     rendered = await asyncio.gather(
         *(_render(mesh, release, fetched[refs[release.component]], helm, kubernetes) for release in mesh.releases)
     )
+    changes = await prove_setters(
+        mesh, {change.release.name: change for change, _ in rendered}, helm, kubernetes=kubernetes, versions=False
+    )
     namespaces = dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases)))
     parts = [helm.dump(_namespace(name)) for name in namespaces]
     parts += [helm.dump(crd) for chart in fetched.values() for crd in chart.crds]
@@ -176,7 +180,7 @@ async def template(order: Order, helm: Helm, charts: Charts, *, listener: Listen
     return TemplateResult(
         mesh=mesh,
         manifests=documents + "".join(text for _, text in rendered),
-        findings=(*versions, *check_renders(mesh, {change.release.name: change for change, _ in rendered})),
+        findings=(*versions, *check_renders(mesh, changes)),
         notes=resolved.notes,
         moved=moved_images(mesh),
     )

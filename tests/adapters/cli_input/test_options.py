@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -78,6 +79,55 @@ def test_a_grace_that_is_none(program: Program, text: str) -> None:
 )
 def test_a_set_that_is_none(program: Program, text: str) -> None:
     assert "--set" in program.refused(*KR1, "--set", text).message
+
+
+@pytest.mark.parametrize("command", ["install", "plan", "template", "upgrade --to 1.20.0", "values show istiod"])
+@pytest.mark.parametrize("option", ["--set", "--set-string", "--set-json", "--set-file"])
+def test_every_kind_of_set_is_taken_where_set_is(program: Program, command: str, option: str) -> None:
+    common = ("--region", "kr1", "--charts", str(CHARTS))
+    refusal = program.refused(*command.split(), *common, option, "istiod:a[=hunter2")
+    assert refusal.message == f"{option} istiod:a: an index does not end with ']'"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "No such file"), (b"a\n\xff\n", "line 2: it is not UTF-8"), (b"x" * (4 * 1024 * 1024 + 1), "larger than")],
+)
+@pytest.mark.parametrize("path", ["certs/ca.pem", "../ca.pem", "~nobody-of-that-name/ca.pem"])
+def test_a_file_of_a_set_that_cannot_be_read_is_named(
+    program: Program, content: bytes | None, words: str, path: str
+) -> None:
+    if content is not None and not path.startswith("~"):
+        (program.folder / path).parent.mkdir(exist_ok=True)
+        (program.folder / path).write_bytes(content)
+    else:
+        words = "No such file"
+    refusal = program.refused(*KR1, "--set-file", f"istiod:meshConfig.ca={path}")
+    assert refusal.message.startswith(f"--set-file istiod:meshConfig.ca: {path}")
+    assert words in refusal.message
+
+
+def test_a_set_file_gives_its_content_as_it_is(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    content = "\ufeff 1000000\r\ntrue, {x}\n\n"
+    (program.folder / "one.txt").write_bytes(content.encode())
+    capsys.readouterr()
+    line = ["values", "show", "istiod", "--region", "kr1", "-o", "json", "--set-file", "istiod:a=one.txt,b={one.txt}"]
+    assert run_command_line(line) == 0
+    (release,) = json.loads(capsys.readouterr().out)["data"]["releases"]
+    shown = {key["key"]: key["value"] for key in release["keys"]}
+    assert (shown["a"], shown["b"]) == (content, [content])
+
+
+MAKES = {"pilot": "pilot.hub", "proxyv2": "global.hub"}
+
+
+@pytest.mark.parametrize("keys", [("global.hub", "pilot.hub", "zzz"), ("zzz", "pilot.hub", "global.hub")])
+def test_of_equal_values_the_one_that_makes_the_image_is_named(program: Program, keys: tuple[str, ...]) -> None:
+    options = [part for key in keys for part in ("--set", f"istiod:{key}=docker.io/x")]
+    refusal = program.refused("template", "--region", "kr1", "--charts", str(CHARTS), *options, code=3)
+    lines = [line for line in refusal.text.splitlines() if "set by" in line and line.startswith("  |")]
+    told = {line.split("/")[2].partition(":")[0]: line.rpartition("set by ")[2] for line in lines}
+    assert told == {image: f"--set istiod:{key} ({key})" for image, key in MAKES.items()}
 
 
 @pytest.mark.parametrize(

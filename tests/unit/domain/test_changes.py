@@ -4,6 +4,7 @@ import pytest
 
 from nksmesh.domain.changes import reasons_to_write
 from nksmesh.domain.record import RecordedRelease, hash_of
+from nksmesh.domain.set_integers import SetInteger
 from tests.unit.domain.meshes import ISTIOD, chart, installed
 
 CHART = chart("istiod")
@@ -61,6 +62,18 @@ def test_many_changed_keys_are_counted() -> None:
     values = {f"k{number}": number for number in range(6)}
     (reason,) = reasons_to_write(installed(ISTIOD), CHART, values, None)
     assert reason == "values change: k0, k1, k2, k3 and 2 more"
+
+
+@pytest.mark.parametrize("before", [10**6, SetInteger(10**6)])
+def test_an_integer_that_helm_has_as_a_float_is_written(before: int) -> None:
+    """Helm stores both alike, and its templates print them otherwise."""
+    after = 10**6 if isinstance(before, SetInteger) else SetInteger(10**6)
+    for value in ({"x": after}, {"x": [1, after]}):
+        was = {"x": before} if isinstance(value["x"], int) else {"x": [1, before]}
+        found = installed(ISTIOD, values={"x": 10**6} if isinstance(value["x"], int) else {"x": [1, 10**6]})
+        assert reasons_to_write(found, CHART, was, recorded(values=hash_of(was))) == ()
+        (reason,) = reasons_to_write(found, CHART, value, recorded(values=hash_of(was)))
+        assert reason == "values change: the type of x"
 
 
 def test_a_null_and_an_empty_map_are_values_too() -> None:
