@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
 from nksmesh.domain.layers import SetPath, dotted
-from nksmesh.domain.set_integers import kept_integer
+from nksmesh.domain.set_integers import INT64, kept_integer
 
 Convert: TypeAlias = Callable[[str, SetPath], Any]
 """From a value as it is written, and its path, to what is assigned."""
@@ -26,7 +26,6 @@ MAX_LEVELS: Final = 30
 
 _WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False, "null": None}
 _INTEGER: Final = re.compile(r"(?P<sign>[-+]?)0*(?P<digits>[0-9]+)")
-_INT64: Final = range(-(2**63), 2**63)
 _MOST_DIGITS: Final = len(str(2**63))
 """What has more is no int64; of 4300 and more Python makes no int at all."""
 
@@ -51,7 +50,7 @@ def typed(text: str) -> Any:
     if folded in _WORDS:
         return _WORDS[folded]
     number = _integer(text) if text == "0" or not text.startswith("0") else None
-    return text if number is None or number not in _INT64 else kept_integer(number)
+    return text if number is None or number not in INT64 else kept_integer(number)
 
 
 class Reader:

@@ -14,6 +14,9 @@ from nksmesh.domain.layers import SetPath, copied
 LEAST: Final = 1_000_000
 """From this absolute value on, Go writes a float64 with an exponent."""
 
+INT64: Final = range(-(2**63), 2**63)
+"""What has more is a string to ``--set``."""
+
 
 class SetInteger(int):
     """An integer that Helm gets by ``--set``; to everything else it is a plain int."""
@@ -22,6 +25,15 @@ class SetInteger(int):
 def kept_integer(number: int) -> int:
     """Return an integer of ``--set`` as values hold it: marked where Helm would print it otherwise from a file."""
     return SetInteger(number) if abs(number) >= LEAST else number
+
+
+def all_kept(value: Any) -> Any:
+    """Mark every integer of values that ``--set`` may have given: Helm's own record has no word for it."""
+    if isinstance(value, Mapping):
+        return {key: all_kept(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [all_kept(inner) for inner in value]
+    return kept_integer(value) if isinstance(value, int) and value in INT64 else value
 
 
 def set_integers(values: Any) -> tuple[tuple[SetPath, int], ...]:

@@ -13,10 +13,11 @@ from nksmesh.domain.errors import ChartError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.kept_values import Kept, layer_of, pinned, said_to_helm, sort_out
-from nksmesh.domain.layers import compose, merge
+from nksmesh.domain.layers import compose, dotted, merge
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.releases import BASE, Release
+from nksmesh.domain.set_integers import all_kept, set_integers
 from nksmesh.workflows.crds import state_of
 from nksmesh.workflows.planning import Order, chart_refs
 from nksmesh.workflows.ports import Charts, Helm, Objects
@@ -95,6 +96,10 @@ async def describe(
         values = merge(below, kept.beyond)
         return await _differing(release, chart, values, found.manifests[release], installed, kubernetes, helm)
 
+    marked = all_kept(stored)
+    if set_integers(marked) and await renders(whole) and not await renders(sort_out(marked, below)):
+        stored, whole = marked, sort_out(marked, below)
+        row = replace(row, kept=whole)
     lean = sort_out(stored, below, chart.defaults)
     if lean.beyond != whole.beyond and not await renders(lean):
         copied = _count(whole.beyond) - _count(lean.beyond)
@@ -138,6 +143,11 @@ def notes_on(one: AdoptedRelease) -> list[str]:
     notes, name = [], one.release.name
     if one.copied:
         notes.append(f"{name}: {one.copied} values only repeat the chart's defaults, and are left out")
+    if integers := ", ".join(dotted(path) for path, _ in set_integers(one.kept.beyond)):
+        notes.append(
+            f"{name}: {integers} came from helm --set, as an integer; put it in quotes in a values file, where Helm "
+            "takes it for a float, and prints 1e+06"
+        )
     if one.kept.added:
         more = len(one.kept.added) - _SHOWN_KEYS
         keys = ", ".join(one.kept.added[:_SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
