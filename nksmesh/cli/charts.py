@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 from nksmesh.domain.charts import OFFICIAL_SOURCE
 from nksmesh.domain.events import Listener
+from nksmesh.domain.releases import OPTIONAL
 from nksmesh.workflows.charts import ChartRows, Locked, fetch_charts, list_charts, lock_charts
 
 app = command_group("Fetch Istio's charts, pin them in charts.lock, list what it names.")
@@ -23,11 +25,39 @@ SomeVersions = Annotated[
 ]
 
 
-@command(app, examples=["nksmesh charts fetch 1.19.0 1.20.0", "nksmesh charts fetch 1.20.0 --charts ./charts"])
+Components = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--component",
+        metavar="NAME",
+        help=f"Also the chart of this component ({', '.join(OPTIONAL)}); may be given several times.",
+    ),
+]
+AllComponents = Annotated[bool, typer.Option("--all-components", help=f"Also the charts of {' and '.join(OPTIONAL)}.")]
+
+
+@command(
+    app,
+    examples=[
+        "nksmesh charts fetch 1.19.0 1.20.0",
+        "nksmesh charts fetch 1.20.0 --all-components",
+        "nksmesh charts fetch 1.20.0 --component cni --charts ./charts",
+    ],
+)
 def fetch(
-    shell: Shell, versions: Versions, charts: ChartSource = "", locked: LockedOnly = False, directory: Directory = None
+    shell: Shell,
+    versions: Versions,
+    component: Components = None,
+    all_components: AllComponents = False,
+    charts: ChartSource = "",
+    locked: LockedOnly = False,
+    directory: Directory = None,
 ) -> None:
-    """Fetch the charts of some versions into the cache, so that an install needs no network for them."""
+    """Fetch the charts of some versions into the cache, so that an install needs no network for them.
+
+    These are base, istiod and gateway, which every mesh takes. A mesh with other components (mesh.yaml's components)
+    takes their charts too: name them, or fetch all.
+    """
 
     async def workflow(listener: Listener) -> ChartRows:
         return await fetch_charts(
@@ -36,15 +66,33 @@ def fetch(
             charts=wiring.chart_store(),
             locks=wiring.files(directory).lock,
             locked=locked,
+            components=_named(component, everything=all_components),
             listener=listener,
         )
 
     run(shell, workflow)
 
 
-@command(app, examples=["nksmesh charts lock", "nksmesh charts lock 1.20.0 --charts ./charts"])
-def lock(shell: Shell, versions: SomeVersions = None, charts: ChartSource = "", directory: Directory = None) -> None:
-    """Fetch charts and write the digests of their archives into charts.lock."""
+@command(
+    app,
+    examples=[
+        "nksmesh charts lock",
+        "nksmesh charts lock 1.20.0 --charts ./charts",
+        "nksmesh charts lock 1.20.0 --component cni",
+    ],
+)
+def lock(
+    shell: Shell,
+    versions: SomeVersions = None,
+    component: Components = None,
+    all_components: AllComponents = False,
+    charts: ChartSource = "",
+    directory: Directory = None,
+) -> None:
+    """Fetch charts and write the digests of their archives into charts.lock.
+
+    These are the charts that charts.lock names; of a version that it does not name, base, istiod and gateway.
+    """
 
     async def workflow(listener: Listener) -> Locked:
         return await lock_charts(
@@ -52,10 +100,15 @@ def lock(shell: Shell, versions: SomeVersions = None, charts: ChartSource = "", 
             source=wiring.chart_source(charts) or None,
             charts=wiring.chart_store(),
             locks=wiring.files(directory).lock,
+            components=_named(component, everything=all_components),
             listener=listener,
         )
 
     run(shell, workflow)
+
+
+def _named(components: Sequence[str] | None, *, everything: bool) -> tuple[str, ...]:
+    return (*(components or ()), *(OPTIONAL if everything else ()))
 
 
 @command(app, "list", examples=["nksmesh charts list", "nksmesh charts list -o json"])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Iterator
+from typing import Final
 
 from nksmesh.cli.options import Shell
-from nksmesh.domain.errors import InterruptedRunError, MeshError
+from nksmesh.domain.errors import ConfigError, InterruptedRunError, MeshError
 from nksmesh.report.redaction import redact
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def fail(shell: Shell, raised: BaseException) -> int:
@@ -49,6 +53,12 @@ def _leaves(raised: BaseException) -> Iterator[BaseException]:
 def _translated(raised: BaseException) -> MeshError:
     if isinstance(raised, KeyboardInterrupt):
         return InterruptedRunError("interrupted", hint="Run the same command again when you are ready.")
+    if isinstance(raised, OSError) and raised.errno in _FULL:
+        # Typer writes its help itself, and other programs' libraries their own files.
+        where = raised.filename or "stdout or a file"
+        return ConfigError(
+            f"{where} cannot be written: {raised.strerror}", hint="Free space on its disk, then run again."
+        )
     error = MeshError(
         f"a bug in nksmesh: {_named(raised)}",
         hint="Run it again with --debug, and report the traceback, the command and what nksmesh --version says.",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from nksmesh import __version__
+from nksmesh.domain.errors import ConfigError
 from nksmesh.report.streams import write_out
 
 _GARBAGE: Final = 50_000
@@ -18,6 +19,10 @@ the start-up goes into looking at them again and again."""
 def main() -> None:
     """Run the command line, and exit."""
     code = run_command_line(sys.argv[1:])
+    try:
+        write_out("")  # Python flushes at its end what Typer itself wrote, and would complain there
+    except ConfigError as error:
+        code = code or _failed(error)
     gc.freeze()  # or Python looks for garbage among all that was imported: a tenth of a second before it ends
     sys.exit(code)
 
@@ -30,9 +35,19 @@ def run_command_line(arguments: Sequence[str]) -> int:
     """
     # Scripts ask for the version in loops: no need to build the command line, which takes ten times as long.
     if list(arguments) == ["--version"]:
-        write_out(f"nksmesh {__version__}\n")
+        try:
+            write_out(f"nksmesh {__version__}\n")
+        except ConfigError as error:
+            return _failed(error)
         return 0
     gc.set_threshold(_GARBAGE)
     from nksmesh.cli.app import run_app  # noqa: PLC0415 - see above
 
     return run_app(list(arguments))
+
+
+def _failed(error: ConfigError) -> int:
+    from nksmesh.cli.failure import fail  # noqa: PLC0415 - Python starts faster without, and this is rare
+    from nksmesh.cli.options import Shell  # noqa: PLC0415 - the same
+
+    return fail(Shell(command=""), error)

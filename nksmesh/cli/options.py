@@ -24,7 +24,7 @@ class Shell:
         helm: The program of ``--helm`` or NKSMESH_HELM; empty is the one that is found.
         namespace: The namespace of ``--namespace``; empty is the environment's, or istio-system.
         output: What stdout gets.
-        quiet: Say nothing but the result and errors.
+        quiet: Say nothing but the result, warnings and errors.
         verbose: Say more.
         color: Colour where the terminal has it.
         debug: Show the traceback of an error.
@@ -123,7 +123,7 @@ def given(
     ] = None,
     quiet: Annotated[
         bool | None,
-        typer.Option("--quiet", "-q", rich_help_panel=COMMON, help="Say nothing but the result and errors."),
+        typer.Option("--quiet", "-q", rich_help_panel=COMMON, help="Say nothing but the result, warnings and errors."),
     ] = None,
     verbose: Annotated[bool | None, typer.Option("--verbose", "-v", rich_help_panel=COMMON, help="Say more.")] = None,
     no_color: Annotated[

@@ -23,6 +23,21 @@ def sentence(event: Event) -> str:
             return f"{event.kind.value}: {message}" if message else event.kind.value
 
 
+class WarningLines:
+    """A listener that writes warnings alone, each once: what nobody must miss, whoever wants no progress."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._said: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's line, if it is a warning that was not written before."""
+        line = f"warning: {event.step}: {' '.join(redact(event.message).split())}\n"
+        if event.kind is EventKind.WARNING and line not in self._said:
+            self._said.add(line)
+            self._write(line)
+
+
 class ProgressLines:
     """A listener that writes a line an event, and none twice in a row for the same step."""
 

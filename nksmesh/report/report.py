@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TextIO
 
-from nksmesh.domain.errors import MeshError
-from nksmesh.domain.events import Listener, unheard
+from nksmesh.domain.errors import ConfigError, MeshError
+from nksmesh.domain.events import Listener
 from nksmesh.report.documents import json_text, yaml_text
 from nksmesh.report.envelope import Result, envelope, error_envelope, errors_of, warnings_of
 from nksmesh.report.errors import error_lines
@@ -34,7 +34,7 @@ class Report:
     Attributes:
         command: Its name as a user types it, such as ``charts fetch``.
         output: What stdout gets.
-        quiet: Say nothing but the result and errors.
+        quiet: Say nothing but the result, warnings and errors.
         verbose: Say more.
         color: Colour where the terminal has it.
     """
@@ -47,9 +47,11 @@ class Report:
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
-        """Show progress while the context lasts: a live table on a terminal, else a line an event."""
+        """Show progress while the context lasts: a live table on a terminal, else a line an event; quiet, warnings."""
         if self.quiet:
-            yield unheard
+            from nksmesh.report.progress import WarningLines  # noqa: PLC0415 - many commands have no progress
+
+            yield WarningLines(write_err)
         elif self.output is Output.TEXT and _is_terminal():
             from nksmesh.report.live import LiveSteps  # noqa: PLC0415 - rich is for terminals only
 
@@ -66,18 +68,28 @@ class Report:
             import rich.table  # noqa: F401, PLC0415 - what most of a result's import time goes into
 
     def show(self, result: Result) -> None:
-        """Show what a command came to."""
-        if self.output is Output.TEXT:
-            self._show_text(result)
-        else:
-            write_out(self._document(envelope(self.command, result)))
-        for error in errors_of(result):
-            self._tell_error(error)
+        """Show what a command came to.
+
+        Raises:
+            ConfigError: Stdout cannot be written.
+        """
+        try:
+            if self.output is Output.TEXT:
+                self._show_text(result)
+            else:
+                write_out(self._document(envelope(self.command, result)))
+        finally:
+            for error in errors_of(result):
+                self._tell_error(error)
 
     def failed(self, error: MeshError) -> None:
         """Show what ended a command: always on stderr, and as the envelope where stdout gets one."""
         if self.output is not Output.TEXT:
-            write_out(self._document(error_envelope(self.command, error)))
+            try:
+                write_out(self._document(error_envelope(self.command, error)))
+            except ConfigError as unwritten:
+                if unwritten.message != error.message:
+                    error.add_note(f"also failed: {unwritten.message}")
         self._tell_error(error)
 
     def preview(self, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""Writing to stdout and stderr, which may go away while we write."""
+"""Writing to stdout and stderr, which may go away or fill up while we write."""
 
 from __future__ import annotations
 
@@ -8,15 +8,28 @@ import os
 import sys
 from typing import TextIO
 
+from nksmesh.domain.errors import ConfigError
+
 
 def write_out(text: str) -> None:
-    """Write to stdout; where its reader is gone (``| head``), say nothing, now or at exit."""
-    _write(sys.stdout, text)
+    """Write to stdout; where its reader is gone (``| head``), say nothing, now or at exit.
+
+    Raises:
+        ConfigError: Stdout takes nothing more: its disk is full, or a quota is used up.
+    """
+    try:
+        _write(sys.stdout, text)
+    except OSError as error:
+        raise ConfigError(
+            f"stdout cannot be written: {error.strerror or error}",
+            hint="Free space where stdout goes, or write to another place. What the command changed stays changed.",
+        ) from error
 
 
 def write_err(text: str) -> None:
-    """Write to stderr, on the same terms."""
-    _write(sys.stderr, text)
+    """Write to stderr; where that fails, go on without: progress that nobody can read must not end a run."""
+    with contextlib.suppress(OSError):
+        _write(sys.stderr, text)
 
 
 def replace_what_cannot_be_written() -> None:
@@ -29,9 +42,11 @@ def replace_what_cannot_be_written() -> None:
 def _write(stream: TextIO, text: str) -> None:
     try:
         print(text, end="", file=stream, flush=True)
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit and complains then: let that go nowhere.
+    except OSError as error:
+        # Python flushes a stream once more at exit and complains then: let that go nowhere.
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from nksmesh.domain.charts import OFFICIAL_SOURCE, Chart, ChartRef
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.events import Event, EventKind, Listener, unheard
 from nksmesh.domain.lock import Lock, public_ref, version_order
-from nksmesh.domain.releases import ALWAYS
+from nksmesh.domain.releases import ALWAYS, COMPONENTS
 from nksmesh.workflows.ports import Charts, LockFile
 
 STEP: Final = "charts"
@@ -91,18 +91,29 @@ async def fetch_charts(
     charts: Charts,
     locks: LockFile,
     locked: bool = False,
+    components: Sequence[str] = (),
     listener: Listener = unheard,
 ) -> ChartRows:
-    """Fetch every component's chart at some versions into the cache.
+    """Fetch the charts of the components that every mesh has into the cache, and those of others on request.
+
+    Args:
+        versions: The Istio versions.
+        source: Where to fetch from.
+        charts: Where charts come from.
+        locks: The charts.lock that archives are held against.
+        locked: Refuse what the lock does not pin.
+        components: Further components, of which a mesh may have none: cni, ztunnel.
+        listener: Hears what is fetched.
 
     Raises:
-        ConfigError: No version was named, or the lock cannot be read.
+        ConfigError: No version was named, a component is none, or the lock cannot be read.
         ChartError: A chart cannot be had, or is not what the lock says.
     """
     if not versions:
         raise ConfigError("no version to fetch", hint="Name one or more: nksmesh charts fetch 1.20.0")
+    wanted = _charts_of(versions, source, _known(components))
     lock = locks.read()
-    fetched = await charts.fetch(_components(versions, source), lock=lock, locked=locked, listener=listener)
+    fetched = await charts.fetch(wanted, lock=lock, locked=locked, listener=listener)
     return ChartRows(charts=_rows(fetched, lock), lock=locks.path)
 
 
@@ -112,6 +123,7 @@ async def lock_charts(
     source: str | None = None,
     charts: Charts,
     locks: LockFile,
+    components: Sequence[str] = (),
     listener: Listener = unheard,
 ) -> Locked:
     """Pin the archives of some versions in charts.lock; of everything it names, where no version is given.
@@ -121,14 +133,16 @@ async def lock_charts(
         source: Where to fetch from; by default the official repository, or what the lock's entries say.
         charts: Where charts come from.
         locks: The charts.lock to read and write.
+        components: Components to pin at these versions, beside those that the lock names or every mesh has.
         listener: Hears what is fetched.
 
     Raises:
-        ConfigError: There is nothing to pin, or the lock cannot be read or written.
+        ConfigError: There is nothing to pin, a component is none, or the lock cannot be read or written.
         ChartError: A chart cannot be had, or is pinned to another archive.
     """
+    more = _known(components)
     lock = locks.read()
-    wanted = _to_pin(lock, versions, source)
+    wanted = _to_pin(lock, versions, source, more)
     fetched = await charts.fetch(wanted, lock=lock, listener=listener)
     pinned = lock
     for ref, chart in fetched.items():
@@ -158,7 +172,7 @@ def list_charts(*, charts: Charts, locks: LockFile) -> ChartRows:
     return ChartRows(charts=tuple(sorted(rows, key=_order)), lock=locks.path)
 
 
-def _to_pin(lock: Lock, versions: Sequence[str], source: str | None) -> list[ChartRef]:
+def _to_pin(lock: Lock, versions: Sequence[str], source: str | None, more: Sequence[str]) -> list[ChartRef]:
     chosen = ChartRef(name="", version="", source=source or OFFICIAL_SOURCE)
     shown = public_ref(chosen).source
     # An entry of the same source takes the source as it was given, for that may hold a user and password.
@@ -171,19 +185,36 @@ def _to_pin(lock: Lock, versions: Sequence[str], source: str | None) -> list[Cha
     unnamed = [
         version for version in versions if source is not None or not any(ref.version == version for ref in named)
     ]
-    wanted = sorted({*named, *_components(unnamed, chosen.source)})
+    wanted = {*named, *_charts_of(unnamed, chosen.source, more)}
+    wanted.update(replace(ref, name=name) for ref in named for name in more)
     if not wanted:
         raise ConfigError(
             f"{lock.file} names no chart from {shown}",
             hint="Name the versions: nksmesh charts lock 1.20.0 --charts ...",
         )
-    return wanted
+    return sorted(wanted)
 
 
-def _components(versions: Sequence[str], source: str) -> list[ChartRef]:
+def _charts_of(versions: Sequence[str], source: str, more: Sequence[str]) -> list[ChartRef]:
+    """Name the charts that every mesh takes at some versions, and those of more components."""
+    names = dict.fromkeys((*ALWAYS, *more))
     return [
-        ChartRef(name=name, version=version, source=source) for version in dict.fromkeys(versions) for name in ALWAYS
+        ChartRef(name=name, version=version, source=source) for version in dict.fromkeys(versions) for name in names
     ]
+
+
+def _known(components: Sequence[str]) -> Sequence[str]:
+    """Return the names of components.
+
+    Raises:
+        ConfigError: One is not the name of a component.
+    """
+    unknown = [name for name in components if name not in COMPONENTS]
+    if unknown:
+        raise ConfigError(
+            f"--component {unknown[0]}: there is no such component", hint=f"The components are {', '.join(COMPONENTS)}."
+        )
+    return components
 
 
 def _rows(fetched: Mapping[ChartRef, Chart], lock: Lock) -> tuple[ChartRow, ...]:

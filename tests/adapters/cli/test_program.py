@@ -106,6 +106,61 @@ def test_a_reader_that_goes_away_is_no_error(output: str) -> None:
     assert process.returncode == 0
 
 
+FULL: Final = "stdout cannot be written: No space left on device"
+
+
+@pytest.mark.parametrize("arguments", [["long"], ["long", "-o", "json"], ["long", "-o", "yaml"], ["--version"]])
+def test_a_full_disk_under_stdout_is_named_and_no_bug(arguments: list[str]) -> None:
+    code, err = into_a_full_disk(*arguments)
+    assert (code, err.splitlines()[0]) == (2, f"error: {FULL}")
+    assert "hint: Free space" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["install", "--help"], ["charts"]])
+def test_a_help_that_does_not_fit_is_no_bug(arguments: list[str]) -> None:
+    code, err = into_a_full_disk(*arguments)
+    assert code == 2
+    assert err.startswith("error: stdout")
+    assert "No space left on device\nhint: Free space" in err
+    assert "Traceback" not in err
+
+
+def test_an_error_that_does_not_fit_on_stdout_is_told_on_stderr() -> None:
+    code, err = into_a_full_disk("broken", "-o", "json")
+    assert code == 1
+    assert err.startswith(f"error: a bug in nksmesh: LookupError: unforeseen\n  also failed: {FULL}\n")
+    assert "Traceback" not in err
+
+
+def test_progress_that_cannot_be_written_ends_no_run() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [*WITH_SLOW_COMMANDS, "brief", "-o", "json"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+        )
+    assert ran.returncode == 0
+    assert json.loads(ran.stdout)["status"] == "success"
+
+
+def into_a_full_disk(*arguments: str) -> tuple[int, str]:
+    """Run a command line whose stdout is a device that is always full; return its exit code and stderr."""
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [*WITH_SLOW_COMMANDS, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+        )
+    return ran.returncode, ran.stderr
+
+
 def test_an_old_terminal_gets_what_it_can_show() -> None:
     ran = subprocess.run(
         [*PROGRAM, "regions"],

@@ -44,6 +44,40 @@ async def test_fetch_names_every_component(archives: str, store: ChartStore, loc
     assert json.loads(json.dumps(data)) == data
 
 
+def added_archive(folder: str, name: str) -> None:
+    """Add an archive of another component's chart."""
+    made = Path(folder) / "made" / name
+    made.mkdir(parents=True)
+    (made / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: 1.20.0\n")
+    archive = shutil.make_archive(str(Path(folder) / "made" / f"{name}-1.20.0"), "gztar", made.parent, name)
+    Path(archive).rename(Path(folder) / f"{name}-1.20.0.tgz")
+    shutil.rmtree(made)
+
+
+async def test_fetch_takes_other_components_on_request(archives: str, store: ChartStore, locks: LockFile) -> None:
+    added_archive(archives, "cni")
+    some = await fetch_charts(["1.20.0"], source=archives, charts=store, locks=locks, components=["cni", "base"])
+    assert [row.ref.name for row in some.charts] == ["base", "cni", "gateway", "istiod"]
+    with pytest.raises(ChartError, match="ztunnel"):
+        await fetch_charts(["1.20.0"], source=archives, charts=store, locks=locks, components=["cni", "ztunnel"])
+    with pytest.raises(ConfigError, match="--component cnii: there is no such component") as refused:
+        await fetch_charts(["1.20.0"], source=archives, charts=store, locks=locks, components=["cnii"])
+    assert "base, istiod, cni, ztunnel, gateway" in refused.value.hint
+
+
+async def test_lock_pins_other_components_on_request(archives: str, store: ChartStore, locks: LockFile) -> None:
+    added_archive(archives, "cni")
+    await lock_charts(["1.20.0"], source=archives, charts=store, locks=locks)
+    later = await lock_charts(source=archives, charts=store, locks=locks, components=["cni"])
+    assert (later.added, [row.ref.name for row in later.charts if row.pinned]) == (
+        1,
+        ["base", "cni", "gateway", "istiod"],
+    )
+    locks.write(Lock())
+    at_once = await lock_charts(["1.20.0"], source=archives, charts=store, locks=locks, components=["cni"])
+    assert at_once.added == 4
+
+
 async def test_fetch_wants_a_version(store: ChartStore, locks: LockFile) -> None:
     with pytest.raises(ConfigError, match="no version"):
         await fetch_charts([], charts=store, locks=locks)

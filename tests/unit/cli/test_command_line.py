@@ -132,6 +132,15 @@ def test_progress_goes_to_stderr_alone(program: Program) -> None:
     assert program("probe", "-q").err == ""
 
 
+def test_quiet_keeps_warnings(program: Program) -> None:
+    async def work(listener: Listener) -> Words:
+        listener(Event(step="plan", kind=EventKind.WARNING, message="the chart has no key pilot.trace"))
+        return Words()
+
+    program.body = lambda shell: run(shell, work)
+    assert program("probe", "-q").err == "warning: plan: the chart has no key pilot.trace\n"
+
+
 def test_a_results_own_exit_code_is_the_programs(program: Program) -> None:
     async def work(_listener: Listener) -> Words:
         return Words(exit_code=10)

@@ -86,10 +86,14 @@ def test_progress_shows_no_secret() -> None:
     assert lines_of(event("a", EventKind.WARNING, "token: abc123def456")) == ["a: warning: token: [redacted]"]
 
 
-def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with Report(command="x", quiet=True).listening() as listener:
-        listener(event("a", EventKind.WARNING, "trouble"))
-    assert capsys.readouterr() == ("", "")
+@pytest.mark.parametrize("output", list(Output))
+def test_quiet_says_warnings_alone_and_each_once(capsys: pytest.CaptureFixture[str], output: Output) -> None:
+    with Report(command="x", output=output, quiet=True).listening() as listener:
+        listener(event("a", EventKind.STARTED, "install"))
+        listener(event("a", EventKind.WARNING, "trouble with\ntoken: abc123def456"))
+        listener(event("a", EventKind.WAITING, "pods"))
+        listener(event("a", EventKind.WARNING, "trouble with\ntoken: abc123def456"))
+    assert capsys.readouterr() == ("", "warning: a: trouble with token: [redacted]\n")
 
 
 @pytest.mark.parametrize("output", list(Output))
