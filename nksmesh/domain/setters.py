@@ -59,7 +59,7 @@ def setters_of(image: FoundImage, change: ReleaseChange, *, tag: str = "") -> tu
     """
     strength = {layer.name: number for number, layer in enumerate(change.layers)}
     found = [
-        Setter(path=path, value=text, layer=layer)
+        Setter(path=path, value=text, layer=layer if path == leaf else _layer_of_item(path, text, change) or layer)
         for leaf, value, layer in change.composed.leaves()
         for path, text in _texts(value, leaf)
         if text and (text.endswith(tag) if tag else image.image.startswith(text))
@@ -108,6 +108,17 @@ def undecided(mesh: Mesh, change: ReleaseChange, *, versions: bool) -> dict[tupl
     asked += other_versions(mesh, change) if versions else ()
     found = {(image, tag): setters_of(image, change, tag=tag) for image, tag in asked}
     return {about: setters for about, setters in found.items() if len(setters) > 1}
+
+
+def _layer_of_item(path: SetPath, text: str, change: ReleaseChange) -> str:
+    """Name the layer that an item of a list is from: an index of ``--set`` takes the others along as they are."""
+    named, before = "", ""
+    for layer in change.layers:
+        (now,) = [found for place, found in _texts(layer.values, ()) if place == path] or [""]
+        if now == text and not (layer.option == "--set" and before == text):
+            named = layer.name
+        before = now or before
+    return named
 
 
 def _texts(value: Any, path: SetPath) -> Iterator[tuple[SetPath, str]]:

@@ -10,10 +10,13 @@ import pytest
 from nksmesh.domain.changes import check_images
 from nksmesh.domain.charts import Chart
 from nksmesh.domain.errors import ChartError
+from nksmesh.domain.images import FoundImage
 from nksmesh.domain.mesh import Layer
-from nksmesh.domain.objects import Manifest
+from nksmesh.domain.objects import Manifest, ObjectRef
 from nksmesh.domain.releases import Release
 from nksmesh.domain.rendered import pinned_images
+from nksmesh.domain.set_values import parse_set, set_layer
+from nksmesh.domain.setters import setters_of
 from nksmesh.workflows.setters import prove_setters
 from tests.unit.domain.meshes import HUB, ISTIOD, change, changes_of, mesh
 from tests.unit.workflows.fakes import FakeHelm
@@ -103,6 +106,18 @@ async def test_each_image_has_its_own_setter_in_lists_too() -> None:
         "layer 0 (extra[1].image)",
         "layer 0 (pilot.hub)",
     ]
+
+
+def test_an_index_of_set_is_not_the_setter_of_the_items_that_it_takes_along() -> None:
+    layers = [Layer(name="-f x", values={"l": [{"image": f"{X}/a:1"}, {"image": "b"}]}, option="-f")]
+    layers.append(set_layer(parse_set(f"istiod:l[1].image={X}/b:1"), layers[0].values))
+    made = change(ISTIOD, layers=layers)
+    named = {}
+    for image in ("a", "b"):
+        found = FoundImage(f"{X}/{image}:1", ObjectRef("apps/v1", "Deployment", "x"), "c")
+        (setter,) = setters_of(found, made)
+        named[image] = str(setter)
+    assert named == {"a": "-f x (l[0].image)", "b": "--set istiod:l[1].image (l[1].image)"}
 
 
 async def test_a_pinned_tag_is_told_by_the_key_that_pins_it() -> None:
