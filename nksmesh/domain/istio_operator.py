@@ -9,7 +9,7 @@ layers say too is no setting of the user's (istio-facts 3: the profiles of 1.19 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -28,9 +28,11 @@ from nksmesh.domain.operator_keys import (
     SIDES,
     VARIANTS,
 )
+from nksmesh.domain.operator_settings import settings_of
 from nksmesh.domain.releases import BASE, GATEWAY, ISTIOD, Release
 
 _NOTHING: Final = "nksmesh has nothing that stands for it"
+_PULL_SECRETS: Final = ("values", "global", "imagePullSecrets")
 _NOT_PLAIN: Final = "the charts take plain values of variables only"
 
 
@@ -43,12 +45,16 @@ class Target:
         known: The keys that its chart has, as ``known_tree`` lays them out.
         under: The chart's defaults with our own layers over them.
         side: For a gateway, the list of the IstioOperator that has it.
+        owner: Whose it is, where another IstioOperator owns it: what this one says of it is compared and named only.
+        defaults: The chart's defaults alone; read where another IstioOperator owns it, as each has a whole profile.
     """
 
     release: Release
     known: Mapping[str, Any] = field(repr=False)
     under: Mapping[str, Any] = field(repr=False)
     side: str = ""
+    owner: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,29 +80,33 @@ def carry_over(spec: Mapping[str, Any], targets: Iterable[Target], *, hub: str, 
 
     Args:
         spec: The IstioOperator's ``spec``.
-        targets: The releases that istioctl's objects become.
+        targets: The releases that istioctl's objects become: those that this IstioOperator owns, base and istiod.
         hub: The registry that istiod's image comes from.
         version: The Istio version.
     """
     reading = _Reading(targets=tuple(targets), hub=hub, version=version)
-    values: dict[str, dict[str, Any]] = {one.release.name: {} for one in reading.targets}
+    own = [target for target in reading.targets if not target.owner]
+    values: dict[str, dict[str, Any]] = {target.release.name: {} for target in own}
     left: dict[str, str] = {}
-    for path, value in _settings(spec):
-        if path in DECIDED or (path in PROFILES and PROFILES[path] == value):
+    for path, value in settings_of(spec):
+        if path in PROFILES and PROFILES[path] == value:
             continue
-        placed = reading.places(path, value)
+        placed = reading.decided(path, value) if path in DECIDED else reading.places(path, value)
         if isinstance(placed, str):
             left[dotted(path)] = placed
             continue
         for target, to, carried in placed:
-            values[target.release.name] = merge(values[target.release.name], _nested(to, carried))
-    beyond = {one.release.name: _beyond(values[one.release.name], one.under) for one in reading.targets}
+            if not target.owner:
+                values[target.release.name] = merge(values[target.release.name], _nested(to, carried))
+            elif all(_differs(carried, value_at(below, to)) for below in (target.under, target.defaults)):
+                left[dotted(path)] = f"{target.owner} owns {target.release.name}, and does not say so"
+    beyond = {target.release.name: _beyond(values[target.release.name], target.under) for target in own}
     return CarriedOver(values={name: some for name, some in beyond.items() if some}, left=left)
 
 
 def pull_secrets_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the secrets that istioctl was told to pull images with: a mesh has them for all its releases."""
-    found = value_at(spec, ("values", "global", "imagePullSecrets"))
+    found = value_at(spec, _PULL_SECRETS)
     return tuple(str(one) for one in found) if isinstance(found, list) else ()
 
 
@@ -107,6 +117,19 @@ class _Reading:
     targets: tuple[Target, ...]
     hub: str
     version: str
+
+    @property
+    def beside(self) -> bool:
+        """Whether another IstioOperator owns istiod."""
+        return any(target.owner for target in self.targets)
+
+    def decided(self, path: Path, value: Any) -> _Placed | str:
+        """Name nothing for what the mesh is resolved from; of an IstioOperator beside istiod's, what it is not."""
+        if self.beside and path == _PULL_SECRETS:
+            return self._to(self._of(GATEWAY.name), ("imagePullSecrets",), [{"name": name} for name in value or ()])
+        if self.beside and path[-1] == "revision" and value not in {"", "default", None}:
+            return "nksmesh takes over a mesh without Istio revisions"
+        return ()
 
     def places(self, path: Path, value: Any) -> _Placed | str:
         """Name the values that a setting becomes, none where the mesh has it anyway; or say why there are none."""
@@ -126,13 +149,15 @@ class _Reading:
 
     def _of_component(self, component: str, path: Path, value: Any) -> _Placed | str:
         match path:
-            case ("enabled",) if value is (component in {"base", "pilot"}):
+            case ("enabled",) if value is (component in {"base", "pilot"}) or (self.beside and value is False):
                 return ()
             case ("k8s", *rest) if component == "pilot":
                 return self._of_istiod(tuple(rest), value)
             case (name, "k8s" | "label" as part, *rest) if component in SIDES:
                 gateways = [one for one in self.targets if one.side == component and one.release.name == name]
                 inner = (part, *rest) if part == "label" else tuple(rest)
+                if not gateways and not _is_nothing(value):
+                    return "this IstioOperator has no such gateway in the cluster"
                 return self._of_gateways(gateways, inner, value, GATEWAY_K8S)
         return _NOTHING
 
@@ -194,52 +219,6 @@ def _takes(target: Target, path: Path, value: Any) -> bool:
     return has_key(target.known, path) and (not a_map or _is_nothing(value))
 
 
-def _settings(spec: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """Yield each setting with its path, the weaker first: what patches rendered objects outdoes values."""
-    order = ("values", "unvalidatedValues", "meshConfig", "components")
-    for key in sorted(spec, key=lambda one: order.index(one) if one in order else -1):
-        yield from _below((key,), spec[key])
-
-
-def _below(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
-    match path:
-        case ("components", side) if side in SIDES and _all_maps(value):
-            for one in value:
-                if one.get("enabled") is not False:  # else nothing of it was ever made
-                    rest = {key: inner for key, inner in one.items() if key not in {"name", "namespace", "enabled"}}
-                    yield from _below((*path, str(one.get("name") or SIDES[side])), rest)
-            return
-        case (*_, "k8s", "env") if _all_maps(value):
-            for one in value:
-                yield (*path, str(one.get("name"))), one.get("valueFrom") or str(one.get("value", ""))
-            return
-        case (*_, "hpaSpec", "metrics") if utilization := _utilization(value):
-            yield from (((*path, name), percent) for name, percent in utilization.items())
-            return
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _below((*path, key), inner)
-    else:
-        yield path, value
-
-
-def _utilization(metrics: Any) -> dict[str, Any]:
-    """Read metrics of a HorizontalPodAutoscaler as percents by resource; none where they say anything else."""
-    found: dict[str, Any] = {}
-    for one in metrics if _all_maps(metrics) else ():
-        resource = one.get("resource") or {}
-        target = resource.get("target") or {}
-        percent = target.get("averageUtilization") or resource.get("targetAverageUtilization")
-        if one.get("type") != "Resource" or resource.get("name") not in {"cpu", "memory"} or not percent:
-            return {}
-        found[resource["name"]] = percent
-    return found
-
-
-def _all_maps(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
-
-
 def _moved(path: Path, table: Mapping[Path, Path]) -> Path:
     """Return where a table has a path, or what it is below of; empty where it is not there."""
     for length in range(len(path), 0, -1):
@@ -258,10 +237,13 @@ def _beyond(values: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, An
     """Leave out what is so anyway."""
     kept: dict[str, Any] = {}
     for path, value, _ in compose((Layer(name="carried over", values=values),)).leaves():
-        below = value_at(under, path)
-        if value != below and not (_is_nothing(value) and not below):
+        if _differs(value, value_at(under, path)):
             kept = merge(kept, _nested(path, value))
     return kept
+
+
+def _differs(value: Any, below: Any) -> bool:
+    return value != below and not (_is_nothing(value) and not below)
 
 
 def _is_nothing(value: Any) -> bool:

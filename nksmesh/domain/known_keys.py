@@ -110,7 +110,8 @@ def has_key(known: Mapping[str, Any], path: Path) -> bool:
 
 
 def _tree(path: Path) -> dict[str, Any]:
-    tree: Any = {}
+    """Nest a key; its own value is null, for no values.yaml tells whether it is a map, a list or a plain value."""
+    tree: Any = None
     for key in reversed(path):
         tree = {key: tree}
     return dict(tree)

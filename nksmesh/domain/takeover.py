@@ -30,7 +30,6 @@ GATEWAY_COMPONENTS: Final[Mapping[str, str]] = {
 TAKEN_COMPONENTS: Final = frozenset({*GATEWAY_COMPONENTS, "Pilot", "Base"})
 """The components that nksmesh installs, too; what istioctl made of others (Cni, Ztunnel) is left alone."""
 
-INSTALLED_STATE: Final = "IstioOperator"
 OPERATOR_API: Final = "install.istio.io/v1alpha1"
 
 LEAVABLE: Final = (

@@ -7,6 +7,9 @@ and istio-egress, which are not published: explicit proxy image, args, env and v
 ``istio-operator``. Then comes what istioctl does last: the revision tag ``default``, with the injector's own webhook
 switched off beside it, the default validator, and the IstioOperator ``installed-state``, which has the whole profile in
 it, keys of charts from long ago included, and over it what the user said.
+
+``beside`` is what a second ``istioctl install -f`` was told, of profile empty: gateways of its own, which are labelled
+with the IstioOperator ``installed-state-team``.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from tests.cluster.reader import Reader
 Object = dict[str, Any]
 
 MANAGER = "istio-operator"
+TEAM = "installed-state-team"
 SYSTEM = "istio-system"
 NEVER = {"matchLabels": {"istio.io/deactivated": "never-match"}}
 
@@ -70,6 +74,7 @@ class Istioctl:
         hub: The registry.
         told: What else it is told, as the spec of an IstioOperator has it.
         sets: The same for the chart istiod, as ``helm --set`` has it.
+        beside: The spec of a second IstioOperator, whose ingress gateways are made, too.
     """
 
     cluster: Reader
@@ -80,6 +85,7 @@ class Istioctl:
     hub: str
     told: Object = field(default_factory=dict)
     sets: str = ""
+    beside: Object = field(default_factory=dict)
 
     def install(self) -> None:
         """Make the mesh, and wait until it runs."""
@@ -93,7 +99,8 @@ class Istioctl:
         for one in self._of_chart("istiod", "Pilot", *self._istiod_values()):
             self._apply(one)
         for name, (kind, ports) in GATEWAYS[self.profile].items():
-            for one in self._gateway(name, kind, ports):
+            component = "IngressGateways" if "ingress" in name else "EgressGateways"
+            for one in self._gateway(name, kind, ports, component):
                 self._apply(one)
         for name in ("istiod", *GATEWAYS[self.profile]):
             self.cluster.until(
@@ -111,6 +118,32 @@ class Istioctl:
                 "spec": state,
             }
         )
+        if self.beside:
+            self._install_beside()
+
+    def _install_beside(self) -> None:
+        """Make the second IstioOperator's gateways, each with its HorizontalPodAutoscaler as it was told."""
+        for gateway in self.beside["components"]["ingressGateways"]:
+            name, namespace = gateway["name"], gateway["namespace"]
+            self._apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            made = self._gateway(name, "ClusterIP", ("status-port", "http2"), "IngressGateways", namespace)
+            for one in made:
+                one["metadata"]["labels"]["install.operator.istio.io/owning-resource"] = TEAM
+                if one["kind"] == "HorizontalPodAutoscaler":
+                    one["spec"] |= gateway["k8s"]["hpaSpec"]
+                self._apply(one)
+            self.cluster.until(
+                f"/apis/apps/v1/namespaces/{namespace}/deployments",
+                lambda found: [bool(one["status"].get("availableReplicas")) for one in found] == [True],
+                fieldSelector=f"metadata.name={name}",
+            )
+        kept = _kept_state("default", self.version)
+        for side in ("ingressGateways", "egressGateways"):
+            kept["components"][side] = [{**one, "enabled": False} for one in kept["components"][side]]
+        off = {name: {"enabled": False} for name in ("base", "pilot")}
+        state = merge(merge(kept, {"profile": "empty", "components": off}), {"hub": self.hub, **self.beside})
+        api = "install.istio.io/v1alpha1"
+        self._apply({"apiVersion": api, "kind": "IstioOperator", "metadata": {"name": TEAM}, "spec": state})
 
     def _of_chart(self, chart: str, component: str, *options: str) -> list[Object]:
         archive = str(self.charts / f"{chart}-{self.version}.tgz")
@@ -168,15 +201,16 @@ class Istioctl:
         ]
         self.cluster.post(f"{webhooks}/validatingwebhookconfigurations?fieldManager=istioctl", validator)
 
-    def _gateway(self, name: str, kind: str, ports: tuple[str, ...]) -> list[Object]:
-        component = "IngressGateways" if "ingress" in name else "EgressGateways"
+    def _gateway(
+        self, name: str, kind: str, ports: tuple[str, ...], component: str, namespace: str = SYSTEM
+    ) -> list[Object]:
         listed = self.told.get("components", {}).get(f"{component[0].lower()}{component[1:]}", ())
         own: dict[str, str] = next((one.get("label", {}) for one in listed if one["name"] == name), {})
         labels = {"app": name, "istio": name.removeprefix("istio-"), **own}
         account = f"{name}-service-account"
 
         def made(api: str, kind: str, name: str, **content: Any) -> Object:
-            metadata = {"name": name, "namespace": SYSTEM, "labels": {**labels, "istio.io/rev": "default"}}
+            metadata = {"name": name, "namespace": namespace, "labels": {**labels, "istio.io/rev": "default"}}
             return self._labelled({"apiVersion": api, "kind": kind, "metadata": metadata, **content}, component)
 
         rbac = "rbac.authorization.k8s.io/v1"

@@ -173,6 +173,7 @@ TOLD = {
         "pilot": {
             "k8s": {
                 "resources": {"requests": {"cpu": "300m"}},
+                "tolerations": [{"key": "infra", "operator": "Exists"}],
                 "overlays": [{"kind": "Deployment", "name": "istiod", "patches": []}],
             }
         },
@@ -191,12 +192,44 @@ TOLD = {
     },
     "values": {"global": {"proxy": {"logLevel": "info"}}},
 }
-SETS = "meshConfig.accessLogFile=/dev/stdout,pilot.resources.requests.cpu=300m,global.proxy.logLevel=info"
-KEYS = {
-    "istiod": ["global.proxy.logLevel", "meshConfig.accessLogFile", "pilot.resources.requests.cpu"],
-    "istio-ingressgateway": ["autoscaling.maxReplicas", "env.ISTIO_META_TOLD", "labels.team", "resources.limits.cpu"],
+SETS = "meshConfig.accessLogFile=/dev/stdout,pilot.resources.requests.cpu=300m,global.proxy.logLevel=info,"
+SETS += "pilot.tolerations[0].key=infra,pilot.tolerations[0].operator=Exists"
+BESIDE = {
+    "meshConfig": {"accessLogEncoding": "JSON"},
+    "components": {
+        "ingressGateways": [
+            {
+                "name": "team-gateway",
+                "namespace": "edge",
+                "enabled": True,
+                "k8s": {"hpaSpec": {"minReplicas": 2, "maxReplicas": 4}, "overlays": [{"kind": "Service"}]},
+            }
+        ]
+    },
 }
+KEYS = {
+    "istiod": [
+        "global.proxy.logLevel",
+        "meshConfig.accessLogFile",
+        "pilot.resources.requests.cpu",
+        "pilot.tolerations",
+    ],
+    "istio-ingressgateway": ["autoscaling.maxReplicas", "env.ISTIO_META_TOLD", "labels.team", "resources.limits.cpu"],
+    "team-gateway": ["autoscaling.maxReplicas", "autoscaling.minReplicas"],
+}
+LEFT = [
+    "components.pilot.k8s.overlays",
+    "IstioOperator installed-state-team: meshConfig.accessLogEncoding",
+    "IstioOperator installed-state-team: components.ingressGateways.team-gateway.k8s.overlays",
+]
 MOMENTS = ("CRDs: started", "istiod: started", "istio-ingressgateway: started")
+
+
+def scaling(cluster: Reader) -> tuple[str, Object]:
+    """Read the second IstioOperator's HorizontalPodAutoscaler: which one it is, and what it wants."""
+    found = cluster.get("/apis/autoscaling/v2/namespaces/edge/horizontalpodautoscalers/team-gateway")
+    assert (found["spec"]["minReplicas"], found["spec"]["maxReplicas"]) == (2, 4)
+    return found["metadata"]["uid"], found["spec"]
 
 
 def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
@@ -212,6 +245,7 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
         hub=OWN,
         told=TOLD,
         sets=SETS,
+        beside=BESIDE,
     )
     mesh.install()
     istiods = {pod["metadata"]["uid"] for pod in cluster.pods("app=istiod")}
@@ -223,11 +257,12 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
         lambda found: [one["status"].get("availableReplicas") for one in found] == [2],
         fieldSelector="metadata.name=istio-ingressgateway",
     )
+    scaled = scaling(cluster)
     adopt = replace(istio, helm=helm4)
     arguments = ("adopt", "--from", "istioctl", "--prune", "--yes")
     shown = adopt("adopt", "--from", "istioctl", "--dry-run").data
     assert shown["carried"] == KEYS
-    assert list(shown["left"]) == ["components.pilot.k8s.overlays"]
+    assert list(shown["left"]) == LEFT
     assert [one["object"] for one in shown["objects"] if one["made_anew"]] == [
         "Deployment istio-system/istio-ingressgateway"
     ]
@@ -266,6 +301,10 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
     assert {pod["metadata"]["uid"] for pod in cluster.pods("app=istiod")} == istiods
     (proxy,) = template["containers"]
     assert (proxy["resources"]["limits"]["cpu"], proxy["env"]) == ("1500m", [{"name": "ISTIO_META_TOLD", "value": "x"}])
+    assert cluster.deployment("istiod")["spec"]["template"]["spec"]["tolerations"] == [
+        {"key": "infra", "operator": "Exists"}
+    ]
+    assert scaling(cluster) == scaled
     stored = cluster.helm_release("istiod", 1)["config"]
     assert (stored["meshConfig"], stored["global"]["proxy"]["logLevel"]) == ({"accessLogFile": "/dev/stdout"}, "info")
     assert adopt("plan", "--exit-code").changes == {}

@@ -21,9 +21,12 @@ from nksmesh.domain.catalog import Environment
 from nksmesh.domain.charts import ChartRef
 from nksmesh.domain.errors import ChartError
 from nksmesh.domain.events import unheard
-from nksmesh.domain.known_keys import unknown_keys
+from nksmesh.domain.istio_operator import Target, carry_over
+from nksmesh.domain.kept_values import flat_defaults
+from nksmesh.domain.known_keys import known_tree, unknown_keys
 from nksmesh.domain.lock import Lock
 from nksmesh.domain.mesh import Network
+from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Request
 from nksmesh.domain.resolve import resolve
 from nksmesh.domain.set_values import parse_set
@@ -153,6 +156,34 @@ async def test_our_own_values_are_all_known_to_the_charts(version: str) -> None:
             assert layers or release.component in {"base", "gateway"}
             found = unknown_keys(release.component, layers, charts[refs[release.component]].defaults)
             assert list(found) == [], f"{release.name} of {profile}"
+
+
+RULE = {"matchExpressions": [{"key": "pool", "operator": "Exists"}]}
+SPREAD = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [RULE]}}}
+OF_PODS: dict[str, Any] = {
+    "tolerations": [{"key": "infra", "operator": "Exists"}],
+    "affinity": SPREAD,
+    "nodeSelector": {"pool": "infra"},
+}
+"""What istioctl is told of a component's pods: whether a chart's values.yaml lists the key differs by version."""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("component", ["istiod", "gateway"])
+async def test_what_istioctl_was_told_of_pods_is_in_them_again(version: str, component: str) -> None:
+    chart = (
+        await ChartStore().fetch([ChartRef(name=component, version=version, source=FOLDER)], lock=Lock())
+    ).popitem()[1]
+    release = Release(component=component, name="one", namespace="istio-system")
+    defaults = flat_defaults(chart.defaults)
+    side = "ingressGateways" if component == "gateway" else ""
+    target = Target(release=release, known=known_tree(component, chart.defaults), under=defaults, side=side)
+    told = {"ingressGateways": [{"name": "one", "k8s": OF_PODS}]} if side else {"pilot": {"k8s": OF_PODS}}
+    found = carry_over({"components": told}, [target], hub="registry.example.com/istio", version=version)
+    assert found.left == {}
+    text = await Helm("", kubeconfig=None, context="").render(release, chart, found.values["one"], upgrade=False)
+    (pods,) = (one["spec"]["template"]["spec"] for one in documents(text) if one["kind"] == "Deployment")
+    assert {key: pods[key] for key in OF_PODS} == OF_PODS
 
 
 @pytest.mark.skipif("1.28.10" not in VERSIONS, reason="the folder has no 1.28.10")

@@ -14,18 +14,17 @@ from nksmesh.domain.foreign import image_of_istiod, version_of_istiod
 from nksmesh.domain.istio_operator import pull_secrets_of
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec
 from nksmesh.domain.objects import Manifest
-from nksmesh.domain.owners import owner_of
+from nksmesh.domain.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.resolve import DEFAULT_PROFILE
 from nksmesh.domain.takeover import (
     COMPONENT_LABEL,
     GATEWAY_COMPONENTS,
-    INSTALLED_STATE,
     OPERATOR_API,
     former_managers,
     of_istioctl,
 )
-from nksmesh.workflows.adoption.settings import FormerValues, former_values, installed_state
+from nksmesh.workflows.adoption.settings import FormerValues, former_values, states_of
 from nksmesh.workflows.canaries.part import Part, refuse_during_canary
 from nksmesh.workflows.foreign import foreign_istiods
 from nksmesh.workflows.planning import Order
@@ -77,7 +76,7 @@ async def _answers(
     deployments, daemons, states, operators = await asyncio.gather(
         cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),
         cluster.objects.list("apps/v1", "DaemonSet", labels=COMPONENT_LABEL, metadata_only=True),
-        cluster.objects.list(OPERATOR_API, INSTALLED_STATE, namespace),
+        cluster.objects.list(OPERATOR_API, ISTIO_OPERATOR),
         cluster.objects.list("apps/v1", "Deployment", fields="metadata.name=istio-operator"),
     )
     istiod = await _only_istiod(deployments, namespace, cluster)
@@ -100,8 +99,8 @@ async def _answers(
             hint="Adopt it as it is, then run nksmesh upgrade.",
         )
     gateways = [one for one in deployments if one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
-    state = installed_state(states)
-    spec = (state or {}).get("spec") or {}
+    found = states_of(istiod, gateways, states)
+    spec = (found.own or {}).get("spec") or {}
     told = order.request.profile or (order.environment.profile if order.environment else "")
     said = str(spec.get("profile") or "")
     profile = told or _profile_of(said, {str(one["metadata"]["name"]) for one in gateways}, order.catalog)
@@ -116,11 +115,7 @@ async def _answers(
         pull_secrets=pull_secrets_of(spec),
         gateways=_specs(gateways, namespace, order.catalog.profile(profile)),
     )
-    values = await former_values(order, answers, gateways, state, cluster.objects, charts, listener)
-    if state and len(states) > 1:
-        name = state["metadata"]["name"]
-        words = f"there are {len(states)} IstioOperators; {name} is taken for what istioctl installed last"
-        values = replace(values, warnings=(words, *values.warnings))
+    values = await former_values(order, answers, gateways, found, cluster.objects, charts, listener)
     if said and not told and said != profile:
         words = (
             f"nksmesh has no profile {said}: the mesh is taken as one of profile {profile}, with what it has otherwise"

@@ -14,6 +14,8 @@ from nksmesh.domain.known_keys import known_tree
 from nksmesh.domain.layers import compose, dotted, merge
 from nksmesh.domain.mesh import Layer, Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef
+from nksmesh.domain.owners import ISTIO_OPERATOR, owner_of, state_of
+from nksmesh.domain.releases import GATEWAY
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.resolve import resolve
 from nksmesh.domain.takeover import COMPONENT_LABEL, GATEWAY_COMPONENTS, selector_values, service_values
@@ -46,6 +48,47 @@ class FormerValues:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class FormerStates:
+    """The IstioOperators in which istioctl keeps what it was told.
+
+    Attributes:
+        own: The one of istiod, and of every gateway that names no other; None where there is none.
+        beside: Those of other gateways, each with the (namespace, name) of the gateways that it owns.
+        unseen: Gateways whose IstioOperator is not there any more, with its name: (namespace, name) of each.
+        idle: Those that own no istiod and no gateway.
+        guessed: ``own`` was chosen among several without a label of istiod that names it.
+    """
+
+    own: Manifest | None
+    beside: tuple[tuple[Manifest, frozenset[tuple[str, str]]], ...] = ()
+    unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    idle: tuple[Manifest, ...] = ()
+    guessed: bool = False
+
+
+def states_of(istiod: Manifest, gateways: Iterable[Manifest], states: Sequence[Manifest]) -> FormerStates:
+    """Tell which IstioOperator owns istiod, and which of the others which gateway."""
+    named = state_of(istiod, states)
+    own = named or installed_state(states)
+    owned: dict[tuple[str, str], set[tuple[str, str]]] = {_key(state): set() for state in states}
+    unseen = {}
+    for gateway in gateways:
+        state, owner = state_of(gateway, states), owner_of(gateway)
+        if state is not None:
+            owned[_key(state)].add(_key(gateway))
+        elif owner.name and owner.kind == ISTIO_OPERATOR and states:
+            unseen[_key(gateway)] = owner.name
+    others = [state for state in states if state is not own]
+    return FormerStates(
+        own=own,
+        beside=tuple((state, frozenset(owned[_key(state)])) for state in others if owned[_key(state)]),
+        unseen=unseen,
+        idle=tuple(state for state in others if not owned[_key(state)]),
+        guessed=named is None and len(states) > 1,
+    )
+
+
 def installed_state(states: Iterable[Manifest]) -> Manifest | None:
     """Return the IstioOperator in which istioctl keeps what it installed last, among those that are there.
 
@@ -60,7 +103,7 @@ async def former_values(
     order: Order,
     answers: Recorded,
     gateways: Sequence[Manifest],
-    state: Manifest | None,
+    states: FormerStates,
     objects: Objects,
     charts: Charts,
     listener: Listener,
@@ -73,7 +116,7 @@ async def former_values(
         order: The options.
         answers: What the mesh is resolved from.
         gateways: The gateways' Deployments.
-        state: The IstioOperator, where there is one.
+        states: The IstioOperators.
         objects: The cluster's objects.
         charts: Where charts come from.
         listener: Told how it goes on.
@@ -90,18 +133,14 @@ async def former_values(
     fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
     defaults = {component: fetched[ref].defaults for component, ref in refs.items()}
     targets = _targets(mesh, defaults, gateways)
-    carried, warnings = CarriedOver(), [] if state else [_UNTOLD]
-    if state:
-        carried = carry_over(state.get("spec") or {}, targets.values(), hub=mesh.hub, version=mesh.version)
+    carried, said_by = _carried(states, targets, mesh)
+    warnings = [*([] if states.own else [_UNTOLD]), *_about(states)]
     keys = {name: _keys(values) for name, values in carried.values.items()}
     if order.environment is not None:
         why = f"environment {order.environment.name} says otherwise, and decides it"
         others = {f"{name}: {key}": why for name, some in keys.items() for key in some}
         return FormerValues(left={**carried.left, **others}, warnings=tuple(warnings))
-    layers = {
-        name: kept_layer(f"IstioOperator {state['metadata']['name'] if state else ''}", values)
-        for name, values in carried.values.items()
-    }
+    layers = {name: kept_layer(said_by[name], values) for name, values in carried.values.items()}
     kept = {}
     for one in gateways:
         name = str(one["metadata"]["name"])
@@ -111,6 +150,62 @@ async def former_values(
             kept[name] = _keys(values)
     pins = (pinned(name, values, key) for name, values in carried.values.items() for key in pins_of(values))
     return FormerValues(layers=layers, kept=kept, carried=keys, left=carried.left, warnings=(*warnings, *pins))
+
+
+def _carried(states: FormerStates, targets: Mapping[str, Target], mesh: Mesh) -> tuple[CarriedOver, dict[str, str]]:
+    """Carry every IstioOperator's settings over to the releases of what it owns.
+
+    Returns:
+        What becomes of the settings, and for each release's name the IstioOperator that its values come from.
+    """
+    if states.own is None:
+        return CarriedOver(), {}
+    others = {key for _, keys in states.beside for key in keys}
+    own = [target for target in targets.values() if _release_key(target) not in others]
+    found = carry_over(states.own.get("spec") or {}, own, hub=mesh.hub, version=mesh.version)
+    values, left = dict(found.values), dict(found.left)
+    said_by = dict.fromkeys(values, _named(states.own))
+    for state, keys in states.beside:
+        seen = [
+            *(target for target in targets.values() if _release_key(target) in keys),
+            *(
+                replace(target, owner=_named(states.own), under=merge(target.under, found.values.get(name, {})))
+                for name, target in targets.items()
+                if target.release.component != GATEWAY.name
+            ),
+        ]
+        more = carry_over(state.get("spec") or {}, seen, hub=mesh.hub, version=mesh.version)
+        values |= more.values
+        left |= {f"{_named(state)}: {path}": why for path, why in more.left.items()}
+        said_by |= dict.fromkeys(more.values, _named(state))
+    for state in states.idle:
+        left[_named(state)] = "no istiod and no gateway here is labelled as its own: nothing is carried over"
+    return CarriedOver(values=values, left=left), said_by
+
+
+def _about(states: FormerStates) -> list[str]:
+    """Say what could not be known of the IstioOperators."""
+    words = [
+        f"gateway {namespace}/{name}: IstioOperator {state}, which made it, is not there any more: what istioctl was "
+        "told of it cannot be seen, and shows in what changes in its objects"
+        for (namespace, name), state in states.unseen.items()
+    ]
+    if states.own is not None and states.guessed:
+        name, many = states.own["metadata"]["name"], 1 + len(states.beside) + len(states.idle)
+        words.insert(0, f"there are {many} IstioOperators; {name} is taken for what istioctl installed last")
+    return words
+
+
+def _key(live: Manifest) -> tuple[str, str]:
+    return str(live["metadata"].get("namespace") or ""), str(live["metadata"]["name"])
+
+
+def _release_key(target: Target) -> tuple[str, str]:
+    return target.release.namespace, target.release.name
+
+
+def _named(state: Manifest) -> str:
+    return f"{ISTIO_OPERATOR} {state['metadata']['name']}"
 
 
 def _targets(mesh: Mesh, defaults: Mapping[str, Mapping[str, Any]], gateways: Iterable[Manifest]) -> dict[str, Target]:
@@ -125,6 +220,7 @@ def _targets(mesh: Mesh, defaults: Mapping[str, Mapping[str, Any]], gateways: It
             known=known_tree(release.component, defaults[release.component]),
             under=merge(flat_defaults(defaults[release.component]), compose(mesh.layers[release.name]).values),
             side=sides.get((release.namespace, release.name), ""),
+            defaults=flat_defaults(defaults[release.component]),
         )
         for release in mesh.releases
     }

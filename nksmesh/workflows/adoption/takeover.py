@@ -13,7 +13,7 @@ from typing import Any, Final
 from nksmesh.domain.errors import CheckError, ClusterError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.objects import ObjectRef, owned_by, ref_of
-from nksmesh.domain.owners import owner_of
+from nksmesh.domain.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.plan import Plan, ReleaseChange
 from nksmesh.domain.releases import ISTIOD
 from nksmesh.domain.takeover import (
@@ -21,7 +21,6 @@ from nksmesh.domain.takeover import (
     FORMER_MANAGERS,
     GATEWAY_COMPONENTS,
     HELM_MANAGER,
-    INSTALLED_STATE,
     LEAVABLE,
     OPERATOR_API,
     SELECTOR,
@@ -253,7 +252,7 @@ async def _left_behind(plan: Plan, objects: Objects) -> tuple[tuple[ObjectRef, .
     """Name what the releases take the place of, and what no release has."""
     listed = await asyncio.gather(
         *(objects.list(version, kind, labels=COMPONENT_LABEL, metadata_only=True) for version, kind in LEAVABLE),
-        objects.list(OPERATOR_API, INSTALLED_STATE, metadata_only=True),
+        objects.list(OPERATOR_API, ISTIO_OPERATOR, metadata_only=True),
     )
     *labelled, states = listed
     namespaces = {release.namespace for release in plan.mesh.releases}

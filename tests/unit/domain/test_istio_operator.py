@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -51,12 +51,19 @@ OF_GATEWAY: Mapping[str, Any] = {
     "nodeSelector": {},
     "imagePullPolicy": "",
     "podDisruptionBudget": {},
+    "imagePullSecrets": [],
     "serviceAccount": {"annotations": {}},
 }
 DEFAULTS = {"base": OF_BASE, "istiod": OF_ISTIOD, "gateway": OF_GATEWAY}
 
 
-def carried(spec: Mapping[str, Any], under: Mapping[str, Mapping[str, Any]] | None = None) -> CarriedOver:
+def carried(
+    spec: Mapping[str, Any],
+    under: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    owned: Collection[Release] | None = None,
+) -> CarriedOver:
+    """Carry a spec over; with ``owned`` it is an IstioOperator beside istiod's, which owns these gateways alone."""
     sides = {INGRESS: "ingressGateways", EGRESS: "egressGateways"}
     targets = [
         Target(
@@ -64,8 +71,11 @@ def carried(spec: Mapping[str, Any], under: Mapping[str, Mapping[str, Any]] | No
             known=known_tree(one.component, DEFAULTS[one.component]),
             under={**DEFAULTS[one.component], **(under or {}).get(one.name, {})},
             side=sides.get(one, ""),
+            owner="" if owned is None or one in owned else "IstioOperator installed-state",
+            defaults=DEFAULTS[one.component],
         )
         for one in (BASE, ISTIOD, INGRESS, EGRESS)
+        if owned is None or one.component != "gateway" or one in owned
     ]
     return carry_over(spec, targets, hub=HUB, version="1.20.0")
 
@@ -242,6 +252,109 @@ def test_what_nothing_stands_for_is_named(spec: Mapping[str, Any], path: str) ->
     found = carried(spec)
     assert (found.values, set(found.left)) == ({}, {path})
     assert found.left[path]
+
+
+TOLERATIONS = [{"key": "infra", "operator": "Exists"}]
+UNLISTED: Mapping[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "a list that patches istiod": (
+        {"components": {"pilot": {"k8s": {"tolerations": TOLERATIONS}}}},
+        "istiod",
+        {"pilot": {"tolerations": TOLERATIONS}},
+    ),
+    "a map that patches istiod": (
+        {"components": {"pilot": {"k8s": {"affinity": {"nodeAffinity": {"x": 1}}}}}},
+        "istiod",
+        {"pilot": {"affinity": {"nodeAffinity": {"x": 1}}}},
+    ),
+    "a list among the values": (
+        {"values": {"pilot": {"tolerations": TOLERATIONS}}},
+        "istiod",
+        {"pilot": {"tolerations": TOLERATIONS}},
+    ),
+    "a text among the values": (
+        {"values": {"global": {"trustDomain": "td.example.com"}}},
+        "istiod",
+        {"global": {"trustDomain": "td.example.com"}},
+    ),
+    "a flag among the values": (
+        {"values": {"global": {"proxy": {"holdApplicationUntilProxyStarts": True}}}},
+        "istiod",
+        {"global": {"proxy": {"holdApplicationUntilProxyStarts": True}}},
+    ),
+    "a text for a gateway's Service": (
+        gateway(k8s={"service": {"loadBalancerClass": "nks"}}),
+        "istio-ingressgateway",
+        {"service": {"loadBalancerClass": "nks"}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "release", "values"), UNLISTED.values(), ids=UNLISTED)
+def test_a_value_that_no_values_yaml_lists_may_have_any_type(
+    spec: Mapping[str, Any], release: str, values: Mapping[str, Any]
+) -> None:
+    assert carried(spec) == CarriedOver(values={release: values})
+
+
+def test_another_istio_operator_says_of_its_own_gateways_what_they_are() -> None:
+    k8s = {"hpaSpec": {"minReplicas": 2, "maxReplicas": 4}, "overlays": [{}]}
+    spec = {
+        "profile": "empty",
+        "hub": HUB,
+        "components": {
+            **gateway("istio-egressgateway", k8s=k8s)["components"],
+            **{name: {"enabled": False} for name in ("base", "pilot", "cni")},
+            "ingressGateways": [{"name": "istio-ingressgateway", "enabled": False, "k8s": k8s}],
+        },
+        "values": {
+            "global": {
+                "defaultNodeSelector": {"pool": "edge"},
+                "imagePullSecrets": ["ncr"],
+                "proxy": {"logLevel": "warning"},
+            },
+            "gateways": {"istio-egressgateway": {"autoscaleMax": 9}},
+        },
+    }
+    found = carried(spec, owned={EGRESS})
+    assert found.values == {
+        "istio-egressgateway": {
+            "autoscaling": {"minReplicas": 2, "maxReplicas": 4},
+            "nodeSelector": {"pool": "edge"},
+            "imagePullSecrets": [{"name": "ncr"}],
+        }
+    }
+    assert list(found.left) == ["components.egressGateways.istio-egressgateway.k8s.overlays"]
+
+
+OF_ISTIODS = {
+    "meshConfig.accessLogFile": {"meshConfig": {"accessLogFile": "/dev/null"}},
+    "values.pilot.traceSampling": {"values": {"pilot": {"traceSampling": 7}}},
+    "components.pilot.k8s.replicaCount": {"components": {"pilot": {"k8s": {"replicaCount": 3}}}},
+    "tag": {"tag": "1.19.0"},
+    "revision": {"revision": "1-20-0"},
+    "values.revision": {"values": {"revision": "1-20-0"}},
+    "components.cni.enabled": {"components": {"cni": {"enabled": True}}},
+    "components.base.k8s.x": {"components": {"base": {"k8s": {"x": 1}}}},
+    "components.ingressGateways.other.k8s.replicaCount": gateway("other", k8s={"replicaCount": 2}),
+}
+
+
+@pytest.mark.parametrize(("path", "spec"), OF_ISTIODS.items())
+def test_what_another_istio_operator_says_of_istiod_is_named(path: str, spec: Mapping[str, Any]) -> None:
+    said = {"components": {"ingressGateways": spec["components"]["egressGateways"]}} if "other" in path else spec
+    found = carried(said, owned={INGRESS})
+    assert (found.values, list(found.left)) == ({}, [path])
+    assert found.left[path]
+
+
+def test_what_another_istio_operator_says_as_istiods_does_is_no_setting_of_its_own() -> None:
+    under = {"istiod": {"meshConfig": {"accessLogFile": "/dev/stdout"}, "pilot": {"traceSampling": 100}}}
+    spec = {
+        "meshConfig": {"accessLogFile": "/dev/stdout"},
+        "values": {"pilot": {"traceSampling": 1}},  # its profile's, which istiod's own outdoes
+        "revision": "default",
+    }
+    assert carried(spec, under, owned={INGRESS}) == CarriedOver()
 
 
 def test_what_our_own_layers_say_too_is_left_out() -> None:

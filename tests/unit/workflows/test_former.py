@@ -23,7 +23,7 @@ from tests.unit.workflows.journeys import CATALOG
 DEFAULTS: dict[str, dict[str, Any]] = {
     "base": {"global": {}},
     "istiod": {"meshConfig": {}, "pilot": {"traceSampling": 1, "image": "pilot"}, "global": {"proxy": {}}},
-    "gateway": {"resources": {}, "service": {"ports": []}},
+    "gateway": {"resources": {}, "service": {"ports": []}, "autoscaling": {"minReplicas": 5, "maxReplicas": 5}},
 }
 CHARTS = FakeCharts(*(replace(chart(name), defaults=some) for name, some in DEFAULTS.items()))
 ORDER = Order(request=Request(charts="charts"), catalog=CATALOG)
@@ -112,6 +112,69 @@ async def test_of_several_istio_operators_the_last_that_istioctl_kept_is_taken(m
     found = await former(mesh)
     assert values_of(found, "istiod")["pilot"] == {"traceSampling": 12}
     assert "installed-state-mine is taken" in found.values.warnings[0]
+
+
+def named(made: dict[str, Any], name: str, namespace: str = "istio-system") -> dict[str, Any]:
+    """Label an object with its IstioOperator, as istioctl does."""
+    owner = "install.operator.istio.io/owning-resource"
+    made["metadata"]["labels"] |= {owner: name, f"{owner}-namespace": namespace}
+    return made
+
+
+def called(made: dict[str, Any], name: str, namespace: str = "istio-system") -> dict[str, Any]:
+    return {**made, "metadata": {**made["metadata"], "name": name, "namespace": namespace}}
+
+
+def scaled(name: str, least: int, most: int) -> dict[str, Any]:
+    k8s = {"hpaSpec": {"minReplicas": least, "maxReplicas": most}}
+    return {"components": {"ingressGateways": [{"name": name, "enabled": True, "k8s": k8s}]}}
+
+
+@pytest.fixture
+def two(mesh: FakeCluster) -> FakeCluster:
+    """A mesh of one IstioOperator, and a gateway of another one in another namespace."""
+    mesh.objects.put(named(deployment("istiod", "Pilot", f"{HUB}/pilot:1.20.0"), "installed-state"))
+    mesh.objects.put(named(deployment(INGRESS.name, "IngressGateways", f"{HUB}/proxyv2:1.20.0"), "installed-state"))
+    team = named(deployment("team-gateway", "IngressGateways", f"{HUB}/proxyv2:1.20.0"), "team", "mesh-config")
+    team["metadata"]["namespace"] = "edge"
+    mesh.objects.put(team)
+    mesh.objects.put(state(**scaled(INGRESS.name, 1, 3), meshConfig={"enableTracing": True}))
+    return mesh
+
+
+async def test_each_gateway_has_what_its_own_istio_operator_was_told(two: FakeCluster) -> None:
+    said = {**scaled("team-gateway", 2, 4), "meshConfig": {"accessLogFile": "/dev/stdout"}, "profile": "empty"}
+    two.objects.put(called(state(**said), "team", "mesh-config"))
+    found = await former(two)
+    assert found.values.carried == {
+        "istiod": ("meshConfig.enableTracing",),
+        INGRESS.name: ("autoscaling.maxReplicas", "autoscaling.minReplicas"),
+        "team-gateway": ("autoscaling.maxReplicas", "autoscaling.minReplicas"),
+    }
+    assert values_of(found, "team-gateway")["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4}
+    assert values_of(found, INGRESS.name)["autoscaling"] == {"minReplicas": 1, "maxReplicas": 3}
+    why = found.values.left["IstioOperator team: meshConfig.accessLogFile"]
+    assert "IstioOperator installed-state owns istiod" in why
+    assert found.values.warnings == ()
+
+
+async def test_a_newer_istio_operator_of_a_gateway_is_not_taken_for_istiods(two: FakeCluster) -> None:
+    newer = called(state(**scaled("team-gateway", 2, 4), profile="empty"), "team", "mesh-config")
+    newer["metadata"]["creationTimestamp"] = "9"
+    two.objects.put(newer)
+    assert "istiod" in (await former(two)).values.carried
+
+
+async def test_an_istio_operator_that_is_gone_is_said_of_its_gateway(two: FakeCluster) -> None:
+    found = await former(two)
+    assert "edge/team-gateway: IstioOperator team, which made it, is not there" in found.values.warnings[0]
+
+
+async def test_an_istio_operator_that_owns_nothing_is_named(two: FakeCluster) -> None:
+    two.objects.put(called(state(**scaled("team-gateway", 2, 4)), "team", "mesh-config"))
+    two.objects.put(called(state(meshConfig={"enableTracing": False}), "old"))
+    found = await former(two)
+    assert "nothing is carried over" in found.values.left["IstioOperator old"]
 
 
 async def test_an_image_that_istioctl_was_told_is_a_pin(mesh: FakeCluster) -> None:
