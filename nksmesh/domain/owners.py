@@ -11,7 +11,7 @@ writes a tracking id ``APP:GROUP/KIND:NAMESPACE/NAME``, or the Application's nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -139,16 +139,6 @@ def owner_of(live: Manifest) -> Owner:
         or _of_istioctl(metadata)
         or _of_managers(_managers(metadata))
     )
-
-
-def state_of(live: Manifest, states: Iterable[Manifest]) -> Manifest | None:
-    """Return the IstioOperator that an object's labels name as its owner, where it is among those that are there."""
-    owner = owner_of(live)
-    for state in states if owner.kind == ISTIO_OPERATOR else ():
-        metadata = state["metadata"]
-        if metadata["name"] == owner.name and owner.namespace in {"", metadata.get("namespace")}:
-            return state
-    return None
 
 
 def _of_flux(metadata: Mapping[str, Any]) -> Owner | None:

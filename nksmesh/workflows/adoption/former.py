@@ -11,6 +11,7 @@ from nksmesh.domain.catalog import Catalog, Profile
 from nksmesh.domain.errors import CheckError, ConfigError
 from nksmesh.domain.events import Listener
 from nksmesh.domain.foreign import image_of_istiod, version_of_istiod
+from nksmesh.domain.former_states import states_of
 from nksmesh.domain.istio_operator import pull_secrets_of
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, GatewaySpec
 from nksmesh.domain.objects import Manifest
@@ -24,7 +25,7 @@ from nksmesh.domain.takeover import (
     former_managers,
     of_istioctl,
 )
-from nksmesh.workflows.adoption.settings import FormerValues, former_values, states_of
+from nksmesh.workflows.adoption.settings import FormerValues, former_values
 from nksmesh.workflows.canaries.part import Part, refuse_during_canary
 from nksmesh.workflows.foreign import foreign_istiods
 from nksmesh.workflows.planning import Order

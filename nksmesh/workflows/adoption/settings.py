@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from nksmesh.domain.errors import CheckError
 from nksmesh.domain.events import Listener
+from nksmesh.domain.former_states import FormerStates
 from nksmesh.domain.istio_operator import CarriedOver, Target, carry_over
 from nksmesh.domain.kept_values import flat_defaults, kept_layer, pinned, pins_of
 from nksmesh.domain.known_keys import known_tree
 from nksmesh.domain.layers import compose, dotted, merge
 from nksmesh.domain.mesh import Layer, Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef
-from nksmesh.domain.owners import ISTIO_OPERATOR, owner_of, state_of
+from nksmesh.domain.owners import ISTIO_OPERATOR
 from nksmesh.domain.releases import GATEWAY
 from nksmesh.domain.request import Recorded
 from nksmesh.domain.resolve import resolve
@@ -22,7 +23,6 @@ from nksmesh.domain.takeover import COMPONENT_LABEL, GATEWAY_COMPONENTS, selecto
 from nksmesh.workflows.planning import Order, chart_refs
 from nksmesh.workflows.ports import Charts, Objects
 
-_INSTALLED_STATE: Final = "installed-state"
 _UNTOLD: Final = (
     "there is no IstioOperator: what istioctl was told beside its profile cannot be seen, and is not carried over; it "
     "shows in what changes in the objects"
@@ -46,57 +46,6 @@ class FormerValues:
     carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormerStates:
-    """The IstioOperators in which istioctl keeps what it was told.
-
-    Attributes:
-        own: The one of istiod, and of every gateway that names no other; None where there is none.
-        beside: Those of other gateways, each with the (namespace, name) of the gateways that it owns.
-        unseen: Gateways whose IstioOperator is not there any more, with its name: (namespace, name) of each.
-        idle: Those that own no istiod and no gateway.
-        guessed: ``own`` was chosen among several without a label of istiod that names it.
-    """
-
-    own: Manifest | None
-    beside: tuple[tuple[Manifest, frozenset[tuple[str, str]]], ...] = ()
-    unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    idle: tuple[Manifest, ...] = ()
-    guessed: bool = False
-
-
-def states_of(istiod: Manifest, gateways: Iterable[Manifest], states: Sequence[Manifest]) -> FormerStates:
-    """Tell which IstioOperator owns istiod, and which of the others which gateway."""
-    named = state_of(istiod, states)
-    own = named or installed_state(states)
-    owned: dict[tuple[str, str], set[tuple[str, str]]] = {_key(state): set() for state in states}
-    unseen = {}
-    for gateway in gateways:
-        state, owner = state_of(gateway, states), owner_of(gateway)
-        if state is not None:
-            owned[_key(state)].add(_key(gateway))
-        elif owner.name and owner.kind == ISTIO_OPERATOR and states:
-            unseen[_key(gateway)] = owner.name
-    others = [state for state in states if state is not own]
-    return FormerStates(
-        own=own,
-        beside=tuple((state, frozenset(owned[_key(state)])) for state in others if owned[_key(state)]),
-        unseen=unseen,
-        idle=tuple(state for state in others if not owned[_key(state)]),
-        guessed=named is None and len(states) > 1,
-    )
-
-
-def installed_state(states: Iterable[Manifest]) -> Manifest | None:
-    """Return the IstioOperator in which istioctl keeps what it installed last, among those that are there.
-
-    It is called ``installed-state``, with the name of the user's own IstioOperator behind it where it had one.
-    """
-    found = sorted(states, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), reverse=True)
-    kept = [one for one in found if str(one["metadata"]["name"]).startswith(_INSTALLED_STATE)]
-    return next(iter([*kept, *found]), None)
 
 
 async def former_values(
@@ -194,10 +143,6 @@ def _about(states: FormerStates) -> list[str]:
         name, many = states.own["metadata"]["name"], 1 + len(states.beside) + len(states.idle)
         words.insert(0, f"there are {many} IstioOperators; {name} is taken for what istioctl installed last")
     return words
-
-
-def _key(live: Manifest) -> tuple[str, str]:
-    return str(live["metadata"].get("namespace") or ""), str(live["metadata"]["name"])
 
 
 def _release_key(target: Target) -> tuple[str, str]:

@@ -147,9 +147,10 @@ def _choose(
     names = sorted(spoken_revision(release.istio_revision) for release in istiods)
     chosen = [release for release in istiods if spoken_revision(release.istio_revision) == istio_revision]
     if not chosen:
+        foreign = " ".join(f"{one}. {one.way_on}" for one in mesh.foreign)
         raise ConfigError(
             f"there is no istiod of Istio revision {istio_revision!r} in {mesh.namespace}",
-            hint=f"The Istio revisions are {', '.join(names)}." if names else "No mesh is installed there.",
+            hint=f"The Istio revisions are {', '.join(names)}." if names else foreign or "No mesh is installed there.",
         )
     if record is not None and record.canary is not None and record.canary.istio_revision == istio_revision:
         raise ConfigError(

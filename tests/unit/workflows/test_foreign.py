@@ -18,6 +18,7 @@ from nksmesh.workflows.discovery import find_installation
 from nksmesh.workflows.drift.drift import drift
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.removal.plan import plan_uninstall
+from nksmesh.workflows.removal.revision import plan_revision
 from nksmesh.workflows.status import status
 from tests.unit.domain.meshes import BASE, HUB, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, Heard
@@ -111,6 +112,9 @@ async def test_what_reads_says_so(world: Journeys, foreign: tuple[str, str, str]
     going = await plan_uninstall(world.cluster, "", purge=True, keep_crds=False)
     assert drifted.installation.foreign == going.installation.foreign == (seen,)
     assert (going.empty, going.going, going.going_namespaces) == (True, (), ())
+    with pytest.raises(ConfigError, match="there is no istiod of Istio revision") as caught:
+        await plan_revision(world.cluster, "", "default", yes=True)
+    assert caught.value.hint.startswith(words)
 
 
 async def test_install_plan_and_upgrade_refuse_before_they_write(
