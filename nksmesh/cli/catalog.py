@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory
+from nksmesh.cli.arguments import Directory, EnvironmentName
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
@@ -28,12 +28,21 @@ def regions(shell: Shell, directory: Directory = None) -> None:
     run(shell, work)
 
 
-@command(app, examples=["nksmesh versions"])
-def versions(shell: Shell, directory: Directory = None) -> None:
-    """List the Istio versions, the Kubernetes versions they run on, and the regions that provide them."""
-    from nksmesh.workflows.catalog import list_versions  # noqa: PLC0415 - only what a command uses is imported
+@command(app, examples=["nksmesh versions", "nksmesh versions -e prod", "nksmesh versions --context my-nks-cluster"])
+def versions(shell: Shell, environment: EnvironmentName = "", directory: Directory = None) -> None:
+    """List Istio's versions, the Kubernetes each supports, the regions that provide it, and what fits the cluster.
+
+    The cluster is the kubeconfig's, or the environment's. Where it does not answer at once, the list says so, and why.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 - only what a command uses is imported
+
+    from nksmesh.workflows.catalog import list_versions, look_at  # noqa: PLC0415
+
+    files = wiring.files(directory)
+    where, _ = wiring.target_of_mesh(shell, environment, files)
 
     async def work(_listener: Listener) -> Versions:
-        return list_versions(wiring.files(directory).mesh)
+        look = await look_at(lambda: wiring.cluster(where))
+        return list_versions(files.mesh, look, datetime.now(UTC).date())
 
     run(shell, work)

@@ -24,7 +24,11 @@ class MeshOptions:
     directory: Directory = None
     region: Annotated[
         str,
-        typer.Option("--region", metavar="REGION", help="The NKS region whose registry images come from: kr1, kr2."),
+        typer.Option(
+            "--region",
+            metavar="REGION",
+            help="The NKS region whose registry images come from; by default the cluster's own.",
+        ),
     ] = ""
     network: Annotated[
         Literal["public", "private"] | None,
@@ -115,7 +119,9 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
         ConfigError: Something is unknown, or wrong in one of the files.
         CheckError: The version is not supported, or not provided by the region.
     """
-    from nksmesh.domain.mesh import Network  # noqa: PLC0415 - only what a command uses is imported
+    from datetime import UTC, datetime  # noqa: PLC0415 - only what a command uses is imported
+
+    from nksmesh.domain.mesh import Network  # noqa: PLC0415
     from nksmesh.domain.request import Request  # noqa: PLC0415
     from nksmesh.domain.request_check import check_request  # noqa: PLC0415
     from nksmesh.domain.set_values import SetKind, parse_set  # noqa: PLC0415
@@ -143,6 +149,7 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
         catalog=files.mesh.catalog(),
         environment=files.mesh.environment(options.environment) if options.environment else None,
         lock=files.lock.read(),
+        today=datetime.now(UTC).date(),
         locked=options.locked,
         force_version=options.force_version,
         prune=isinstance(options, ApplyOptions) and options.prune,

@@ -134,6 +134,19 @@ def target_of_mesh(shell: Shell, environment: str, files: Files) -> tuple[Target
 
 
 @asynccontextmanager
+async def cluster(where: Target) -> AsyncIterator[Cluster]:
+    """Connect to the cluster alone.
+
+    Raises:
+        ClusterError: The kubeconfig does not describe a cluster.
+    """
+    from nksmesh.adapters.cluster.connection import Cluster  # noqa: PLC0415 - only what a command uses is imported
+
+    async with await Cluster.connect(kubeconfig=where.kubeconfig, context=where.context) as connected:
+        yield connected
+
+
+@asynccontextmanager
 async def tools(shell: Shell, where: Target) -> AsyncIterator[Tools]:
     """Connect to the cluster and find what works on it.
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Region, Said
+from nksmesh.domain.nks import Nks
 
 LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 """RFC 1123 label, without its length."""
@@ -98,12 +99,14 @@ class Catalog:
         versions: Istio's minors, oldest first.
         profiles: By name.
         components: The components' own values, by component.
+        nks: The Kubernetes versions of NKS, and its clouds.
     """
 
     regions: Mapping[str, Region]
     versions: tuple[IstioVersion, ...]
     profiles: Mapping[str, Profile]
     components: Mapping[str, ValuesFile] = field(default_factory=dict)
+    nks: Nks = field(default_factory=Nks)
 
     def region(self, name: str) -> Region:
         """Look a region up.

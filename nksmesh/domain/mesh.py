@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Any, Final
 
@@ -51,12 +52,14 @@ class Region:
     """An NKS region and its registries, word for word from the NKS guide.
 
     Attributes:
-        name: ``kr1``, ``kr2``.
+        name: ``kr1``, ``gov-kr2``.
         title: The region's name as the guide writes it.
         title_en: The same in English.
         hubs: The registry path for each network.
         versions: The Istio versions this region's registry provides.
         kubernetes: The Kubernetes minors the guide lists for those versions, such as ``1.28``.
+        hosts: Patterns of the API servers' hosts of its clusters; ``*`` is a run of letters and digits.
+        zones: Patterns of its nodes' zones, ``kr-pub-*``.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Region:
     hubs: Mapping[Network, str]
     versions: tuple[str, ...]
     kubernetes: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +82,9 @@ class IstioVersion:
         kubernetes_max: Highest supported Kubernetes minor.
         kubernetes_floor: istioctl's own minimum: below it nothing is installed.
         versions: The patch versions nksmesh knows of, oldest first.
+        tested: Those of them that nksmesh's own tests run.
+        support_ends: The day Istio's support of it ends; None where it is not known.
+        planned: That day was still to come when it was looked up.
     """
 
     minor: str
@@ -84,6 +92,9 @@ class IstioVersion:
     kubernetes_max: str
     kubernetes_floor: str
     versions: tuple[str, ...]
+    tested: tuple[str, ...] = ()
+    support_ends: date | None = None
+    planned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

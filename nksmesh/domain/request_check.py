@@ -11,7 +11,8 @@ from nksmesh.domain.release_layers import check_targets
 from nksmesh.domain.release_names import gateways_anywhere, releases_of
 from nksmesh.domain.releases import OPTIONAL
 from nksmesh.domain.request import Request
-from nksmesh.domain.versions import VersionQuestion, check_version
+from nksmesh.domain.versions import VersionQuestion
+from nksmesh.domain.way_out import judge_version
 
 
 def check_request(
@@ -48,8 +49,10 @@ def check_request(
     if version := request.version or told.version:
         own_hub = bool(request.hub or (told.hub and not request.region))
         region = catalog.regions.get(request.region or told.region)
-        question = VersionQuestion(version=version, region=region, own_hub=own_hub, forced=force_version)
-        found = check_version(question, catalog.versions)
+        question = VersionQuestion(
+            version=version, region=region, own_hub=own_hub, forced=force_version, nks=catalog.nks
+        )
+        found = judge_version(question, catalog.versions)
         refuse_failures(() if record_follows else found)
     gateways = _known_gateways(request, catalog, told) if environment or request.profile else None
     # Where an environment lists none, the profile and the record decide; what is not there is refused later.

@@ -1,13 +1,11 @@
 """From what the user said to the desired mesh: each field from the strongest source that has a word on it.
 
-The order is the same for every field: option, environment, what is installed (the record), and a default. For the
-region the API server's host name comes before the default, and there is no default.
+The order is the same for every field: option, environment, what is installed (the record), and a default. The region's
+default is the one that was read of the cluster; the version's is one that fits the cluster.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,13 +17,14 @@ from nksmesh.domain.catalog import (
 )
 from nksmesh.domain.charts import OFFICIAL_SOURCE
 from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.location import Location
 from nksmesh.domain.lock import public_source
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, Layer, Mesh, Network, Standing
 from nksmesh.domain.region_layer import ImageSource
 from nksmesh.domain.release_layers import Sources, check_targets, layers_of_release
 from nksmesh.domain.release_names import gateways_anywhere, releases_of
 from nksmesh.domain.request import Recorded, Request
-from nksmesh.domain.versions import newest, parse_version
+from nksmesh.domain.versions import minor_of, newest, newest_that_fits, parse_version
 
 DEFAULT_PROFILE: Final = "default"
 
@@ -37,10 +36,12 @@ class Resolved:
     Attributes:
         mesh: The mesh.
         notes: A sentence without a full stop for each field that no option set: ``version 1.20.0, as installed``.
+        region_read: Nobody named the region: it is the one that was read of the cluster.
     """
 
     mesh: Mesh
     notes: tuple[str, ...] = field(default=())
+    region_read: bool = False
 
 
 def resolve(
@@ -48,7 +49,8 @@ def resolve(
     catalog: Catalog,
     environment: Environment | None = None,
     recorded: Recorded | None = None,
-    api_server: str = "",
+    location: Location | None = None,
+    kubernetes: str = "",
 ) -> Resolved:
     """Resolve what the user said into a mesh.
 
@@ -64,7 +66,8 @@ def resolve(
         catalog: Regions, versions, profiles and the components' values.
         environment: The environment given with ``-e``.
         recorded: What an earlier run left in the cluster; None where nothing is installed.
-        api_server: The API server's URL or host name; empty without a cluster.
+        location: Where the cluster is; None without a cluster.
+        kubernetes: What the API server calls its version; empty without a cluster.
 
     Raises:
         ConfigError: Something is unknown, contradicts itself, or is no name that Kubernetes takes; or neither a
@@ -75,10 +78,11 @@ def resolve(
     notes: list[str] = []
     choose = _Chooser(request, told, found, notes)
 
-    region, hub = _region_and_hub(request, told, found, catalog, api_server, notes)
+    where = location or Location()
+    region, hub = _region_and_hub(request, told, found, catalog, where, notes)
     network = Network(choose("network", Network.PUBLIC.value))
     profile = catalog.profile(choose("profile", DEFAULT_PROFILE))
-    version = choose("version", _default_version(catalog, region))
+    version = choose("version", *_default_version(catalog, region, hub, kubernetes))
     parse_version(version)
     namespace = check_label(choose("namespace", ISTIO_NAMESPACE, quiet=True), "namespace")
     charts = choose("charts", OFFICIAL_SOURCE, quiet=True)
@@ -135,15 +139,8 @@ def resolve(
         release_names=names,
         standing=standing,
     )
-    return Resolved(mesh=mesh, notes=tuple(notes))
-
-
-def region_of_host(api_server: str, regions: Iterable[str]) -> str:
-    """Find the one region that an API server's URL or host name tells; empty where it tells none, or several."""
-    host = re.sub(r"^[a-z]+://", "", api_server.lower()).split("/")[0]
-    words = set(re.split(r"[^a-z0-9]+", host))
-    told = [region for region in regions if region.lower() in words]
-    return told[0] if len(told) == 1 else ""
+    named = any(source.region for source in (request, told, found))
+    return Resolved(mesh=mesh, notes=tuple(notes), region_read=bool(region) and not named)
 
 
 class _Chooser:
@@ -158,7 +155,7 @@ class _Chooser:
         self._recorded = recorded
         self._notes = notes
 
-    def __call__(self, field: str, default: str, *, quiet: bool = False) -> str:
+    def __call__(self, field: str, default: str, why: str = "the default", *, quiet: bool = False) -> str:
         option, told, recorded = (
             str(getattr(source, field) or "") for source in (self._request, self._environment, self._recorded)
         )
@@ -173,7 +170,7 @@ class _Chooser:
                 self._notes.append(f"{what} {public_source(recorded)}, as installed")
             return recorded
         if not quiet:
-            self._notes.append(f"{what} {default}, the default")
+            self._notes.append(f"{what} {default}, {why}")
         return default
 
 
@@ -182,7 +179,7 @@ def _region_and_hub(
     environment: Environment,
     recorded: Recorded,
     catalog: Catalog,
-    api_server: str,
+    location: Location,
     notes: list[str],
 ) -> tuple[str, str]:
     """Find the region's name and the own hub; one of them may be empty."""
@@ -190,7 +187,11 @@ def _region_and_hub(
         (request.region, request.hub, ""),
         (environment.region, environment.hub, f"from environment {environment.name}"),
         (recorded.region, recorded.hub, "as installed"),
-        (region_of_host(api_server, catalog.regions), "", "from the API server's host name"),
+        (
+            "" if request.hub or environment.hub or recorded.hub else location.region,
+            "",
+            f"read from {location.read_from}",
+        ),
     )
     hub = ""
     for region, own, whence in sources:
@@ -206,16 +207,27 @@ def _region_and_hub(
     if not hub:
         listed = "; ".join(f"{name} is {region.title_en or region.title}" for name, region in catalog.regions.items())
         raise ConfigError(
-            "no region: no option, environment or record names one, and the API server's host name does not tell",
+            "no region: no option, environment or record names one, and it cannot be read from "
+            f"{_what_tells_none(location)}",
             hint=f"Give --region or --hub. The regions: {listed}.",
         )
     return "", hub
 
 
-def _default_version(catalog: Catalog, region: str) -> str:
-    """Take the newest version that the region's registry provides; without a region, any region's."""
-    regions = [catalog.regions[region]] if region else list(catalog.regions.values())
-    return newest([version for one in regions for version in one.versions])
+def _what_tells_none(location: Location) -> str:
+    """Say what of a cluster was looked at, for a region, in vain."""
+    host = f"the API server's host ({location.host})" if location.host else "the API server's host"
+    return f"{host} or the nodes' zones ({', '.join(location.zones)})" if location.zones else host
+
+
+def _default_version(catalog: Catalog, region: str, hub: str, kubernetes: str) -> tuple[str, str]:
+    """Take the newest version that the region's registry provides; of an own hub one that fits the cluster, and why."""
+    if not hub:
+        return newest(catalog.region(region).versions), "the default"
+    if kubernetes and (version := newest_that_fits(catalog.versions, kubernetes)):
+        return version, f"of the newest minor known here that supports Kubernetes {minor_of(kubernetes)}"
+    provided = [version for one in catalog.regions.values() for version in one.versions]
+    return newest_that_fits(catalog.versions) or newest(provided), "of the newest minor known here"
 
 
 def _kept_layers(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 from nksmesh.domain.errors import CheckError, ConfigError
 from nksmesh.domain.findings import Finding, Level
 from nksmesh.domain.mesh import IstioVersion, Region
-from nksmesh.domain.versions import VersionQuestion, check_version, newest, parse_version
+from nksmesh.domain.nks import Nks
+from nksmesh.domain.versions import VersionQuestion, parse_version, preferred
+from nksmesh.domain.way_out import judge_version
 
 CANARY_MINORS: Final = 2
 """How many minors a canary may go at once; in place it is one."""
@@ -33,6 +36,8 @@ class Journey:
         forced: ``--force-version``.
         forced_before: What an earlier run found and went on with.
         unfinished: An earlier run did not bring every release to the installed version.
+        nks: Until when NKS supports which Kubernetes.
+        today: The day of the run.
     """
 
     installed: str
@@ -43,6 +48,8 @@ class Journey:
     forced: bool = False
     forced_before: Collection[str] = ()
     unfinished: bool = False
+    nks: Nks = field(default_factory=Nks, repr=False)
+    today: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,14 +195,13 @@ def _refuse_what_is_no_road(journey: Journey) -> None:
 
 
 def _stop_between(journey: Journey, minor: str, known: Sequence[IstioVersion]) -> Stop:
-    """Choose the newest version of a minor that the catalog knows and the images can be had of."""
-    versions = [version for one in known if one.minor == minor for version in one.versions]
+    """Choose the version of a minor that is best known, and that the images can be had of."""
     region = None if journey.own_hub else journey.region
-    provided = [version for version in versions if region is None or version in region.versions]
-    if provided:
-        chosen = newest(provided)
+    entry = next((one for one in known if one.minor == minor), None)
+    chosen = preferred(entry, region.versions if region else None) if entry else ""
+    if chosen:
         return Stop(version=chosen, findings=_findings(journey, chosen, known))
-    return Stop(version=minor, findings=(_missing(minor, versions, region),))
+    return Stop(version=minor, findings=(_missing(minor, entry.versions if entry else (), region),))
 
 
 def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Finding:
@@ -216,8 +222,11 @@ def _findings(journey: Journey, version: str, known: Sequence[IstioVersion]) -> 
         own_hub=journey.own_hub,
         forced=journey.forced,
         forced_before=journey.forced_before,
+        nks=journey.nks,
+        today=journey.today,
+        verb="upgrade",
     )
-    return check_version(question, known)
+    return judge_version(question, known)
 
 
 def proxies_too_old(images: Iterable[str], version: str) -> tuple[str, ...]:

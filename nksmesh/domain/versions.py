@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Final
 
 from nksmesh.domain.catalog import perhaps
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.findings import Finding, Level
 from nksmesh.domain.mesh import IstioVersion, Region
+from nksmesh.domain.nks import Nks
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(-[0-9A-Za-z.-]{1,40})?")
 _KUBERNETES: Final = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:[.+-].*)?")
@@ -62,6 +64,49 @@ def is_newer(version: str, *, than: str) -> bool:
     return parse_version(version) > parse_version(than)
 
 
+def minor_of(kubernetes: str) -> str:
+    """Return the minor of a Kubernetes version: ``1.28`` of ``v1.28.15``.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    major, minor = parse_kubernetes(kubernetes)
+    return f"{major}.{minor}"
+
+
+def supports(entry: IstioVersion, kubernetes: str) -> bool:
+    """Tell whether an Istio minor supports a Kubernetes version, not only was tested on it."""
+    lowest, highest = parse_kubernetes(entry.kubernetes_min), parse_kubernetes(entry.kubernetes_max)
+    return lowest <= parse_kubernetes(kubernetes) <= highest
+
+
+def preferred(entry: IstioVersion, provided: Collection[str] | None = None) -> str:
+    """Choose the version of a minor: the newest that nksmesh is tried with, else the newest; empty where there is none.
+
+    Args:
+        entry: The minor.
+        provided: What can be had; None is everything.
+    """
+    had = [version for version in entry.versions if provided is None or version in provided]
+    tried = [version for version in had if version in entry.tested]
+    return newest(tried or had) if had else ""
+
+
+def newest_that_fits(
+    known: Iterable[IstioVersion], kubernetes: str = "", provided: Collection[str] | None = None
+) -> str:
+    """Choose a version of the newest minor that supports a Kubernetes version; empty where none does.
+
+    Args:
+        known: The catalog's versions.
+        kubernetes: The Kubernetes version; empty asks for the newest minor of all.
+        provided: What can be had; None is everything.
+    """
+    fitting = [entry for entry in known if not kubernetes or supports(entry, kubernetes)]
+    newest_first = sorted(fitting, key=lambda entry: parse_kubernetes(entry.minor), reverse=True)
+    return next(filter(None, (preferred(entry, provided) for entry in newest_first)), "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class VersionQuestion:
     """What is to be checked.
@@ -73,6 +118,9 @@ class VersionQuestion:
         own_hub: Images come from a registry of the user's own.
         forced: ``--force-version``: what would be refused is a warning.
         forced_before: What an earlier run found and went on with: of the very same words, it is a warning again.
+        nks: Until when NKS supports which Kubernetes.
+        today: The day of the run; None where it does not matter.
+        verb: The command that a hint names: ``install``, ``upgrade``.
     """
 
     version: str
@@ -81,6 +129,17 @@ class VersionQuestion:
     own_hub: bool = False
     forced: bool = False
     forced_before: Collection[str] = ()
+    nks: Nks = field(default_factory=Nks, repr=False)
+    today: date | None = None
+    verb: str = "install"
+
+    def command(self, version: str, hub: str = "HOST/REGISTRY/istio") -> str:
+        """Write the command that takes a version from another registry."""
+        return f"nksmesh {self.verb} --hub {hub} {self.option(version)}"
+
+    def option(self, version: str) -> str:
+        """Write the option that names a version."""
+        return f"{'--version' if self.verb == 'install' else '--to'} {version}"
 
 
 def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
@@ -88,7 +147,7 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
 
     Refused (a failure): of a minor version that the catalog does not know, below Istio's own minimum of Kubernetes,
     above its maximum, not provided by the region's registry. Warned of: tested but not supported, outside the table
-    of NKS, a patch version the catalog lacks.
+    of NKS, a patch version that nksmesh is not tried with.
 
     Args:
         question: What is to be checked.
@@ -107,12 +166,12 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
         findings.append(_unknown(question, known))
     if question.region and not question.own_hub and question.version not in question.region.versions:
         findings.append(_not_provided(question, question.region))
-    elif entry and question.version not in entry.versions:
+    elif entry and question.version not in ({one for each in known for one in each.tested} or entry.versions):
         findings.append(
             _warning(f"Istio {question.version} is not among the versions that nksmesh is tried with", known_of(entry))
         )
     if entry and question.kubernetes:
-        findings.extend(_on_kubernetes(question, entry))
+        findings.extend(_on_kubernetes(question, entry, known))
     return tuple(_forgiven(finding, question) for finding in findings)
 
 
@@ -128,7 +187,9 @@ def forgiven(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[
 
 
 def known_of(entry: IstioVersion) -> str:
-    """Write which patch versions of a minor the catalog knows."""
+    """Write which patch versions of a minor nksmesh is tried with, or else which the catalog knows."""
+    if entry.tested:
+        return f"Of {entry.minor} it is tried with {', '.join(entry.tested)}."
     if not entry.versions:
         return f"The catalog knows of no {entry.minor} release; nksmesh versions lists what it knows."
     return f"Of {entry.minor} it knows {', '.join(entry.versions)}."
@@ -150,21 +211,24 @@ def _not_provided(question: VersionQuestion, region: Region) -> Finding:
         level=Level.FAILURE,
         subject=region.name,
         message=f"the registry of region {region.name} does not provide Istio {question.version}",
-        hint=f"It provides {', '.join(region.versions)}. Another version needs a registry of your own: --hub.",
+        hint=f"It provides {', '.join(region.versions)}. Another version needs a registry of your own: "
+        f"{question.command(question.version)}.",
     )
 
 
-def _on_kubernetes(question: VersionQuestion, entry: IstioVersion) -> list[Finding]:
+def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequence[IstioVersion]) -> list[Finding]:
     cluster = parse_kubernetes(question.kubernetes)
     told = f"Kubernetes {cluster[0]}.{cluster[1]}"
     supported = f"Istio {entry.minor} supports Kubernetes {entry.kubernetes_min} to {entry.kubernetes_max}"
+    region = question.region
+    provided = None if region is None or question.own_hub else region.versions
     if cluster < parse_kubernetes(entry.kubernetes_floor):
         return [
             Finding(
                 level=Level.FAILURE,
                 subject=question.version,
                 message=f"Istio {question.version} does not run on {told}: {entry.kubernetes_floor} is its minimum",
-                hint=f"{supported}. Take an older Istio, or --force-version to go on.",
+                hint=f"{supported}. {_another(question, known, provided)}",
             )
         ]
     if cluster > parse_kubernetes(entry.kubernetes_max):
@@ -173,7 +237,7 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion) -> list[Findi
                 level=Level.FAILURE,
                 subject=question.version,
                 message=f"Istio {question.version} does not support {told}: {entry.kubernetes_max} is its newest",
-                hint=f"{supported}. Take a newer Istio, or --force-version to go on.",
+                hint=f"{supported}. {_another(question, known, provided)}",
             )
         ]
     findings = []
@@ -181,7 +245,6 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion) -> list[Findi
         findings.append(
             _warning(f"Istio {question.version} was tested on {told}, but is not supported there", f"{supported}.")
         )
-    region = question.region
     if region and not question.own_hub and cluster not in {parse_kubernetes(one) for one in region.kubernetes}:
         findings.append(
             _warning(
@@ -190,6 +253,13 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion) -> list[Findi
             )
         )
     return findings
+
+
+def _another(question: VersionQuestion, known: Iterable[IstioVersion], provided: Collection[str] | None) -> str:
+    """Name a version that supports the cluster and can be had; ``provided`` is all that can, None is everything."""
+    if version := newest_that_fits(known, question.kubernetes, provided):
+        return f"{version} does: give {question.option(version)}, or --force-version to go on."
+    return "No Istio that can be had here does: nksmesh versions lists them. Give --force-version to go on."
 
 
 def _warning(message: str, hint: str = "") -> Finding:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.report.layout import FAINT, facts, gap, rows
+from nksmesh.domain.versions import supports
+from nksmesh.report.layout import DOUBTFUL, FAINT, facts, gap, rows, state
 from nksmesh.report.text import render
 from nksmesh.workflows.catalog import Regions, Versions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
     from rich.console import Console
+
+    from nksmesh.domain.mesh import IstioVersion
 
 
 @render.register(Regions)
@@ -33,22 +40,73 @@ def _regions(result: Regions, console: Console, _verbose: bool) -> None:
 
 @render.register(Versions)
 def _versions(result: Versions, console: Console, _verbose: bool) -> None:
+    seen = bool(result.look.kubernetes)
     rows(
         console,
-        ["istio", "kubernetes", "at least", "versions"],
+        ["istio", "kubernetes", "at least", "support ends", *(["this cluster"] if seen else []), "versions"],
         [
             (
                 one.minor,
                 f"{one.kubernetes_min} to {one.kubernetes_max}",
                 one.kubernetes_floor,
-                ", ".join(_version(result, version) for version in one.versions),
+                _ends(result, one.support_ends, planned=one.planned),
+                *([state("fits", good=True) if result.fits(one) else ""] if seen else []),
+                _patches(result, one),
             )
             for one in result.versions
         ],
     )
-    console.print(Text("In brackets: the regions whose registry provides the version.", style=FAINT))
+    notes = ["In brackets: the regions whose registry provides the version. *: nksmesh's own tests run it."]
+    if seen:
+        notes.append(f"This cluster: Kubernetes {result.look.kubernetes}, context {result.look.context}.")
+    elif result.look.problem:
+        notes.append(f"Which version fits your cluster is not marked: {result.look.problem}.")
+    for note in notes:
+        console.print(Text(note, style=FAINT))
+    if result.nks.kubernetes:
+        _kubernetes(result, console)
 
 
-def _version(result: Versions, version: str) -> str:
-    regions = result.provided_by(version)
-    return f"{version} ({', '.join(regions)})" if regions else version
+def _kubernetes(result: Versions, console: Console) -> None:
+    gap(console)
+    rows(
+        console,
+        ["nks kubernetes", "new clusters", "support ends", "upgrade until", "istio"],
+        [
+            (
+                Text(one.minor, style="bold" if one.minor == result.minor else ""),
+                "yes" if one.minor in result.nks.offered else "",
+                _ends(result, one.support_ends, planned=one.planned),
+                str(one.upgrade_until or ""),
+                _span([entry.minor for entry in result.versions if supports(entry, one.minor)]),
+            )
+            for one in result.nks.kubernetes.values()
+        ],
+    )
+    console.print(Text(f"As of {result.nks.as_of}: {result.nks.source}.", style=FAINT))
+
+
+def _ends(result: Versions, day: date | None, *, planned: bool) -> Text:
+    """Write when support ends; what is over by now is marked."""
+    if day is None:
+        return Text("not known", style=FAINT)
+    over = result.today is not None and result.today > day
+    return Text(f"{day}{' planned' if planned else ''}", style=DOUBTFUL if over else "")
+
+
+def _patches(result: Versions, one: IstioVersion) -> str:
+    """List a minor's versions; those of which there is nothing to say, in spans."""
+    parts: list[str] = []
+    for plain, group in groupby(one.versions, lambda each: each not in one.tested and not result.provided_by(each)):
+        if plain:
+            parts.append(_span(list(group)))
+            continue
+        for version in group:
+            regions = result.provided_by(version)
+            tested = "*" if version in one.tested else ""
+            parts.append(f"{version}{tested} ({', '.join(regions)})" if regions else f"{version}{tested}")
+    return ", ".join(parts)
+
+
+def _span(versions: Sequence[str]) -> str:
+    return " to ".join(dict.fromkeys((versions[0], versions[-1]))) if versions else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, Final
 
 from nksmesh.domain.catalog import Catalog, Environment
@@ -13,6 +14,7 @@ from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.findings import Finding, Level, refuse_failures
 from nksmesh.domain.images import proxy_image
 from nksmesh.domain.installed import InstalledRelease
+from nksmesh.domain.location import Location, locate
 from nksmesh.domain.lock import Lock
 from nksmesh.domain.mesh import Mesh
 from nksmesh.domain.objects import Manifest, ObjectRef, pod_template, ref_of
@@ -26,13 +28,15 @@ from nksmesh.domain.request import Request
 from nksmesh.domain.resolve import Resolved, resolve
 from nksmesh.domain.revisions import kept_name
 from nksmesh.domain.road import refuse_another_version
-from nksmesh.domain.versions import VersionQuestion, check_version, forgiven
+from nksmesh.domain.versions import VersionQuestion, forgiven
+from nksmesh.domain.way_out import judge_version
 from nksmesh.domain.workloads import ROLLOUT_KINDS
 from nksmesh.workflows import observation
 from nksmesh.workflows.canaries.part import Part, refuse_during_canary
 from nksmesh.workflows.crds import leave_newer_crds, survey_crds
 from nksmesh.workflows.discovery import record_for
 from nksmesh.workflows.foreign import list_istiods, refuse_foreign
+from nksmesh.workflows.location import about_the_place, read_zones
 from nksmesh.workflows.ownership import check_owners, ending_of
 from nksmesh.workflows.ports import Charts, Cluster, Helm
 from nksmesh.workflows.rendering import Seen, render_releases
@@ -59,6 +63,7 @@ class Order:
         allow_version_change: The installed istiod may become another version: ``nksmesh upgrade`` alone says so.
         part: What the run is about, where it is about a canary.
         take_over: Objects that istioctl made become the mesh's: ``nksmesh adopt`` alone says so.
+        today: The day of the run, which ends of support are held against.
     """
 
     request: Request
@@ -71,6 +76,7 @@ class Order:
     allow_version_change: bool = False
     part: Part | None = None
     take_over: bool = False
+    today: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +87,13 @@ class Surroundings:
         kubernetes: The cluster's version.
         record: The mesh's record, where its releases are still there.
         resolved: The mesh.
+        location: Where the cluster is.
     """
 
     kubernetes: str
     record: Record | None
     resolved: Resolved
+    location: Location = field(default_factory=Location)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +168,12 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
         crds=crds,
         proxy_image=proxy,
         kubernetes=found.kubernetes,
-        findings=(*versions, *findings, *_about_the_name(mesh, moved=bool(before) and before != mesh.version)),
+        findings=(
+            *versions,
+            *about_the_place(order, found),
+            *findings,
+            *_about_the_name(mesh, moved=bool(before) and before != mesh.version),
+        ),
         notes=(*found.resolved.notes, *moved_images(mesh)),
         unwanted=unwanted,
         stored=tuple(read.installed[_key(one)] for one in unwanted),
@@ -184,8 +197,11 @@ async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) 
         ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
     """
     fresh = to_write and order.part is None and not order.take_over
-    kubernetes, records, istiods = await asyncio.gather(
-        cluster.version(), cluster.records.read_all(), list_istiods(cluster) if fresh else _none()
+    kubernetes, records, zones, istiods = await asyncio.gather(
+        cluster.version(),
+        cluster.records.read_all(),
+        read_zones(order, cluster),
+        list_istiods(cluster) if fresh else _none(),
     )
     told = order.request.namespace or (order.environment.namespace if order.environment else "")
     record = record_for(told, records)
@@ -197,16 +213,17 @@ async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) 
     if order.part is None:
         refuse_during_canary(record)
     answers = order.part.answers if order.part else record.answers if record else None
-    resolved = resolve(order.request, order.catalog, order.environment, answers, cluster.host)
+    location = locate(cluster.host, zones, order.catalog.regions, order.catalog.nks)
+    resolved = resolve(order.request, order.catalog, order.environment, answers, location, kubernetes)
     resolved = order.part.of(resolved) if order.part else resolved
     gone_on_with = forgiven(_question(order, resolved.mesh, kubernetes), order.catalog.versions)
     resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
-    return Surroundings(kubernetes=kubernetes, record=record, resolved=resolved)
+    return Surroundings(kubernetes=kubernetes, record=record, resolved=resolved, location=location)
 
 
 def check_versions(order: Order, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
     """Check the mesh's version against the catalog, its region and the cluster's version."""
-    return check_version(_question(order, mesh, kubernetes), order.catalog.versions)
+    return judge_version(_question(order, mesh, kubernetes), order.catalog.versions)
 
 
 def _question(order: Order, mesh: Mesh, kubernetes: str) -> VersionQuestion:
@@ -217,6 +234,9 @@ def _question(order: Order, mesh: Mesh, kubernetes: str) -> VersionQuestion:
         own_hub=mesh.own_hub,
         forced=order.force_version,
         forced_before=mesh.forced,
+        nks=order.catalog.nks,
+        today=order.today,
+        verb="canary start" if order.part else "upgrade" if order.allow_version_change else "install",
     )
 
 

@@ -39,8 +39,9 @@ class Objects(Protocol):
         labels: str = "",
         fields: str = "",
         metadata_only: bool = False,
+        most: int = 0,
     ) -> list[dict[str, Any]]:
-        """List those of a kind."""
+        """List those of a kind, or no more than some of them."""
 
     async def apply(
         self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True, manager: str = ...

@@ -22,11 +22,11 @@ CHARTS = {
     "istio-ingressgateway": "gateway",
     "istio-egressgateway": "gateway",
 }
-TOO_NEW = {"1.28.10"}
+TOO_NEW = {"1.28.10", "1.29.6", "1.30.2"}
 """Versions that do not support the sandbox's Kubernetes 1.28."""
 
 
-@pytest.mark.parametrize("version", ["1.19.0", "1.20.0", "1.22.8", "1.24.6", "1.28.10"])
+@pytest.mark.parametrize("version", ["1.19.0", "1.20.0", "1.22.8", "1.24.6", "1.28.10", "1.29.6", "1.30.2"])
 def test_a_version_from_nothing_to_nothing(
     version: str, istio: Program, cluster: Reader, helm3: str, helm4: str
 ) -> None:

@@ -78,8 +78,18 @@ class Objects:
         labels: str = "",
         fields: str = "",
         metadata_only: bool = False,
+        most: int = 0,
     ) -> list[dict[str, Any]]:
         """List the objects of a kind, in a namespace or everywhere; none where the kind is not served.
+
+        Args:
+            api_version: Its API version.
+            kind: The kind.
+            namespace: The namespace; empty is everywhere.
+            labels: A label selector.
+            fields: A field selector.
+            metadata_only: Ask for the objects' metadata alone.
+            most: List no more than so many; 0 is all.
 
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
@@ -87,7 +97,8 @@ class Objects:
         resource = (await self._served(api_version)).get(kind)
         if resource is None:
             return []
-        query = {key: text for key, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
+        asked = (("labelSelector", labels), ("fieldSelector", fields), ("limit", str(most or "")))
+        query = {key: text for key, text in asked if text}
         path = collection(resource, namespace)
         accept = METADATA_LIST if metadata_only else JSON
         answer = await self._api.request("GET", path, query=query, accept=accept)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
-from nksmesh.adapters.files.documents import Document, read_document
+from nksmesh.adapters.files.documents import Document, KeyPath, read_document
 from nksmesh.adapters.files.folders import Found, ValuesFolders, packaged
 from nksmesh.adapters.files.schema import check_document
 from nksmesh.domain.catalog import Catalog, Environment, Profile, ValuesFile, check_label, perhaps
 from nksmesh.domain.charts import placed_source
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Network, Region
+from nksmesh.domain.nks import Cloud, KubernetesSupport, Nks
 from nksmesh.domain.paths import at_home
 from nksmesh.domain.releases import COMPONENTS
+from nksmesh.domain.versions import parse_kubernetes
 
 ENVIRONMENTS: Final = "environments"
 MESH: Final = "mesh.yaml"
@@ -25,6 +28,9 @@ _YAML: Final = ".yaml"
 def load_catalog(folders: ValuesFolders) -> Catalog:
     """Read regions, versions, profiles and the components' own values.
 
+    A file of the user's takes the place of nksmesh's own of the same name; of versions.yaml and nks.yaml the user's
+    entries are laid over nksmesh's, one by one.
+
     Raises:
         ConfigError: A file is not what its schema wants.
     """
@@ -35,6 +41,7 @@ def load_catalog(folders: ValuesFolders) -> Catalog:
         components={
             name: _values(found) for name in COMPONENTS if (found := folders.find(f"{name}{_YAML}")) is not None
         },
+        nks=_nks(folders),
     )
 
 
@@ -123,24 +130,80 @@ def _region(name: str, found: Found) -> Region:
         hubs={network: said["registries"][network.value] for network in Network},
         versions=tuple(said["istio"]),
         kubernetes=tuple(said["kubernetes"]),
+        hosts=tuple(said.get("hosts", ())),
+        zones=tuple(said.get("zones", ())),
     )
 
 
 def _versions(folders: ValuesFolders) -> tuple[IstioVersion, ...]:
-    found = folders.find("versions.yaml")
-    if found is None:
-        raise ConfigError("values/versions.yaml is missing", hint="Install nksmesh again: it ships with that file.")
-    said = check_document(read_document(found.file, found.shown), "versions").values
-    return tuple(
-        IstioVersion(
-            minor=minor,
-            kubernetes_min=entry["kubernetes"][0],
-            kubernetes_max=entry["kubernetes"][1],
-            kubernetes_floor=entry["floor"],
-            versions=tuple(entry["versions"]),
-        )
-        for minor, entry in said.items()
+    known: dict[str, IstioVersion] = {}
+    for document in _documents(folders, "versions"):
+        for minor, entry in document.values.items():
+            known[minor] = IstioVersion(
+                minor=minor,
+                kubernetes_min=entry["kubernetes"][0],
+                kubernetes_max=entry["kubernetes"][1],
+                kubernetes_floor=entry["floor"],
+                versions=tuple(entry["versions"]),
+                tested=tuple(entry.get("tested", ())),
+                support_ends=_day(document, (minor, "support_ends")),
+                planned=entry.get("planned", False),
+            )
+    return tuple(known[minor] for minor in sorted(known, key=parse_kubernetes))
+
+
+def _nks(folders: ValuesFolders) -> Nks:
+    told: dict[str, Any] = {}
+    kubernetes: dict[str, KubernetesSupport] = {}
+    clouds: dict[str, Cloud] = {}
+    for document in _documents(folders, "nks"):
+        told |= document.values
+        for minor, entry in document.values.get("kubernetes", {}).items():
+            kubernetes[minor] = KubernetesSupport(
+                minor=minor,
+                version=entry.get("version", ""),
+                support_ends=_day(document, ("kubernetes", minor, "support_ends")),
+                planned=entry.get("planned", False),
+                upgrade_until=_day(document, ("kubernetes", minor, "upgrade_until")),
+            )
+        for name, entry in document.values.get("clouds", {}).items():
+            domains, zones = tuple(entry["domains"]), tuple(entry.get("zones", ()))
+            clouds[name] = Cloud(name=name, title=entry["title"], domains=domains, zones=zones)
+    return Nks(
+        as_of=told.get("as_of", ""),
+        source=told.get("source", ""),
+        offered=tuple(told.get("offered", ())),
+        kubernetes={minor: kubernetes[minor] for minor in sorted(kubernetes, key=parse_kubernetes)},
+        clouds=clouds,
     )
+
+
+def _documents(folders: ValuesFolders, name: str) -> list[Document]:
+    """Read a file of nksmesh's own, then the user's of the same name, where there is one."""
+    found = folders.find_all(f"{name}{_YAML}")
+    if not any(one.ours for one in found):
+        raise ConfigError(f"values/{name}{_YAML} is missing", hint="Install nksmesh again: it ships with that file.")
+    return [check_document(read_document(one.file, one.shown), name) for one in found]
+
+
+def _day(document: Document, path: KeyPath) -> date | None:
+    """Read a day, ``2026-07-01``; None where the key is not there.
+
+    Raises:
+        ConfigError: There is no such day.
+    """
+    written: Any = document.values
+    for key in path:
+        written = written.get(key)
+    if written is None:
+        return None
+    try:
+        return date.fromisoformat(written)
+    except ValueError as problem:
+        key = ".".join(map(str, path))
+        raise ConfigError(
+            f"{document.at(path)}: {key} is {written!r}, and there is no such day", hint='Write "YEAR-MONTH-DAY".'
+        ) from problem
 
 
 def _has(folders: ValuesFolders, profile: str) -> bool:

@@ -87,6 +87,12 @@ class ValuesFolders:
                 return Found(file=file, shown=shown, ours=ours)
         return None
 
+    def find_all(self, *parts: str) -> list[Found]:
+        """Find a file in both folders, nksmesh's own first: what the user's says is laid over it."""
+        shown = "/".join(("values", *parts))
+        found = [Found(file=folder.joinpath(*parts), shown=shown, ours=ours) for folder, ours in self._folders()]
+        return [one for one in reversed(found) if one.file.is_file()]
+
     def names(self, *parts: str) -> list[str]:
         """List the entries of a folder below values/, of both, sorted; hidden ones are left out."""
         names: set[str] = set()

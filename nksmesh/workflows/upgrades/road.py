@@ -86,6 +86,8 @@ async def survey_road(
         own_hub=mesh.own_hub,
         forced=order.force_version,
         forced_before=mesh.forced,
+        nks=order.catalog.nks,
+        today=order.today,
         unfinished=_unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before))),
     )
     road = find_road(journey, order.catalog.versions)

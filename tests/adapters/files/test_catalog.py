@@ -4,50 +4,105 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from nksmesh.adapters.charts.lockfile import LockFile
 from nksmesh.adapters.files.catalog import environment_names, load_catalog, load_environment, load_values_option
-from nksmesh.adapters.files.folders import ValuesFolders
+from nksmesh.adapters.files.folders import ValuesFolders, packaged
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.mesh import Network
+from nksmesh.domain.versions import newest_that_fits
 
 Write = Callable[[str, str], Path]
 
 
+HUBS = {
+    "kr1": ("한국(판교) 리전", "dfe965c3-kr1-registry.container.nhncloud.com"),
+    "kr2": ("한국(평촌) 리전", "6e7f43c6-kr2-registry.container.cloud.toast.com"),
+    "kr3": ("한국(광주) 리전", "d6628457-kr3-registry.container.nhncloud.com"),
+    "gov-kr2": ("한국(평촌) 리전 (공공)", "ca6dde7d-kr2-registry.container.gov-nhncloud.com"),
+}
+"""The tables of the NKS guides, the government cloud's included."""
+
+TESTED = ["1.19.0", "1.20.0", "1.20.1", "1.21.6", "1.22.8", "1.23.6", "1.24.6", "1.28.10", "1.29.6", "1.30.2"]
+
+
 def test_the_regions_are_the_guides_word_for_word() -> None:
     regions = load_catalog(ValuesFolders()).regions
-    assert {
-        (name, region.title, network.value, hub)
-        for name, region in regions.items()
-        for network, hub in region.hubs.items()
-    } == {
-        ("kr1", "한국(판교) 리전", "public", "dfe965c3-kr1-registry.container.nhncloud.com/container_service/istio"),
-        (
-            "kr1",
-            "한국(판교) 리전",
-            "private",
-            "private-dfe965c3-kr1-registry.container.nhncloud.com/container_service/istio",
-        ),
-        ("kr2", "한국(평촌) 리전", "public", "6e7f43c6-kr2-registry.container.cloud.toast.com/container_service/istio"),
-        (
-            "kr2",
-            "한국(평촌) 리전",
-            "private",
-            "private-6e7f43c6-kr2-registry.container.cloud.toast.com/container_service/istio",
-        ),
+    assert {name: (region.title, region.hubs) for name, region in regions.items()} == {
+        name: (
+            title,
+            {
+                Network.PUBLIC: f"{host}/container_service/istio",
+                Network.PRIVATE: f"private-{host}/container_service/istio",
+            },
+        )
+        for name, (title, host) in HUBS.items()
     }
     assert {region.versions for region in regions.values()} == {("1.19.0", "1.20.0")}
     assert {region.kubernetes for region in regions.values()} == {("1.25", "1.26", "1.27", "1.28")}
+    assert all(region.hosts and region.zones for region in regions.values())
 
 
 def test_the_catalog_has_every_minor_from_1_17_to_1_30() -> None:
     versions = load_catalog(ValuesFolders()).versions
     assert [one.minor for one in versions] == [f"1.{minor}" for minor in range(17, 31)]
-    assert [version for one in versions for version in one.versions] == [
-        *("1.19.0", "1.20.0", "1.20.1", "1.21.6", "1.22.8", "1.23.6", "1.24.6", "1.28.10")
-    ]
+    last = {one.minor: one.versions[-1] for one in versions if one.versions}
+    assert last == {
+        f"1.{minor}": f"1.{minor}.{patch}"
+        for minor, patch in enumerate((10, 8, 6, 8, 6, 6, 5, 8, 9, 10, 6, 3), start=19)
+    }
+    for one in versions:
+        assert list(one.versions) == [f"{one.minor}.{patch}" for patch in range(len(one.versions))]
+        assert set(one.tested) <= set(one.versions)
+
+
+def test_the_end_of_each_minors_support_is_known_but_for_the_newest() -> None:
+    ends = {one.minor: one.support_ends for one in load_catalog(ValuesFolders()).versions if one.versions}
+    assert [minor for minor, day in ends.items() if day is None] == ["1.30"]
+    known = [day for day in ends.values() if day is not None]
+    assert known == sorted(known)
+    assert (ends["1.28"], ends["1.29"]) == (date(2026, 7, 1), date(2026, 8, 31))
+
+
+def test_charts_lock_names_the_versions_that_are_tested() -> None:
+    tested = [version for one in load_catalog(ValuesFolders()).versions for version in one.tested]
+    assert tested == TESTED
+    assert {ref.version for ref in LockFile(packaged("charts.lock")).read().entries} == set(tested)
+
+
+def test_every_kubernetes_that_nks_offers_has_an_istio_and_an_end() -> None:
+    catalog = load_catalog(ValuesFolders())
+    assert catalog.nks.offered == ("1.32", "1.33", "1.34")
+    assert list(catalog.nks.kubernetes) == [f"1.{minor}" for minor in range(28, 35)]
+    for minor in catalog.nks.offered:
+        assert newest_that_fits(catalog.versions, minor) == "1.30.2"
+        assert catalog.nks.kubernetes[minor].support_ends is not None
+    assert catalog.nks.kubernetes["1.33"].upgrade_until == date(2027, 11, 30)
+
+
+def test_entries_of_the_users_are_laid_over_those_that_ship(folders: ValuesFolders, write: Write) -> None:
+    write(
+        "versions.yaml",
+        "'1.31': {kubernetes: ['1.32', '1.36'], floor: '1.32', versions: ['1.31.4'], tested: ['1.31.4']}\n"
+        "'1.20': {kubernetes: ['1.25', '1.29'], floor: '1.25', versions: ['1.20.8']}\n",
+    )
+    write(
+        "nks.yaml",
+        "as_of: '2027-06-01'\noffered: ['1.35']\nkubernetes:\n  '1.35': {support_ends: '2028-07-31'}\n"
+        "clouds:\n  own: {title: our own cloud, domains: [cloud.example.com]}\n",
+    )
+    before, after = load_catalog(ValuesFolders()), load_catalog(folders)
+    assert [one.minor for one in after.versions] == [*(one.minor for one in before.versions), "1.31"]
+    assert newest_that_fits(after.versions, "1.33") == "1.31.4"
+    assert next(one for one in after.versions if one.minor == "1.20").versions == ("1.20.8",)
+    assert (after.nks.as_of, after.nks.offered) == ("2027-06-01", ("1.35",))
+    assert list(after.nks.kubernetes) == [*before.nks.kubernetes, "1.35"]
+    assert after.nks.cloud_of("x.cloud.example.com") == "own"
+    assert after.nks.clouds["gov"] == before.nks.clouds["gov"]
 
 
 def test_the_sandbox_is_an_environment_that_ships() -> None:
@@ -131,6 +186,17 @@ def test_an_unknown_environment_is_refused_with_the_known(name: str) -> None:
         ("regions/x.yaml", "title: x\n", "values/regions/x.yaml: the file lacks the key 'registries'"),
         ("versions.yaml", "'1.20': {}\n", "values/versions.yaml, line 1: 1.20 lacks the key 'kubernetes'"),
         ("versions.yaml", "one: {}\n", "values/versions.yaml, line 1: one the key does not look like"),
+        (
+            "versions.yaml",
+            "'1.20':\n  {kubernetes: ['1.25', '1.29'], floor: '1.25', versions: [], support_ends: '2026-02-30'}\n",
+            "values/versions.yaml, line 2: 1.20.support_ends is '2026-02-30', and there is no such day",
+        ),
+        ("versions.yaml", "'1.20': {versions: [], tseted: []}\n", "values/versions.yaml, line 1: there is no key"),
+        ("nks.yaml", "as_of: yesterday\n", "values/nks.yaml, line 1: as_of cannot be 'yesterday'"),
+        ("nks.yaml", "kubernetes: {'1.33.4': {}}\n", "values/nks.yaml, line 1: kubernetes.1.33.4 the key does not"),
+        ("nks.yaml", "clouds: {gov: {title: x}}\n", "values/nks.yaml, line 1: clouds.gov lacks the key 'domains'"),
+        ("regions/kr1.yaml", "hosts: ['a b']\n", "values/regions/kr1.yaml, line 1: hosts[0] cannot be 'a b'"),
+        ("regions/kr1.yaml", "zones: kr-pub-a\n", "values/regions/kr1.yaml, line 1: zones must be a list"),
         (
             "versions.yaml",
             "'1.20': {kubernetes: ['1.25'], floor: '1.25', versions: []}\n",

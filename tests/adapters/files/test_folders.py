@@ -58,7 +58,7 @@ def test_a_file_of_the_users_takes_the_place_of_the_packaged_one(folders: Values
     assert before is not None
     assert after is not None
     assert (before.ours, after.ours, after.file, after.shown) == (True, False, own, "values/regions/kr1.yaml")
-    assert folders.names("regions") == ["kr1.yaml", "kr2.yaml"]
+    assert folders.names("regions") == ["gov-kr2.yaml", "kr1.yaml", "kr2.yaml", "kr3.yaml"]
     assert folders.find("regions", "kr9.yaml") is None
 
 

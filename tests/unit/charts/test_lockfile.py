@@ -55,7 +55,7 @@ def test_what_is_not_yaml_is_said(text: bytes, words: str, tmp_path: Path) -> No
 
 def test_the_shipped_lock_names_the_official_charts_and_invents_no_digest() -> None:
     lock = LockFile(ROOT / "charts.lock").read()
-    versions = ["1.19.0", "1.20.0", "1.20.1", "1.21.6", "1.22.8", "1.23.6", "1.24.6", "1.28.10"]
+    versions = ["1.19.0", "1.20.0", "1.20.1", "1.21.6", "1.22.8", "1.23.6", "1.24.6", "1.28.10", "1.29.6", "1.30.2"]
     names = ["base", "cni", "gateway", "istiod", "ztunnel"]
     assert set(lock.entries) == {ChartRef(name=n, version=v, source=OFFICIAL_SOURCE) for n in names for v in versions}
     assert set(lock.entries.values()) == {None}

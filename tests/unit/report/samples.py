@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.layers import compose
 from nksmesh.domain.leftovers import Labelled, Leftover
 from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Layer, Mesh, Network, Region
+from nksmesh.domain.nks import KubernetesSupport, Nks
 from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.plan import Action, CrdChange, Plan, ReleaseChange, Step, StepKind
 from nksmesh.domain.readiness import ready, waiting
@@ -32,7 +33,7 @@ from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
 from nksmesh.workflows.applying.work import Progress, StepOutcome
-from nksmesh.workflows.catalog import Regions, Versions
+from nksmesh.workflows.catalog import Look, Regions, Versions
 from nksmesh.workflows.charts import ChartRow, ChartRows, Locked
 from nksmesh.workflows.discovery import Installation
 from nksmesh.workflows.environments import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
@@ -64,7 +65,30 @@ REGION: Final = Region(
     kubernetes=("1.25", "1.26", "1.27", "1.28"),
 )
 ISTIO: Final = IstioVersion(
-    minor="1.20", kubernetes_min="1.25", kubernetes_max="1.29", kubernetes_floor="1.25", versions=("1.20.0", "1.20.1")
+    minor="1.20",
+    kubernetes_min="1.25",
+    kubernetes_max="1.29",
+    kubernetes_floor="1.25",
+    versions=("1.20.0", "1.20.1", "1.20.2", "1.20.3"),
+    tested=("1.20.0",),
+    support_ends=date(2024, 6, 25),
+)
+NEWER: Final = IstioVersion(
+    minor="1.30", kubernetes_min="1.32", kubernetes_max="1.36", kubernetes_floor="1.32", versions=("1.30.2",)
+)
+NKS: Final = Nks(
+    as_of="2026-11-25",
+    source="NKS version guide",
+    offered=("1.33",),
+    kubernetes={
+        minor: KubernetesSupport(
+            minor=minor, version=f"{minor}.4", support_ends=ends, planned=planned, upgrade_until=to
+        )
+        for minor, ends, planned, to in (
+            ("1.28", date(2025, 11, 30), True, None),
+            ("1.33", date(2027, 1, 31), False, date(2027, 11, 30)),
+        )
+    },
 )
 
 BASE: Final = Release(component="base", name="istio-base", namespace="istio-system")
@@ -441,7 +465,13 @@ SAMPLES: Final[dict[str, Any]] = {
         ),
     ),
     "regions": Regions(regions=(REGION,)),
-    "versions": Versions(versions=(ISTIO,), regions=(REGION,)),
+    "versions": Versions(
+        versions=(ISTIO, NEWER),
+        regions=(REGION,),
+        nks=NKS,
+        look=Look(context="nks_shop", kubernetes="v1.33.4"),
+        today=date(2026, 11, 25),
+    ),
     "values show": ValuesShown(
         releases=(ReleaseValues(release=ISTIOD, layers=("region kr1", "-f istiod=x.yaml"), composed=compose(LAYERS)),),
         notes=("profile default, the default",),
@@ -492,6 +522,9 @@ MORE: Final[dict[str, Any]] = {
     **more_drift_samples(),
     **more_adoption_samples(PLAN),
     **foreign_samples(),
+    "versions, no cluster": Versions(
+        versions=(NEWER,), regions=(REGION,), look=Look(problem="the cluster did not answer within 3 s")
+    ),
     "status, a release is gone": replace(
         STATUS,
         installation=replace(INSTALLATION, gone=(ISTIOD,)),

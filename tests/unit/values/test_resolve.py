@@ -10,9 +10,10 @@ import pytest
 from nksmesh.domain.catalog import Catalog, Environment, ValuesFile
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.layers import compose
-from nksmesh.domain.mesh import GatewaySpec, Mesh, Network
+from nksmesh.domain.location import Location
+from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Mesh, Network
 from nksmesh.domain.request import Recorded, Request
-from nksmesh.domain.resolve import region_of_host, resolve
+from nksmesh.domain.resolve import resolve
 from nksmesh.domain.set_values import SetKind, parse_set
 
 
@@ -204,30 +205,62 @@ def test_the_strongest_word_on_region_or_hub_decides(
     assert resolve(request_, catalog, environment, recorded).mesh.hub.startswith(hub)
 
 
-def test_the_region_is_read_off_the_api_servers_host_name(catalog: Catalog) -> None:
-    resolved = resolve(Request(), catalog, api_server="https://0a1b-kr2-api.nks.example.com:6443")
-    assert resolved.mesh.region == "kr2"
-    assert resolved.notes[0] == "region kr2, from the API server's host name"
+def test_the_region_that_was_read_is_the_default(catalog: Catalog, prod: Environment) -> None:
+    where = Location(host="a", region="kr2", read_from="the API server's host")
+    resolved = resolve(Request(), catalog, location=where)
+    assert (resolved.mesh.region, resolved.region_read) == ("kr2", True)
+    assert resolved.notes[0] == "region kr2, read from the API server's host"
+    for named in (
+        resolve(Request(region="kr1"), catalog, location=where),
+        resolve(Request(), catalog, replace(prod, region="kr1"), location=where),
+        resolve(Request(), catalog, recorded=Recorded(region="kr1"), location=where),
+    ):
+        assert (named.mesh.region, named.region_read) == ("kr1", False)
+    assert resolve(Request(hub="own.example.com/istio"), catalog, location=where).mesh.region == ""
+
+
+def test_without_a_region_the_error_says_what_was_looked_at(catalog: Catalog) -> None:
+    where = Location(host="10.0.0.4", zones=("kr-pub-a", "kr2-pub-a"))
+    with pytest.raises(ConfigError) as raised:
+        resolve(Request(), catalog, location=where)
+    assert raised.value.message.endswith(
+        "read from the API server's host (10.0.0.4) or the nodes' zones (kr-pub-a, kr2-pub-a)"
+    )
 
 
 @pytest.mark.parametrize(
-    ("host", "region"),
+    ("kubernetes", "version", "why"),
     [
-        ("https://kr1.example.com/path-kr2", "kr1"),
-        ("x-KR2-y.example.com:6443", "kr2"),
-        ("kr10.example.com", ""),
-        ("kr1.kr2.example.com", ""),
-        ("https://127.0.0.1:6443", ""),
-        ("", ""),
+        ("v1.33.4", "1.30.2", "of the newest minor known here that supports Kubernetes 1.33"),
+        ("v1.28.15", "1.20.0", "of the newest minor known here that supports Kubernetes 1.28"),
+        ("v1.40.0", "1.30.2", "of the newest minor known here"),
+        ("", "1.30.2", "of the newest minor known here"),
     ],
 )
-def test_only_a_whole_word_of_the_host_name_counts(host: str, region: str) -> None:
-    assert region_of_host(host, ("kr1", "kr2")) == region
+def test_of_a_hub_of_ones_own_the_version_that_fits_the_cluster_is_the_default(
+    catalog: Catalog, kubernetes: str, version: str, why: str
+) -> None:
+    newer = IstioVersion(
+        minor="1.30",
+        kubernetes_min="1.32",
+        kubernetes_max="1.36",
+        kubernetes_floor="1.32",
+        versions=("1.30.1", "1.30.2", "1.30.3"),
+        tested=("1.30.2",),
+    )
+    known = replace(catalog, versions=(*catalog.versions, newer))
+    own = Request(hub="own.example.com/istio")
+    resolved = resolve(own, known, kubernetes=kubernetes)
+    assert resolved.mesh.version == version
+    assert f"version {version}, {why}" in resolved.notes
+    # what is installed stays, whatever would fit better; and what is asked for is taken
+    assert resolve(own, known, recorded=Recorded(version="1.19.0"), kubernetes=kubernetes).mesh.version == "1.19.0"
+    assert resolve(replace(own, version="1.30.3"), known, kubernetes=kubernetes).mesh.version == "1.30.3"
 
 
 def test_without_region_and_hub_the_error_lists_the_regions(catalog: Catalog) -> None:
     with pytest.raises(ConfigError) as raised:
-        resolve(Request(), catalog, api_server="https://127.0.0.1:1")
+        resolve(Request(), catalog, location=Location(host="127.0.0.1"))
     assert "kr1 is KR1; kr2 is KR2" in raised.value.hint
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,15 @@ import pytest
 from rich.console import Console
 
 from nksmesh.domain.catalog import Catalog, Environment
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.errors import ConfigError, UnreachableError
 from nksmesh.domain.request import Request
 from nksmesh.domain.set_values import SetKind, parse_set
 from nksmesh.report.text import render
-from nksmesh.workflows.catalog import list_regions, list_versions
+from nksmesh.workflows.catalog import list_regions, list_versions, look_at
 from nksmesh.workflows.environments import list_environments, show_environment, write_starter
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.values import ValuesQuestion, show_values
+from tests.unit.workflows.fakes import FakeCluster
 
 
 class DescribedFiles:
@@ -62,8 +65,52 @@ def test_regions_and_versions_say_who_provides_what(catalog: Catalog) -> None:
         "minor": "1.20",
         "kubernetes": {"lowest": "1.25", "highest": "1.29"},
         "floor": "1.25",
-        "versions": [{"version": "1.20.0", "regions": ["kr1", "kr2"]}],
+        "support_ends": "",
+        "planned": False,
+        "fits": None,
+        "versions": [{"version": "1.20.0", "regions": ["kr1", "kr2"], "tested": False}],
     }
+
+
+@pytest.mark.parametrize(("kubernetes", "fits"), [("v1.28.15", True), ("v1.33.4", False)])
+async def test_versions_say_what_fits_the_cluster_that_answers(catalog: Catalog, kubernetes: str, fits: bool) -> None:
+    cluster = FakeCluster()
+    cluster.kubernetes = kubernetes
+    look = await look_at(lambda: nullcontext(cluster))
+    data = list_versions(DescribedFiles(catalog), look).to_data()
+    assert data["cluster"] == {"context": "test", "kubernetes": kubernetes}
+    assert [one["fits"] for one in data["versions"]] == [fits]
+
+
+class DeafCluster(FakeCluster):
+    """A cluster that takes a minute to answer, or nothing of which answers."""
+
+    def __init__(self, error: UnreachableError | None) -> None:
+        super().__init__()
+        self._error = error
+
+    async def version(self) -> str:
+        if self._error:
+            raise self._error
+        await asyncio.sleep(60)
+        return await super().version()
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (None, "did not answer within"),
+        (UnreachableError("nothing answers at 10.0.0.9", hint=""), "nothing answers at 10.0.0.9"),
+    ],
+)
+async def test_versions_are_listed_without_a_cluster(
+    catalog: Catalog, error: UnreachableError | None, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nksmesh.workflows.catalog.LONGEST_LOOK", 0.01)
+    look = await look_at(lambda: nullcontext(DeafCluster(error)))
+    data = list_versions(DescribedFiles(catalog), look).to_data()
+    assert (data["cluster"], [one["fits"] for one in data["versions"]]) == (None, [None])
+    assert problem in data["problem"]
 
 
 def test_a_broken_environment_is_listed_with_what_is_wrong(catalog: Catalog, prod: Environment) -> None:

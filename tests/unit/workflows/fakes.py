@@ -84,8 +84,9 @@ class FakeObjects(Failing):
         labels: str = "",
         fields: str = "",
         metadata_only: bool = False,
+        most: int = 0,
     ) -> list[Object]:
-        del metadata_only
+        del metadata_only, most
         self._note("list", f"{kind} {namespace}".strip())
         if (kind, namespace) in self.refuses:
             raise self.refuses[kind, namespace]
