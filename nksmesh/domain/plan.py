@@ -43,6 +43,8 @@ class Phase(StrEnum):
     """How far another step must have come."""
 
     WRITTEN = "written"
+    ESTABLISHED = "established"
+    """The CRDs that it brings are Established; Helm may still be at work on its other objects."""
     PROVED = "proved"
 
 

@@ -69,7 +69,7 @@ class Applying:
             patience=self._patience,
             progress=self.progress,
             listener=self._listener,
-            written=self._reached[step.name, Phase.WRITTEN].set,
+            reached=lambda phase: self._reached[step.name, phase].set(),
             from_before=self._from_before,
         )
         clock = asyncio.get_running_loop().time

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from nksmesh.domain.objects import Manifest, ObjectRef
-from nksmesh.domain.plan import Action, ReleaseChange, StepKind
+from nksmesh.domain.plan import Action, Phase, ReleaseChange, StepKind
 from nksmesh.domain.releases import ISTIOD, Proof
 from nksmesh.workflows import observation
 from nksmesh.workflows.adoption.taking import take_object, take_release
@@ -44,7 +44,7 @@ async def apply_crds(work: Work) -> str:
         live.put(observation.CRDS, await write(manifest, ref, work.cluster.objects))
 
     await asyncio.gather(*(apply(crd.manifest) for crd in crds))
-    work.written()
+    work.reached(Phase.WRITTEN)
     return await work.until_ready(lambda: observation.crds_established(live, (crd.name for crd in crds)))
 
 
@@ -55,8 +55,13 @@ async def make_release(work: Work) -> str:
     if crds:
         await live.follow_from_now(observation.CRDS)
     if change.reasons:
-        await _write(work, change)
-    work.written()
+        established = asyncio.create_task(_tell_established(work, crds))
+        try:
+            await _write(work, change)
+        finally:
+            established.cancel()
+            await asyncio.gather(established, return_exceptions=True)
+    work.reached(Phase.WRITTEN)
     if change.stale_pods:
         return "written; its pods are restarted next"
     match change.release.kind.proof:
@@ -137,6 +142,14 @@ async def _make_ours(work: Work, ref: ObjectRef) -> None:
     }
     labels = {"app.kubernetes.io/managed-by": "Helm"}
     await work.cluster.objects.merge({"metadata": {"labels": labels, "annotations": annotations}}, ref)
+
+
+async def _tell_established(work: Work, names: tuple[str, ...]) -> None:
+    """Let go on what waits for a release's CRDs alone, while Helm is still at work on its other objects."""
+    live = work.cluster.live
+    while not observation.crds_established(live, names).ready:
+        await live.changed(live.version)
+    work.reached(Phase.ESTABLISHED)
 
 
 async def _prove_crds(work: Work, names: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nksmesh.domain.diagnosis import Trouble
 from nksmesh.domain.events import Event, EventKind, Listener
-from nksmesh.domain.plan import Plan, ReleaseChange, Step
+from nksmesh.domain.plan import Phase, Plan, ReleaseChange, Step
 from nksmesh.domain.readiness import Readiness
 from nksmesh.workflows import observation
 from nksmesh.workflows.applying.trying_again import try_again
@@ -89,7 +89,7 @@ class Work:
         patience: How long is waited for what.
         progress: What has come of the plan.
         listener: Told how it goes on.
-        written: Called when everything is written and only the proof is left.
+        reached: Called with each phase that the step has come to before its end.
         from_before: The pods and ReplicaSets that were in trouble before the plan began.
     """
 
@@ -100,7 +100,7 @@ class Work:
     patience: Patience
     progress: Progress
     listener: Listener
-    written: Callable[[], None]
+    reached: Callable[[Phase], None]
     from_before: frozenset[str] = frozenset()
 
     @property

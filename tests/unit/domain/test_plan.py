@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nksmesh.domain.mesh import Network
-from nksmesh.domain.ordering import make_steps, renders_custom_resources
+from nksmesh.domain.ordering import make_steps
 from nksmesh.domain.plan import (
     CRDS_STEP,
     GATE_STEP,
@@ -22,6 +22,7 @@ from nksmesh.domain.releases import Release
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, change, changes_of, installed, mesh
 
 TELEMETRY = {"apiVersion": "telemetry.istio.io/v1alpha1", "kind": "Telemetry", "metadata": {"name": "x"}}
+CRD = {"kind": "CustomResourceDefinition", "metadata": {"name": "gateways.networking.istio.io"}}
 NEW_CRDS = (CrdChange(name="a.istio.io", manifest={}), CrdChange(name="b.istio.io", manifest={}))
 
 
@@ -35,21 +36,20 @@ def steps_of(*gateways: Release, crds: tuple[CrdChange, ...] = NEW_CRDS, istiod_
     return {step.name: step for step in steps}
 
 
-def test_a_fresh_istiod_is_written_first_as_its_pods_take_longest_and_gateways_wait_for_the_gate() -> None:
+def test_a_fresh_istiod_follows_its_crds_beside_base_and_gateways_wait_for_the_gate() -> None:
     steps = steps_of(INGRESS)
     assert list(steps) == [
         "namespace istio-system",
-        "istiod",
         CRDS_STEP,
         "istio-base",
+        "istiod",
         GATE_STEP,
         "istio-ingressgateway",
     ]
     namespace = Need("namespace istio-system", Phase.WRITTEN)
-    written = Need("istiod", Phase.WRITTEN)
-    assert steps["istiod"].needs == (namespace,)
-    assert steps[CRDS_STEP].needs == (written,)
-    assert steps["istio-base"].needs == (namespace, written)
+    assert steps[CRDS_STEP].needs == ()
+    assert steps["istio-base"].needs == (namespace,)
+    assert steps["istiod"].needs == (namespace, Need(CRDS_STEP))
     assert steps[GATE_STEP].needs[:3] == (Need(CRDS_STEP), Need("istio-base"), Need("istiod"))
     assert steps["istio-ingressgateway"].needs == (Need(GATE_STEP), namespace)
     assert steps[GATE_STEP].reasons == ("gateways get their image from it",)
@@ -76,13 +76,16 @@ def test_what_runs_on_every_node_waits_for_istiod_and_gateways_do_not_wait_for_i
     assert Need("istiod") in steps_of(cni, istiod_runs=True)["istio-cni"].needs
 
 
-def test_an_istiod_that_renders_istio_objects_waits_for_their_crds() -> None:
-    changes = changes_of(change(BASE), change(ISTIOD, manifests=[TELEMETRY]))
+def test_a_fresh_istiod_follows_the_crds_that_base_renders_while_helm_is_still_at_work_on_base() -> None:
+    changes = changes_of(change(BASE, manifests=[CRD]), change(ISTIOD))
     steps = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted=())
     (istiod,) = [step for step in steps if step.name == "istiod"]
-    assert Need("istio-base") in istiod.needs
-    assert renders_custom_resources((TELEMETRY,))
-    assert not renders_custom_resources(({"apiVersion": "apps/v1"},))
+    assert istiod.needs[1:] == (Need("istio-base", Phase.ESTABLISHED),)
+    # over a base that is there, a later istiod waits for all of it
+    changes = changes_of(change(BASE, manifests=[CRD], installed=installed(BASE)), change(ISTIOD))
+    steps = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted=())
+    (istiod,) = [step for step in steps if step.name == "istiod"]
+    assert istiod.needs[1:] == (Need("istio-base"),)
 
 
 def test_gateways_wait_for_nothing_of_each_other_and_each_for_its_own_namespace() -> None:
@@ -169,16 +172,16 @@ GATEWAYS = st.lists(
     gateways=GATEWAYS,
     stale=st.booleans(),
     runs=st.booleans(),
-    custom=st.booleans(),
+    rendered=st.booleans(),
     crds=st.sampled_from([(), NEW_CRDS]),
     prune=st.booleans(),
 )
 def test_steps_always_stand_behind_what_they_need(
-    gateways: list[Release], *, stale: bool, runs: bool, custom: bool, crds: tuple[CrdChange, ...], prune: bool
+    gateways: list[Release], *, stale: bool, runs: bool, rendered: bool, crds: tuple[CrdChange, ...], prune: bool
 ) -> None:
     changes = changes_of(
-        change(BASE),
-        change(ISTIOD, installed=installed(ISTIOD) if runs else None, manifests=[TELEMETRY] if custom else ()),
+        change(BASE, manifests=[CRD] if rendered else ()),
+        change(ISTIOD, installed=installed(ISTIOD) if runs else None),
         *(change(one, stale_pods=("pod runs old",) if stale else ()) for one in gateways),
     )
     unwanted = (Release(component="gateway", name="gone", namespace="edge"),) if prune else ()

@@ -120,7 +120,7 @@ async def test_a_fresh_mesh_is_installed_in_order_and_proved(run: Run) -> None:
     }
     assert progress.addresses == {INGRESS.name: ("10.1.1.1",)}
     assert progress.warnings == []
-    assert progress.told(run.plan(crds=(CRD,))).startswith("done: namespace istio-system, istiod, CRDs")
+    assert progress.told(run.plan(crds=(CRD,))).startswith("done: namespace istio-system, CRDs, istio-base, istiod")
 
 
 async def _establish(cluster: FakeCluster) -> None:
@@ -133,7 +133,7 @@ async def _establish(cluster: FakeCluster) -> None:
 async def test_releases_that_need_not_wait_are_written_at_the_same_time(run: Run) -> None:
     run.helm.seconds = {"istio-base": 5.0, "istiod": 5.0, INGRESS.name: 5.0, EDGE.name: 5.0}
     await run(run.plan(gateways=(INGRESS, EDGE)))
-    assert now() == 15  # istiod, base while its pods start, then both gateways at once
+    assert now() == 10  # base and istiod at once, then both gateways at once
 
 
 async def test_gateways_do_not_begin_before_the_gate_is_proved(run: Run) -> None:
@@ -178,7 +178,18 @@ async def test_crds_in_bases_templates_are_watched_and_looked_up(run: Run) -> No
     progress = await run(run.plan(change(BASE, manifests=[named])))
     assert run.cluster.live.asked("follow_from_now") == ["CustomResourceDefinition"]
     (base,) = [one for one in progress.outcomes if one.step.name == "istio-base"]
-    assert (base.message, base.seconds) == ("1 CRDs are Established", 8.0)
+    assert (base.message, base.seconds) == ("1 CRDs are Established", 9.0)
+
+
+async def test_istiod_follows_the_crds_of_base_while_helm_is_at_work_on_the_rest_of_base(run: Run) -> None:
+    named = crd("gateways.istio.io", established=False)
+    run.helm.seconds["istio-base"] = 9.0
+    asyncio.get_running_loop().call_at(2, lambda: run.cluster.live.show(crd("gateways.istio.io")))
+    await run(run.plan(change(BASE, manifests=[named])))
+    begun = dict(zip(run.heard.events, run.heard.times, strict=True))
+    (istiod,) = [at for event, at in begun.items() if (event.step, event.kind) == ("istiod", EventKind.STARTED)]
+    assert istiod == 2
+    assert run.heard.order(EventKind.DONE)[:3] == ["istiod", "istio-base", GATE_STEP]
 
 
 async def test_a_deployment_is_seen_at_once_even_if_its_watch_event_is_late(run: Run) -> None:
@@ -196,11 +207,11 @@ async def test_a_failed_step_stops_the_others_and_lets_helm_finish(run: Run) -> 
         await run(run.plan(gateways=(INGRESS, EDGE)))
     assert run.helm.finished[-1] == "edge"
     assert run.helm.running == 0
-    assert now() == 2 + 7
+    assert now() == 1 + 7
     assert run.heard.said(EventKind.FAILED) == ["helm install istio-ingressgateway failed"]
     assert caught.value.__notes__ == [
         (
-            "done: namespace istio-system, namespace edge, istiod, istio-base, injection webhook; "
+            "done: namespace istio-system, namespace edge, istio-base, istiod, injection webhook; "
             "begun: istio-ingressgateway, edge"
         )
     ]
@@ -212,7 +223,7 @@ async def test_a_gateway_that_cannot_pull_ends_the_run_with_image_and_reason(run
     )
     with pytest.raises(NotReadyError) as caught:
         await run(run.plan())
-    assert now() == pytest.approx(3.0)
+    assert now() == pytest.approx(2.0)
     assert PROXY in caught.value.message
     assert caught.value.detail == "manifest unknown"
     assert any("manifest unknown" in one for one in run.heard.said(EventKind.WARNING, INGRESS.name))
@@ -248,7 +259,7 @@ async def test_a_quota_that_is_full_ends_the_run_at_once(run: Run) -> None:
     with pytest.raises(NotReadyError, match="FailedCreate") as caught:
         await run(run.plan())
     assert caught.value.detail == "exceeded quota: compute"
-    assert now() == 2
+    assert now() == 1
 
 
 def stuck(run: Run, words: str = "manifest unknown") -> Manifest:
@@ -370,7 +381,7 @@ async def test_an_address_is_waited_for_as_long_as_was_asked_and_then_is_a_warni
         loop.call_at(seconds, run.cluster.live.wake)
     run.patience = Patience(address=12.0)
     progress = await run(run.plan())
-    assert now() == 15
+    assert now() == 14
     words = f"Service {NAMESPACE}/{INGRESS.name} has no address yet: quota of floating IPs"
     assert progress.warnings == [f"{INGRESS.name}: {words}"]
     assert run.heard.said(EventKind.WARNING, INGRESS.name) == [words]
@@ -383,7 +394,7 @@ async def test_an_address_is_waited_for_as_long_as_was_asked_and_then_is_a_warni
 async def test_a_private_network_has_no_address_to_wait_for(run: Run, network: Network, seconds: float) -> None:
     run.helm.then[INGRESS.name] = lambda: run.show_gateway(INGRESS, service(INGRESS.name))
     await run(run.plan(network=network))
-    assert now() == 3 + seconds
+    assert now() == 2 + seconds
 
 
 async def test_an_address_that_comes_is_taken(run: Run) -> None:
@@ -432,9 +443,9 @@ async def test_a_stopped_run_says_what_was_done_begun_and_not_begun(run: Run) ->
         await task
     assert caught.value.message == "Ctrl-C"
     assert caught.value.detail == (
-        "done: namespace istio-system; begun: istiod; not begun: istio-base, injection webhook, istio-ingressgateway"
+        "done: namespace istio-system, istio-base; begun: istiod; not begun: injection webhook, istio-ingressgateway"
     )
-    assert run.helm.finished == ["istiod"]  # Helm finished what it had begun
+    assert run.helm.finished == ["istio-base", "istiod"]  # Helm finished what it had begun
     assert now() == 10
 
 

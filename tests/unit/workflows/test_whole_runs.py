@@ -153,7 +153,7 @@ def world(cluster: FakeCluster, heard: Heard) -> World:
 
 async def test_a_fresh_install_is_recorded_before_and_after(world: World) -> None:
     result = await world.install()
-    assert world.wrote() == ["install istiod", "install istio-base", f"install {INGRESS.name}"]
+    assert world.wrote() == ["install istio-base", "install istiod", f"install {INGRESS.name}"]
     assert world.cluster.records.asked("write") == [
         f"istio-base@0, istiod@0, {INGRESS.name}@0",
         f"istio-base@1, istiod@1, {INGRESS.name}@1",
