@@ -17,7 +17,7 @@ from tests.cluster.reader import Reader
 
 pytestmark = pytest.mark.cluster
 
-IN_TURN = ("istiod: started", "CRDs: started", "injection webhook: started", "istio-ingressgateway: started")
+IN_TURN = ("CRDs: started", "istiod: started", "injection webhook: started", "istio-ingressgateway: started")
 """Moments that come in this order, whatever the killed run's Helms brought to their end on their own."""
 
 MOMENTS = ("plan: started", "istio-base: started", "istiod: waiting for Deployment istiod")
