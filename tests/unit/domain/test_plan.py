@@ -68,8 +68,8 @@ def test_what_runs_on_every_node_waits_for_istiod_and_gateways_do_not_wait_for_i
         for component, name in (("cni", "istio-cni"), ("ztunnel", "ztunnel"))
     )
     steps = steps_of(ztunnel, INGRESS, cni)
-    assert list(steps)[-5:] == ["istio-base", "istio-cni", "ztunnel", GATE_STEP, "istio-ingressgateway"]
-    assert {Need("istiod"), Need("istio-base"), Need(CRDS_STEP)} <= set(steps["istio-cni"].needs)
+    assert list(steps)[-5:] == ["istiod", "istio-cni", "ztunnel", GATE_STEP, "istio-ingressgateway"]
+    assert {Need("istiod"), Need(CRDS_STEP)} <= set(steps["istio-cni"].needs)
     assert {Need("istio-cni"), Need("istiod")} <= set(steps["ztunnel"].needs)
     assert not {"istio-cni", "ztunnel"} & {need.step for need in steps[GATE_STEP].needs}
     # and where istiod runs already, a new one does not go before its upgrade
