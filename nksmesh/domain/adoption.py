@@ -75,7 +75,7 @@ def answers_of(found: HandMade, request: Request, catalog: Catalog) -> Recorded:
     _agree("--hub", request.hub.rstrip("/"), hub)
     _agree("--region", request.region, region)
     _agree("--network", request.network.value if request.network and region else "", network.value)
-    revision = str(installed.values.get("revision") or "")
+    revision = istiod.with_revision_of(installed.values).istio_revision
     names = {
         release.component: release.name
         for release in found.releases
@@ -84,12 +84,9 @@ def answers_of(found: HandMade, request: Request, catalog: Catalog) -> Recorded:
     optional = tuple(name for name in OPTIONAL if any(release.component == name for release in found.releases))
     for name in optional:
         found.only(name)
-    if revision:
-        if istiod.name != names_of(revision).release:
-            raise ConfigError(
-                f"release {istiod.name} is an istiod of Istio revision {revision} and is not named after it",
-                hint=f"nksmesh knows such an istiod as Helm release {names_of(revision).release} only.",
-            )
+    # Helm cannot rename a release: one that is not named after its Istio revision keeps its name and its values.
+    named_after_it = bool(revision) and istiod.name == names_of(revision).release
+    if named_after_it:
         names.pop(ISTIOD.name, None)
     tags = installed.values.get("revisionTags")
     own = installed.values.get("global") or {}
@@ -111,7 +108,9 @@ def answers_of(found: HandMade, request: Request, catalog: Catalog) -> Recorded:
             if one.component == GATEWAY.name
         ),
         full_image_paths=images == [full, full],
-        standing=Standing(istio_revision=revision, tags=tuple(tags) if revision and isinstance(tags, list) else ()),
+        standing=Standing(istio_revision=revision, tags=tuple(tags) if isinstance(tags, list) else ())
+        if named_after_it
+        else Standing(),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Proof(StrEnum):
@@ -85,6 +86,18 @@ class Release:
     name: str
     namespace: str
     istio_revision: str = ""
+
+    def with_revision_of(self, values: Mapping[str, Any]) -> Release:
+        """Return the release with the Istio revision that its values render.
+
+        istiod's, cni's and ztunnel's charts name their objects by ``revision``, and the gateway chart labels its pods
+        with it (1.19 to 1.30); base has none of its own. ``default`` is the revision without a name.
+
+        Args:
+            values: The values that Helm is given.
+        """
+        named = str(values.get("revision") or "") if self.kind.has_pods else ""
+        return replace(self, istio_revision="" if named == "default" else named)
 
     @property
     def kind(self) -> Component:

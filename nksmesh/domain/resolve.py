@@ -17,6 +17,7 @@ from nksmesh.domain.catalog import (
 )
 from nksmesh.domain.charts import OFFICIAL_SOURCE
 from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.layers import compose
 from nksmesh.domain.location import Location
 from nksmesh.domain.lock import public_source
 from nksmesh.domain.mesh import ISTIO_NAMESPACE, Layer, Mesh, Network, Standing
@@ -116,6 +117,8 @@ def resolve(
         optional=optional,
     )
     check_targets(request, environment, releases, gateways_anywhere(catalog.profiles.values(), gateways))
+    layers = {release.name: layers_of_release(release, sources) for release in releases}
+    releases = tuple(release.with_revision_of(compose(layers[release.name]).values) for release in releases)
     mesh = Mesh(
         version=version,
         profile=profile.name,
@@ -126,7 +129,7 @@ def resolve(
         chart_source=charts,
         environment=told.name,
         releases=releases,
-        layers={release.name: layers_of_release(release, sources) for release in releases},
+        layers=layers,
         own_hub=own_hub,
         full_image_paths=images.full_paths,
         pull_secrets=images.pull_secrets,

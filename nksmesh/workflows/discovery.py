@@ -71,8 +71,7 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
             component=component,
             name=one.name,
             namespace=one.namespace,
-            istio_revision=str(one.values.get("revision") or "") if component == ISTIOD.name else "",
-        ): one
+        ).with_revision_of(one.values): one
         for one in everything.values()
         if (component := component_of(one))
     }

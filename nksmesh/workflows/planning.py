@@ -13,6 +13,7 @@ from nksmesh.domain.charts import Chart, ChartRef
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.findings import Finding, Level, refuse_failures
 from nksmesh.domain.images import proxy_image
+from nksmesh.domain.injection import Surrounding, check_injection
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.location import Location, locate
 from nksmesh.domain.lock import Lock
@@ -154,6 +155,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
     )
+    injection = check_injection(owned.changes.values(), _around(cluster, read.namespaces))
+    refuse_failures(injection)
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
     changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
     unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
@@ -172,7 +175,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
             *versions,
             *about_the_place(order, found),
             *findings,
-            *_about_the_name(mesh, moved=bool(before) and before != mesh.version),
+            *injection,
+            *_about_the_name(mesh, moved=before not in {"", mesh.version}),
         ),
         notes=(*found.resolved.notes, *moved_images(mesh)),
         unwanted=unwanted,
@@ -252,6 +256,17 @@ async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Cha
         cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
     )
     return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
+
+
+def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]) -> Surrounding:
+    """Return what the live view and the mesh's namespaces show beside the renders."""
+    labels = {ref.name: (live or {"metadata": {}})["metadata"].get("labels") or {} for ref, live in namespaces.items()}
+    services = [service["metadata"] for name in labels for service in cluster.live.find("Service", name)]
+    return Surrounding(
+        injectors=cluster.live.find("MutatingWebhookConfiguration"),
+        services=frozenset((str(one["namespace"]), str(one["name"])) for one in services),
+        namespaces=labels,
+    )
 
 
 async def _none() -> None:

@@ -49,6 +49,14 @@ _RULE: Final = re.compile(
 _NO_ACCOUNT_YET: Final = re.compile(r"error looking up service account", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Probe:
+    """Where a pod is admitted in a dry run, and the Istio revision that its label names; empty for none."""
+
+    namespace: str
+    istio_revision: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """What must be proved before gateways come.
@@ -56,18 +64,15 @@ class Gate:
     Attributes:
         step: The step's name.
         istiod: The istiod whose webhook it is.
-        namespaces: Where probes are admitted: the gateways' namespaces, each of which has labels of its own; where
-            there is none, caBundle and endpoint are all the proof.
+        probes: A probe for each namespace and Istio revision of the gateways, whose pods it resembles; where there is
+            none, caBundle and endpoint are all the proof.
         proxy_image: The image that every probe must come back with.
-        labelled: Probes name the istiod's Istio revision, as pods of a namespace that was moved to it; without it
-            they follow the default, as gateways do.
     """
 
     step: str
     istiod: Release
-    namespaces: tuple[str, ...]
+    probes: tuple[Probe, ...]
     proxy_image: str
-    labelled: bool = False
 
 
 async def pass_gate(gate: Gate, cluster: Cluster, *, patience: Patience, listener: Listener) -> str:
@@ -138,19 +143,20 @@ async def _look(gate: Gate, cluster: Cluster, warn: Callable[[str], None]) -> Re
     configured = webhook_configured(cluster.live, gate.istiod)
     if not configured.ready:
         return configured
-    probes = await asyncio.gather(*(_probe(gate, namespace, cluster) for namespace in gate.namespaces))
-    for refused in (one for one in probes if isinstance(one, str)):
+    found = await asyncio.gather(*(_probe(gate, probe, cluster) for probe in gate.probes))
+    for refused in (one for one in found if isinstance(one, str)):
         warn(refused)
-    answers = [one for one in probes if isinstance(one, Readiness)]
+    answers = [one for one in found if isinstance(one, Readiness)]
     if answers:
         return first_unready(answers) or answers[0]
     trusted = webhook_configured(cluster.live, gate.istiod, trusted=True)
     return ready("caBundle and endpoint are there; no dry run was let pass") if trusted.ready else trusted
 
 
-async def _probe(gate: Gate, namespace: str, cluster: Cluster) -> Readiness | str:
+async def _probe(gate: Gate, probe: Probe, cluster: Cluster) -> Readiness | str:
     """Ask the API server to admit a pod; return what it shows, or why the proof cannot be had."""
-    manifest = _probe_pod(namespace, gate.istiod.istio_revision if gate.labelled else "")
+    namespace = probe.namespace
+    manifest = _probe_pod(namespace, probe.istio_revision)
     try:
         admitted = await cluster.objects.create(manifest, ObjectRef("v1", "Pod", PROBE_POD, namespace), dry_run=True)
     except RefusedError as exc:

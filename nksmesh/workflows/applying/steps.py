@@ -11,7 +11,7 @@ from nksmesh.domain.plan import Action, Phase, ReleaseChange, StepKind
 from nksmesh.domain.releases import ISTIOD, Proof
 from nksmesh.workflows import observation
 from nksmesh.workflows.adoption.taking import take_object, take_release
-from nksmesh.workflows.applying.gate import Gate, pass_gate, where_labels_decide
+from nksmesh.workflows.applying.gate import Gate, Probe, pass_gate, where_labels_decide
 from nksmesh.workflows.applying.gateways import prove_gateway, restart_gateway
 from nksmesh.workflows.applying.work import Work
 from nksmesh.workflows.keeping import keep_crds, keep_dropped_crds
@@ -76,17 +76,19 @@ async def make_release(work: Work) -> str:
 
 
 async def prove_webhook(work: Work) -> str:
-    """Pass the webhook gate, in every namespace that gateways are in; a canary has none, and is asked for by name."""
+    """Pass the webhook gate, as the pods of every gateway will; a canary has none, and is asked for by name."""
     releases = work.plan.mesh.releases
     istiod = next(one for one in releases if one.component == ISTIOD.name)
     gateways = [one for one in releases if one.kind.injected]
-    namespaces = tuple(dict.fromkeys(one.namespace for one in gateways))
+    probes = [Probe(one.namespace, one.istio_revision) for one in gateways]
+    if not gateways:
+        where = await where_labels_decide(istiod.namespace, work.cluster)
+        probes = [Probe(namespace, istiod.istio_revision) for namespace in where]
     gate = Gate(
         step=work.step.name,
         istiod=istiod,
-        namespaces=namespaces or await where_labels_decide(istiod.namespace, work.cluster),
+        probes=tuple(dict.fromkeys(probes)),
         proxy_image=work.plan.proxy_image,
-        labelled=not gateways,
     )
     return await pass_gate(gate, work.cluster, patience=work.patience, listener=work.hear)
 

@@ -23,7 +23,7 @@ from nksmesh.domain.restarts import RestartResult
 from nksmesh.domain.revisions import DEFAULT_TAG, spoken_revision
 from nksmesh.domain.workloads import Workload
 from nksmesh.workflows import observation
-from nksmesh.workflows.applying.gate import Gate, pass_gate
+from nksmesh.workflows.applying.gate import Gate, Probe, pass_gate
 from nksmesh.workflows.canaries.ending import EndPlan, EndResult, check_agreed
 from nksmesh.workflows.canaries.handover import hand_over_tags, retire_injector, tag_of, validator_calls
 from nksmesh.workflows.canaries.leaving import check_restarted, names_one_of, refuse_to_leave
@@ -193,7 +193,7 @@ async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str,
     """Prove that a pod which names no Istio revision comes back with the new proxy."""
     where = tuple(dict.fromkeys(namespaces)) or (istiod.namespace,)
     await tools.cluster.live.follow(observation.queries_for(where, istiod.namespace))
-    gate = Gate(step=DEFAULT_STEP, istiod=istiod, namespaces=where, proxy_image=proxy)
+    gate = Gate(step=DEFAULT_STEP, istiod=istiod, probes=tuple(map(Probe, where)), proxy_image=proxy)
     _tell(tools, await pass_gate(gate, tools.cluster, patience=tools.patience, listener=tools.listener))
 
 

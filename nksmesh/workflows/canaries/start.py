@@ -118,11 +118,28 @@ async def start(order: Order, tools: Tools, *, dry_run: bool) -> StartResult:
             hint="One at a time: nksmesh canary promote, or nksmesh canary abort.",
         )
     check_canary(record.answers.version, wanted)
+    _check_revision(record)
     answers = canary.answers if canary else answers_of_canary(record, wanted)
     part = Part(answers=answers, keep=_beside, components=CONTROL_PLANE)
     done = await tools.install(order, part, "canary start", dry_run=dry_run)
     beside = spoken_revision(record.answers.standing.istio_revision)
     return StartResult(installed=done, istio_revision=revision_of(wanted), beside=beside)
+
+
+def _check_revision(record: Record) -> None:
+    """Check that the Istio revision of the mesh's istiod is nksmesh's to choose: a canary gets another one.
+
+    Raises:
+        ConfigError: The user's values set it, and would set the canary's, too.
+    """
+    own = record.answers.standing.istio_revision
+    for recorded in record.releases:
+        named = recorded.release.istio_revision
+        if recorded.release.component == ISTIOD.name and named != own and record.canary is None:
+            raise ConfigError(
+                f"istiod's Istio revision {named} is set by values: a canary would get the same one",
+                hint="Upgrade it in place with nksmesh upgrade --to X.Y.Z, which keeps its Istio revision.",
+            )
 
 
 async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:

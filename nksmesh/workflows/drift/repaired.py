@@ -12,7 +12,7 @@ from nksmesh.domain.readiness import Readiness
 from nksmesh.domain.releases import ISTIOD, Release
 from nksmesh.domain.workloads import ROLLOUT_KINDS
 from nksmesh.workflows import observation
-from nksmesh.workflows.applying.gate import Gate, pass_gate
+from nksmesh.workflows.applying.gate import Gate, Probe, pass_gate
 from nksmesh.workflows.discovery import Installation
 from nksmesh.workflows.drift.drift import Found
 from nksmesh.workflows.drift.putting import Wanted
@@ -118,9 +118,13 @@ class Proofs:
         gate = Gate(
             step=_GATE_STEP,
             istiod=istiod,
-            namespaces=tuple(dict.fromkeys(one.namespace for one in gateways or [istiod])),
+            probes=tuple(
+                dict.fromkeys(
+                    Probe(one.namespace, one.istio_revision if gateways and alone else istiod.istio_revision)
+                    for one in gateways or [istiod]
+                )
+            ),
             proxy_image=proxy_image(manifests),
-            labelled=not (gateways and alone),
         )
         self._tell(_GATE_STEP, EventKind.STARTED, "prove")
         passed = await pass_gate(gate, self._cluster, patience=self._patience, listener=self._listener)

@@ -35,7 +35,7 @@ def helm_owner(live: Manifest) -> tuple[str, str] | None:
 
 def istio_revision_of(release: Release, installed: InstalledRelease) -> str:
     """Return the Istio revision of an istiod; without a record its chart's value tells."""
-    return release.istio_revision or str(installed.values.get("revision") or "")
+    return release.istio_revision or release.with_revision_of(installed.values).istio_revision
 
 
 def services_of(installation: Installation) -> frozenset[tuple[str, str]]:

@@ -11,7 +11,7 @@ from nksmesh.domain.catalog import Catalog, Profile, ValuesFile
 from nksmesh.domain.errors import ConfigError
 from nksmesh.domain.kept_values import layer_of, said_to_helm, sort_out, values_lost
 from nksmesh.domain.layers import compose, merge
-from nksmesh.domain.mesh import GatewaySpec, Layer, Network, Region
+from nksmesh.domain.mesh import GatewaySpec, Layer, Network, Region, Standing
 from nksmesh.domain.objects import Manifest
 from nksmesh.domain.releases import Release
 from nksmesh.domain.request import Request
@@ -93,8 +93,15 @@ def test_an_istio_revision_is_kept_where_the_release_is_named_after_it() -> None
     assert (answers.standing.istio_revision, answers.standing.tags) == ("1-20-0", ("default",))
     mesh = resolve(Request(), CATALOG, None, answers).mesh
     assert mesh.releases[1] == replace(revisioned, istio_revision="1-20-0")
-    with pytest.raises(ConfigError, match="not named after it"):
-        answers_of(made(BASE, MADE, values=values), Request(), CATALOG)
+
+
+def test_a_release_that_is_not_named_after_its_istio_revision_keeps_its_name_and_its_values() -> None:
+    values = {"revision": "1-20-0", "revisionTags": ["default"]}
+    answers = answers_of(made(BASE, MADE, values=values), Request(), CATALOG)
+    assert answers.standing == Standing()
+    layer = Layer(name="values given to Helm", values=values, option="-e")
+    mesh = resolve(Request(), CATALOG, None, replace(answers, layers={MADE.name: (layer,)})).mesh
+    assert mesh.releases[1] == replace(MADE, istio_revision="1-20-0")
 
 
 @pytest.mark.parametrize(

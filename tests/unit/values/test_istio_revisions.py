@@ -11,6 +11,7 @@ from nksmesh.domain.layers import compose
 from nksmesh.domain.mesh import Mesh, Standing
 from nksmesh.domain.request import Recorded, Request
 from nksmesh.domain.resolve import resolve
+from nksmesh.domain.set_values import parse_set
 from nksmesh.workflows.planning import chart_refs
 
 OURS = {"revision", "revisionTags", "defaultRevision"}
@@ -59,3 +60,16 @@ def test_a_base_that_an_abandoned_canary_left_never_goes_back(catalog: Catalog, 
     mesh = resolve(Request(version=version), catalog, None, recorded(standing)).mesh
     refs = chart_refs(mesh)
     assert (refs["base"].version, refs["istiod"].version) == (base, version)
+
+
+def test_a_revision_in_values_is_the_releases_own_and_its_name_stays(catalog: Catalog) -> None:
+    sets = tuple(parse_set(f"{name}:revision=1-20-0") for name in ("istiod", "gateway"))
+    mesh = resolve(Request(hub="hub.example/istio", version="1.20.0", sets=sets), catalog).mesh
+    assert [(one.name, one.istio_revision) for one in mesh.releases] == [
+        ("istio-base", ""),
+        ("istiod", "1-20-0"),
+        ("istio-ingressgateway", "1-20-0"),
+    ]
+    plain = (parse_set("istiod:revision=default"),)
+    mesh = resolve(Request(hub="hub.example/istio", version="1.20.0", sets=plain), catalog).mesh
+    assert {one.istio_revision for one in mesh.releases} == {""}

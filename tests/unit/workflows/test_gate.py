@@ -10,13 +10,13 @@ from nksmesh.domain.diagnosis import Cause
 from nksmesh.domain.errors import ClusterError, NotReadyError, RefusedError, UnreachableError
 from nksmesh.domain.events import EventKind
 from nksmesh.domain.objects import Manifest
-from nksmesh.workflows.applying.gate import PROBE_POD, Gate, pass_gate, where_labels_decide
+from nksmesh.workflows.applying.gate import PROBE_POD, Gate, Probe, pass_gate, where_labels_decide
 from nksmesh.workflows.waiting import Patience
 from tests.unit.domain.meshes import ISTIOD
 from tests.unit.workflows.fakes import FakeCluster, Heard
 from tests.unit.workflows.scenery import NAMESPACE, PROXY, answering, endpoints, injected, root_cert, webhook
 
-GATE = Gate(step="injection webhook", istiod=ISTIOD, namespaces=(NAMESPACE,), proxy_image=PROXY)
+GATE = Gate(step="injection webhook", istiod=ISTIOD, probes=(Probe(NAMESPACE),), proxy_image=PROXY)
 PROVED = f"a pod admitted in {NAMESPACE} comes back with {PROXY}"
 
 
@@ -67,7 +67,8 @@ async def test_a_revisions_injector_is_asked_by_its_label_or_as_the_default(
     cluster.objects.admit = admit
     cluster.live.show(webhook(revision="canary"), webhook(revision="default", name="other", bundle=""))
     cluster.live.show(endpoints("istiod-canary"))
-    assert await passes(cluster, heard, replace(GATE, istiod=istiod, labelled=labelled)) == PROVED
+    gate = replace(GATE, istiod=istiod, probes=(Probe(NAMESPACE, "canary" if labelled else ""),))
+    assert await passes(cluster, heard, gate) == PROVED
     named = {"istio.io/rev": "canary"} if labelled else {}
     assert labels == [{"sidecar.istio.io/inject": "true", **named}]
 
@@ -155,7 +156,7 @@ async def test_every_gateways_namespace_is_probed_and_the_first_unready_told(
         return injected(manifest, PROXY if now() > 1 or spaces[-1] == NAMESPACE else "old:1")
 
     cluster.objects.admit = admit
-    await passes(cluster, heard, replace(GATE, namespaces=(NAMESPACE, "edge")))
+    await passes(cluster, heard, replace(GATE, probes=(Probe(NAMESPACE), Probe("edge"))))
     assert {*spaces} == {NAMESPACE, "edge"}
     assert heard.said(EventKind.WAITING) == [f"istiod to inject {PROXY} (it injects old:1)"]
 
@@ -241,7 +242,7 @@ async def test_a_namespace_where_the_probe_is_refused_is_warned_of_once_while_an
 
     cluster.live.show(*answering())
     cluster.objects.admit = admit
-    assert await passes(cluster, heard, replace(GATE, namespaces=(NAMESPACE, "edge"))) == PROVED
+    assert await passes(cluster, heard, replace(GATE, probes=(Probe(NAMESPACE), Probe("edge")))) == PROVED
     assert len(heard.said(EventKind.WARNING)) == 1
 
 
@@ -265,5 +266,5 @@ async def test_a_revision_is_asked_for_where_no_label_of_the_namespace_decides(
 
 async def test_where_every_namespace_decides_the_bundle_is_the_proof(cluster: FakeCluster, heard: Heard) -> None:
     cluster.live.show(*answering())
-    proved = await passes(cluster, heard, replace(GATE, namespaces=()))
+    proved = await passes(cluster, heard, replace(GATE, probes=()))
     assert proved == "caBundle and endpoint are there; no dry run was let pass"
