@@ -155,6 +155,9 @@ async def plan_adoption(
     answers = answers_of(found, order.request, order.catalog)
     bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))
     ours = resolve(bare, order.catalog, None, answers).mesh
+    # Its layers lack the values given to Helm until they are described, and with them an Istio revision of their own.
+    named = {(release.namespace, release.name): release for release in found.releases}
+    ours = replace(ours, releases=tuple(named[release.namespace, release.name] for release in ours.releases))
     warnings = [str(one) for one in check_versions(order, ours, kubernetes) if one.level is not Level.NOTE]
     have, missing = await charts_of(ours, order, charts, listener)
     warnings += missing
