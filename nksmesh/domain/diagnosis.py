@@ -1,7 +1,7 @@
 """Why pods do not start: what is certain never to heal, and what deserves a grace.
 
-Reads what the kubelet, the scheduler and the ReplicaSet controller say of pods. Certain failures end a wait at
-once; the others are given their grace, counted from when this run first saw them.
+Reads what the kubelet and the scheduler say of pods; what their controllers say is in ``refusals``. Certain failures
+end a wait at once; the others are given their grace, counted from when this run first saw them.
 """
 
 from __future__ import annotations
@@ -79,15 +79,16 @@ Identity: TypeAlias = tuple[Cause, str, str]
 
 @dataclass(frozen=True)
 class Trouble:
-    """One thing that keeps one pod, or a ReplicaSet's pods, from being ready.
+    """One thing that keeps one pod, or a controller's pods, from being ready.
 
     Attributes:
         cause: Its kind.
-        subject: ``Pod istio-system/istiod-x`` or ``ReplicaSet ...``.
+        subject: ``Pod istio-system/istiod-x``, ``ReplicaSet ...`` or ``DaemonSet ...``.
         reason: The component's own short reason (ErrImagePull, FailedScheduling).
         words: The component's own sentence.
         image: The image it is about, or empty.
         container: The container it is about, or empty.
+        hint: A next step of its own, where its cause's does not fit.
         from_before: It was there before the run, and somebody may have mended meanwhile what it is about.
     """
 
@@ -97,6 +98,7 @@ class Trouble:
     words: str
     image: str = ""
     container: str = ""
+    hint: str = ""
     from_before: bool = False
 
     @property
@@ -113,7 +115,7 @@ class Trouble:
     def next_step(self) -> str:
         """What the reader can do about it."""
         namespace, _, name = self.subject.partition(" ")[2].partition("/")
-        return next_step(self.cause, namespace, name)
+        return self.hint or next_step(self.cause, namespace, name)
 
     def __str__(self) -> str:
         about = f" (image {self.image})" if self.image and self.image not in self.words else ""
@@ -177,55 +179,6 @@ def troubles_of_pod(pod: Manifest, events: Iterable[Manifest]) -> list[Trouble]:
         if words:
             found.append(Trouble(Cause.PROBE, subject, "Unhealthy", words))
     return found
-
-
-def troubles_of_replica_set(replica_set: Manifest) -> list[Trouble]:
-    """List why a ReplicaSet cannot create its pods (condition ReplicaFailure)."""
-    failure = conditions_of(replica_set).get("ReplicaFailure", {})
-    if failure.get("status") != "True":
-        return []
-    metadata, words = replica_set["metadata"], str(failure.get("message", ""))
-    subject = f"ReplicaSet {metadata.get('namespace')}/{metadata['name']}"
-    return [Trouble(creation_cause(words), subject, str(failure.get("reason", "FailedCreate")), words)]
-
-
-def refusals_of(controller: Manifest, events: Iterable[Manifest], pods: Iterable[Manifest]) -> list[Trouble]:
-    """List why a StatefulSet, a DaemonSet or a Job cannot create its pods: its FailedCreate events.
-
-    These kinds have no condition that says so, as a ReplicaSet has. What was refused before the newest pod was made
-    is over; the times of both are whole seconds.
-
-    Args:
-        controller: The controller, with its kind.
-        events: The Warning events about it, oldest first.
-        pods: Its pods.
-    """
-    newest = max((str(pod["metadata"].get("creationTimestamp") or "") for pod in pods), default="")
-    refused = [event for event in events if event.get("reason") == "FailedCreate" and moment_of(event) >= newest]
-    if not refused:
-        return []
-    metadata, words = controller["metadata"], str(refused[-1].get("message", ""))
-    subject = f"{controller.get('kind')} {metadata.get('namespace')}/{metadata['name']}"
-    return [Trouble(creation_cause(words), subject, "FailedCreate", words)]
-
-
-def moment_of(event: Manifest) -> str:
-    """Return when an event was last seen: RFC 3339, in whole seconds; empty where it does not say."""
-    series = event.get("series") or {}
-    seen = event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime") or ""
-    return re.sub(r"\.\d+", "", str(seen))
-
-
-def creation_cause(words: str) -> Cause:
-    """Classify why the API server refused to create a pod, from its own words."""
-    lowered = words.lower()
-    if "exceeded quota" in lowered or "failed quota" in lowered or "limitrange" in lowered:
-        return Cause.QUOTA
-    if "failed calling webhook" in lowered or "no endpoints available" in lowered:
-        return Cause.WEBHOOK
-    if "denied" in lowered or "violates podsecurity" in lowered or "forbidden" in lowered:
-        return Cause.POLICY
-    return Cause.WEBHOOK
 
 
 def pull_cause(words: str) -> Cause:

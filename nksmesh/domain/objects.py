@@ -106,6 +106,12 @@ def pod_template(manifest: Manifest) -> Mapping[str, Any]:
     return template if isinstance(template, Mapping) else {}
 
 
+def lives(pod: Manifest) -> bool:
+    """Tell whether a pod still has anything to run: an evicted one stays in the list as Failed."""
+    phase = (pod.get("status") or {}).get("phase")
+    return not pod["metadata"].get("deletionTimestamp") and phase not in {"Failed", "Succeeded"}
+
+
 def containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield every container of a pod or pod template, init containers first."""
     spec = pod.get("spec") or {}

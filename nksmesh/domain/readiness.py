@@ -151,6 +151,14 @@ def updated_pods(workload: Manifest) -> int:
     return int(status.get("updatedReplicas", 0))
 
 
+def wanted_pods(workload: Manifest) -> int:
+    """Return how many pods a workload is to have: a DaemonSet one for each of its nodes."""
+    spec, status = workload.get("spec") or {}, workload.get("status") or {}
+    if workload.get("kind") == "DaemonSet" or "desiredNumberScheduled" in status:
+        return int(status.get("desiredNumberScheduled", 0))
+    return int(spec.get("replicas", 1))
+
+
 def _on_delete(strategy: Mapping[str, Any]) -> bool:
     """Tell whether pods are replaced only when somebody deletes them."""
     return strategy.get("type") == "OnDelete"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nksmesh.domain.objects import Manifest, ObjectRef
+from nksmesh.domain.objects import Manifest, ObjectRef, lives
 from nksmesh.domain.readiness import proxy_images
 from nksmesh.domain.releases import Release
 
@@ -117,10 +117,7 @@ def without_releases(workloads: Iterable[Workload], releases: Collection[Release
 
 def is_injected(pod: Manifest) -> bool:
     """Tell whether a pod that lives has a proxy of the injector's; ztunnel's container has the same name."""
-    ended = (pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
-    if ended or pod["metadata"].get("deletionTimestamp"):
-        return False
-    return any("ztunnel" not in image.rpartition("/")[2] for image in proxy_images(pod))
+    return lives(pod) and any("ztunnel" not in image.rpartition("/")[2] for image in proxy_images(pod))
 
 
 def istio_revision_of(pod: Manifest) -> str:

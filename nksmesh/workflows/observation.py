@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from nksmesh.domain.diagnosis import Trouble, moment_of, refusals_of, troubles_of_pod, troubles_of_replica_set
-from nksmesh.domain.objects import INJECTED_IMAGE, Manifest, ObjectRef, Query, crds_of, ref_of
+from nksmesh.domain.diagnosis import Trouble, troubles_of_pod
+from nksmesh.domain.objects import INJECTED_IMAGE, Manifest, ObjectRef, Query, crds_of, lives, ref_of
 from nksmesh.domain.readiness import (
     Readiness,
     State,
@@ -22,8 +22,9 @@ from nksmesh.domain.readiness import (
     updated_pods,
     waiting,
 )
+from nksmesh.domain.refusals import FAILED_CREATE, moment_of, refusals_of, troubles_of_replica_set, version_of
 from nksmesh.domain.releases import Release
-from nksmesh.domain.workloads import ROLLOUT_KINDS
+from nksmesh.domain.workloads import ROLLOUT_KINDS, why_not_restartable
 from nksmesh.workflows.ports import Live
 
 CRDS: Final = Query("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -154,12 +155,13 @@ def gateway_ready(live: Live, release: Release, manifests: Iterable[Manifest], p
     pods, wanted = pods_of(live, release, rendered), sum(map(updated_pods, _found(live, release, rendered)))
     if len(pods) < wanted:  # pods come by another watch than their workload
         return waiting(f"{wanted - len(pods)} of {wanted} pods of {release.name} to be seen")
-    return of_gateway_pods(pods, release.name, proxy_image)
+    answer = of_gateway_pods(pods, release.name, proxy_image)
+    return answer if answer.ready else _with_its_cause(answer, _found(live, release, rendered))
 
 
 def pods_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Manifest]:
     """Return the pods of a release's workloads, of every template; those that ended or are ending are left out."""
-    return [pod for workload in _found(live, release, manifests) for pod in _pods_of(live, workload) if _lives(pod)]
+    return [pod for workload in _found(live, release, manifests) for pod in _pods_of(live, workload) if lives(pod)]
 
 
 def pods_without_proxy(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -174,22 +176,42 @@ def pods_on_other_proxy(
     return [pod for pod in pods_of(live, release, manifests) if proxy_image not in proxy_images(pod)]
 
 
-def troubles_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Trouble]:
-    """List what keeps the newest pods of a release from being ready; pods of older templates are on their way out."""
+def troubles_of(
+    live: Live, release: Release, manifests: Iterable[Manifest], *, over: Collection[str] = ()
+) -> list[Trouble]:
+    """List what keeps the newest pods of a release from being ready; pods of older templates are on their way out.
+
+    Args:
+        live: The view.
+        release: The release.
+        manifests: What it renders.
+        over: The refusals of ``refusals_in`` that are known to tell of nothing any more.
+    """
     found: list[Trouble] = []
     for workload in _found(live, release, manifests):
-        if not _observed(workload):
-            continue  # its newest pods are still those from before
         if workload.get("kind") == "Deployment":
-            found += _troubles_of_replica_sets(live, workload)
+            found += _troubles_of_replica_sets(live, workload) if _observed(workload) else []
             continue
-        pods = _pods_of(live, workload)
+        pods = [pod for pod in _pods_of(live, workload) if _is_newest(pod, workload)]
         if not of_workload(workload, str(workload.get("kind")), "").ready:
-            found += refusals_of(workload, events_of(live, workload), pods)
-        for pod in pods:
-            if _is_newest(pod, workload):
-                found += troubles_of_pod(pod, events_of(live, pod))
+            refusals = (event for event in refusals_about(live, workload) if version_of(event) not in over)
+            found += refusals_of(workload, refusals, pods)
+        if _observed(workload):  # before that its newest pods are still those from before
+            found += [trouble for pod in pods for trouble in troubles_of_pod(pod, events_of(live, pod))]
     return found
+
+
+def refusals_in(live: Live, release: Release, manifests: Iterable[Manifest]) -> dict[str, list[str]]:
+    """Name the refusals that events tell of, by the workload of a release whose pods were refused."""
+    found = _found(live, release, manifests)
+    return {
+        str(ref_of(one, release.namespace)): [version_of(event) for event in refusals_about(live, one)] for one in found
+    }
+
+
+def refusals_about(live: Live, workload: Manifest) -> list[Manifest]:
+    """Return the events that say that a workload's pods could not be created, oldest first."""
+    return [one for one in events_of(live, workload) if one.get("reason") == FAILED_CREATE]
 
 
 def events_of(live: Live, about: Manifest) -> list[Manifest]:
@@ -241,6 +263,13 @@ def _is_newest(pod: Manifest, workload: Manifest) -> bool:
     return labels.get(_POD_GENERATION) in {generation, None}
 
 
+def _with_its_cause(answer: Readiness, workloads: Iterable[Manifest]) -> Readiness:
+    """Say with a wait for new pods what keeps a workload from making them: its own update strategy."""
+    held = ((one, why) for one in workloads if (why := why_not_restartable(one)))
+    named = [f"{one.get('kind')} {one['metadata']['name']}: {why}" for one, why in held]
+    return waiting("; ".join((answer.message, *named)))
+
+
 def _owned(candidates: Iterable[Manifest], owner: Manifest) -> list[Manifest]:
     uid = owner["metadata"].get("uid")
     return [
@@ -248,12 +277,6 @@ def _owned(candidates: Iterable[Manifest], owner: Manifest) -> list[Manifest]:
         for one in candidates
         if any(reference.get("uid") == uid for reference in one["metadata"].get("ownerReferences") or ())
     ]
-
-
-def _lives(pod: Manifest) -> bool:
-    """Tell whether a pod still has anything to run: an evicted one stays in the list as Failed."""
-    phase = (pod.get("status") or {}).get("phase")
-    return not pod["metadata"].get("deletionTimestamp") and phase not in {"Failed", "Succeeded"}
 
 
 def _observed(workload: Manifest) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from nksmesh.domain.diagnosis import Cause, Trouble, refusals_of, troubles_of_pod, troubles_of_replica_set
+from nksmesh.domain.diagnosis import Cause, Trouble, troubles_of_pod
 from nksmesh.domain.disruption import rounds
 from nksmesh.domain.events import Listener
 from nksmesh.domain.objects import Manifest, Query, pod_template
@@ -19,6 +19,7 @@ from nksmesh.domain.readiness import (
     updated_pods,
     waiting,
 )
+from nksmesh.domain.refusals import refusals_of, troubles_of_replica_set, version_of
 from nksmesh.domain.workloads import RESTARTED_AT, ROLLOUT_KINDS, Workload
 from nksmesh.workflows import observation
 from nksmesh.workflows.ports import Cluster, Live
@@ -76,7 +77,7 @@ class Rollout:
             ClusterError: The API server refuses the restart.
         """
         live, workload = self.cluster.live, self.workload
-        before = {_version(one) for one in self._refusals()}
+        before = {version_of(one) for one in self._refusals()}
         template = {"metadata": {"annotations": {RESTARTED_AT: self.stamp}}}
         restarted = await self.cluster.objects.merge({"spec": {"template": template}}, workload.ref)
         live.put(Query("apps/v1", workload.kind, workload.namespace), restarted)
@@ -117,15 +118,14 @@ class Rollout:
                 troubles += troubles_of_replica_set(one)
         now = found(live, self.workload)
         if now is not None:
-            since = [one for one in self._refusals() if _version(one) not in before]
+            since = [one for one in self._refusals() if version_of(one) not in before]
             troubles += refusals_of({"kind": self.workload.kind, **now}, since, pods)
         return troubles
 
     def _refusals(self) -> list[Manifest]:
         """Return the events that say that a StatefulSet or DaemonSet could not create a pod."""
         now = found(self.cluster.live, self.workload)
-        events = observation.events_of(self.cluster.live, now) if now is not None else []
-        return [one for one in events if one.get("reason") == "FailedCreate"]
+        return observation.refusals_about(self.cluster.live, now) if now is not None else []
 
     def _patience(self) -> Patience:
         """Give each round of pods its time: of a user's own pods nobody knows how long they take to be ready."""
@@ -139,7 +139,3 @@ def _stamp(one: Mapping[str, object]) -> str:
     metadata = one.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     return str((annotations or {}).get(RESTARTED_AT, ""))
-
-
-def _version(event: Manifest) -> str:
-    return f"{event['metadata'].get('name')} {event['metadata'].get('resourceVersion')}"

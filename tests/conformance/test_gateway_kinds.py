@@ -49,26 +49,31 @@ def test_a_daemon_set_is_followed_shown_restarted_and_rolled_back(
 def test_pods_of_a_daemon_set_that_are_forbidden_end_the_wait_at_once(
     istio: Program, cluster: Reader, tmp_path: Path
 ) -> None:
-    cluster.post("/api/v1/namespaces", {"metadata": {"name": "edge"}})
-    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
-    path = "/api/v1/namespaces/edge/resourcequotas"
-    cluster.post(path, quota)
-    cluster.until(path, lambda found: bool(found[0].get("status", {}).get("hard")))
+    level = "pod-security.kubernetes.io/enforce"
+    cluster.post("/api/v1/namespaces", {"metadata": {"name": "edge", "labels": {level: "restricted"}}})
     (tmp_path / "charts.lock").write_text("nksmesh: 1\ncharts: []\n")
     environment = tmp_path / "values" / "environments" / "edge"
     environment.mkdir(parents=True)
     (environment / "mesh.yaml").write_text(
         "region: kr1\nversion: 1.20.0\ngateways: [{name: edge, namespace: edge, values: {kind: DaemonSet}}]\n"
     )
-    ran = istio("install", "-e", "edge", "--timeout", "5m", code=6)
-    assert ran.seconds < ENOUGH, str(ran)
-    assert "DaemonSet edge/edge: FailedCreate" in ran.error["message"]
-    assert "exceeded quota: none" in ran.error["detail"]
-    assert "quota" in ran.error["hint"]
+    secured = istio("install", "-e", "edge", "--timeout", "5m", code=6)
+    assert secured.seconds < ENOUGH, str(secured)
+    assert "edge cannot become ready: DaemonSet edge/edge: FailedCreate" in secured.error["message"]
+    assert 'violates PodSecurity "restricted:latest"' in secured.error["detail"]
+    assert f"kubectl label namespace edge {level}=privileged --overwrite" in secured.error["hint"]
 
-    # what was refused before a run is tried again by it, once
+    # what was refused before a run is tried again by it, once: this time it is refused for another reason
+    cluster.merge("/api/v1/namespaces/edge", {"metadata": {"labels": {level: "privileged"}}})
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    path = "/api/v1/namespaces/edge/resourcequotas"
+    cluster.post(path, quota)
+    cluster.until(path, lambda found: bool(found[0].get("status", {}).get("hard")))
     again = istio("install", "-e", "edge", "--timeout", "5m", code=6)
     assert again.seconds < ENOUGH, str(again)
+    assert "DaemonSet edge/edge: FailedCreate" in again.error["message"]
+    assert "exceeded quota: none" in again.error["detail"]
+    assert "quota" in again.error["hint"]
     cluster.delete(f"{path}/none")
     istio("install", "-e", "edge", "--timeout", "5m")
     istio("status", "--exit-code")

@@ -8,7 +8,7 @@ from nksmesh.domain.errors import InterruptedRunError, MeshError
 from nksmesh.domain.events import EventKind, Listener
 from nksmesh.domain.plan import Action, Phase, Plan, Step
 from nksmesh.workflows.applying.steps import DOERS
-from nksmesh.workflows.applying.trying_again import troubled_before
+from nksmesh.workflows.applying.trying_again import Before
 from nksmesh.workflows.applying.work import Progress, StepOutcome, Work
 from nksmesh.workflows.ports import Cluster, Helm
 from nksmesh.workflows.waiting import Patience
@@ -33,7 +33,7 @@ class Applying:
         self._patience = patience
         self._listener = listener
         self._reached = {(step.name, phase): asyncio.Event() for step in plan.steps for phase in Phase}
-        self._from_before = troubled_before(plan, cluster.live)
+        self._before = Before.of(((one.release, one.manifests) for one in plan.releases.values()), cluster.live)
         self.progress = Progress()
 
     async def run(self) -> Progress:
@@ -70,7 +70,7 @@ class Applying:
             progress=self.progress,
             listener=self._listener,
             reached=lambda phase: self._reached[step.name, phase].set(),
-            from_before=self._from_before,
+            before=self._before,
         )
         clock = asyncio.get_running_loop().time
         began = clock()

@@ -7,30 +7,54 @@ would fail for what is no longer so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 from nksmesh.domain.diagnosis import RETRIED, Cause, Trouble
 from nksmesh.domain.errors import ClusterError
 from nksmesh.domain.events import EventKind
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.plan import Plan
+from nksmesh.domain.objects import Manifest, ObjectRef
+from nksmesh.domain.releases import Release
 from nksmesh.workflows import observation
 from nksmesh.workflows.ports import Live, Objects
 
 _TRIED_AGAIN: Final = "nksmesh.io/tried-again"
-"""The annotation whose change has a ReplicaSet's controller try again; nobody reads it."""
+"""The annotation whose change has a controller of pods try again; nobody reads it."""
 
 
-def troubled_before(plan: Plan, live: Live) -> frozenset[str]:
-    """Name the pods and ReplicaSets of a plan's releases that are in trouble before the plan begins."""
-    return frozenset(
-        trouble.subject
-        for change in plan.releases.values()
-        for trouble in observation.troubles_of(live, change.release, change.manifests)
-        if trouble.cause in RETRIED
-    )
+@dataclass(frozen=True)
+class Before:
+    """What was wrong with releases before a run.
+
+    Attributes:
+        troubled: The pods and their controllers that were in trouble.
+        over: Refusals of controllers that were in none: events stay for an hour, whatever has come since.
+    """
+
+    troubled: frozenset[str] = frozenset()
+    over: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, releases: Iterable[tuple[Release, Collection[Manifest]]], live: Live) -> Before:
+        """Look at releases and their manifests before anything is written."""
+        some = tuple(releases)
+        troubled = frozenset(
+            trouble.subject
+            for release, manifests in some
+            for trouble in observation.troubles_of(live, release, manifests)
+            if trouble.cause in RETRIED
+        )
+        refusals = (observation.refusals_in(live, release, manifests) for release, manifests in some)
+        calm = (events for told in refusals for subject, events in told.items() if subject not in troubled)
+        return cls(troubled=troubled, over=frozenset(chain.from_iterable(calm)))
+
+    def troubles_of(self, live: Live, release: Release, manifests: Collection[Manifest]) -> list[Trouble]:
+        """List what keeps a release's newest pods from being ready now, and tell what was there before."""
+        found = observation.troubles_of(live, release, manifests, over=self.over)
+        return [replace(one, from_before=True) if one.subject in self.troubled else one for one in found]
 
 
 async def try_again(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from nksmesh.domain.diagnosis import Trouble
@@ -12,7 +12,7 @@ from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.plan import Phase, Plan, ReleaseChange, Step
 from nksmesh.domain.readiness import Readiness
 from nksmesh.workflows import observation
-from nksmesh.workflows.applying.trying_again import try_again
+from nksmesh.workflows.applying.trying_again import Before, try_again
 from nksmesh.workflows.ports import Cluster, Helm
 from nksmesh.workflows.waiting import Patience, Wait, wait_until_ready
 
@@ -90,7 +90,7 @@ class Work:
         progress: What has come of the plan.
         listener: Told how it goes on.
         reached: Called with each phase that the step has come to before its end.
-        from_before: The pods and ReplicaSets that were in trouble before the plan began.
+        before: What was wrong before the plan began.
     """
 
     step: Step
@@ -101,7 +101,7 @@ class Work:
     progress: Progress
     listener: Listener
     reached: Callable[[Phase], None]
-    from_before: frozenset[str] = frozenset()
+    before: Before = field(default_factory=Before)
 
     @property
     def change(self) -> ReleaseChange:
@@ -131,8 +131,7 @@ class Work:
             await live.follow(observation.queries_of(change.release, change.manifests))
 
         def troubles() -> list[Trouble]:
-            found = observation.troubles_of(live, change.release, change.manifests) if change else []
-            return [replace(one, from_before=True) if one.subject in self.from_before else one for one in found]
+            return self.before.troubles_of(live, change.release, change.manifests) if change else []
 
         subject = change.release.name if change else ""
         wait = Wait(step=self.step.name, judge=judge, troubles=troubles, subject=subject)

@@ -13,6 +13,7 @@ from nksmesh.domain.releases import ISTIOD, Release
 from nksmesh.domain.workloads import ROLLOUT_KINDS
 from nksmesh.workflows import observation
 from nksmesh.workflows.applying.gate import Gate, Probe, pass_gate
+from nksmesh.workflows.applying.trying_again import Before
 from nksmesh.workflows.discovery import Installation
 from nksmesh.workflows.drift.drift import Found
 from nksmesh.workflows.drift.putting import Wanted
@@ -42,16 +43,18 @@ class Proofs:
         self._namespace = installation.namespace
         self._cluster = cluster
         self._patience = patience
+        self._before = Before()
         self._listener = listener
 
     async def begin(self, wanted: Iterable[Wanted]) -> None:
         """Follow what is to become ready, before anything is written."""
         namespaces = [release.namespace for release in self._releases]
         queries = observation.queries_for(namespaces, self._namespace)
-        some = tuple(wanted)
-        queries += [observation.query_for(one.ref) for one in some if one.ref.kind in ROLLOUT_KINDS]
-        queries += [observation.CRDS] if any(one.ref.kind == observation.CRDS.kind for one in some) else []
+        for release, manifests in self._releases.items():
+            queries += observation.queries_of(release, manifests)
+        queries += [observation.CRDS] if any(one.ref.kind == observation.CRDS.kind for one in wanted) else []
         await self._cluster.live.follow(queries)
+        self._before = Before.of(self._releases.items(), self._cluster.live)
 
     def written(self, wanted: Wanted, after: Manifest) -> None:
         """Take what was written into the view: its watch events may still be on the way."""
@@ -137,7 +140,7 @@ class Proofs:
             step=step,
             judge=judge,
             troubles=lambda: (
-                observation.troubles_of(live, release, self._releases[release]) if release is not None else []
+                self._before.troubles_of(live, release, self._releases[release]) if release is not None else []
             ),
         )
         self._tell(step, EventKind.STARTED, "prove")

@@ -7,11 +7,9 @@ from nksmesh.domain.diagnosis import (
     GRACES,
     Cause,
     Trouble,
-    creation_cause,
     grace_option,
     pull_cause,
     troubles_of_pod,
-    troubles_of_replica_set,
 )
 from nksmesh.domain.errors import ConfigError
 from tests.unit.domain.manifests import read, read_all
@@ -208,45 +206,6 @@ def test_a_pod_without_a_node_has_the_schedulers_words() -> None:
 def test_a_pod_held_back_by_a_scheduling_gate_is_not_unschedulable() -> None:
     status = '{conditions: [{type: PodScheduled, status: "False", reason: SchedulingGated}]}'
     assert troubles_of_pod(read(pod(status)), []) == []
-
-
-def replica_set(status: str) -> dict[str, object]:
-    return read(f"metadata: {{name: edge-1, namespace: istio-system}}\nstatus: {status}")
-
-
-def test_a_replica_set_that_cannot_create_pods() -> None:
-    failure = (
-        'type: ReplicaFailure, status: "True", reason: FailedCreate, message: "pods edge is forbidden: exceeded quota"'
-    )
-    found = troubles_of_replica_set(replica_set(f"{{conditions: [{{{failure}}}]}}"))
-    assert found == [
-        Trouble(Cause.QUOTA, "ReplicaSet istio-system/edge-1", "FailedCreate", "pods edge is forbidden: exceeded quota")
-    ]
-
-
-@pytest.mark.parametrize("status", ["{}", '{conditions: [{type: ReplicaFailure, status: "False"}]}'])
-def test_a_replica_set_without_a_failure(status: str) -> None:
-    assert troubles_of_replica_set(replica_set(status)) == []
-
-
-CREATION = {
-    'pods "x" is forbidden: exceeded quota: compute, requested: cpu=1, used: cpu=4': Cause.QUOTA,
-    'pods "x" is forbidden: failed quota: compute: must specify limits.cpu': Cause.QUOTA,
-    'Internal error occurred: failed calling webhook "namespace.sidecar-injector.istio.io": connection refused': (
-        Cause.WEBHOOK
-    ),
-    'Internal error occurred: no endpoints available for service "istiod"': Cause.WEBHOOK,
-    "context deadline exceeded (Client.Timeout exceeded while awaiting headers)": Cause.WEBHOOK,
-    'admission webhook "validate.kyverno.svc" denied the request: no root': Cause.POLICY,
-    'admission webhook "limits.example" denied the request: timeoutSeconds must be set': Cause.POLICY,
-    'pods "x" is forbidden: violates PodSecurity "restricted:latest"': Cause.POLICY,
-    "something that nobody has seen": Cause.WEBHOOK,
-}
-
-
-@pytest.mark.parametrize(("words", "cause"), CREATION.items(), ids=CREATION)
-def test_why_a_pod_was_not_created(words: str, cause: Cause) -> None:
-    assert creation_cause(words) is cause
 
 
 PULLS = {

@@ -42,6 +42,44 @@ def deployment(
     }
 
 
+def daemon_set(name: str, *, generation: int = 1, ready: int = 1) -> Object:
+    """A DaemonSet on one node, whose controller has seen its newest template."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"daemonset-{name}",
+            "generation": generation,
+            "annotations": {"deprecated.daemonset.template.generation": str(generation)},
+        },
+        "spec": {"template": {"spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]}}},
+        "status": {
+            "observedGeneration": generation,
+            "desiredNumberScheduled": 1,
+            "updatedNumberScheduled": ready,
+            "numberAvailable": ready,
+        },
+    }
+
+
+def on_node(owner: str, *, image: str = PROXY, generation: int = 1, made: str = "2026-01-01T00:00:00Z") -> Object:
+    """A pod of a DaemonSet."""
+    one = pod(owner, name=f"{owner}-{generation}", image=image)
+    one["metadata"] |= {
+        "labels": {"pod-template-generation": str(generation)},
+        "creationTimestamp": made,
+        "ownerReferences": [{"uid": f"daemonset-{owner}"}],
+    }
+    return one
+
+
+def refusal(about: Manifest, words: str, *, at: str = "2026-01-01T00:00:09Z") -> Object:
+    """The event that tells that a controller's pod was refused."""
+    return {**event(about, words, at=at), "reason": "FailedCreate"}
+
+
 def replica_set(owner: str, *, namespace: str = NAMESPACE, revision: str = "1", failure: str = "") -> Object:
     """A Deployment's ReplicaSet."""
     conditions = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": failure}]

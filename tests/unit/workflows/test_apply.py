@@ -31,11 +31,14 @@ from tests.unit.workflows.scenery import (
     PROXY,
     answering,
     crd,
+    daemon_set,
     deployment,
     event,
     injected,
+    on_node,
     pod,
     pulling,
+    refusal,
     replica_set,
     rolled_out,
     service,
@@ -324,6 +327,74 @@ async def test_pods_that_a_quota_refused_before_the_run_are_asked_for_again(run:
     run.cluster.live.remove(ref_of(pod(INGRESS.name)))
     with pytest.raises(NotReadyError, match=r"is not ready after 5\.0s: ReplicaSet"):
         await run(kept(run))
+
+
+FORBIDDEN = 'Error creating: pods "x" is forbidden: violates PodSecurity "restricted:latest"'
+
+
+def on_nodes(run: Run, **changed: Any) -> Plan:
+    """Plan a gateway that is a DaemonSet; Helm has it unless it is said otherwise."""
+    run.cluster.live.show(*rolled_out(ISTIOD.name), *answering())
+    istiod = change(ISTIOD, manifests=(deployment(ISTIOD.name),), installed=installed(ISTIOD), reasons=())
+    base = change(BASE, installed=installed(BASE), reasons=())
+    fields: dict[str, Any] = {"manifests": (daemon_set(INGRESS.name),), "installed": installed(INGRESS), **changed}
+    return run.plan(base, istiod, change(INGRESS, **fields))
+
+
+async def test_a_daemon_set_whose_pods_are_forbidden_ends_the_run_at_once(run: Run) -> None:
+    short = daemon_set(INGRESS.name, ready=0)
+    run.helm.then[INGRESS.name] = lambda: run.cluster.live.show(short, refusal(short, FORBIDDEN))
+    with pytest.raises(NotReadyError, match=f"DaemonSet {NAMESPACE}/{INGRESS.name}: FailedCreate") as caught:
+        await run(on_nodes(run, installed=None))
+    assert caught.value.detail == FORBIDDEN
+    assert f"kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=privileged" in caught.value.hint
+    assert now() == 1
+
+
+async def test_a_refusal_from_before_the_run_that_was_over_fails_no_rollout(run: Run) -> None:
+    """A node that was refused a pod has left since: the event stays for an hour, and tells of nothing."""
+    run.cluster.live.show(daemon_set(INGRESS.name), on_node(INGRESS.name), refusal(daemon_set(INGRESS.name), FORBIDDEN))
+    loop = asyncio.get_running_loop()
+    run.helm.then[INGRESS.name] = lambda: run.cluster.live.show(daemon_set(INGRESS.name, generation=2, ready=0))
+    # the old pod takes its time to end, and only then is the new one made
+    new = on_node(INGRESS.name, generation=2, made="2026-01-01T00:10:00Z")
+    loop.call_at(40, lambda: run.cluster.live.remove(ref_of(on_node(INGRESS.name))))
+    loop.call_at(41, lambda: run.cluster.live.show(daemon_set(INGRESS.name, generation=2), new))
+    progress = await run(on_nodes(run))
+    assert now() == 41
+    assert progress.warnings == []
+
+
+async def test_a_new_refusal_counts_though_there_was_an_old_one(run: Run) -> None:
+    shown = daemon_set(INGRESS.name)
+    run.cluster.live.show(shown, on_node(INGRESS.name), refusal(shown, "exceeded quota: old"))
+    short = daemon_set(INGRESS.name, generation=2, ready=0)
+    again = refusal(short, FORBIDDEN, at="2026-01-01T00:20:00Z")
+    run.helm.then[INGRESS.name] = lambda: run.cluster.live.show(short, again)
+    with pytest.raises(NotReadyError) as caught:
+        await run(on_nodes(run))
+    assert caught.value.detail == FORBIDDEN
+
+
+async def test_a_daemon_set_that_was_refused_before_the_run_is_asked_to_try_again(run: Run) -> None:
+    short = daemon_set(INGRESS.name, ready=0)
+    run.cluster.live.show(short, refusal(short, FORBIDDEN))
+    run.cluster.objects.put(short)
+    made = on_node(INGRESS.name, made="2026-01-01T00:10:00Z")
+    asyncio.get_running_loop().call_later(3, lambda: run.cluster.live.show(daemon_set(INGRESS.name), made))
+    progress = await run(on_nodes(run, reasons=()))
+    assert run.cluster.objects.asked("merge") == [f"DaemonSet {NAMESPACE}/{INGRESS.name}"]
+    assert any("was made to try again" in warning for warning in progress.warnings)
+
+
+async def test_a_daemon_set_that_nobody_may_restart_says_why_its_pods_stay(run: Run) -> None:
+    by_hand = daemon_set(INGRESS.name)
+    by_hand["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    run.cluster.objects.put(by_hand)
+    run.cluster.live.show(by_hand, on_node(INGRESS.name, image="old:1"))
+    run.patience = Patience(component=20)
+    with pytest.raises(NotReadyError, match=f"DaemonSet {INGRESS.name}: its update strategy is OnDelete: delete its"):
+        await run(on_nodes(run, reasons=(), stale_pods=("pod x runs old:1",)))
 
 
 async def test_what_is_waited_for_longer_than_its_timeout_ends_the_run(run: Run) -> None:

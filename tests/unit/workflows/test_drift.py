@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,14 @@ from nksmesh.domain.errors import ClusterError, ConfigError, RefusedError, Relea
 from nksmesh.domain.history import Outcome
 from nksmesh.domain.lock import Lock
 from nksmesh.domain.objects import Manifest, ObjectRef
+from nksmesh.workflows.discovery import Installation
 from nksmesh.workflows.drift.drift import DriftResult, drift
 from nksmesh.workflows.drift.repair import RepairPlan, RepairResult, plan_repair, repair
+from nksmesh.workflows.drift.repaired import Proofs
 from nksmesh.workflows.waiting import Patience
-from tests.unit.domain.meshes import ISTIOD
-from tests.unit.workflows.fakes import FakeCluster, Heard
-from tests.unit.workflows.scenery import NAMESPACE, rolled_out
+from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, installed
+from tests.unit.workflows.fakes import FakeCluster, FakeHelm, Heard
+from tests.unit.workflows.scenery import NAMESPACE, PROXY, daemon_set, on_node, rolled_out
 from tests.unit.workflows.test_whole_runs import World
 
 CONFIG = ObjectRef("v1", "ConfigMap", "istio-sidecar-injector", NAMESPACE)
@@ -151,6 +154,29 @@ async def test_a_repair_writes_as_helm_what_was_shown_proves_it_and_is_kept(worl
     assert (run.command, run.outcome, run.from_versions) == ("repair", Outcome.DONE, ("1.20.0",))
     assert not any(move.moved for move in run.releases)
     assert found(await looked(world)) == {DEPLOYMENT: Change.MISSING}
+
+
+async def test_gateways_on_nodes_are_followed_so_that_their_old_pods_are_named(
+    cluster: FakeCluster, heard: Heard
+) -> None:
+    values = {"global": {"hub": HUB, "tag": "1.20.0"}}
+    injector = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": CONFIG.name},
+        "data": {"values": json.dumps(values)},
+    }
+    renders = {ISTIOD: [injector], INGRESS: [daemon_set(INGRESS.name)]}
+    stored = {one: installed(one, manifest=FakeHelm.text(some)) for one, some in renders.items()}
+    cluster.live.show(daemon_set(INGRESS.name), on_node(INGRESS.name, image="old:1"))
+    proofs = Proofs(
+        Installation(namespace=NAMESPACE, releases=stored), cluster, FakeHelm(), patience=Patience(), listener=heard
+    )
+    await proofs.begin(())
+    (followed,) = cluster.live.asked("follow")
+    assert f"DaemonSet {NAMESPACE}" in followed
+    (stale,) = proofs.stale()
+    assert stale.startswith(f"{INGRESS.name}: {INGRESS.name}-1 runs another proxy than {PROXY}")
 
 
 async def test_a_repair_stops_where_the_mesh_is_not_what_was_shown(world: World) -> None:

@@ -20,8 +20,10 @@ from tests.unit.workflows.scenery import (
     PROXY,
     answering,
     crd,
+    daemon_set,
     deployment,
     endpoints,
+    on_node,
     pod,
     pulling,
     replica_set,
@@ -94,6 +96,25 @@ async def test_a_mesh_that_is_ready(mesh: FakeCluster) -> None:
     data = result.to_data()
     assert (data["installed"], data["ready"], data["recorded"], data["hub"]) == (True, True, True, HUB)
     assert data["images_outside_hub"] == []
+
+
+async def test_a_gateway_on_every_node_is_looked_at_with_the_rest_at_once(mesh: FakeCluster) -> None:
+    mesh.storage.put(helm_has(INGRESS, manifest=FakeHelm.text([daemon_set(INGRESS.name), service(INGRESS.name)])))
+    mesh.live.show(daemon_set(INGRESS.name), on_node(INGRESS.name))
+    result = await looked(mesh)
+    assert result.ready
+    assert messages(result)[INGRESS.name] == f"1 pod of {INGRESS.name} on {PROXY}"
+    assert [one.images for one in result.releases if one.release == INGRESS] == [(PROXY,)]
+    (followed,) = mesh.live.asked("follow")
+    assert followed.count("DaemonSet istio-system") == 1
+    assert "StatefulSet" not in followed
+
+
+async def test_only_what_is_rendered_is_followed(mesh: FakeCluster) -> None:
+    await looked(mesh)
+    (followed,) = mesh.live.asked("follow")
+    assert "DaemonSet" not in followed
+    assert "StatefulSet" not in followed
 
 
 async def test_no_mesh_at_all(cluster: FakeCluster) -> None:
