@@ -87,6 +87,7 @@ def _adopt(
                 tools.charts,
                 files.mesh,
                 environment=environment,
+                dry_run=dry_run,
                 listener=listener,
             )
 

@@ -26,6 +26,8 @@ class InstalledRelease:
         chart_values: The values.yaml of the chart it was made from, as Helm has stored it; somebody may have edited it.
         manifest: What Helm applied, as YAML text.
         updated: When Helm last touched it.
+        storage_namespace: Helm's storage namespace: where the record of the release lies; empty for its own namespace.
+        record: The metadata of that record, as the API server returns it.
     """
 
     name: str
@@ -39,11 +41,18 @@ class InstalledRelease:
     chart_values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     manifest: str = field(default="", repr=False)
     updated: datetime | None = None
+    storage_namespace: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def deployed(self) -> bool:
         """Whether Helm's last word on it was success."""
         return self.status == "deployed"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the record lies in another namespace than the release: Helm finds it with that namespace only."""
+        return self.storage_namespace not in {"", self.namespace}
 
     @property
     def pending(self) -> bool:

@@ -72,6 +72,7 @@ class Record:
         releases: The releases it left.
         written_by: The version of nksmesh that wrote it.
         canary: The canary that is on, or None.
+        helm_driver: Helm's storage driver (``secret``, ``configmap``); empty where the run before did not record it.
     """
 
     answers: Recorded
@@ -80,6 +81,7 @@ class Record:
     releases: tuple[RecordedRelease, ...] = ()
     written_by: str = ""
     canary: Canary | None = None
+    helm_driver: str = ""
 
     @property
     def namespace(self) -> str:
@@ -123,6 +125,7 @@ class Record:
                 for one in data["releases"]
             ),
             written_by=data.get("written_by", ""),
+            helm_driver=data.get("helm_driver", ""),
         )
 
 

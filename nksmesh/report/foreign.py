@@ -20,7 +20,9 @@ def without_mesh(console: Console, installation: Installation, otherwise: str) -
         installation: What was found, without a release.
         otherwise: What is said where no other tool has an istiod, either.
     """
-    if not installation.foreign:
+    if installation.unseen:
+        sentence(console, f"A mesh is in {installation.namespace}, and Helm shows no release of it here.", DOUBTFUL)
+    elif not installation.foreign:
         sentence(console, otherwise)
     for istiod in installation.foreign:
         sentence(console, f"{istiod}. nksmesh did not install it and does not change it.", DOUBTFUL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -10,9 +11,11 @@ from nksmesh.domain.errors import RefusedError
 from nksmesh.domain.foreign import ForeignIstiod, foreign_among, helm_marks
 from nksmesh.domain.installed import InstalledRelease, component_of
 from nksmesh.domain.mesh import ISTIO_NAMESPACE
+from nksmesh.domain.out_of_sight import Unseen
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import COMPONENTS, ISTIOD, Release
 from nksmesh.workflows.foreign import list_istiods
+from nksmesh.workflows.out_of_sight import describe_elsewhere, look_for, refuse_elsewhere
 from nksmesh.workflows.ports import Cluster
 
 
@@ -27,6 +30,7 @@ class Installation:
         notes: What could not be read, in sentences.
         gone: Releases that the record has and Helm has not, while others of the mesh are there.
         foreign: Istiods of other tools, in any namespace.
+        unseen: Why Helm shows no release of a recorded mesh whose objects live; None where it shows some.
     """
 
     namespace: str
@@ -35,6 +39,7 @@ class Installation:
     notes: tuple[str, ...] = ()
     gone: tuple[Release, ...] = ()
     foreign: tuple[ForeignIstiod, ...] = ()
+    unseen: Unseen | None = None
 
 
 async def find_installation(cluster: Cluster, namespace: str, *, without_record: bool = False) -> Installation:
@@ -56,12 +61,21 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
         wanted = [one.release for one in record.releases]
         found = await cluster.storage.installed(wanted)
         releases = {one: found[one.namespace, one.name] for one in wanted if (one.namespace, one.name) in found}
-        if releases:
+        unseen = None
+        if not releases:
+            releases, unseen = await look_for(record, cluster)
+        if releases or unseen:
             gone = tuple(one for one in wanted if one not in releases)
             # What Helm's marks are on is not looked up: a recorded mesh is shown with as few reads as can be.
             foreign = foreign_among([one for one in istiods or () if helm_marks(one) is None], {})
             return Installation(
-                namespace=record.namespace, releases=_in_order(releases), record=record, gone=gone, foreign=foreign
+                namespace=record.namespace,
+                releases=_in_order(releases),
+                record=record,
+                notes=(f"{unseen}. {unseen.way_on}",) if unseen else await _notes_on(releases, cluster),
+                gone=() if unseen else gone,
+                foreign=foreign,
+                unseen=unseen,
             )
     unreadable: list[str] = []
     everything = await _read_releases(cluster, namespace or ISTIO_NAMESPACE, unreadable, notes)
@@ -72,11 +86,12 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
             name=one.name,
             namespace=one.namespace,
         ).with_revision_of(one.values): one
-        for one in everything.values()
+        # A record in the release's own namespace is the one that Helm goes by: it comes last.
+        for one in sorted(everything.values(), key=lambda one: not one.elsewhere)
         if (component := component_of(one))
     }
     control_planes = [release.namespace for release in ours if release.component == ISTIOD.name]
-    foreign = foreign_among(istiods or (), everything)
+    foreign = foreign_among(istiods or (), {(one.namespace, one.name): one for one in everything.values()})
     where = namespace or next(iter([*control_planes, *(one.namespace for one in foreign)]), ISTIO_NAMESPACE)
     theirs = {
         release: one
@@ -85,7 +100,23 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     }
     if istiods is None and not theirs:
         notes.append("Deployments may not be listed: an istiod that another tool installed is not seen")
-    return Installation(namespace=where, releases=_in_order(theirs), notes=tuple(notes), foreign=foreign)
+    return Installation(
+        namespace=where,
+        releases=_in_order(theirs),
+        notes=(*notes, *await _notes_on(theirs, cluster)),
+        foreign=foreign,
+    )
+
+
+async def refuse_unmanageable(installation: Installation, cluster: Cluster) -> None:
+    """Stop before a mesh is written to of which Helm does not show the releases where nksmesh looks for them.
+
+    Raises:
+        ClusterError: It is such a mesh; or the cluster cannot be reached, or refuses.
+    """
+    if installation.unseen is not None:
+        raise installation.unseen.refusal
+    await refuse_elsewhere(installation.releases.values(), cluster)
 
 
 def record_for(namespace: str, records: dict[str, Record]) -> Record | None:
@@ -95,6 +126,11 @@ def record_for(namespace: str, records: dict[str, Record]) -> Record | None:
     if ISTIO_NAMESPACE in records or len(records) != 1:
         return records.get(ISTIO_NAMESPACE)
     return next(iter(records.values()))
+
+
+async def _notes_on(releases: Mapping[Release, InstalledRelease], cluster: Cluster) -> tuple[str, ...]:
+    found = await describe_elsewhere(releases.values(), cluster)
+    return tuple(f"{one}. {one.way_on}" for one in found)
 
 
 async def _read_records(cluster: Cluster, *, without_record: bool) -> tuple[dict[str, Record], list[str]]:

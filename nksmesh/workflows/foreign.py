@@ -8,6 +8,7 @@ from nksmesh.domain.errors import ClusterError, RefusedError
 from nksmesh.domain.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among, helm_marks
 from nksmesh.domain.objects import Manifest
 from nksmesh.domain.releases import ISTIOD, Release
+from nksmesh.workflows.out_of_sight import refuse_out_of_sight
 from nksmesh.workflows.ports import Cluster
 
 
@@ -30,11 +31,13 @@ async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tupl
     """Describe those istiods that no Helm release of Istio's own chart owns; reads the releases that are named.
 
     Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
+        ClusterError: Helm has the release of one in another namespace or under its other storage driver; or the cluster
+            cannot be reached, or refuses.
     """
     named = {key for one in deployments if (key := helm_marks(one)) is not None}
     releases = [Release(component=ISTIOD.name, name=name, namespace=namespace) for namespace, name in sorted(named)]
     helm = await cluster.storage.installed(releases) if releases else {}
+    await refuse_out_of_sight([one for one in releases if (one.namespace, one.name) not in helm], cluster)
     return foreign_among(deployments, helm)
 
 

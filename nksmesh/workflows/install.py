@@ -131,7 +131,7 @@ def _warn(plan: Plan, listener: Listener) -> None:
 async def _prove(applying: Applying, plan: Plan, cluster: Cluster) -> InstallResult:
     """Prove what is there already."""
     progress = await applying.run()
-    record = record_of(plan, done=True)
+    record = record_of(plan, helm_driver=cluster.storage.driver, done=True)
     if record != plan.recorded:  # what was asked for may change though no manifest does
         await cluster.records.write(record)
     return InstallResult(plan=plan, progress=progress)
@@ -148,11 +148,11 @@ async def _left_unproved(plan: Plan, cluster: Cluster) -> bool:
 
 async def _apply(applying: Applying, plan: Plan, keeping: Keeping, cluster: Cluster) -> InstallResult:
     """Do what the plan says, between two records of it."""
-    await cluster.records.write(record_of(plan, done=False))
+    await cluster.records.write(record_of(plan, helm_driver=cluster.storage.driver, done=False))
     progress = await applying.run()
     written = await cluster.storage.revisions(one.release for one in keeping.run.releases)
     keeping.left(written)
-    await cluster.records.write(record_of(plan, written, done=True))
+    await cluster.records.write(record_of(plan, written, helm_driver=cluster.storage.driver, done=True))
     return InstallResult(plan=plan, progress=progress)
 
 

@@ -16,7 +16,8 @@ from nksmesh.domain.objects import Manifest, ref_of
 from nksmesh.workflows import observation
 from nksmesh.workflows.ports import Cluster, Helm
 
-_POLICY: Final = "helm.sh/resource-policy"
+POLICY: Final = "helm.sh/resource-policy"
+"""The annotation that has Helm leave an object when it removes its release: ``keep``."""
 
 
 async def keep_crds(installed: InstalledRelease, cluster: Cluster, helm: Helm) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ async def keep_dropped_crds(
         return ()
     staying = set(observation.crd_names(manifests))
     losing = [one for one in helm.parse(installed.manifest) if _is_lost(one) and one["metadata"]["name"] not in staying]
-    patch = {"metadata": {"annotations": {_POLICY: "keep"}}}
+    patch = {"metadata": {"annotations": {POLICY: "keep"}}}
     live = await cluster.objects.get_all((ref_of(one) for one in losing), metadata_only=True)
     there = [ref for ref, one in live.items() if one is not None]
     await asyncio.gather(*(cluster.objects.merge(patch, ref) for ref in there))
@@ -63,10 +64,10 @@ async def keep_dropped_crds(
 
 def _is_lost(manifest: Manifest) -> bool:
     annotations = manifest["metadata"].get("annotations") or {}
-    return manifest.get("kind") == observation.CRDS.kind and annotations.get(_POLICY) != "keep"
+    return manifest.get("kind") == observation.CRDS.kind and annotations.get(POLICY) != "keep"
 
 
 def _kept(manifest: Manifest) -> dict[str, Any]:
     metadata = manifest["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), _POLICY: "keep"}
+    annotations = {**(metadata.get("annotations") or {}), POLICY: "keep"}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}

@@ -10,6 +10,7 @@ from nksmesh.domain.errors import ClusterError
 from nksmesh.domain.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, ref_of
 from nksmesh.domain.owners import Owner, Tool, owner_of
 from nksmesh.domain.plan import ReleaseChange
+from nksmesh.domain.releases import Release
 from nksmesh.domain.takeover import of_istioctl
 from nksmesh.workflows.ports import Cluster
 
@@ -23,10 +24,12 @@ class Owned:
     Attributes:
         changes: What is to become of each release, with what is missing of it among the reasons.
         ending: Objects of the mesh that are being deleted.
+        not_shown: Releases that Helm does not show, and that objects are marked as theirs.
     """
 
     changes: dict[str, ReleaseChange]
     ending: tuple[ObjectRef, ...]
+    not_shown: tuple[Release, ...] = ()
 
 
 async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *, take_over: bool = False) -> Owned:
@@ -69,7 +72,14 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
             hint=_way_on(elsewhere - {""}, others),
             detail="\n".join(foreign),
         )
-    return Owned(changes=checked, ending=ending_of(live))
+    not_shown = tuple(
+        change.release
+        for name, change in changes.items()
+        if change.installed is None
+        # base's CRDs stay when Helm removes it, and tell nothing
+        and any(ref.kind != _CRD and owned_by(change.release, live[ref] or {}) for ref in refs[name])
+    )
+    return Owned(changes=checked, ending=ending_of(live), not_shown=not_shown)
 
 
 def _way_on(namespaces: Collection[str], owners: Iterable[Owner]) -> str:

@@ -38,6 +38,7 @@ from nksmesh.workflows.crds import leave_newer_crds, survey_crds
 from nksmesh.workflows.discovery import record_for
 from nksmesh.workflows.foreign import list_istiods, refuse_foreign
 from nksmesh.workflows.location import about_the_place, read_zones
+from nksmesh.workflows.out_of_sight import look_for, refuse_elsewhere, refuse_out_of_sight, refuse_unseen
 from nksmesh.workflows.ownership import check_owners, ending_of
 from nksmesh.workflows.ports import Charts, Cluster, Helm
 from nksmesh.workflows.rendering import Seen, render_releases
@@ -127,6 +128,7 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     versions = check_versions(order, mesh, found.kubernetes)
     refuse_failures(versions)
     read = await _read(order, found, cluster, charts, listener)
+    await refuse_elsewhere(read.installed.values(), cluster)
     before = version_before(mesh, read.installed)
     if before and not order.allow_version_change:
         told = (order.request, order.environment, record.answers if record else None)
@@ -155,6 +157,8 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
     )
+    if not order.take_over:
+        await refuse_out_of_sight(owned.not_shown, cluster)
     injection = check_injection(owned.changes.values(), _around(cluster, read.namespaces))
     refuse_failures(injection)
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
@@ -211,7 +215,9 @@ async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) 
     record = record_for(told, records)
     if record is not None:
         still = await cluster.storage.installed(one.release for one in record.releases)
-        record = record if still else None
+        if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
+            await refuse_unseen(record, cluster)
+        record = record if still or (not to_write and any(await look_for(record, cluster))) else None
     if record is None and istiods:
         await refuse_foreign(istiods, cluster)
     if order.part is None:

@@ -128,6 +128,10 @@ class Histories(Protocol):
 class Storage(Protocol):
     """What Helm has stored."""
 
+    @property
+    def driver(self) -> str:
+        """Helm's storage driver: ``secret`` or ``configmap``."""
+
     async def installed(
         self,
         releases: Iterable[Release] | None = None,
@@ -145,6 +149,12 @@ class Storage(Protocol):
 
     async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:
         """Return what Helm has stored of some Helm revisions; those it no longer has are left out."""
+
+    async def elsewhere(self, releases: Iterable[Release]) -> dict[tuple[str, str], InstalledRelease]:
+        """Return those of some releases whose records lie in another namespace."""
+
+    async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:
+        """Name those of some releases that Helm keeps with its other driver."""
 
     async def forget(self, release: InstalledRelease) -> None:
         """Remove one Helm revision's record."""

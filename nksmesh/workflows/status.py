@@ -107,7 +107,7 @@ class StatusResult:
         """Return the status as JSON has it."""
         record = self.installation.record
         return {
-            "installed": bool(self.releases or self.installation.foreign),
+            "installed": bool(self.releases or self.installation.foreign or self.installation.unseen),
             "ready": self.ready,
             "kubernetes": self.kubernetes,
             "context": self.context,

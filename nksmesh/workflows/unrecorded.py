@@ -12,6 +12,7 @@ from nksmesh.domain.plan import ReleaseChange
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import ISTIOD
 from nksmesh.workflows.discovery import find_installation
+from nksmesh.workflows.out_of_sight import refuse_out_of_sight
 from nksmesh.workflows.ports import Cluster
 
 _MOST_KEYS: Final = 8
@@ -73,6 +74,7 @@ async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
+    await refuse_out_of_sight(mesh.releases, cluster)
     found = (await find_installation(cluster, mesh.namespace)).releases
     known = {(release.namespace, release.name) for release in mesh.releases}
     istiods = {release: one for release, one in found.items() if release.component == ISTIOD.name}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import itertools
 import json
@@ -35,7 +36,7 @@ class HelmStorage:
     """The releases that Helm has recorded in a cluster."""
 
     def __init__(self, objects: Objects) -> None:
-        """Read over a connection.
+        """Read over a connection, with Helm's own storage driver (HELM_DRIVER).
 
         Raises:
             ConfigError: HELM_DRIVER names a storage that is not in the cluster.
@@ -48,6 +49,11 @@ class HelmStorage:
                 hint="Unset HELM_DRIVER, or set it to secret or configmap.",
             )
         self._kind = "Secret" if driver.startswith("secret") else "ConfigMap"
+
+    @property
+    def driver(self) -> str:
+        """Helm's storage driver: ``secret`` or ``configmap``."""
+        return self._kind.lower()
 
     async def installed(
         self,
@@ -120,6 +126,34 @@ class HelmStorage:
         found = await self._objects.get_all(refs.values())
         return {release: self._decode(record) for release, ref in refs.items() if (record := found[ref]) is not None}
 
+    async def elsewhere(self, releases: Iterable[Release]) -> dict[tuple[str, str], InstalledRelease]:
+        """Return those of some releases whose records lie in another namespace, by the release's (namespace, name).
+
+        Flux keeps them so for a HelmRelease with a targetNamespace. Records that cannot be read are passed over.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        wanted = {(release.namespace, release.name) for release in releases}
+        labels = _selector(name for _, name in wanted)
+        listed = _newest(await self._list_all("", labels)) if wanted else {}
+        refs = [self._ref(key[0], one["metadata"]["name"]) for key, one in listed.items() if key not in wanted]
+        found: dict[tuple[str, str], InstalledRelease] = {}
+        for record in (await self._objects.get_all(refs)).values():
+            with contextlib.suppress(_UnreadableError):
+                if record is not None and ((one := self._decode(record)).namespace, one.name) in wanted:
+                    found[one.namespace, one.name] = one
+        return found
+
+    async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:
+        """Name those of some releases, by (namespace, name), that Helm keeps with its other driver in the cluster.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        other = "ConfigMap" if self._kind == "Secret" else "Secret"
+        return frozenset(_newest(await self._list(releases, metadata_only=True, kind=other)))
+
     async def forget(self, release: InstalledRelease) -> None:
         """Remove the record of one Helm revision: one that a run which died left pending.
 
@@ -145,7 +179,10 @@ class HelmStorage:
         packed = self._pack({**stored, "manifest": manifest})
         await self._objects.replace({**record, "data": {**record["data"], "release": packed}}, ref)
 
-    async def _list(self, releases: Iterable[Release], *, metadata_only: bool = False) -> list[dict[str, Any]]:
+    async def _list(
+        self, releases: Iterable[Release], *, metadata_only: bool = False, kind: str = ""
+    ) -> list[dict[str, Any]]:
+        kind = kind or self._kind
         names: dict[str, set[str]] = {}
         for release in releases:
             names.setdefault(release.namespace, set()).add(release.name)
@@ -153,10 +190,10 @@ class HelmStorage:
             *(
                 self._objects.list(
                     "v1",
-                    self._kind,
+                    kind,
                     namespace,
                     labels=_selector(wanted),
-                    fields=self._fields,
+                    fields=_fields(kind),
                     metadata_only=metadata_only,
                 )
                 for namespace, wanted in names.items()
@@ -164,24 +201,21 @@ class HelmStorage:
         )
         return list(itertools.chain.from_iterable(listed))
 
-    async def _list_all(self, namespace: str) -> list[dict[str, Any]]:
+    async def _list_all(self, namespace: str, labels: str = _CURRENT) -> list[dict[str, Any]]:
         return await self._objects.list(
-            "v1", self._kind, namespace, labels=_CURRENT, fields=self._fields, metadata_only=True
+            "v1", self._kind, namespace, labels=labels, fields=_fields(self._kind), metadata_only=True
         )
-
-    @property
-    def _fields(self) -> str:
-        return "type=helm.sh/release.v1" if self._kind == "Secret" else ""
 
     def _ref(self, namespace: str, name: str) -> ObjectRef:
         return ObjectRef("v1", self._kind, name, namespace)
 
     def _ref_of(self, release: InstalledRelease) -> ObjectRef:
-        return self._ref(release.namespace, _name(release.name, release.helm_revision))
+        namespace = release.storage_namespace or release.namespace
+        return self._ref(namespace, _name(release.name, release.helm_revision))
 
     def _decode(self, record: Mapping[str, Any]) -> InstalledRelease:
         try:
-            return self._read(record["data"]["release"])
+            return self._read(record["data"]["release"], record["metadata"])
         except _BROKEN as exc:
             raise self._unreadable(record, exc) from exc
 
@@ -199,7 +233,7 @@ class HelmStorage:
         packed = base64.b64encode(gzip.compress(json.dumps(stored).encode(), mtime=0))
         return (base64.b64encode(packed) if self._kind == "Secret" else packed).decode()
 
-    def _read(self, packed: str | bytes) -> InstalledRelease:
+    def _read(self, packed: str | bytes, record: Mapping[str, Any]) -> InstalledRelease:
         stored = self._unpack(packed)
         metadata, info = stored["chart"]["metadata"], stored["info"]
         return InstalledRelease(
@@ -214,6 +248,8 @@ class HelmStorage:
             chart_values=stored["chart"].get("values") or {},
             manifest=stored.get("manifest", ""),
             updated=_moment(info.get("last_deployed", "")),
+            storage_namespace=record["namespace"],
+            record=record,
         )
 
 
@@ -239,6 +275,10 @@ def _newest(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str
         if key not in newest or _revision(record) > _revision(newest[key]):
             newest[key] = record
     return {key: one for key, one in newest.items() if one["metadata"]["labels"].get("status") != _UNINSTALLED}
+
+
+def _fields(kind: str) -> str:
+    return "type=helm.sh/release.v1" if kind == "Secret" else ""
 
 
 def _name(release: str, helm_revision: int) -> str:

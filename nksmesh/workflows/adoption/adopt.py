@@ -29,7 +29,7 @@ from nksmesh.workflows.adoption.describing import (
     differing_crds,
     notes_on,
 )
-from nksmesh.workflows.discovery import Installation, find_installation
+from nksmesh.workflows.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.workflows.planning import Order, check_versions
 from nksmesh.workflows.ports import Charts, Cluster, Helm, MeshFiles
 from nksmesh.workflows.runs.history import kept_run
@@ -122,6 +122,7 @@ async def plan_adoption(
     files: MeshFiles,
     *,
     environment: str = "",
+    dry_run: bool = False,
     listener: Listener,
 ) -> AdoptionPlan:
     """Find a mesh by the charts of its Helm releases, and describe it; nothing is written.
@@ -133,13 +134,15 @@ async def plan_adoption(
         charts: Where charts come from; without them the description is not proved.
         files: The user's folder.
         environment: The environment that is to be written; empty for none.
+        dry_run: It is to be described only: what cannot be adopted is described, too, and a note says why.
         listener: Told how it goes on.
 
     Raises:
         ConfigError: There is no such mesh, it is none that nksmesh could have made, or the options contradict it; or
             the environment cannot be written.
         ReleaseError: Helm's last word on a release is not success.
-        ClusterError: The cluster cannot be reached, or refuses.
+        ClusterError: Helm does not show the releases where they are looked for; or the cluster cannot be reached, or
+            refuses.
     """
     if environment:
         _check_environment(environment, files)
@@ -147,8 +150,11 @@ async def plan_adoption(
     told = order.environment
     namespace = order.request.namespace or (told.namespace if told else "")
     kubernetes, installation = await asyncio.gather(cluster.version(), find_installation(cluster, namespace))
+    if not dry_run:
+        await refuse_unmanageable(installation, cluster)
     if installation.record is not None:
-        return _recorded(installation.record, order, environment, cluster.context)
+        plan = _recorded(installation.record, order, environment, cluster.context)
+        return replace(plan, notes=(*plan.notes, *installation.notes))
     if installation.foreign and not any(one.component == ISTIOD.name for one in installation.releases):
         raise ConfigError(f"{installation.foreign[0]}", hint=installation.foreign[0].way_on)
     found = _hand_made(installation, helm)
@@ -177,7 +183,7 @@ async def plan_adoption(
     return AdoptionPlan(
         mesh=mesh,
         releases=tuple(rows),
-        record=_record_of(mesh, rows),
+        record=_record_of(mesh, rows, cluster.storage.driver),
         warnings=tuple(warnings),
         notes=(*installation.notes, *(words for one in rows for words in notes_on(one))),
         environment=environment,
@@ -269,7 +275,7 @@ def _hand_made(installation: Installation, helm: Helm) -> HandMade:
     )
 
 
-def _record_of(mesh: Mesh, rows: list[AdoptedRelease]) -> Record:
+def _record_of(mesh: Mesh, rows: list[AdoptedRelease], helm_driver: str) -> Record:
     by_release = {one.release: one for one in rows}
     return Record(
         answers=Recorded.of(mesh),
@@ -285,4 +291,5 @@ def _record_of(mesh: Mesh, rows: list[AdoptedRelease]) -> Record:
             for release in mesh.releases
         ),
         written_by=nksmesh.__version__,
+        helm_driver=helm_driver,
     )

@@ -39,6 +39,7 @@ from nksmesh.workflows.applying.work import Progress
 from nksmesh.workflows.install import install
 from nksmesh.workflows.planning import Order, make_plan
 from nksmesh.workflows.ports import Charts, Cluster, Helm, Objects, Processes
+from nksmesh.workflows.removal.proof import delete_all
 from nksmesh.workflows.waiting import Patience
 
 TAKEOVER_STEP: Final = "adopt"
@@ -221,16 +222,18 @@ async def take_over(
     removed: tuple[ObjectRef, ...] = ()
     if shown.going:
         async with cluster.lease.held(TAKEOVER_STEP):
-            removed = await _remove(done.plan, shown, cluster.objects, listener)
+            removed = await _remove(done.plan, shown, cluster, patience.component, listener)
     return TakeoverResult(plan=shown, progress=done.progress, removed=removed)
 
 
-async def _remove(plan: Plan, shown: TakeoverPlan, objects: Objects, listener: Listener) -> tuple[ObjectRef, ...]:
+async def _remove(
+    plan: Plan, shown: TakeoverPlan, cluster: Cluster, timeout: float, listener: Listener
+) -> tuple[ObjectRef, ...]:
     """Remove what is left over now that the releases stand, and was shown."""
-    replaced, orphans = await _left_behind(plan, objects)
+    replaced, orphans = await _left_behind(plan, cluster.objects)
     going = [ref for ref in (*replaced, *orphans) if ref in shown.going]
     listener(Event(step=ORPHANS_STEP, kind=EventKind.STARTED, message="remove"))
-    await asyncio.gather(*(objects.delete(ref) for ref in going))
+    await delete_all(going, cluster, step=ORPHANS_STEP, timeout=timeout, listener=listener)
     listener(Event(step=ORPHANS_STEP, kind=EventKind.DONE, message=f"{len(going)} objects removed"))
     return tuple(going)
 

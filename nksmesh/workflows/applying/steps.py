@@ -11,11 +11,13 @@ from nksmesh.domain.plan import Action, Phase, ReleaseChange, StepKind
 from nksmesh.domain.releases import ISTIOD, Proof
 from nksmesh.workflows import observation
 from nksmesh.workflows.adoption.taking import take_object, take_release
+from nksmesh.workflows.applying.ending import await_end
 from nksmesh.workflows.applying.gate import Gate, Probe, pass_gate, where_labels_decide
 from nksmesh.workflows.applying.gateways import prove_gateway, restart_gateway
 from nksmesh.workflows.applying.work import Work
 from nksmesh.workflows.keeping import keep_crds, keep_dropped_crds
 from nksmesh.workflows.ports import Objects
+from nksmesh.workflows.removal.proof import look_after
 from nksmesh.workflows.rollbacks.reverting import revert_release
 
 
@@ -96,12 +98,18 @@ async def prove_webhook(work: Work) -> str:
 async def remove_release(work: Work) -> str:
     """Have Helm remove a release that the mesh no longer has; CRDs it has stay, and what they hold with them."""
     release = work.step.release
-    if release is not None:
-        for stored in work.plan.stored:
-            if (stored.namespace, stored.name) == (release.namespace, release.name):
-                await keep_crds(stored, work.cluster, work.helm)
-        await work.helm.uninstall(release, timeout=work.patience.component)
-    return "removed"
+    if release is None:
+        return "removed"
+    key = (release.namespace, release.name)
+    stored = next((one for one in work.plan.stored if (one.namespace, one.name) == key), None)
+    if stored is not None:
+        await keep_crds(stored, work.cluster, work.helm)
+    timeout = work.patience.component
+    await work.helm.uninstall(release, timeout=timeout)
+    found = await look_after(release, stored, work.cluster, work.helm)
+    if found.ending:
+        await await_end(found.ending, work.cluster, step=work.step.name, timeout=timeout, listener=work.hear)
+    return "removed" + (f"; stays: {', '.join(found.staying)}" if found.staying else "")
 
 
 DOERS: Final[Mapping[StepKind, Callable[[Work], Awaitable[str]]]] = {

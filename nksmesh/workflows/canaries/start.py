@@ -20,6 +20,7 @@ from nksmesh.domain.versions import newest
 from nksmesh.workflows.canaries.part import Part
 from nksmesh.workflows.discovery import record_for
 from nksmesh.workflows.install import InstallResult, install
+from nksmesh.workflows.out_of_sight import refuse_elsewhere, refuse_unseen
 from nksmesh.workflows.planning import Order
 from nksmesh.workflows.ports import Charts, Cluster, Helm, Processes
 from nksmesh.workflows.waiting import Patience
@@ -147,10 +148,15 @@ async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
 
     Raises:
         ConfigError: There is none, or nothing of it is installed.
-        ClusterError: The cluster cannot be reached, or refuses.
+        ClusterError: Helm does not show its releases where they are looked for, though they live; or the cluster cannot
+            be reached, or refuses.
     """
     record = record_for(namespace, await cluster.records.read_all())
-    if record is None or not await cluster.storage.installed(one.release for one in record.releases):
+    there = await cluster.storage.installed(one.release for one in record.releases) if record else {}
+    await refuse_elsewhere(there.values(), cluster)
+    if record is not None and not there:
+        await refuse_unseen(record, cluster)
+    if record is None or not there:
         where = f" in {namespace}" if namespace else ""
         raise ConfigError(
             f"there is no mesh{where} that nksmesh recorded",

@@ -15,7 +15,7 @@ from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.record import hash_of
 from nksmesh.domain.releases import ISTIOD
 from nksmesh.workflows.applying.ending import await_end
-from nksmesh.workflows.discovery import Installation, find_installation
+from nksmesh.workflows.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.workflows.drift.drift import Found, Survey, survey_drift
 from nksmesh.workflows.drift.putting import put
 from nksmesh.workflows.drift.repaired import Proofs
@@ -127,6 +127,7 @@ async def plan_repair(
         ClusterError: Something cannot be put back in its place, or the cluster cannot be reached.
     """
     installation = await find_installation(cluster, namespace)
+    await refuse_unmanageable(installation, cluster)
     _refuse_halfway(installation)
     survey = await survey_drift(installation, cluster, helm, charts, lock)
     for text in objects:

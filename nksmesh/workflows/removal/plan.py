@@ -12,7 +12,8 @@ from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.readiness import addresses_of
 from nksmesh.domain.releases import GATEWAY
 from nksmesh.domain.workloads import Workload
-from nksmesh.workflows.discovery import Installation, find_installation
+from nksmesh.workflows.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.workflows.out_of_sight import refuse_living
 from nksmesh.workflows.ports import Cluster
 from nksmesh.workflows.removal.blocking import webhooks_left_by
 from nksmesh.workflows.removal.emptiness import KEPT_BY_KUBERNETES, Contents, Emptiness, Survey
@@ -148,6 +149,8 @@ async def plan_uninstall(cluster: Cluster, namespace: str, *, purge: bool, keep_
         ConfigError: A namespace's labels from before a canary cannot be read.
     """
     installation = await find_installation(cluster, namespace)
+    await refuse_unmanageable(installation, cluster)
+    await refuse_living(installation.gone, cluster)
     gateways = [release for release in installation.releases if release.component == GATEWAY.name]
     balanced, (leftovers, labelled), webhooks, workloads, histories = await asyncio.gather(
         asyncio.gather(*(_addresses(cluster, release.namespace) for release in gateways)),

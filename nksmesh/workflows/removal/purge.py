@@ -13,6 +13,7 @@ from nksmesh.domain.objects import ObjectRef, Query
 from nksmesh.workflows import observation
 from nksmesh.workflows.ports import Cluster
 from nksmesh.workflows.removal.emptiness import Contents, Emptiness
+from nksmesh.workflows.removal.proof import await_gone
 
 
 class Purge:
@@ -24,10 +25,17 @@ class Purge:
         timeout: Seconds for the CRDs to end, and for each namespace.
         listener: Told of every step.
         removed: Takes in, in words, what went.
+        staying: Takes in, in words, what is there again.
     """
 
     def __init__(
-        self, cluster: Cluster, emptiness: Emptiness, timeout: float, listener: Listener, removed: list[str]
+        self,
+        cluster: Cluster,
+        emptiness: Emptiness,
+        timeout: float,
+        listener: Listener,
+        removed: list[str],
+        staying: list[str],
     ) -> None:
         """Prepare; nothing is removed yet."""
         self._cluster = cluster
@@ -35,12 +43,13 @@ class Purge:
         self._timeout = timeout
         self._listener = listener
         self._removed = removed
+        self._staying = staying
 
     async def remove_leftovers(self, leftovers: Collection[Leftover]) -> None:
-        """Remove leftovers, and wait until the CRDs among them are gone with all their objects.
+        """Remove leftovers, and wait until they are gone, the CRDs among them with all their objects.
 
         Raises:
-            NotReadyError: A CRD is still there when the time is over.
+            NotReadyError: Something is still there when the time is over.
             ClusterError: The cluster cannot be reached, or refuses.
         """
         refs = [one.ref for one in leftovers]
@@ -56,8 +65,13 @@ class Purge:
         there = await asyncio.gather(*(self._cluster.objects.delete(ref) for ref in refs))
         going = [ref for ref, deleted in zip(refs, there, strict=True) if deleted and ref in crds]
         await self._gone(going, "Its objects may have finalizers")
-        self._removed += in_words(leftovers)
-        self._tell("leftovers", EventKind.DONE, f"removed {len(refs)}")
+        others = [ref for ref in refs if ref not in crds]
+        again = await await_gone(
+            others, self._cluster, step="leftovers", timeout=self._timeout, listener=self._listener
+        )
+        self._removed += in_words(one for one in leftovers if one.ref not in again)
+        self._staying += [f"{ref} (it was deleted, and is there again)" for ref in again]
+        self._tell("leftovers", EventKind.DONE, f"removed {len(refs) - len(again)}")
 
     async def remove_labels(self, labelled: Collection[Labelled]) -> None:
         """Take Istio's own labels off namespaces, and nothing else.

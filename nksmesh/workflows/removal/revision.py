@@ -29,7 +29,7 @@ from nksmesh.domain.revisions import (
 )
 from nksmesh.domain.workloads import Workload
 from nksmesh.workflows.applying.settling import let_helm_end
-from nksmesh.workflows.discovery import Installation, find_installation
+from nksmesh.workflows.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.workflows.ports import Cluster, Helm, Processes
 from nksmesh.workflows.removal.blocking import istio_revision_of, services_of, webhooks_left_by
 from nksmesh.workflows.removal.leftovers import leases_of
@@ -57,6 +57,7 @@ async def plan_revision(cluster: Cluster, namespace: str, istio_revision: str, *
         ClusterError: The cluster cannot be reached, or refuses.
     """
     mesh = await find_installation(cluster, namespace)
+    await refuse_unmanageable(mesh, cluster)
     release, installed = _choose(await _istiods(mesh, cluster), mesh, istio_revision)
     going = Installation(namespace=mesh.namespace, releases={release: installed}, record=mesh.record, notes=mesh.notes)
     await _check_validator(going, cluster, istio_revision)
@@ -118,13 +119,14 @@ async def uninstall_revision(
         async with kept_run(cluster, await run_of(plan, _COMMAND, cluster)):
             try:
                 await removal.of_webhooks(plan)
-                for release in plan.installation.releases:
-                    await removal.of_release(release)
+                for release, stored in plan.installation.releases.items():
+                    await removal.of_release(release, stored)
+                    await removal.end()
                     await _forget(release, plan.installation.record, cluster)
             except MeshError as exc:
                 exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
                 raise
-    return UninstallResult(plan=plan, removed=tuple(removed), left=left_of(plan, {}))
+    return UninstallResult(plan=plan, removed=tuple(removed), left=(*removal.staying, *left_of(plan, {})))
 
 
 async def _istiods(mesh: Installation, cluster: Cluster) -> dict[Release, InstalledRelease]:

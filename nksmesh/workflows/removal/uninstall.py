@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nksmesh.domain.errors import ClusterError, MeshError
 from nksmesh.domain.events import Event, EventKind, Listener
 from nksmesh.domain.history import Run
+from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.leftovers import in_words, labels_in_words, next_steps, sidecars_in_words
+from nksmesh.domain.objects import ObjectRef
 from nksmesh.domain.releases import COMPONENTS, ISTIOD, Release
+from nksmesh.workflows.applying.ending import await_end
 from nksmesh.workflows.applying.settling import let_helm_end
 from nksmesh.workflows.canaries.relabelling import forget_moves, moves_back, relabel
 from nksmesh.workflows.keeping import keep_crds
 from nksmesh.workflows.ports import Cluster, Helm, Processes
 from nksmesh.workflows.removal.emptiness import Contents, Emptiness
 from nksmesh.workflows.removal.plan import UninstallPlan, namespaces_of, plan_uninstall
+from nksmesh.workflows.removal.proof import delete_all, look_after
 from nksmesh.workflows.removal.purge import Purge
 from nksmesh.workflows.runs.history import kept_run
 from nksmesh.workflows.runs.recording import begun_on, moves_of, versions_of
@@ -85,6 +89,7 @@ async def uninstall(
         ClusterError: There is more now than the plan named, or Helm reaches another cluster; nothing was removed.
     """
     removed: list[str] = []
+    staying: list[str] = []
     async with cluster.lease.held("uninstall") as dead:
         if dead is not None:
             await let_helm_end(dead, processes, step=UNINSTALL_STEP, listener=listener)
@@ -97,10 +102,12 @@ async def uninstall(
             try:
                 if plan.installation.record is not None:
                     await cluster.records.write(begun_on(plan.installation.record, plan.installation.releases))
-                await _remove_releases(plan, Removal(cluster, helm, timeout, listener, removed))
+                removal = Removal(cluster, helm, timeout, listener, removed)
+                await _remove_releases(plan, removal)
+                staying += removal.staying
                 if plan.purge:
                     emptiness = Emptiness(cluster, plan.installation, plan.leftovers)
-                    purge = Purge(cluster, emptiness, timeout, listener, removed)
+                    purge = Purge(cluster, emptiness, timeout, listener, removed, staying)
                     await purge.remove_leftovers(plan.going)
                     await purge.remove_labels(plan.losing_labels)
                     kept = await purge.remove_namespaces(plan.namespaces)
@@ -111,27 +118,52 @@ async def uninstall(
         if plan.purge:  # the last: until here the history has this run, too
             await cluster.histories.delete(plan.installation.namespace)
             removed += [HISTORY] if plan.runs else []
-    return UninstallResult(plan=plan, removed=tuple(removed), left=left_of(plan, kept))
+    return UninstallResult(plan=plan, removed=tuple(removed), left=(*staying, *left_of(plan, kept)))
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Removes releases, and what would be in the way without them."""
+    """Removes releases, and what would be in the way without them; ``removed`` takes in what was found gone."""
 
     cluster: Cluster
     helm: Helm
     timeout: float
     listener: Listener
     removed: list[str]
+    staying: list[str] = field(default_factory=list)
+    ending: dict[Release, tuple[ObjectRef, ...]] = field(default_factory=dict)
 
-    async def of_release(self, release: Release) -> None:
-        """Have Helm remove a release.
+    async def of_release(self, release: Release, stored: InstalledRelease) -> None:
+        """Have Helm remove a release, and look for what is left of it; what is being deleted is awaited later.
 
         Raises:
-            ReleaseError: Helm failed.
+            ReleaseError: Helm failed, or something of the release is still there.
+            ClusterError: The cluster cannot be reached, or refuses.
         """
         self.listener(Event(step=release.name, kind=EventKind.STARTED, message="remove"))
         await self.helm.uninstall(release, timeout=self.timeout)
+        found = await look_after(release, stored, self.cluster, self.helm)
+        self.staying.extend(found.staying)
+        if found.ending:
+            self.ending[release] = found.ending
+        else:
+            self._say_removed(release)
+
+    async def end(self) -> None:
+        """Wait until what is being deleted is gone: a LoadBalancer's Service is there until the cloud let it go.
+
+        Raises:
+            NotReadyError: Something is still there when the time is over.
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+
+        async def of_one(release: Release, refs: tuple[ObjectRef, ...]) -> None:
+            await await_end(refs, self.cluster, step=release.name, timeout=self.timeout, listener=self.listener)
+            self._say_removed(release)
+
+        await _all_ended(of_one(release, refs) for release, refs in self.ending.items())
+
+    def _say_removed(self, release: Release) -> None:
         self.removed.append(f"release {release.name}")
         self.listener(Event(step=release.name, kind=EventKind.DONE, message="removed"))
 
@@ -141,8 +173,11 @@ class Removal:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
+        if plan.webhooks:
+            await delete_all(
+                plan.webhooks, self.cluster, step=UNINSTALL_STEP, timeout=self.timeout, listener=self.listener
+            )
         for ref in plan.webhooks:
-            await self.cluster.objects.delete(ref)
             self.removed.append(str(ref))
             self.listener(Event(step=str(ref), kind=EventKind.DONE, message="removed"))
 
@@ -200,8 +235,9 @@ async def _remove_releases(plan: UninstallPlan, removal: Removal) -> None:
         if component is ISTIOD:
             await _end_moves(plan, removal)
             await removal.of_webhooks(plan)
-        going = [one for one in releases if one.component == component.name]
-        await _all_ended(removal.of_release(release) for release in going)
+        going = {release: stored for release, stored in releases.items() if release.component == component.name}
+        await _all_ended(removal.of_release(release, stored) for release, stored in going.items())
+    await removal.end()
 
 
 async def _end_moves(plan: UninstallPlan, removal: Removal) -> None:

@@ -22,6 +22,7 @@ from nksmesh.domain.way_back import WayBack, steps_back, way_back, written_since
 from nksmesh.domain.workloads import Workload, on_other_proxy
 from nksmesh.workflows import observation
 from nksmesh.workflows.canaries.part import refuse_during_canary
+from nksmesh.workflows.out_of_sight import refuse_elsewhere, refuse_out_of_sight, refuse_unseen
 from nksmesh.workflows.planning import with_stale_pods
 from nksmesh.workflows.ports import Cluster, Helm
 from nksmesh.workflows.runs.history import history_for
@@ -140,12 +141,17 @@ async def plan_way_back(way: WayBack, namespace: str, cluster: Cluster, helm: He
         cluster.live.follow(observation.queries_for(namespaces, namespace)),
     )
     recorded = records.get(namespace)
+    await refuse_elsewhere(installed.values(), cluster)
+    if recorded is not None and not installed:
+        await refuse_unseen(recorded, cluster)
     refuse_during_canary(recorded)
     if way.before and way.before.canary:
         raise ConfigError(
             f"before run {way.numbers[0]} a canary was on, which does not come back",
             hint="nksmesh upgrade --to brings another version, in place. nksmesh history shows the runs.",
         )
+    missing = [release for release in standing if (release.namespace, release.name) not in installed]
+    await refuse_out_of_sight(missing, cluster)
     changes, lost = {}, []
     for release, helm_revision in standing.items():
         now = installed.get((release.namespace, release.name))

@@ -161,7 +161,8 @@ async def _carry_out(
         if way.before is None:
             await cluster.records.delete(plan.mesh.namespace)
         else:
-            await cluster.records.write(_restored(way.before, way.targets, written))
+            record = replace(_restored(way.before, way.targets, written), helm_driver=cluster.storage.driver)
+            await cluster.records.write(record)
     return RollbackResult(plan=shown, progress=progress)
 
 

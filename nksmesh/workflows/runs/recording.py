@@ -17,12 +17,15 @@ from nksmesh.domain.versions import parse_version
 from nksmesh.workflows.ports import Cluster
 
 
-def record_of(plan: Plan, written: Mapping[tuple[str, str], tuple[int, str]] | None = None, *, done: bool) -> Record:
+def record_of(
+    plan: Plan, written: Mapping[tuple[str, str], tuple[int, str]] | None = None, *, helm_driver: str, done: bool
+) -> Record:
     """Describe what the plan resolved; what it has not proved yet is recorded without digest and revision.
 
     Args:
         plan: The plan.
         written: Helm's revisions after the run, where it wrote anything; the plan knows those from before.
+        helm_driver: The storage driver with which Helm keeps the releases.
         done: Everything is proved.
     """
     before = {
@@ -55,7 +58,8 @@ def record_of(plan: Plan, written: Mapping[tuple[str, str], tuple[int, str]] | N
         releases=(*recorded, *kept),
         written_by=nksmesh.__version__,
     )
-    return plan.keep(plan.recorded, record, done) if plan.keep else record
+    written_down = plan.keep(plan.recorded, record, done) if plan.keep else record
+    return replace(written_down, helm_driver=helm_driver)
 
 
 def begun_on(recorded: Record, releases: Collection[Release]) -> Record:

@@ -133,3 +133,36 @@ async def test_older_revisions_are_read_where_helm_still_has_them(objects: Objec
     assert list(found) == [RELEASE]
     assert (found[RELEASE].helm_revision, found[RELEASE].status) == (1, "superseded")
     assert await HelmStorage(objects).at({RELEASE: 3}) == {}
+
+
+async def test_a_record_in_another_namespace_is_known_with_its_namespace(objects: Objects, keep: Kept) -> None:
+    await keep("stored", 3, "superseded")
+    ref = await keep("stored", 4, "deployed")
+    await keep("broken", 1, "deployed", content=base64.b64encode(b"plain").decode())
+    storage = HelmStorage(objects)
+    here = (await storage.installed([RELEASE]))[KEY]
+    assert (here.storage_namespace, here.elsewhere, here.record["name"]) == (NAMESPACE, False, ref.name)
+    assert await storage.elsewhere([RELEASE]) == {}
+    stored = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(packed("stored", 4, "deployed")))))
+    content = gzip.compress(json.dumps({**stored, "namespace": "istio-system"}).encode())
+    await objects.merge({"data": {"release": base64.b64encode(base64.b64encode(content)).decode()}}, ref)
+    release = Release(component="istiod", name="stored", namespace="istio-system")
+    broken = Release(component="istiod", name="broken", namespace="istio-system")
+    assert await storage.installed([release]) == {}
+    found = await storage.elsewhere([release, broken])
+    assert {key: (one.storage_namespace, one.helm_revision, one.elsewhere) for key, one in found.items()} == {
+        ("istio-system", "stored"): (NAMESPACE, 4, True)
+    }
+
+
+async def test_releases_under_the_other_driver_are_named(
+    objects: Objects, keep: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await keep("stored", 1, "deployed")
+    storage = HelmStorage(objects)
+    assert (storage.driver, await storage.under_other_driver([RELEASE])) == ("secret", frozenset())
+    monkeypatch.setenv("HELM_DRIVER", "configmaps")
+    storage = HelmStorage(objects)
+    assert storage.driver == "configmap"
+    assert await storage.installed([RELEASE]) == {}
+    assert await storage.under_other_driver([RELEASE]) == frozenset({KEY})

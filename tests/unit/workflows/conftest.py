@@ -24,9 +24,11 @@ def cluster() -> FakeCluster:
 
 
 @pytest.fixture
-def helm() -> FakeHelm:
-    """A Helm that does nothing until it is told what."""
-    return FakeHelm()
+def helm(cluster: FakeCluster) -> FakeHelm:
+    """A Helm that does nothing until it is told what; what it uninstalls is gone from the cluster."""
+    made = FakeHelm()
+    made.cluster = cluster
+    return made
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from nksmesh.domain.history import History
 from nksmesh.domain.holding import Holder
 from nksmesh.domain.installed import InstalledRelease
 from nksmesh.domain.lock import Lock
-from nksmesh.domain.objects import Manifest, ObjectRef, Query, ref_of
+from nksmesh.domain.objects import Manifest, ObjectRef, Query, owned_by, ref_of
 from nksmesh.domain.record import Record
 from nksmesh.domain.releases import Release
 
@@ -263,6 +263,9 @@ class FakeStorage(Failing):
         self.kept: dict[tuple[str, str], InstalledRelease] = {}
         self.older: list[InstalledRelease] = []
         self.unreadable: list[str] = []
+        self.driver = "secret"
+        self.away: list[InstalledRelease] = []
+        self.under_other: list[InstalledRelease] = []
 
     def put(self, *releases: InstalledRelease) -> None:
         """Let Helm have releases."""
@@ -275,7 +278,8 @@ class FakeStorage(Failing):
         if releases is None:
             if unreadable is not None:
                 unreadable += self.unreadable
-            return {key: one for key, one in self.kept.items() if namespace in {"", key[0]}}
+            away = {(one.storage_namespace, one.name): one for one in self.away}
+            return {key: one for key, one in (self.kept | away).items() if namespace in {"", key[0]}}
         wanted = {(one.namespace, one.name) for one in releases}
         return {key: one for key, one in self.kept.items() if key in wanted}
 
@@ -293,6 +297,16 @@ class FakeStorage(Failing):
         stored = {(one.namespace, one.name, one.helm_revision): one for one in (*self.older, *self.kept.values())}
         found = {release: stored.get((release.namespace, release.name, number)) for release, number in wanted.items()}
         return {release: one for release, one in found.items() if one is not None}
+
+    async def elsewhere(self, releases: Iterable[Release]) -> dict[tuple[str, str], InstalledRelease]:
+        self._note("elsewhere")
+        wanted = {(one.namespace, one.name) for one in releases}
+        return {key: one for one in self.away if (key := (one.namespace, one.name)) in wanted}
+
+    async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:
+        self._note("under_other_driver")
+        wanted = {(one.namespace, one.name) for one in releases}
+        return frozenset(key for one in self.under_other if (key := (one.namespace, one.name)) in wanted)
 
     async def forget(self, release: InstalledRelease) -> None:
         self._note("forget", f"{release.name} {release.helm_revision}")
@@ -358,6 +372,7 @@ class FakeHelm(Failing):
         self.fails_on: dict[str, MeshError] = {}
         self.finished: list[str] = []
         self.running = 0
+        self.cluster: FakeCluster | None = None
 
     async def render(
         self, release: Release, chart: Chart, values: Mapping[str, Any], *, kubernetes: str = "", upgrade: bool
@@ -388,6 +403,17 @@ class FakeHelm(Failing):
 
     async def uninstall(self, release: Release, *, timeout: float) -> None:
         await self._write("uninstall", release)
+        if self.cluster is not None:
+            self._take_away(release, self.cluster)
+
+    @staticmethod
+    def _take_away(release: Release, cluster: FakeCluster) -> None:
+        """Remove a release's record and what its manifest has, as Helm does where it finds the record."""
+        cluster.storage.kept.pop((release.namespace, release.name), None)
+        for ref, one in list(cluster.objects.stored.items()):
+            kept = (one["metadata"].get("annotations") or {}).get("helm.sh/resource-policy") == "keep"
+            if owned_by(release, one) and not kept and ref.kind != "CustomResourceDefinition":
+                del cluster.objects.stored[ref]
 
     async def prove_same_cluster(self, uid: str) -> None:
         self._note("prove_same_cluster", uid)

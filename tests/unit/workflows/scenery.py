@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,17 @@ PROXY = f"{HUB}/proxyv2:1.20.0"
 NAMESPACE = "istio-system"
 ROOT = "root certificate"
 BUNDLE = base64.b64encode(ROOT.encode()).decode()
+
+SIGNED = json.dumps(
+    [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "of-istio", "annotations": {"sidecar.istio.io/inject": "true"}},
+        }
+    ]
+)
+"""A manifest by which a release of base or of a gateway is known for one of Istio's."""
 
 
 def deployment(

@@ -25,7 +25,7 @@ async def test_what_does_not_exist_or_is_the_releases_own_may_be_written(cluster
     changes = changes_of(
         change(ISTIOD, manifests=[deployment("istiod")]), change(INGRESS, manifests=[deployment(INGRESS.name)])
     )
-    assert await check_owners(changes, cluster) == Owned(changes=dict(changes), ending=())
+    assert await check_owners(changes, cluster) == Owned(changes=dict(changes), ending=(), not_shown=(ISTIOD,))
 
 
 async def test_what_is_being_deleted_is_told(cluster: FakeCluster) -> None:

@@ -12,6 +12,7 @@ from nksmesh.domain.request import Recorded
 from nksmesh.workflows.discovery import find_installation, record_for
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster
+from tests.unit.workflows.scenery import SIGNED
 
 
 def record(namespace: str, *releases: Release) -> Record:
@@ -25,7 +26,7 @@ def record(namespace: str, *releases: Release) -> Record:
 
 
 def helm_has(cluster: FakeCluster, *releases: Release, **changed: Any) -> None:
-    cluster.storage.put(*(installed(one, manifest="istio sidecar.istio.io/inject", **changed) for one in releases))
+    cluster.storage.put(*(installed(one, manifest=SIGNED, **changed) for one in releases))
 
 
 HERE, THERE = record("istio-system"), record("mesh-b")

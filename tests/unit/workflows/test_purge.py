@@ -11,7 +11,7 @@ from nksmesh.domain.releases import Release
 from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, FakeProcesses, Heard
-from tests.unit.workflows.scenery import NAMESPACE, crd, deployment, of_release, pod, replica_set, webhook
+from tests.unit.workflows.scenery import NAMESPACE, SIGNED, crd, deployment, of_release, pod, replica_set, webhook
 
 KINDS = [
     ("v1", "ConfigMap"),
@@ -43,7 +43,7 @@ def refused(status: int) -> RefusedError:
 
 
 def helm_has(release: Release) -> Any:
-    return installed(release, manifest="istio sidecar.istio.io/inject")
+    return installed(release, manifest=SIGNED)
 
 
 @pytest.fixture
@@ -71,7 +71,14 @@ async def planned(cluster: FakeCluster) -> UninstallPlan:
 
 
 async def purged(cluster: FakeCluster, plan: UninstallPlan) -> UninstallResult:
-    return await uninstall(plan, cluster, FakeHelm(), FakeProcesses(), timeout=60, listener=Heard())
+    return await uninstall(plan, cluster, helm_of(cluster), FakeProcesses(), timeout=60, listener=Heard())
+
+
+def helm_of(cluster: FakeCluster) -> FakeHelm:
+    """A Helm that takes what it uninstalls out of a cluster."""
+    helm = FakeHelm()
+    helm.cluster = cluster
+    return helm
 
 
 def kept(plan: UninstallPlan, namespace: str = NAMESPACE) -> list[str]:
@@ -250,7 +257,7 @@ async def test_pods_whose_owner_went_before_them_are_still_the_meshs(mesh: FakeC
     mesh.objects.put(replica_set("istiod"))
     mesh.objects.put(pod("istiod"))
     plan = await planned(mesh)
-    helm = FakeHelm()
+    helm = helm_of(mesh)
 
     def owners_end_first() -> None:
         for ref in [one for one in mesh.objects.stored if one.kind in {"Deployment", "ReplicaSet"}]:

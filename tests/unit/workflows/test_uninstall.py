@@ -20,7 +20,7 @@ from nksmesh.workflows.canaries.start import LABELS_BEFORE
 from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, FakeProcesses, Heard
-from tests.unit.workflows.scenery import NAMESPACE, crd, of_release, pod, service, webhook
+from tests.unit.workflows.scenery import NAMESPACE, SIGNED, crd, of_release, pod, service, webhook
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "istio-ca-secret", "namespace": NAMESPACE}}
 
@@ -34,7 +34,7 @@ def namespace(name: str) -> dict[str, Any]:
 
 
 def helm_has(release: Release) -> InstalledRelease:
-    return installed(release, manifest="istio sidecar.istio.io/inject")
+    return installed(release, manifest=SIGNED)
 
 
 @pytest.fixture
@@ -182,10 +182,13 @@ async def test_a_crd_that_helm_would_take_is_kept_before_base_goes(run: Uninstal
         return f"{manifest['metadata']['name']} {manifest['metadata'].get('annotations')}\n"
 
     run.helm.dump = shown  # type: ignore[method-assign]
+    manifests: list[str] = []
+    run.helm.then[BASE.name] = lambda: manifests.append(run.cluster.storage.kept[BASE.namespace, BASE.name].manifest)
     plan = await plan_uninstall(run.cluster, "", purge=False)
     await run(plan)
     assert run.cluster.storage.asked("replace_manifest") == ["istio-base"]
-    assert run.cluster.storage.kept[BASE.namespace, BASE.name].manifest == (
+    (manifest,) = manifests
+    assert manifest == (
         "---\nworkloadgroups.networking.istio.io {'helm.sh/resource-policy': 'keep'}\n"
         "---\ngateways.networking.istio.io {'helm.sh/resource-policy': 'keep'}\n"
         "---\nistiod None\n"
@@ -271,6 +274,7 @@ async def test_a_run_is_kept_in_the_history(run: Uninstalling) -> None:
     assert {(one.release.name, one.before) for one in kept.releases} == {
         (one.name, 1) for one in (BASE, ISTIOD, INGRESS, EDGE)
     }
+    run.cluster.storage.put(*(helm_has(one) for one in (BASE, ISTIOD, INGRESS, EDGE)))
     again = await plan_uninstall(run.cluster, "", purge=False)
     assert "the history of the mesh's runs" in UninstallResult.of_nothing(again).left
     run.helm.fails_on["istiod"] = ReleaseError("helm uninstall istiod failed", hint="x")

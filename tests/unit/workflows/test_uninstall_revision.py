@@ -16,7 +16,7 @@ from nksmesh.workflows.removal.revision import plan_revision, uninstall_revision
 from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, installed
 from tests.unit.workflows.fakes import FakeCluster, FakeHelm, FakeProcesses, Heard
-from tests.unit.workflows.scenery import NAMESPACE, of_release, pod, webhook
+from tests.unit.workflows.scenery import NAMESPACE, SIGNED, of_release, pod, webhook
 
 OLD = Release(component="istiod", name="istiod-1-18-7", namespace=NAMESPACE, istio_revision="1-18-7")
 MWC = "MutatingWebhookConfiguration"
@@ -36,9 +36,8 @@ def record(*releases: Release, canary: Canary | None = None) -> Record:
 @pytest.fixture
 def cluster(cluster: FakeCluster) -> FakeCluster:
     """A recorded mesh, and beside it an istiod of an Istio revision that somebody made."""
-    sign = "istio sidecar.istio.io/inject"
-    cluster.storage.put(*(installed(one, manifest=sign) for one in (BASE, ISTIOD, INGRESS)))
-    cluster.storage.put(installed(OLD, manifest=sign, values={"revision": "1-18-7"}))
+    cluster.storage.put(*(installed(one, manifest=SIGNED) for one in (BASE, ISTIOD, INGRESS)))
+    cluster.storage.put(installed(OLD, manifest=SIGNED, values={"revision": "1-18-7"}))
     cluster.records.kept[NAMESPACE] = record(BASE, ISTIOD, INGRESS)
     return cluster
 
