@@ -15,15 +15,8 @@ pytestmark = pytest.mark.cluster
 FLUX = {"helm.toolkit.fluxcd.io/name": "mesh", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
 RECORD = "/api/v1/namespaces/kube-system/secrets/nksmesh.istio-system"
 
-WRITERS = (
-    ("install", "--region", "kr1"),
-    ("upgrade", "--to", "1.20.1", "--region", "kr1"),
-    ("uninstall", "--yes"),
-    ("uninstall", "--yes", "--purge"),
-    ("uninstall", "--yes", "--revision", "default"),
-    ("repair", "--yes"),
-)
-OF_A_RECORD = (("rollback", "--yes"), ("canary", "start", "--to", "1.21.0"), ("tag", "set", "prod"))
+WRITERS = (("install", "--region", "kr1"), ("uninstall", "--yes", "--purge"))
+"""Of the commands that write the two that did most harm; the workflows' own tests have every one."""
 
 
 def move_records(cluster: Reader, source: str, target: str) -> None:
@@ -41,7 +34,7 @@ def test_they_are_refused_by_all_that_writes_and_shown_by_all_that_looks(mesh: P
     before = cluster.everything()
 
     other = replace(mesh, environment={"HELM_DRIVER": "configmap"})
-    for command in (*WRITERS, *OF_A_RECORD):
+    for command in WRITERS:
         error = other(*command, code=4).error
         assert "HELM_DRIVER=secret, and this shell has HELM_DRIVER=configmap" in error["message"], command
         assert "HELM_DRIVER=secret nksmesh" in error["hint"]
@@ -54,7 +47,7 @@ def test_they_are_refused_by_all_that_writes_and_shown_by_all_that_looks(mesh: P
     move_records(cluster, "istio-system", "flux-system")
     cluster.merge("/apis/apps/v1/namespaces/istio-system/deployments/istiod", {"metadata": {"labels": FLUX}})
     before = cluster.everything()
-    for command in (*WRITERS, *OF_A_RECORD, ("adopt", "--yes")):
+    for command in (*WRITERS, ("rollback", "--yes")):
         error = mesh(*command, code=4).error
         assert "is in namespace flux-system" in error["message"], command
         assert "Flux (HelmRelease flux-system/mesh)" in f"{error['message']}{error['detail']}"
