@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cluster
 FLUX = {"helm.toolkit.fluxcd.io/name": "mesh", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
 RECORD = "/api/v1/namespaces/kube-system/secrets/nksmesh.istio-system"
 
-WRITERS = (("install", "--region", "kr1"), ("uninstall", "--yes", "--purge"))
+WRITERS: tuple[tuple[str, ...], ...] = (("install", "--region", "kr1"), ("uninstall", "--yes", "--purge"))
 """Of the commands that write the two that did most harm; the workflows' own tests have every one."""
 
 
