@@ -33,6 +33,7 @@ THIRD_PARTY: Final = {
     "pyhelm3": {"adapters/helm/command.py"},
     "kubernetes": {"adapters/cluster"},
     "aiohttp": {"adapters/cluster"},
+    "python_socks": {"adapters/cluster/socks.py"},
     "urllib3": {"adapters/cluster"},
     "httpx": {"adapters/charts/repository.py", "sandbox/api.py"},
     "certifi": {"adapters/charts/repository.py"},

@@ -23,9 +23,9 @@ class Connections(aiohttp.TCPConnector):
     the server's farewell, for which the event loop may not live long enough. Watches end by being cancelled.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, **more: Any) -> None:
         """Make connections with a TLS context; without a limit, for every watch holds one."""
-        super().__init__(limit=0, ssl=context)
+        super().__init__(limit=0, ssl=context, **more)
         self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
 
     async def connect(self, *request: Any, **more: Any) -> Connection:

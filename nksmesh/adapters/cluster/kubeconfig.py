@@ -64,22 +64,36 @@ def read(kubeconfig: Path | None, context: str, environ: Mapping[str, str] = os.
     """
     if kubeconfig is not None:
         return choose([(kubeconfig, _document(kubeconfig))], context, source=str(kubeconfig))
-    listed = [Path(one) for one in environ.get("KUBECONFIG", "").split(os.pathsep) if one]
-    files = [one for one in listed or [at_home("~/.kube/config")] if _exists(one)]
-    source = os.pathsep.join(map(str, files)) if files else "KUBECONFIG or ~/.kube/config"
-    return choose([(one, _document(one)) for one in files], context, source=source)
+    listed = [Path(name) for name in environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+    looked_at = listed or [at_home("~/.kube/config")]
+    files = [file for file in looked_at if _exists(file)]
+    absent = [file for file in looked_at if file not in files]
+    if not files:
+        raise _without_files(absent, listed=bool(listed))
+    source = os.pathsep.join(map(str, files))
+    return choose([(file, _document(file)) for file in files], context, source=source, absent=absent)
 
 
-def choose(documents: Sequence[tuple[Path, Mapping[str, Any]]], context: str, *, source: str) -> Context:
+def choose(
+    documents: Sequence[tuple[Path, Mapping[str, Any]]], context: str, *, source: str, absent: Sequence[Path] = ()
+) -> Context:
     """Choose a context among the files of a kubeconfig; of two things with one name, the first file's counts.
+
+    Args:
+        documents: The files and what they say.
+        context: Its name; empty for the current one.
+        source: The files, for a reader.
+        absent: Files that KUBECONFIG names and that do not exist.
 
     Raises:
         ClusterError: The files do not give it, or what it refers to.
     """
     about = f" for context {context}" if context else ""
+    gone = [f"KUBECONFIG names {file} too, which does not exist" for file in absent]
 
     def missing(words: str) -> ClusterError:
-        return ClusterError(f"no cluster to talk to: {source} does not give one{about}", hint=_HINT, detail=words)
+        detail = "\n".join((words, *gone))
+        return ClusterError(f"no cluster to talk to: {source} does not give one{about}", hint=_HINT, detail=detail)
 
     name = context or next((str(data["current-context"]) for _, data in documents if data.get("current-context")), "")
     if not name:
@@ -103,6 +117,18 @@ def unusable(source: str, words: str, *, hint: str = "") -> ClusterError:
         f"the kubeconfig {source} cannot be used",
         hint=hint or "Fetch it again from the NKS console, or name another with --kubeconfig.",
         detail=words,
+    )
+
+
+def _without_files(absent: Sequence[Path], *, listed: bool) -> ClusterError:
+    """Make the error for a kubeconfig of which no file exists."""
+    if not listed:
+        return ClusterError(
+            "no cluster to talk to: KUBECONFIG is not set, and ~/.kube/config does not exist", hint=_HINT
+        )
+    names, verb = ", ".join(map(str, absent)), "does" if len(absent) == 1 else "do"
+    return ClusterError(
+        f"no cluster to talk to: KUBECONFIG names {names}, which {verb} not exist", hint=f"Correct KUBECONFIG. {_HINT}"
     )
 
 

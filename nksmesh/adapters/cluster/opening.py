@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from nksmesh.adapters.cluster.connections import Connections
 
 _AS: Final = {"as": "Impersonate-User", "as-uid": "Impersonate-Uid"}
+_HTTP: Final = ("http", "https")
+_SOCKS: Final = ("socks5", "socks5h")
+"""client-go takes the first of these in a kubeconfig, Go's net/http both in the environment; they mean the same."""
+
 _OIDC_HINT: Final = "Run kubectl get nodes once: kubectl renews the token and keeps it. Or name another kubeconfig."
 
 
@@ -57,21 +62,26 @@ async def open_client(context: Context) -> Client:
     }
     try:
         await config.load_kube_config_from_dict(named, context=context.name, client_configuration=settings)
-        settings.proxy = _proxy(context)
+        proxy = _proxy(context)
+        socks = urlsplit(proxy).scheme in _SOCKS
+        settings.proxy = None if socks else proxy or None
         # The proxy is decided above; ~/.netrc is not for us.
         settings.client_session_kwargs = {"trust_env": False, "headers": _impersonation(context)}
         settings.client_side_validation = False
         # Certificates and keys are loaded here; ssl.SSLError is an OSError.
-        return connected(client.ApiClient(configuration=settings))
+        return connected(client.ApiClient(configuration=settings), socks=proxy if socks else "")
     except (config.ConfigException, OSError, ValueError) as exc:
         raise unusable(context.source, f"{type(exc).__name__}: {exc}") from exc
 
 
-def connected(client: ApiClient) -> Client:
-    """Give a Kubernetes client connections that end with it; it has sent nothing yet."""
-    from nksmesh.adapters.cluster.connections import Connections  # noqa: PLC0415 - aiohttp is there from here on
+def connected(client: ApiClient, *, socks: str = "") -> Client:
+    """Give a Kubernetes client connections that end with it; it has sent nothing yet.
 
-    connections = Connections(client.rest_client.ssl_context)
+    Args:
+        client: The Kubernetes client.
+        socks: The URL of the SOCKS5 proxy on the way; empty for none.
+    """
+    connections = _connections(client.rest_client.ssl_context, socks)
     settings = client.configuration
     settings.client_session_kwargs = {**(settings.client_session_kwargs or {}), "connector": connections}
     return Client(client, connections)
@@ -114,13 +124,50 @@ def _id_token(context: Context, provider: Any) -> str:
     return token
 
 
-def _proxy(context: Context) -> str | None:
-    """Return the proxy on the way to the API server: the kubeconfig's own before the environment's."""
-    proxy = str(context.cluster.get("proxy-url") or proxies.proxy_for(context.cluster["server"]))
-    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
-        raise ClusterError(
-            f"the proxy for {context.cluster['server']} is not an HTTP proxy",
-            hint="Use an http:// or https:// proxy, or list the API server in NO_PROXY.",
-            detail=f"its scheme is {urlsplit(proxy).scheme}",
-        )
-    return proxy or None
+def _connections(tls: ssl.SSLContext, socks: str) -> Connections:
+    if socks:
+        from nksmesh.adapters.cluster.socks import SocksConnections  # noqa: PLC0415 - few have such a proxy
+
+        return SocksConnections(tls, socks)
+    from nksmesh.adapters.cluster.connections import Connections  # noqa: PLC0415 - aiohttp is there from here on
+
+    return Connections(tls)
+
+
+def _proxy(context: Context) -> str:
+    """Return the proxy on the way to the API server, the kubeconfig's own before the environment's; empty for none.
+
+    Raises:
+        ClusterError: It is none that kubectl and Helm take. Its URL is not said: it may hold a password.
+    """
+    server = context.cluster["server"]
+    own = str(context.cluster.get("proxy-url") or "")
+    proxy = own or proxies.proxy_for(server)
+    if not proxy:
+        return ""
+    schemes = (*_HTTP, _SOCKS[0]) if own else (*_HTTP, *_SOCKS)
+    problem = _problem(proxy, schemes)
+    if not problem:
+        return proxy
+    name = "proxy-url" if own else f"{urlsplit(server).scheme.upper()}_PROXY"
+    raise ClusterError(
+        f"the proxy for {server} cannot be used: {name} {f'in {context.source} ' if own else ''}{problem}",
+        hint=f"Write {name} as SCHEME://HOST:PORT with {', '.join(schemes[:-1])} or {schemes[-1]}"
+        + (
+            f", or remove it from {context.source}. NO_PROXY does not count for it, in kubectl and Helm neither."
+            if own
+            else ", or list the API server in NO_PROXY."
+        ),
+    )
+
+
+def _problem(proxy: str, schemes: Sequence[str]) -> str:
+    """Say what is wrong with a proxy's URL; empty for nothing."""
+    try:
+        url = urlsplit(proxy)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        return "is not a URL"
+    if url.scheme not in schemes:
+        return f"has the scheme {url.scheme}" if "://" in proxy else "has no scheme"
+    return "" if host else "has no host"

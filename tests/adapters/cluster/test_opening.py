@@ -247,12 +247,6 @@ async def test_the_kubeconfigs_own_proxy_and_the_environments_are_used(
     assert asked == [f"http://k.example:1{PATH}", f"http://m.example:1{PATH}"]
 
 
-async def test_a_proxy_of_another_protocol_is_refused(tmp_path: Path) -> None:
-    file = kubeconfig(tmp_path, "http://k.example:1", {"token": "t"}, **{"proxy-url": "socks5://127.0.0.1:9"})
-    with pytest.raises(ClusterError, match="not an HTTP proxy"):
-        await Api.connect(kubeconfig=file)
-
-
 @pytest.mark.parametrize(
     ("method", "status", "headers", "tries"),
     [

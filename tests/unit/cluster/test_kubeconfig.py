@@ -87,9 +87,37 @@ def test_a_file_that_is_named_is_the_only_one(tmp_path: Path) -> None:
         read(two, "dev", listed(one))
 
 
+@pytest.mark.parametrize("context", ["", "dev"])
+def test_files_that_kubeconfig_names_and_that_do_not_exist_are_named(tmp_path: Path, context: str) -> None:
+    one, two = tmp_path / "typo", tmp_path / "nowhere" / "config"
+    with pytest.raises(ClusterError, match="which does not exist") as caught:
+        read(None, context, listed(one))
+    assert f"KUBECONFIG names {one}," in caught.value.message
+    assert "current-context" not in f"{caught.value.message}{caught.value.detail}"
+    with pytest.raises(ClusterError, match="which do not exist") as caught:
+        read(None, context, listed(one, two))
+    assert f"{one}, {two}" in caught.value.message
+    assert "--kubeconfig" in caught.value.hint
+
+
+def test_a_file_that_does_not_exist_is_named_where_those_that_do_have_no_answer(tmp_path: Path) -> None:
+    real = written(tmp_path, "real", kubeconfig("dev", ("dev", "d", "u")))
+    with pytest.raises(ClusterError, match="for context prod") as caught:
+        read(None, "prod", listed(real, tmp_path / "typo"))
+    assert "there is no context prod" in caught.value.detail
+    assert f"{tmp_path / 'typo'} too, which does not exist" in caught.value.detail
+
+
+def test_a_tilde_in_kubeconfig_is_a_files_name_as_for_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    written(tmp_path, ".kube", kubeconfig("own", ("own", "o", "u")))
+    with pytest.raises(ClusterError, match=r"KUBECONFIG names ~/\.kube/config"):
+        read(None, "", {"KUBECONFIG": "~/.kube/config"})
+
+
 def test_without_kubeconfig_the_users_own_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(ClusterError, match=r"KUBECONFIG or ~/\.kube/config"):
+    with pytest.raises(ClusterError, match=r"KUBECONFIG is not set, and ~/\.kube/config does not exist"):
         read(None, "", {})
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(yaml.safe_dump(kubeconfig("own", ("own", "o", "u"))))
