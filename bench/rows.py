@@ -18,6 +18,9 @@ from bench.stage import NAME, Stage
 from bench.upgraders import NEW, OLD, CarefulHand, NksmeshUpgrade, Upgrader
 
 VERSION_PAIRS: Final = 20
+ROUND_TRIP: Final = 0.05
+"""Seconds of the slow link: what a user away from the cluster's region waits for each answer."""
+
 _MIB_OF_KIB: Final = 1024
 
 Tell = Callable[[str], None]
@@ -75,6 +78,12 @@ class Bench:
         first, _ = self._installs("demo", again=False)
         return _against(first, "demo", "demo profile", targets={(3, 3): 0.50, (3, 4): 0.75})
 
+    def link(self) -> list[Row]:
+        """Install the default profile from nothing over a link of 50 ms round trip."""
+        first, _ = self._installs("default", again=False, round_trip=ROUND_TRIP)
+        what = f"default profile over a link of {ROUND_TRIP * 1000:.0f} ms"
+        return _against(first, "link", what, targets={(3, 4): 0.75, (4, 4): 0.75})
+
     def upgrade(self) -> list[Row]:
         """Upgrade a mesh in place, against what a careful hand does for the same."""
         everybody: Sequence[Upgrader] = [
@@ -131,7 +140,9 @@ class Bench:
         what = "peak memory of nksmesh itself, demo profile"
         return [Singles(name="memory", what=what, figures=tuple(figures), unit="MB", target=120)]
 
-    def _installs(self, profile: str, *, again: bool) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    def _installs(
+        self, profile: str, *, again: bool, round_trip: float = 0.0
+    ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
         """Let everybody install in turn; return the seconds of the first and of the second installs, by name."""
         stage = self.stage
         everybody: Sequence[Contender] = (
@@ -146,9 +157,11 @@ class Bench:
         for number in range(self.pairs):
             for contender in everybody:
                 stage.empty()
-                ran = contender.install(profile)
+                with stage.over_link(round_trip):
+                    ran = contender.install(profile)
                 first[contender.name].append(ran.seconds)
-                self._note(f"install, {profile} profile, {contender.name}", ran)
+                far = f" over {round_trip * 1000:.0f} ms" if round_trip else ""
+                self._note(f"install{far}, {profile} profile, {contender.name}", ran)
                 words = f"{profile} {number + 1}, {contender.name}: {ran.seconds:.2f} s"
                 if contender.name not in installed:
                     installed[contender.name] = manifests(stage, profile)

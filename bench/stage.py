@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import tempfile
 import time
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.link import slow_link
 from nksmesh.sandbox import processes
 from nksmesh.sandbox.control_plane import Part
+from nksmesh.sandbox.documents import write_private
 from nksmesh.sandbox.layout import HOME_VARIABLE
 from nksmesh.sandbox.programs import helm4
 from nksmesh.sandbox.sandbox import Sandbox
@@ -59,6 +62,26 @@ class Stage:
         """Bring the cluster back to empty and let it calm down, outside of what is timed."""
         asyncio.run(self._reset())
         self.settle()
+
+    @contextmanager
+    def over_link(self, round_trip: float) -> Iterator[None]:
+        """Put a slow link before the API server for what is measured inside; none where the round trip is 0 s."""
+        if not round_trip:
+            yield
+            return
+        direct = self.sandbox.kubeconfig
+        text = direct.read_text(encoding="utf-8")
+        server = re.search(r"https://127\.0\.0\.1:(\d+)", text)
+        if server is None:
+            raise ValueError(f"{direct} names no server on 127.0.0.1")
+        with slow_link(int(server[1]), round_trip) as port:
+            far = self.folder / "kubeconfig-over-link"
+            write_private(far, text.replace(server[0], f"https://127.0.0.1:{port}"))
+            self.environment["KUBECONFIG"] = str(far)
+            try:
+                yield
+            finally:
+                self.environment["KUBECONFIG"] = str(direct)
 
     async def _reset(self) -> None:
         if self.sandbox.layout.snapshot.exists():

@@ -85,8 +85,10 @@ class StandIn:
 
     async def start(self) -> None:
         """Load or make the authority, and begin to answer."""
-        authority = await self._authority()
-        await self._read_objects()
+        starting = asyncio.create_task(self._prepare())
+        self._tasks.add(starting)  # a pod may go while its istiod still backs off
+        starting.add_done_callback(self._tasks.discard)
+        authority = await starting
         self._root = certificate_pem(authority.certificate)
         service = f"{APP}{self.istiod.suffix}.{self.istiod.namespace}.svc"
         certificate, key = issue(authority, service, hosts=(service, f"{service}.cluster.local"))
@@ -182,6 +184,11 @@ class StandIn:
             if not error.exists:
                 raise
             return await self._authority()
+        return authority
+
+    async def _prepare(self) -> Authority:
+        authority = await self._authority()
+        await self._read_objects()
         return authority
 
     async def _read_objects(self) -> None:

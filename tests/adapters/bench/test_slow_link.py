@@ -1,0 +1,36 @@
+"""The bench's slow link delays what it carries by the round trip, and holds nothing up or back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from bench.link import slow_link
+
+ROUND_TRIP = 0.1
+PIECES = 5
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(1000):
+        writer.write(piece)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_an_answer_takes_a_round_trip_and_pieces_do_not_wait_for_each_other() -> None:
+    server = await asyncio.start_server(_echo, "127.0.0.1", 0)
+    with slow_link(server.sockets[0].getsockname()[1], ROUND_TRIP) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        began = time.monotonic()
+        for number in range(PIECES):
+            writer.write(bytes([number]))
+            await asyncio.sleep(ROUND_TRIP / PIECES / 2)
+        assert await reader.readexactly(PIECES) == bytes(range(PIECES))
+        assert ROUND_TRIP <= time.monotonic() - began < PIECES * ROUND_TRIP
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
