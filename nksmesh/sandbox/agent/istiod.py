@@ -78,7 +78,7 @@ class StandIn:
         self.socket = socket
         self._api = api
         self._started = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._validators: dict[str, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
         self._root = b""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.sandbox.agent import istiod
 from nksmesh.sandbox.agent.istiod import Istiod, StandIn
 from nksmesh.sandbox.api import ClusterApi, Object, RefusedError
 
@@ -20,8 +19,9 @@ class FakeApi(ClusterApi):
         self.reads = 0
         self.asked = asyncio.Event()
 
-    async def get(self, path: str, **_query: str) -> Object:
+    async def get(self, path: str, **query: str) -> Object:
         """Serve objects of Istio; there is no authority's Secret yet."""
+        del query
         if path.startswith("/apis/networking.istio.io/"):
             self.reads += 1
             self.asked.set()
@@ -29,8 +29,9 @@ class FakeApi(ClusterApi):
                 return {"items": []}
         raise RefusedError(404, "NotFound", path)
 
-    async def post(self, _path: str, body: Object, **_query: str) -> Object:
+    async def post(self, path: str, body: Object, **query: str) -> Object:
         """Take what is written."""
+        del path, query
         return body
 
 
@@ -46,8 +47,8 @@ async def test_each_wait_is_twice_as_long_up_to_half_a_minute_and_nothing_answer
         assert not socket.exists()
         waits.append(seconds)
 
-    monkeypatch.setattr(istiod.random, "random", lambda: chance)
-    monkeypatch.setattr(istiod.asyncio, "sleep", sleep)
+    monkeypatch.setattr("random.random", lambda: chance)
+    monkeypatch.setattr("asyncio.sleep", sleep)
     stand_in = StandIn(Istiod("istio-system", "default"), FakeApi(missing), socket)
     await stand_in.start()
     assert socket.exists()
