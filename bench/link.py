@@ -13,7 +13,7 @@ _PIECE: Final = 65536
 
 
 @contextmanager
-def slow_link(port: int, round_trip: float) -> Iterator[int]:
+def slow_link(port: int, round_trip: float, *, before: int = 0) -> Iterator[int]:
     """Serve a slow way to a port of this machine.
 
     What is sent is delayed, and not held up: pieces follow each other as they were sent. Making a connection costs no
@@ -22,6 +22,8 @@ def slow_link(port: int, round_trip: float) -> Iterator[int]:
     Args:
         port: The port on loopback that is behind the link.
         round_trip: Seconds that a piece of data and its answer take together on the link.
+        before: The port on loopback that is before the link: Helm keeps what it discovers of a cluster by host and
+            port. 0 for any that is free.
 
     Yields:
         The port on loopback that is before the link.
@@ -46,7 +48,7 @@ def slow_link(port: int, round_trip: float) -> Iterator[int]:
                     await end_of.wait_closed()
 
     async def listen() -> asyncio.Server:
-        return await asyncio.start_server(accept, _HOST, 0)
+        return await asyncio.start_server(accept, _HOST, before)
 
     async def end() -> None:
         server.close()

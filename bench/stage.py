@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +43,7 @@ class Stage:
         helm: The Helm program by its major version.
         charts: The folder that charts come from.
         charts_named: Which charts these are, for people.
+        ports: For each round trip in seconds, the port of its slow link: the same in every run.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Stage:
     helm: dict[int, Path]
     charts: Path
     charts_named: str
+    ports: dict[float, int] = field(default_factory=dict)
 
     @property
     def nksmesh(self) -> list[str]:
@@ -74,7 +76,8 @@ class Stage:
         server = re.search(r"https://127\.0\.0\.1:(\d+)", text)
         if server is None:
             raise ValueError(f"{direct} names no server on 127.0.0.1")
-        with slow_link(int(server[1]), round_trip) as port:
+        with slow_link(int(server[1]), round_trip, before=self.ports.get(round_trip, 0)) as port:
+            self.ports[round_trip] = port
             far = self.folder / "kubeconfig-over-link"
             write_private(far, text.replace(server[0], f"https://127.0.0.1:{port}"))
             self.environment["KUBECONFIG"] = str(far)
