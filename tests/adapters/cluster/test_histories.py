@@ -73,6 +73,7 @@ def packed(data: object) -> str:
         (packed({"nksmesh": 1, "namespace": MESH, "runs": [{"number": 1}]}), "cannot be read"),
         (packed({"nksmesh": 2}), "a later nksmesh"),
     ],
+    ids=["not packed", "not a history", "a run without its keys", "of a later nksmesh"],  # a gzip has the time in it
 )
 async def test_a_history_that_cannot_be_read_is_named_with_the_way_out(
     objects: Objects, content: str, words: str
