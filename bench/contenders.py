@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 from bench.stage import Stage
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
-from nksmesh.domain.layers import compose
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Request
-from nksmesh.domain.resolve import resolve
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.mesh.request import Request
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.values.layers import compose
 
 VERSION: Final = "1.20.0"
 REGION: Final = "kr1"

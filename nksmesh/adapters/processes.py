@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from nksmesh.domain.holding import Holder
+from nksmesh.domain.mesh.holding import Holder
 
 RUN_VARIABLE: Final = "NKSMESH_RUN"
 """In the environment of every Helm that a run starts: which run that is. It outlives the run, and any note of it."""

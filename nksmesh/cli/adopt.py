@@ -13,13 +13,13 @@ from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import agreed, perform, run, show
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.adoption.adopt import AdoptionPlan, AdoptResult
-    from nksmesh.workflows.adoption.takeover import TakeoverPlan, TakeoverResult
-    from nksmesh.workflows.planning import Order
+    from nksmesh.commands.adopt.adopt import AdoptionPlan, AdoptResult
+    from nksmesh.commands.adopt.from_istioctl import TakeoverPlan, TakeoverResult
+    from nksmesh.domain.common.events import Listener
+    from nksmesh.engine.request import Order
 
 app = command_group()
 
@@ -76,7 +76,7 @@ def _adopt(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    from nksmesh.workflows.adoption import adopt as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.adopt import adopt as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     async def make(listener: Listener) -> AdoptionPlan:
         async with wiring.tools(shell, where) as tools:
@@ -107,7 +107,7 @@ def _adopt(
 def _take_over(
     shell: Shell, options: ApplyOptions, order: Order, where: wiring.Target, *, dry_run: bool, yes: bool
 ) -> None:
-    from nksmesh.workflows.adoption import takeover as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.adopt import from_istioctl as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     patience = patience_of(options)
 

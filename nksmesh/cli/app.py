@@ -17,7 +17,7 @@ from nksmesh import __version__
 from nksmesh.cli.command import Group, with_common_options
 from nksmesh.cli.failure import fail
 from nksmesh.cli.options import Given, Shell
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.report.report import Output
 from nksmesh.report.streams import replace_what_cannot_be_written, write_out
 

@@ -13,18 +13,18 @@ from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import CanaryOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import agreed, perform, run, show
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.canaries.ending import EndPlan, EndResult
-    from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
-    from nksmesh.workflows.canaries.start import StartResult, Tools
-    from nksmesh.workflows.canaries.status import CanaryStatus
-    from nksmesh.workflows.planning import Order
-    from nksmesh.workflows.waiting import Patience
+    from nksmesh.commands.canary.ending import EndPlan, EndResult
+    from nksmesh.commands.canary.move import MovePlan, MoveResult
+    from nksmesh.commands.canary.start import StartResult, Tools
+    from nksmesh.commands.canary.status import CanaryStatus
+    from nksmesh.domain.common.events import Listener
+    from nksmesh.engine.request import Order
+    from nksmesh.engine.waiting import Patience
 
 app = command_group("A later istiod beside the mesh's own: start, move namespaces to it, promote or abort.")
 
@@ -47,7 +47,7 @@ def start(
     CRDs and base go to the new version; the old istiod, the gateways and the workloads are not touched. Nothing uses
     the new istiod until a namespace is moved to it.
     """
-    from nksmesh.workflows.canaries import start as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import start as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
@@ -63,7 +63,7 @@ def start(
 @command(app, shared=RevisionOptions, examples=["nksmesh canary status", "nksmesh canary status -e prod -o json"])
 def status(shell: Shell, options: RevisionOptions) -> None:
     """Show which istiod each namespace follows, and which proxy its workloads and the gateways run."""
-    from nksmesh.workflows.canaries import status as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import status as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -93,7 +93,7 @@ def move(
 
     Workloads are restarted one after the other, within their disruption budgets, each watched until it is ready.
     """
-    from nksmesh.workflows.canaries import moving as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import move as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     if bool(namespaces) == everything:
         raise ConfigError("name the namespaces, or pass --all", hint="nksmesh canary status lists them.")
@@ -141,7 +141,7 @@ def promote(
 
     Moved namespaces get the labels they had, which mean the new istiod now; gateways keep their names and addresses.
     """
-    from nksmesh.workflows.canaries import promotion as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import promote as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -163,7 +163,7 @@ def abort(
     yes: Yes = False,
 ) -> None:
     """Remove the canary: moved namespaces go back and are restarted, then it goes. CRDs and base stay newer."""
-    from nksmesh.workflows.canaries import abandoning as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import abort as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -181,10 +181,10 @@ def _at(
     """Make the workflow that ends a canary as its plan says."""
 
     async def work(listener: Listener) -> EndResult:
-        from nksmesh.workflows.canaries import abandoning, promotion  # noqa: PLC0415 - only what a command uses is imported
+        from nksmesh.commands.canary import abort, promote  # noqa: PLC0415 - only what a command uses is imported
 
         async with wiring.tools(shell, where) as tools:
-            end = promotion.promote if plan.promote else abandoning.abandon
+            end = promote.promote if plan.promote else abort.abandon
             return await end(plan, order, canary_tools(tools, patience, listener))
 
     return work
@@ -194,7 +194,7 @@ def _end(
     shell: Shell, plan: EndPlan, *, yes: bool, question: str, end: Callable[[Listener], Awaitable[EndResult]]
 ) -> None:
     """Show how a canary would end, ask, and end it."""
-    from nksmesh.workflows.canaries.ending import EndResult  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary.ending import EndResult  # noqa: PLC0415 - only what a command uses is imported
 
     if not agreed(shell, plan, question, yes=yes):
         show(shell, EndResult(plan=plan, agreed=False))
@@ -204,7 +204,7 @@ def _end(
 
 def canary_tools(tools: wiring.Tools, patience: Patience, listener: Listener) -> Tools:
     """Hand a workflow on Istio revisions what it works with."""
-    from nksmesh.workflows.canaries.start import Tools as CanaryTools  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary.start import Tools as CanaryTools  # noqa: PLC0415 - only what a command uses is imported
 
     return CanaryTools(
         cluster=tools.cluster,

@@ -13,8 +13,8 @@ from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of
 from nksmesh.cli.options import Shell
 
 if TYPE_CHECKING:
-    from nksmesh.workflows.planning import Order
-    from nksmesh.workflows.waiting import Patience
+    from nksmesh.engine.request import Order
+    from nksmesh.engine.waiting import Patience
 
 
 @dataclass(frozen=True, kw_only=True)

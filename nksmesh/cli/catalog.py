@@ -11,8 +11,8 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.catalog import Regions, Versions
+    from nksmesh.commands.catalog import Regions, Versions
+    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -20,7 +20,7 @@ app = command_group()
 @command(app, examples=["nksmesh regions", "nksmesh regions -o json"])
 def regions(shell: Shell, directory: Directory = None) -> None:
     """List the NKS regions, their registries, and the Istio versions each provides."""
-    from nksmesh.workflows.catalog import list_regions  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.catalog import list_regions  # noqa: PLC0415 - only what a command uses is imported
 
     async def work(_listener: Listener) -> Regions:
         return list_regions(wiring.files(directory).mesh)
@@ -36,7 +36,7 @@ def versions(shell: Shell, environment: EnvironmentName = "", directory: Directo
     """
     from datetime import UTC, datetime  # noqa: PLC0415 - only what a command uses is imported
 
-    from nksmesh.workflows.catalog import list_versions, look_at  # noqa: PLC0415
+    from nksmesh.commands.catalog import list_versions, look_at  # noqa: PLC0415
 
     files = wiring.files(directory)
     where, _ = wiring.target_of_mesh(shell, environment, files)

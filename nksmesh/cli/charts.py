@@ -12,10 +12,10 @@ from nksmesh.cli.arguments import ChartSource, Directory, LockedOnly
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
-from nksmesh.domain.charts import OFFICIAL_SOURCE
-from nksmesh.domain.events import Listener
-from nksmesh.domain.releases import OPTIONAL
-from nksmesh.workflows.charts import ChartRows, Locked, fetch_charts, list_charts, lock_charts
+from nksmesh.commands.charts import ChartRows, Locked, fetch_charts, list_charts, lock_charts
+from nksmesh.domain.charts.chart import OFFICIAL_SOURCE
+from nksmesh.domain.charts.releases import OPTIONAL
+from nksmesh.domain.common.events import Listener
 
 app = command_group("Fetch Istio's charts, pin them in charts.lock, list what it names.")
 

@@ -14,9 +14,9 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import agreed, perform, run, show
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.drift.drift import DriftResult, Survey
-    from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
+    from nksmesh.commands.drift.drift import DriftResult, Survey
+    from nksmesh.commands.repair.repair import RepairPlan, RepairResult
+    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -39,7 +39,7 @@ def drift(
     known and left out, and so are labels, annotations and keys of ConfigMaps that somebody added. nksmesh repair puts
     back what differs.
     """
-    from nksmesh.workflows.drift.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.drift.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     files = wiring.files(directory)
     where, namespace = wiring.target_of_mesh(shell, environment, files)
@@ -80,8 +80,8 @@ def repair(
     Shows what differs and asks. What is missing is made anew; pods that this makes anew are waited for, gateways behind
     istiod's webhook. Helm's releases stay as they are.
     """
-    from nksmesh.workflows.drift import repair as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
+    from nksmesh.commands.repair import repair as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.engine.waiting import Patience  # noqa: PLC0415
 
     files = wiring.files(directory)
     where, namespace = wiring.target_of_mesh(shell, environment, files)

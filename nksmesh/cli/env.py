@@ -13,8 +13,8 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.environments import EnvironmentList, EnvironmentShown
+    from nksmesh.commands.env import EnvironmentList, EnvironmentShown
+    from nksmesh.domain.common.events import Listener
 
 app = command_group("List and show the environments: the meshes described in values/environments/.")
 
@@ -22,7 +22,7 @@ app = command_group("List and show the environments: the meshes described in val
 @command(app, "list", examples=["nksmesh env list"])
 def list_(shell: Shell, directory: Directory = None) -> None:
     """List the environments: those of your folder, and the ones that ship with nksmesh."""
-    from nksmesh.workflows.environments import list_environments  # noqa: PLC0415 - only what a command uses
+    from nksmesh.commands.env import list_environments  # noqa: PLC0415 - only what a command uses
 
     async def work(_listener: Listener) -> EnvironmentList:
         return list_environments(wiring.files(directory).mesh)
@@ -37,7 +37,7 @@ def show(
     directory: Directory = None,
 ) -> None:
     """Show what an environment says: its mesh.yaml, and its values for each component."""
-    from nksmesh.workflows.environments import show_environment  # noqa: PLC0415 - only what a command uses
+    from nksmesh.commands.env import show_environment  # noqa: PLC0415 - only what a command uses
 
     async def work(_listener: Listener) -> EnvironmentShown:
         return show_environment(wiring.files(directory).mesh, name)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from nksmesh.cli.options import Shell
-from nksmesh.domain.errors import ConfigError, InterruptedRunError, MeshError
+from nksmesh.domain.common.errors import ConfigError, InterruptedRunError, MeshError
 from nksmesh.report.redaction import redact
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -14,11 +14,11 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.domain.history import Run
-    from nksmesh.workflows.rollbacks.plan import RollbackPlan
-    from nksmesh.workflows.rollbacks.rollback import RollbackResult
-    from nksmesh.workflows.runs.history import HistoryResult
+    from nksmesh.commands.rollback.plan import RollbackPlan
+    from nksmesh.commands.rollback.rollback import RollbackResult
+    from nksmesh.domain.common.events import Listener
+    from nksmesh.domain.plan.history import Run
+    from nksmesh.engine.runs.history import HistoryResult
 
 app = command_group()
 
@@ -34,7 +34,7 @@ def history(
 
     With -v also which releases each moved, and what was seen of a failure.
     """
-    from nksmesh.workflows.runs.history import show_history  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.engine.runs.history import show_history  # noqa: PLC0415 - only what a command uses is imported
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 
@@ -63,9 +63,9 @@ def rollback(
     Shows the plan and asks. Each release goes back to its Helm revision of then: istiod, then behind its webhook base
     and the gateways, whose pods are restarted onto the old proxy. CRDs stay.
     """
-    from nksmesh.workflows.rollbacks import rollback as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows.rollbacks.plan import plan_rollback  # noqa: PLC0415
-    from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
+    from nksmesh.commands.rollback import rollback as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.rollback.plan import plan_rollback  # noqa: PLC0415
+    from nksmesh.engine.waiting import Patience  # noqa: PLC0415
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
     patience = Patience(component=timeout_seconds(timeout))

@@ -13,8 +13,8 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.environments import StarterWritten
+    from nksmesh.commands.env import StarterWritten
+    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -25,7 +25,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write into; it is made if need be.")],
 ) -> None:
     """Write a starter, with comments, for a repository of your own meshes; it overwrites nothing."""
-    from nksmesh.workflows.environments import write_starter  # noqa: PLC0415 - only what a command uses
+    from nksmesh.commands.env import write_starter  # noqa: PLC0415 - only what a command uses
 
     async def work(_listener: Listener) -> StarterWritten:
         return write_starter(wiring.files(None).mesh, folder)

@@ -13,12 +13,12 @@ from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.install import InstallResult
-    from nksmesh.workflows.preview import PlanResult, TemplateResult
+    from nksmesh.commands.install import InstallResult
+    from nksmesh.commands.plan import PlanResult, TemplateResult
+    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -43,7 +43,7 @@ def install(
 
     What is not given is as installed. A second run changes nothing; a run that was interrupted is picked up.
     """
-    from nksmesh.workflows import install as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands import install as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
@@ -87,7 +87,7 @@ def plan(
 
     With -v it tells for every value which layer set it.
     """
-    from nksmesh.workflows.preview import preview  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.plan import preview  # noqa: PLC0415 - only what a command uses is imported
 
     if to and options.version:
         raise ConfigError("--to and --version contradict each other", hint="Leave one of them out.")
@@ -119,7 +119,7 @@ def template(shell: Shell, options: MeshOptions) -> None:
     No cluster is asked. Applied in one go, gateways can come before the webhook answers, and then stay without a
     proxy until their pods are deleted: install waits for the proof instead.
     """
-    from nksmesh.workflows.preview import template as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.plan import template as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     order = order_of(shell, options, wiring.files(options.directory))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from nksmesh import __version__
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.report.streams import write_out
 
 _GARBAGE: Final = 50_000

@@ -12,8 +12,8 @@ from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, Locke
 
 if TYPE_CHECKING:
     from nksmesh.cli.options import Shell
-    from nksmesh.workflows.planning import Order
-    from nksmesh.workflows.waiting import Patience
+    from nksmesh.engine.request import Order
+    from nksmesh.engine.waiting import Patience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +121,11 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
     """
     from datetime import UTC, datetime  # noqa: PLC0415 - only what a command uses is imported
 
-    from nksmesh.domain.mesh import Network  # noqa: PLC0415
-    from nksmesh.domain.request import Request  # noqa: PLC0415
-    from nksmesh.domain.request_check import check_request  # noqa: PLC0415
-    from nksmesh.domain.set_values import SetKind, parse_set  # noqa: PLC0415
-    from nksmesh.workflows.planning import Order  # noqa: PLC0415
+    from nksmesh.domain.mesh.mesh import Network  # noqa: PLC0415
+    from nksmesh.domain.mesh.request import Request  # noqa: PLC0415
+    from nksmesh.domain.mesh.request_check import check_request  # noqa: PLC0415
+    from nksmesh.domain.values.set_values import SetKind, parse_set  # noqa: PLC0415
+    from nksmesh.engine.request import Order  # noqa: PLC0415
 
     sets = {
         SetKind.JSON: options.set_json,
@@ -180,9 +180,9 @@ def patience_of(options: WaitingOptions) -> Patience:
     Raises:
         ConfigError: A duration is none, or a cause has no grace.
     """
-    from nksmesh.domain.diagnosis import GRACES, grace_option  # noqa: PLC0415
-    from nksmesh.domain.durations import parse_duration  # noqa: PLC0415
-    from nksmesh.workflows.waiting import Patience  # noqa: PLC0415
+    from nksmesh.domain.common.durations import parse_duration  # noqa: PLC0415
+    from nksmesh.domain.kube.diagnosis import GRACES, grace_option  # noqa: PLC0415
+    from nksmesh.engine.waiting import Patience  # noqa: PLC0415
 
     return Patience(
         component=timeout_seconds(options.timeout),

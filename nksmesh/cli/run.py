@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 import typer
 
 from nksmesh.cli.options import Shell
-from nksmesh.domain.errors import ConfigError, InterruptedRunError
-from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.domain.common.errors import ConfigError, InterruptedRunError
+from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.report.envelope import Result, exit_code_of
 from nksmesh.report.report import Report
 

@@ -13,7 +13,7 @@ from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.layout import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
+    from nksmesh.domain.common.events import Listener
     from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
     from nksmesh.sandbox.failures import Staged
     from nksmesh.sandbox.results import Raised

@@ -12,12 +12,12 @@ from nksmesh.cli.arguments import Directory, EnvironmentName, Yes, timeout_secon
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import agreed, perform, run, show
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult
-    from nksmesh.workflows.status import StatusResult
+    from nksmesh.commands.status import StatusResult
+    from nksmesh.commands.uninstall.uninstall import UninstallPlan, UninstallResult
+    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -32,7 +32,7 @@ def status(
     ] = False,
 ) -> None:
     """Show the mesh: releases and versions, whether each is ready, images and hub in use, gateway addresses."""
-    from nksmesh.workflows.status import status as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.status import status as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 
@@ -80,7 +80,7 @@ def uninstall(
     Without --purge it leaves the CRDs with your Istio objects, the mesh's CA (istio-ca-secret), namespaces and labels.
     Workloads keep their sidecars until they are restarted: they are listed, never touched.
     """
-    from nksmesh.workflows.removal import uninstall as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.uninstall import uninstall as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     if revision and (purge or keep_crds):
         raise ConfigError(
@@ -93,7 +93,7 @@ def uninstall(
     async def make(_listener: Listener) -> UninstallPlan:
         async with wiring.tools(shell, where) as tools:
             if revision:
-                from nksmesh.workflows.removal import revision as of_one  # noqa: PLC0415
+                from nksmesh.commands.uninstall import revision as of_one  # noqa: PLC0415
 
                 return await of_one.plan_revision(tools.cluster, namespace, revision, yes=yes)
             return await workflow.plan_uninstall(tools.cluster, namespace, purge=purge, keep_crds=keep_crds)
@@ -110,7 +110,7 @@ def uninstall(
         async with wiring.tools(shell, where) as tools:
             given = (plan, tools.cluster, tools.helm, tools.processes)
             if revision:
-                from nksmesh.workflows.removal import revision as of_one  # noqa: PLC0415
+                from nksmesh.commands.uninstall import revision as of_one  # noqa: PLC0415
 
                 return await of_one.uninstall_revision(*given, yes=yes, timeout=seconds, listener=listener)
             return await workflow.uninstall(*given, timeout=seconds, listener=listener)

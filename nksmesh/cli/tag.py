@@ -15,8 +15,8 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run, show
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.canaries.tags import Tag, TagsResult
+    from nksmesh.commands.tag import Tag, TagsResult
+    from nksmesh.domain.common.events import Listener
 
 app = command_group("Revision tags: names for an istiod that can point to another one later.")
 
@@ -38,7 +38,7 @@ def set_(
 
     The tag belongs to the istiod's Helm release. Running pods keep their proxy until they are restarted.
     """
-    from nksmesh.workflows.canaries import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands import tag as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -52,7 +52,7 @@ def set_(
 @command(app, "list", shared=RevisionOptions, examples=["nksmesh tag list"])
 def list_(shell: Shell, options: RevisionOptions) -> None:
     """List the tags: the Istio revision each points to, the release that makes it, who carries it."""
-    from nksmesh.workflows.canaries import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands import tag as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 
@@ -66,7 +66,7 @@ def list_(shell: Shell, options: RevisionOptions) -> None:
 @command(app, shared=RevisionOptions, examples=["nksmesh tag remove prod"])
 def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False) -> None:
     """Remove a tag; refused while namespaces carry it, unless --yes is given."""
-    from nksmesh.workflows.canaries import tags as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands import tag as workflow  # noqa: PLC0415 - only what a command uses is imported
 
     said = meant(shell, options)
 

@@ -12,11 +12,11 @@ from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import UpgradeOptions, order_of, patience_of, target_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.upgrades.upgrade import UpgradeResult
+    from nksmesh.commands.upgrade.upgrade import UpgradeResult
+    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -51,8 +51,8 @@ def upgrade(
     Istio goes one minor at a time; a longer road is shown as its steps first. What is not given is as installed.
     Down it goes by one minor, and CRDs stay as they are. Workloads keep their old proxy until they are restarted.
     """
-    from nksmesh.workflows.upgrades import upgrade as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.workflows.upgrades.road import Travel, Way  # noqa: PLC0415
+    from nksmesh.commands.upgrade import upgrade as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.upgrade.path import Travel, Way  # noqa: PLC0415
 
     if step and whole:
         raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")

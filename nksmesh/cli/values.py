@@ -13,8 +13,8 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
-    from nksmesh.workflows.values import ValuesShown
+    from nksmesh.commands.values import ValuesShown
+    from nksmesh.domain.common.events import Listener
 
 app = command_group("Show the values of each release, and the layer that set each key.")
 
@@ -43,7 +43,7 @@ def show(
 
     No cluster is asked without --installed.
     """
-    from nksmesh.workflows.values import ValuesQuestion, show_installed_values, show_values  # noqa: PLC0415
+    from nksmesh.commands.values import ValuesQuestion, show_installed_values, show_values  # noqa: PLC0415
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.paths import at_home
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.paths import at_home
 
 if TYPE_CHECKING:
     from nksmesh.adapters.charts import ChartStore
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
     from nksmesh.cli.options import Shell
-    from nksmesh.domain.catalog import Environment
-    from nksmesh.workflows.ports import Processes
+    from nksmesh.domain.mesh.catalog import Environment
+    from nksmesh.engine.ports import Processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def files(directory: Path | None) -> Files:
 
 def chart_source(text: str) -> str:
     """Return a source of charts that means the same from every folder; empty stays empty."""
-    from nksmesh.domain.charts import placed_source  # noqa: PLC0415
+    from nksmesh.domain.charts.chart import placed_source  # noqa: PLC0415
 
     return placed_source(text, Path.cwd())
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from nksmesh.commands.adopt.adopt import AdoptResult
+from nksmesh.commands.adopt.description import AdoptedRelease
+from nksmesh.commands.adopt.from_istioctl import TakeoverResult
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
-from nksmesh.workflows.adoption.adopt import AdoptResult
-from nksmesh.workflows.adoption.describing import AdoptedRelease
-from nksmesh.workflows.adoption.takeover import TakeoverResult
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nksmesh.domain.takeover import TakenObject
-    from nksmesh.workflows.adoption.settings import FormerValues
+    from nksmesh.commands.adopt.istioctl_settings import FormerValues
+    from nksmesh.domain.adoption.takeover import TakenObject
 
 _SHOWN_CHANGES: Final = 3
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.domain.restarts import Restart
-from nksmesh.domain.workloads import Workload
+from nksmesh.commands.canary.ending import EndPlan, EndResult
+from nksmesh.commands.canary.move import MovePlan, MoveResult
+from nksmesh.commands.canary.start import StartResult
+from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
+from nksmesh.commands.tag import TagsResult
+from nksmesh.domain.kube.restarts import Restart
+from nksmesh.domain.kube.workloads import Workload
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.mesh import show_plan
 from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
-from nksmesh.workflows.canaries.ending import EndPlan, EndResult
-from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
-from nksmesh.workflows.canaries.start import StartResult
-from nksmesh.workflows.canaries.status import CanaryStatus, NamespaceStatus
-from nksmesh.workflows.canaries.tags import TagsResult
 
 if TYPE_CHECKING:
     from rich.console import Console

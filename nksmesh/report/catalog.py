@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.domain.versions import supports
+from nksmesh.commands.catalog import Regions, Versions
+from nksmesh.domain.mesh.versions import supports
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, gap, rows, state
 from nksmesh.report.text import render
-from nksmesh.workflows.catalog import Regions, Versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from nksmesh.domain.mesh import IstioVersion
+    from nksmesh.domain.mesh.mesh import IstioVersion
 
 
 @render.register(Regions)

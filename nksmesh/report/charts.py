@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, rows, sentence
 from nksmesh.report.text import render
-from nksmesh.workflows.charts import ChartRow, ChartRows, Locked
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from nksmesh.domain.drift import Change
+from nksmesh.commands.drift.drift import DriftResult, Survey
+from nksmesh.commands.repair.repair import RepairPlan, RepairResult
+from nksmesh.domain.drift.drift import Change
 from nksmesh.report.foreign import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import render
-from nksmesh.workflows.drift.drift import DriftResult, Survey
-from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nksmesh.workflows.discovery import Installation
+    from nksmesh.engine.discovery import Installation
 
 _STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 _MOST_FIELDS: Final = 6

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from nksmesh.domain.errors import MeshError
+from nksmesh.domain.common.errors import MeshError
 from nksmesh.report.redaction import redact
 
 ENVELOPE_VERSION: Final = 1

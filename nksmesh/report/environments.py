@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.domain.lock import public_source
+from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
+from nksmesh.domain.charts.lock import public_source
 from nksmesh.report.documents import yaml_text
 from nksmesh.report.layout import BAD, FAINT, facts, gap, rows, sentence
 from nksmesh.report.text import render
-from nksmesh.workflows.environments import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
 
 if TYPE_CHECKING:
     from rich.console import Console

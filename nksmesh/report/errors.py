@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nksmesh.domain.errors import MeshError
+from nksmesh.domain.common.errors import MeshError
 from nksmesh.report.redaction import redact
 
 DETAIL_LINES: Final = 20

@@ -9,7 +9,7 @@ from nksmesh.report.layout import DOUBTFUL, sentence
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nksmesh.workflows.discovery import Installation
+    from nksmesh.engine.discovery import Installation
 
 
 def without_mesh(console: Console, installation: Installation, otherwise: str) -> None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from nksmesh.domain.durations import spoken
-from nksmesh.domain.history import Outcome, Run
+from nksmesh.commands.rollback.plan import RollbackPlan
+from nksmesh.commands.rollback.rollback import RollbackResult
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.plan.history import Outcome, Run
+from nksmesh.engine.runs.history import HistoryResult
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.outcome import show_addresses, show_outcomes
 from nksmesh.report.text import render
-from nksmesh.workflows.rollbacks.plan import RollbackPlan
-from nksmesh.workflows.rollbacks.rollback import RollbackResult
-from nksmesh.workflows.runs.history import HistoryResult
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,8 +14,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from nksmesh.domain.durations import spoken
-from nksmesh.domain.events import Event, EventKind
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.report.console import make_console
 from nksmesh.report.progress import sentence
 from nksmesh.report.redaction import redact

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from nksmesh.domain.findings import Level
-from nksmesh.domain.lock import public_source
-from nksmesh.domain.plan import Action, Plan
+from nksmesh.commands.install import InstallResult
+from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
+from nksmesh.domain.charts.lock import public_source
+from nksmesh.domain.common.findings import Level
+from nksmesh.domain.plan.plan import Action, Plan
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.outcome import show_addresses, show_outcomes
 from nksmesh.report.text import render
 from nksmesh.report.values import show_layers
-from nksmesh.workflows.install import InstallResult
-from nksmesh.workflows.preview import ChartMove, PlanResult, TemplateResult
 
 if TYPE_CHECKING:
     from rich.console import Console

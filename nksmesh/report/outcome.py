@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.domain.durations import spoken
+from nksmesh.domain.common.durations import spoken
+from nksmesh.engine.executor.step_context import StepOutcome
 from nksmesh.report.layout import FAINT, gap, rows
-from nksmesh.workflows.applying.work import StepOutcome
 
 if TYPE_CHECKING:
     from rich.console import Console

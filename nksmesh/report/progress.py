@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from nksmesh.domain.durations import spoken
-from nksmesh.domain.events import Event, EventKind
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.report.redaction import redact
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TextIO
 
-from nksmesh.domain.errors import ConfigError, MeshError
-from nksmesh.domain.events import Listener
+from nksmesh.domain.common.errors import ConfigError, MeshError
+from nksmesh.domain.common.events import Listener
 from nksmesh.report.documents import json_text, yaml_text
 from nksmesh.report.envelope import Result, envelope, error_envelope, errors_of, warnings_of
 from nksmesh.report.errors import error_lines

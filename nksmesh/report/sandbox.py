@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.domain.durations import spoken
+from nksmesh.domain.common.durations import spoken
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import render
 from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses

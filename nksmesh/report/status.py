@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from nksmesh.commands.status import GatewayAddress, ReleaseStatus, StatusResult
 from nksmesh.report.foreign import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
 from nksmesh.report.text import render
-from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nksmesh.domain.releases import Release
+    from nksmesh.domain.charts.releases import Release
 
 
 @render.register(StatusResult)

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TextIO
 
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 
 def write_out(text: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from nksmesh.domain.leftovers import in_words, labels_in_words, sidecars_in_words
+from nksmesh.commands.uninstall.plan import UninstallPlan
+from nksmesh.commands.uninstall.uninstall import UninstallResult
+from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, sidecars_in_words
 from nksmesh.report.foreign import without_mesh
 from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
 from nksmesh.report.text import render
-from nksmesh.workflows.removal.plan import UninstallPlan
-from nksmesh.workflows.removal.uninstall import UninstallResult
 
 if TYPE_CHECKING:
     from rich.console import Console

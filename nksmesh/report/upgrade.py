@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.domain.durations import spoken
-from nksmesh.domain.restarts import Outcome
+from nksmesh.commands.upgrade.upgrade import UpgradeResult
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.kube.restarts import Outcome
 from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
 from nksmesh.report.mesh import show_plan, show_resolved
 from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
-from nksmesh.workflows.upgrades.upgrade import UpgradeResult
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nksmesh.domain.diff import masked_value
-from nksmesh.domain.layers import Composed, Path, dotted
+from nksmesh.commands.values import ValuesShown
+from nksmesh.domain.plan.diff import masked_value
+from nksmesh.domain.values.layers import Composed, Path, dotted
 from nksmesh.report.documents import one_line
 from nksmesh.report.layout import FAINT, gap, rows, sentence
 from nksmesh.report.text import render
-from nksmesh.workflows.values import ValuesShown
 
 if TYPE_CHECKING:
     from rich.console import Console

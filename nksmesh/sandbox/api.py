@@ -11,7 +11,7 @@ import json
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nksmesh.domain.events import Listener, unheard
+from nksmesh.domain.common.events import Listener, unheard
 from nksmesh.sandbox import programs
 from nksmesh.sandbox.layout import DEFAULT_NAME, sandbox_names
 from nksmesh.sandbox.results import Raised, SandboxStatus

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from nksmesh.domain.errors import ClusterError, ConfigError
+from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.sandbox.api import ClusterApi, RefusedError
 from nksmesh.sandbox.certificates import FAILURES_SERVICE
 from nksmesh.sandbox.layout import DEFAULT_NAME

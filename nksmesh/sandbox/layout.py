@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.paths import at_home
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.paths import at_home
 
 DEFAULT_NAME: Final = "default"
 HOME_VARIABLE: Final = "NKSMESH_SANDBOX_HOME"

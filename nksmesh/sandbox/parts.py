@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.sandbox import control_plane, processes, readiness, settings
 from nksmesh.sandbox.api import ClusterApi
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.sandbox.documents import write_private
 
 STOP_GRACE: Final = 5.0

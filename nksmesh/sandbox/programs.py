@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nksmesh.domain.errors import ClusterError, ConfigError
-from nksmesh.domain.events import Event, EventKind, Listener, unheard
-from nksmesh.domain.paths import at_home
+from nksmesh.domain.common.errors import ClusterError, ConfigError
+from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.common.paths import at_home
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 from nksmesh.sandbox.toolchain import find_go
 

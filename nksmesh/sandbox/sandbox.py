@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from nksmesh.domain.errors import ClusterError, ConfigError
-from nksmesh.domain.events import Listener, unheard
+from nksmesh.domain.common.errors import ClusterError, ConfigError
+from nksmesh.domain.common.events import Listener, unheard
 from nksmesh.sandbox import control_plane, failures, processes, programs, readiness, settings, snapshot
 from nksmesh.sandbox.api import ClusterApi
 from nksmesh.sandbox.certificates import write_certificates

@@ -7,7 +7,7 @@ import socket
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.sandbox.documents import write_private
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 # -checklinkname came with 1.23, and Helm 4 asks for 1.24
 OLDEST_GO: Final = (1, 24)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nksmesh.domain.location import ZONE_LABEL
+from nksmesh.domain.mesh.location import ZONE_LABEL
 from tests.cluster.program import Program
 from tests.cluster.reader import Reader
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nksmesh.adapters.helm.releases import Helm
-from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.sandbox.sandbox import Sandbox
 
 pytestmark = pytest.mark.cluster

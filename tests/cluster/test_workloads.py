@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from nksmesh.adapters.cluster.connection import Cluster
-from nksmesh.domain.events import Event
-from nksmesh.domain.restarts import Outcome, RestartResult
+from nksmesh.domain.common.events import Event
+from nksmesh.domain.kube.restarts import Outcome, RestartResult
+from nksmesh.engine.waiting import Patience
+from nksmesh.engine.workloads import Workload, injected_workloads, on_other_proxy, restart_workloads
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
-from nksmesh.workflows.waiting import Patience
-from nksmesh.workflows.workloads import Workload, injected_workloads, on_other_proxy, restart_workloads
 from tests.cluster.program import Program
 from tests.cluster.reader import Object, Reader
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nksmesh.adapters.files.documents import read_document
-from nksmesh.domain.layers import merge
+from nksmesh.domain.values.layers import merge
 from tests.cluster.plain_helm import PlainHelm
 from tests.cluster.program import ROOT
 from tests.cluster.reader import Reader

@@ -17,21 +17,21 @@ from nksmesh.adapters.charts import ChartStore
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.helm.releases import Helm
-from nksmesh.domain.catalog import Environment
-from nksmesh.domain.charts import ChartRef
-from nksmesh.domain.errors import ChartError
-from nksmesh.domain.events import unheard
-from nksmesh.domain.istio_operator import Target, carry_over
-from nksmesh.domain.kept_values import flat_defaults
-from nksmesh.domain.known_keys import known_tree, unknown_keys
-from nksmesh.domain.lock import Lock
-from nksmesh.domain.mesh import Network
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Request
-from nksmesh.domain.resolve import resolve
-from nksmesh.domain.set_values import parse_set
-from nksmesh.workflows.planning import Order
-from nksmesh.workflows.preview import template
+from nksmesh.commands.plan import template
+from nksmesh.domain.adoption.istio_operator import Target, carry_over
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.known_keys import known_tree, unknown_keys
+from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.events import unheard
+from nksmesh.domain.mesh.catalog import Environment
+from nksmesh.domain.mesh.mesh import Network
+from nksmesh.domain.mesh.request import Request
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.plan.preserved_values import flat_defaults
+from nksmesh.domain.values.set_values import parse_set
+from nksmesh.engine.request import Order
 from tests.cluster.plain_helm import documents
 
 FOLDER = os.environ.get("NKSMESH_TEST_CHARTS", "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.sandbox import commands, processes
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.results import State

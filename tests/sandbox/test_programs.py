@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.domain.errors import ClusterError, ConfigError
-from nksmesh.domain.events import Event, EventKind
+from nksmesh.domain.common.errors import ClusterError, ConfigError
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.sandbox import programs, toolchain
 from nksmesh.sandbox.programs import CACHE_VARIABLE, KWOK
 

@@ -16,11 +16,12 @@ PACKAGE: Final = ROOT / "nksmesh"
 
 LAYERS: Final = {
     "domain": {"domain"},
-    "workflows": {"domain", "workflows"},
+    "engine": {"domain", "engine"},
+    "commands": {"domain", "engine", "commands"},
     "adapters": {"domain", "adapters"},
     "sandbox": {"domain", "sandbox"},
-    "report": {"domain", "workflows", "sandbox", "report"},
-    "cli": {"domain", "workflows", "sandbox", "report", "cli"},
+    "report": {"domain", "engine", "commands", "sandbox", "report"},
+    "cli": {"domain", "engine", "commands", "sandbox", "report", "cli"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nksmesh.domain import errors
-from nksmesh.domain.errors import MeshError
+from nksmesh.domain.common import errors
+from nksmesh.domain.common.errors import MeshError
 
 PINNED = {
     "MeshError": ("bug", 1),

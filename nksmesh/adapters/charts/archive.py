@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from nksmesh.domain.errors import ChartError
+from nksmesh.domain.common.errors import ChartError
 
 MIB: Final = 1024 * 1024
 MOST_ARCHIVE: Final = 20 * MIB

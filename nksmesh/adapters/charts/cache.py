@@ -27,10 +27,10 @@ from typing import Final
 
 from nksmesh.adapters.charts.archive import digest_of, digest_of_folder, unpack
 from nksmesh.adapters.charts.contents import Contents, read_contents
-from nksmesh.domain.charts import ChartRef
-from nksmesh.domain.errors import ChartError
-from nksmesh.domain.lock import public_ref
-from nksmesh.domain.paths import at_home
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.lock import public_ref
+from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.paths import at_home
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.adapters.helm_yaml import NotYamlError, document, documents
-from nksmesh.domain.charts import ChartRef
-from nksmesh.domain.errors import ChartError
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.common.errors import ChartError
 
 _MANIFESTS: Final = frozenset({".yaml", ".yml", ".json"})
 """The endings Helm takes CRDs from (helm: pkg/chart, hasManifestExtension)."""

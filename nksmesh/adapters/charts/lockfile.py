@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from nksmesh.adapters.files.documents import read_document
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.lock import LOCK_NAME, Lock, parse_lock
+from nksmesh.domain.charts.lock import LOCK_NAME, Lock, parse_lock
+from nksmesh.domain.common.errors import ConfigError
 
 
 class LockFile:

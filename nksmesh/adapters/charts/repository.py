@@ -23,9 +23,9 @@ from tenacity import (
 from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of
 from nksmesh.adapters.charts.sources import Repository, unknown_version
 from nksmesh.adapters.helm_yaml import NotYamlError, document
-from nksmesh.domain.charts import ChartRef
-from nksmesh.domain.errors import ChartError, ConfigError
-from nksmesh.domain.lock import public_source
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.lock import public_source
+from nksmesh.domain.common.errors import ChartError, ConfigError
 
 MOST_INDEX: Final = 64 * MIB
 CONNECT_SECONDS: Final = 10.0

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from nksmesh.domain.charts import ChartRef
-from nksmesh.domain.errors import ChartError, ConfigError
-from nksmesh.domain.lock import newest_first, public_source
-from nksmesh.domain.paths import at_home
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.lock import newest_first, public_source
+from nksmesh.domain.common.errors import ChartError, ConfigError
+from nksmesh.domain.common.paths import at_home
 
 _SHOWN = 5
 

@@ -13,10 +13,10 @@ from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of, digest
 from nksmesh.adapters.charts.cache import Cache, cache_folder
 from nksmesh.adapters.charts.contents import Contents, check_identity
 from nksmesh.adapters.charts.sources import Folder, Repository, source_named, unknown_version
-from nksmesh.domain.charts import Chart, ChartRef
-from nksmesh.domain.errors import ChartError, MeshError
-from nksmesh.domain.events import Event, EventKind, Listener, unheard
-from nksmesh.domain.lock import Lock, public_ref, public_source
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.lock import Lock, public_ref, public_source
+from nksmesh.domain.common.errors import ChartError, MeshError
+from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 
 if TYPE_CHECKING:
     from nksmesh.adapters.charts.repository import Repositories

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from nksmesh.adapters.cluster.answers import Answer, tried_again, worth_another_try
 from nksmesh.adapters.cluster.kubeconfig import SANDBOX_HINT, read
 from nksmesh.adapters.cluster.opening import Client, open_client
-from nksmesh.domain.errors import ClusterError, RefusedError, UnreachableError
+from nksmesh.domain.common.errors import ClusterError, RefusedError, UnreachableError
 
 REQUEST_TIMEOUT: Final = 30.0
 """Seconds for one request; an admission webhook may take 30 of its own, so no less."""

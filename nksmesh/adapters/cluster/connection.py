@@ -12,8 +12,8 @@ from nksmesh.adapters.cluster.lease import Lease
 from nksmesh.adapters.cluster.live import LiveView
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.adapters.cluster.records import Records
-from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.kube.objects import ObjectRef
 
 
 class Cluster:

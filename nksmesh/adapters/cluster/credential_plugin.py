@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nksmesh.adapters.cluster.kubeconfig import Context, unusable
-from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError
 
 _TIMEOUT: Final = 120.0
 """Seconds for a plugin: it may have to ask a server, or wait for somebody to sign in."""

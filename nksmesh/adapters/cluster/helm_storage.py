@@ -19,10 +19,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import ClusterError, ConfigError
-from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.releases import Release
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ClusterError, ConfigError
+from nksmesh.domain.kube.objects import ObjectRef
 
 _CURRENT: Final = "owner=helm,status!=superseded"
 _UNINSTALLED: Final = "uninstalled"

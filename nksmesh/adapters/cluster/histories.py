@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from nksmesh.adapters.cluster.kept_documents import HOME_NAMESPACE, DocumentKind
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import RefusedError
-from nksmesh.domain.history import HISTORY_VERSION, History, Run
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.plan.history import HISTORY_VERSION, History, Run
 
 MOST_BYTES: Final = 512 * 1024
 """Packed: a Secret may have 1 MiB, and base64 makes a third more of it."""

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.kube.objects import ObjectRef
 
 HOME_NAMESPACE: Final = "kube-system"
 

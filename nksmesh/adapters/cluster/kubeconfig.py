@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.adapters.helm_yaml import NotYamlError, document
-from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.paths import at_home
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.paths import at_home
 
 SANDBOX_HINT: Final = "To try nksmesh without a cluster: nksmesh sandbox up, then nksmesh install -e sandbox."
 

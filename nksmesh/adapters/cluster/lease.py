@@ -14,9 +14,9 @@ from typing import Any, Final
 from nksmesh.adapters import processes
 from nksmesh.adapters.cluster.kept_documents import HOME_NAMESPACE
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import ClusterError, HeldError, InterruptedRunError, MeshError, RefusedError
-from nksmesh.domain.holding import LEASE_SECONDS, RENEW_SECONDS, WITHOUT_RENEWAL_SECONDS, Holder, seems_lapsed
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.common.errors import ClusterError, HeldError, InterruptedRunError, MeshError, RefusedError
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.mesh.holding import LEASE_SECONDS, RENEW_SECONDS, WITHOUT_RENEWAL_SECONDS, Holder, seems_lapsed
 
 _REF: Final = ObjectRef("coordination.k8s.io/v1", "Lease", "nksmesh", HOME_NAMESPACE)
 _HOLDER: Final = "nksmesh/holder"

@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 from nksmesh.adapters.cluster.api import METADATA_LIST, Api
 from nksmesh.adapters.cluster.objects import Objects, collection
-from nksmesh.domain.errors import ClusterError, RefusedError, UnreachableError
-from nksmesh.domain.objects import Manifest, Query
+from nksmesh.domain.common.errors import ClusterError, RefusedError, UnreachableError
+from nksmesh.domain.kube.objects import Manifest, Query
 
 _NOT_ALLOWED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 

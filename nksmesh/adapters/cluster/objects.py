@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Any
 
 from nksmesh.adapters.cluster.api import JSON, METADATA, METADATA_LIST, Api
-from nksmesh.domain.errors import ClusterError, RefusedError
-from nksmesh.domain.objects import FIELD_MANAGER, Manifest, ObjectRef
+from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from nksmesh.adapters.cluster import credential_plugin, library, proxies
 from nksmesh.adapters.cluster.kubeconfig import Context, unusable
-from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient

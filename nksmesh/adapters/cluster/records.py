@@ -6,7 +6,7 @@ from typing import Final
 
 from nksmesh.adapters.cluster.kept_documents import HOME_NAMESPACE, DocumentKind
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.record import RECORD_VERSION, Record
+from nksmesh.domain.mesh.record import RECORD_VERSION, Record
 
 _RECORD: Final = DocumentKind(
     noun="record",

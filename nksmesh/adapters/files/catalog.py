@@ -9,14 +9,15 @@ from typing import Any, Final
 from nksmesh.adapters.files.documents import Document, KeyPath, read_document
 from nksmesh.adapters.files.folders import Found, ValuesFolders, packaged
 from nksmesh.adapters.files.schema import check_document
-from nksmesh.domain.catalog import Catalog, Environment, Profile, ValuesFile, check_label, perhaps
-from nksmesh.domain.charts import placed_source
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Network, Region
-from nksmesh.domain.nks import Cloud, KubernetesSupport, Nks
-from nksmesh.domain.paths import at_home
-from nksmesh.domain.releases import COMPONENTS
-from nksmesh.domain.versions import parse_kubernetes
+from nksmesh.domain.charts.chart import placed_source
+from nksmesh.domain.charts.releases import COMPONENTS
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.paths import at_home
+from nksmesh.domain.common.spelling import perhaps
+from nksmesh.domain.mesh.catalog import Catalog, Environment, Profile, ValuesFile, check_label
+from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion, Network, Region
+from nksmesh.domain.mesh.nks import Cloud, KubernetesSupport, Nks
+from nksmesh.domain.mesh.versions import parse_kubernetes
 
 ENVIRONMENTS: Final = "environments"
 MESH: Final = "mesh.yaml"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nksmesh.adapters.files.documents import dump_document
 from nksmesh.adapters.files.folders import ValuesFolders
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 ENVIRONMENTS: Final = "environments"
 

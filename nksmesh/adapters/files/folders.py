@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import nksmesh
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 LOCK: Final = "charts.lock"
 _MARK: Final = re.compile(rb"^nksmesh:[ \t]*1[ \t]*(#.*)?\r?$", re.MULTILINE)

@@ -10,8 +10,8 @@ from typing import Any
 from nksmesh.adapters.files import catalog, environment, starter
 from nksmesh.adapters.files.documents import decode, read_bytes
 from nksmesh.adapters.files.folders import ValuesFolders
-from nksmesh.domain.catalog import Catalog, Environment, ValuesFile
-from nksmesh.domain.paths import at_home
+from nksmesh.domain.common.paths import at_home
+from nksmesh.domain.mesh.catalog import Catalog, Environment, ValuesFile
 
 
 @dataclass(frozen=True, kw_only=True)

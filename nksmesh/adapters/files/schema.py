@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.adapters.files.documents import Document, KeyPath
-from nksmesh.domain.catalog import perhaps
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.spelling import perhaps
 
 SCHEMAS: Final = Path(__file__).parent / "schemas"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from nksmesh.adapters.files.folders import LOCK, packaged
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 STARTER: Final = Path(__file__).parent / "starter"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.adapters import processes
 from nksmesh.adapters.bare_packages import import_from_bare
-from nksmesh.domain.errors import ClusterError, ReleaseError
+from nksmesh.domain.common.errors import ClusterError, ReleaseError
 
 if TYPE_CHECKING:
     from pyhelm3.command import Command

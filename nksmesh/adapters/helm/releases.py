@@ -15,13 +15,13 @@ import yaml
 
 from nksmesh.adapters.helm.program import HelmProgram, find_helm
 from nksmesh.adapters.helm_yaml import NotYamlError, documents
-from nksmesh.domain.charts import Chart
-from nksmesh.domain.errors import ChartError, ClusterError, ReleaseError
-from nksmesh.domain.history import MOST_RUNS
-from nksmesh.domain.layers import dotted
-from nksmesh.domain.objects import Manifest
-from nksmesh.domain.releases import Release
-from nksmesh.domain.set_integers import set_integers
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ChartError, ClusterError, ReleaseError
+from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.plan.history import MOST_RUNS
+from nksmesh.domain.values.layers import dotted
+from nksmesh.domain.values.set_integers import set_integers
 
 if TYPE_CHECKING:
     from nksmesh.adapters.helm.command import HelmCommand, Watcher

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.sandbox.agent import kubelet
 from nksmesh.sandbox.agent.admission import allowed, review_of
 from nksmesh.sandbox.agent.egress import Refusal, serve_egress

@@ -18,7 +18,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nksmesh.domain.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.sandbox.agent.admission import allowed, denied, review_of
 from nksmesh.sandbox.agent.https_server import Request, Response, serve, server_context
 from nksmesh.sandbox.agent.injection import InjectorConfiguration, injected

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from nksmesh.adapters.charts import ChartStore
-from nksmesh.domain.charts import Chart, ChartRef
-from nksmesh.domain.lock import Lock
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.lock import Lock
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples/charts"
 HUB = "mirror.example/istio"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from nksmesh.adapters.charts import ChartStore
-from nksmesh.domain.charts import ChartRef
-from nksmesh.domain.errors import ChartError
-from nksmesh.domain.lock import Lock
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.common.errors import ChartError
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import yaml
 
 from nksmesh.adapters.charts import ChartStore, repository
 from nksmesh.adapters.charts.archive import digest_of
-from nksmesh.domain.charts import Chart, ChartRef
-from nksmesh.domain.errors import ChartError, ConfigError, MeshError
-from nksmesh.domain.lock import Lock
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.common.errors import ChartError, ConfigError, MeshError
 
 if TYPE_CHECKING:
     from tests.adapters.charts.conftest import Proxy, Site

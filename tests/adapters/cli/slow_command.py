@@ -10,10 +10,10 @@ from nksmesh.cli.command import command, command_group
 from nksmesh.cli.main import main
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
-from nksmesh.domain.events import Event, EventKind
+from nksmesh.domain.common.events import Event, EventKind
 
 if TYPE_CHECKING:
-    from nksmesh.domain.events import Listener
+    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 

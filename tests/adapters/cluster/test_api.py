@@ -15,8 +15,8 @@ from nksmesh.adapters.cluster.api import METADATA_LIST, Api
 from nksmesh.adapters.cluster.connection import Cluster
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.adapters.cluster.opening import connected
-from nksmesh.domain.errors import ClusterError, RefusedError, UnreachableError
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.common.errors import ClusterError, RefusedError, UnreachableError
+from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.sandbox import Sandbox
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.adapters.cluster.connection import Cluster
-from nksmesh.domain.objects import Query
+from nksmesh.domain.kube.objects import Query
 from nksmesh.sandbox.sandbox import Sandbox
 
 pytestmark = pytest.mark.cluster

@@ -10,9 +10,9 @@ import pytest
 
 from nksmesh.adapters.cluster.helm_storage import HelmStorage
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.releases import Release
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.kube.objects import ObjectRef
 
 pytestmark = pytest.mark.cluster
 

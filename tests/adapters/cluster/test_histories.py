@@ -8,9 +8,9 @@ import pytest
 
 from nksmesh.adapters.cluster.histories import MOST_BYTES, Histories
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.history import History, Outcome
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.plan.history import History, Outcome
 from tests.unit.domain.runs import run
 
 pytestmark = pytest.mark.cluster

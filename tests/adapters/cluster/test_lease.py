@@ -18,9 +18,9 @@ from nksmesh.adapters.cluster import lease as lease_module
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.adapters.cluster.lease import Lease
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import ClusterError, HeldError, InterruptedRunError, RefusedError, UnreachableError
-from nksmesh.domain.holding import LEASE_SECONDS, Holder
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.common.errors import ClusterError, HeldError, InterruptedRunError, RefusedError, UnreachableError
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.mesh.holding import LEASE_SECONDS, Holder
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.sandbox import Sandbox
 

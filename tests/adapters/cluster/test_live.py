@@ -8,8 +8,8 @@ import pytest
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.adapters.cluster.live import LiveView
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import RefusedError
-from nksmesh.domain.objects import ObjectRef, Query
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.kube.objects import ObjectRef, Query
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.sandbox import Sandbox
 

@@ -7,8 +7,8 @@ import pytest
 
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.domain.errors import RefusedError
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.sandbox.objects import make_pod, pod, ready, until_pod, waiting

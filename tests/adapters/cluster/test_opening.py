@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nksmesh.adapters.cluster.api import Api
-from nksmesh.domain.errors import ClusterError, RefusedError
+from nksmesh.domain.common.errors import ClusterError, RefusedError
 
 VERSION = "client.authentication.k8s.io/v1"
 PATH = "/api/v1/namespaces"

@@ -9,12 +9,13 @@ import pytest
 
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.adapters.cluster.records import Records
-from nksmesh.domain.errors import ClusterError
-from nksmesh.domain.mesh import GatewaySpec, Layer, Network
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.record import Record, RecordedRelease
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Recorded
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.mesh.mesh import GatewaySpec, Network
+from nksmesh.domain.mesh.record import Record, RecordedRelease
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.values.layers import Layer
 
 pytestmark = pytest.mark.cluster
 

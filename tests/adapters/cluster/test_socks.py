@@ -12,8 +12,8 @@ import yaml
 
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.adapters.cluster.connection import Cluster
-from nksmesh.domain.errors import ClusterError, UnreachableError
-from nksmesh.domain.objects import Query
+from nksmesh.domain.common.errors import ClusterError, UnreachableError
+from nksmesh.domain.kube.objects import Query
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.adapters.cluster.socks_server import serving_socks
 from tests.adapters.cluster.test_opening import PATH, always, kubeconfig, serving

@@ -12,9 +12,9 @@ import pytest
 from nksmesh.adapters.charts.lockfile import LockFile
 from nksmesh.adapters.files.catalog import environment_names, load_catalog, load_environment, load_values_option
 from nksmesh.adapters.files.folders import ValuesFolders, packaged
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.mesh import Network
-from nksmesh.domain.versions import newest_that_fits
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.mesh import Network
+from nksmesh.domain.mesh.versions import newest_that_fits
 
 Write = Callable[[str, str], Path]
 

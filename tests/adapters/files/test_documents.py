@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.adapters.files.documents import LARGEST, parse_document, read_document
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 
 def test_a_document_knows_the_line_of_each_key_and_item() -> None:

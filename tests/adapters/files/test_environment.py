@@ -13,8 +13,8 @@ from nksmesh.adapters.files.catalog import load_environment
 from nksmesh.adapters.files.documents import dump_document, parse_document
 from nksmesh.adapters.files.environment import write_environment
 from nksmesh.adapters.files.folders import ValuesFolders
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.mesh import GatewaySpec
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.mesh import GatewaySpec
 
 TEXTS = st.one_of(
     st.sampled_from(

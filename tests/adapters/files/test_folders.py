@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.adapters.files.folders import ValuesFolders, is_ours, packaged, user_folder
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 
 def test_what_ships_is_found_in_a_checkout_and_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

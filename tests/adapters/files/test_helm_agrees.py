@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nksmesh.adapters.files.documents import parse_document
-from nksmesh.domain.layers import compose, merge
-from nksmesh.domain.mesh import Layer
-from nksmesh.domain.set_values import parse_set, set_layer
+from nksmesh.domain.values.layers import Layer, compose, merge
+from nksmesh.domain.values.set_values import parse_set, set_layer
 
 KEYS = st.sampled_from(["a", "b", "c"])
 SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", "null", "1"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nksmesh.adapters.files.documents import parse_document
 from nksmesh.adapters.files.schema import KEYWORDS, SCHEMAS, check_document, schema_named
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 NAMES = sorted(path.name.removesuffix(".schema.json") for path in SCHEMAS.iterdir())
 

@@ -11,9 +11,9 @@ from nksmesh.adapters.files.documents import read_document
 from nksmesh.adapters.files.folders import ValuesFolders, is_ours
 from nksmesh.adapters.files.schema import schema_named
 from nksmesh.adapters.files.starter import write_starter
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.request import Request
-from nksmesh.domain.resolve import resolve
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.request import Request
+from nksmesh.domain.mesh.resolve import resolve
 
 
 def test_a_starter_is_a_folder_of_ours_that_resolves(tmp_path: Path) -> None:

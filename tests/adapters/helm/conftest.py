@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.domain.charts import Chart, ChartRef
-from nksmesh.domain.releases import Release
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.releases import Release
 from nksmesh.sandbox.programs import helm4
 
 RELEASE = Release(component="gateway", name="tiny", namespace="default")

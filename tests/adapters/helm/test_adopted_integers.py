@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from nksmesh.adapters.helm.releases import Helm
-from nksmesh.domain.adoption import HandMade
-from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.set_integers import set_integers
-from nksmesh.workflows.adoption.describing import describe, notes_on
+from nksmesh.commands.adopt.description import describe, notes_on
+from nksmesh.domain.adoption.adoption import HandMade
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.values.set_integers import set_integers
 from tests.adapters.helm.conftest import RELEASE, make_chart
 from tests.unit.domain.meshes import mesh
 

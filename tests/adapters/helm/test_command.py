@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.adapters.helm.command import HelmCommand
-from nksmesh.domain.errors import ClusterError, ReleaseError
+from nksmesh.domain.common.errors import ClusterError, ReleaseError
 
 
 def program(folder: Path, says: str) -> HelmCommand:

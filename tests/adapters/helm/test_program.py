@@ -7,7 +7,7 @@ import pytest
 import semver
 
 from nksmesh.adapters.helm.program import find_helm, finding_helm
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 
 
 def script(folder: Path, says: str, *, name: str = "helm") -> Path:

@@ -15,10 +15,10 @@ from nksmesh.adapters import processes
 from nksmesh.adapters.cluster.connection import Cluster
 from nksmesh.adapters.helm import command, releases
 from nksmesh.adapters.helm.releases import Helm
-from nksmesh.domain.charts import Chart
-from nksmesh.domain.errors import ClusterError, ConfigError, ReleaseError
-from nksmesh.domain.history import MOST_RUNS
-from nksmesh.domain.objects import ObjectRef
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.plan.history import MOST_RUNS
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.adapters.helm.conftest import RELEASE

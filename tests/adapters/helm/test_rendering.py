@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nksmesh.adapters.helm.releases import Helm
-from nksmesh.domain.charts import Chart
-from nksmesh.domain.errors import ChartError, ReleaseError
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.common.errors import ChartError, ReleaseError
 from tests.adapters.helm.conftest import RELEASE, make_chart
 
 

@@ -19,17 +19,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from nksmesh.adapters.helm.releases import Helm
-from nksmesh.domain.catalog import Profile, ValuesFile
-from nksmesh.domain.charts import Chart
-from nksmesh.domain.errors import ConfigError
-from nksmesh.domain.layers import compose, dotted
-from nksmesh.domain.mesh import Layer
-from nksmesh.domain.record import Record, hash_of
-from nksmesh.domain.region_layer import ImageSource
-from nksmesh.domain.release_layers import Sources, layers_of_release
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Recorded
-from nksmesh.domain.set_values import SetKind, parse_set
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.catalog import Profile, ValuesFile
+from nksmesh.domain.mesh.record import Record, hash_of
+from nksmesh.domain.mesh.region_layer import ImageSource
+from nksmesh.domain.mesh.release_layers import Sources, layers_of_release
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.values.layers import Layer, compose, dotted
+from nksmesh.domain.values.set_values import SetKind, parse_set
 from tests.adapters.helm.conftest import RELEASE, make_chart
 
 Options: TypeAlias = list[tuple[SetKind, str]]

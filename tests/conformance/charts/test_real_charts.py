@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nksmesh.adapters.charts import ChartStore
-from nksmesh.domain.charts import ChartRef
-from nksmesh.domain.lock import Lock
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.lock import Lock
 
 FOLDER = os.environ.get("NKSMESH_TEST_CHARTS", "")
 ARCHIVES = sorted(path.name.removesuffix(".tgz").split("-", 1) for path in Path(FOLDER).glob("*.tgz")) if FOLDER else []

@@ -17,14 +17,14 @@ import yaml
 from nksmesh.adapters.charts import ChartStore
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
-from nksmesh.domain.charts import Chart, ChartRef
-from nksmesh.domain.known_keys import unknown_keys
-from nksmesh.domain.layers import compose
-from nksmesh.domain.lock import Lock
-from nksmesh.domain.mesh import Layer, Mesh
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Request
-from nksmesh.domain.resolve import resolve
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.known_keys import unknown_keys
+from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.request import Request
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.values.layers import Layer, compose
 
 FOLDER = os.environ.get("NKSMESH_TEST_CHARTS", "")
 VERSIONS = (

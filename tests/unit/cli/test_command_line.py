@@ -13,8 +13,8 @@ import typer
 from nksmesh import __version__
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run
-from nksmesh.domain.errors import ConfigError, InterruptedRunError, MeshError, NotReadyError, ReleaseError
-from nksmesh.domain.events import Event, EventKind, Listener
+from nksmesh.domain.common.errors import ConfigError, InterruptedRunError, MeshError, NotReadyError, ReleaseError
+from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.report.report import Output
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from nksmesh.cli import wiring
 from nksmesh.cli.main import run_command_line
-from nksmesh.workflows.drift import repair
-from nksmesh.workflows.drift.repair import RepairPlan
-from nksmesh.workflows.removal import uninstall as workflow
-from nksmesh.workflows.rollbacks import plan as rollback_plan
-from nksmesh.workflows.rollbacks.plan import RollbackPlan
+from nksmesh.commands.repair import repair
+from nksmesh.commands.repair.repair import RepairPlan
+from nksmesh.commands.rollback import plan as rollback_plan
+from nksmesh.commands.rollback.plan import RollbackPlan
+from nksmesh.commands.uninstall import uninstall as workflow
 from tests.unit.report import drift_samples
 from tests.unit.report.samples import ROLLBACK, RUNS, UNINSTALL
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nksmesh.cli import wiring
 from nksmesh.cli.main import run_command_line
-from nksmesh.domain.history import History
+from nksmesh.domain.plan.history import History
+from tests.unit.fakes.cluster import FakeCluster
 from tests.unit.report.samples import RUNS
-from tests.unit.workflows.fakes import FakeCluster
 
 if TYPE_CHECKING:
     import pytest

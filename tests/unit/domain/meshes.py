@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nksmesh.domain.charts import Chart, ChartRef
-from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.layers import compose
-from nksmesh.domain.mesh import ISTIO_NAMESPACE, Layer, Mesh
-from nksmesh.domain.objects import Manifest
-from nksmesh.domain.plan import ReleaseChange
-from nksmesh.domain.releases import Release
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Mesh
+from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.domain.values.layers import Layer, compose
 
 HUB = "registry.example/istio"
 

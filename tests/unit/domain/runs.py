@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nksmesh.domain.history import Outcome, ReleaseMove, Run
-from nksmesh.domain.releases import Release
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.plan.history import Outcome, ReleaseMove, Run
 
 NAMESPACE = "istio-system"
 BASE = Release(component="base", name="istio-base", namespace=NAMESPACE)

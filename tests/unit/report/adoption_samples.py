@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from nksmesh.domain.catalog import Catalog
-from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.kept_values import Kept
-from nksmesh.domain.mesh import GatewaySpec, Mesh
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.plan import Plan
-from nksmesh.domain.record import Record
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Recorded, Request
-from nksmesh.domain.takeover import TakenObject
-from nksmesh.workflows.adoption.adopt import AdoptionPlan, AdoptResult
-from nksmesh.workflows.adoption.describing import AdoptedRelease
-from nksmesh.workflows.adoption.settings import FormerValues
-from nksmesh.workflows.adoption.takeover import TakeoverPlan, TakeoverResult
-from nksmesh.workflows.applying.work import Progress
-from nksmesh.workflows.planning import Order
+from nksmesh.commands.adopt.adopt import AdoptionPlan, AdoptResult
+from nksmesh.commands.adopt.description import AdoptedRelease
+from nksmesh.commands.adopt.from_istioctl import TakeoverPlan, TakeoverResult
+from nksmesh.commands.adopt.istioctl_settings import FormerValues
+from nksmesh.domain.adoption.takeover import TakenObject
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.mesh.catalog import Catalog
+from nksmesh.domain.mesh.mesh import GatewaySpec, Mesh
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.mesh.request import Recorded, Request
+from nksmesh.domain.plan.plan import Plan
+from nksmesh.domain.plan.preserved_values import Kept
+from nksmesh.engine.executor.step_context import Progress
+from nksmesh.engine.request import Order
 
 NAMESPACE: Final = "istio-system"
 BASE: Final = Release(component="base", name="istio-base", namespace=NAMESPACE)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from nksmesh.domain.plan import Plan
-from nksmesh.domain.record import Canary
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Recorded
-from nksmesh.domain.restarts import Outcome, Restart, RestartResult
-from nksmesh.domain.workloads import Workload
-from nksmesh.workflows.applying.work import Progress
-from nksmesh.workflows.canaries.ending import EndPlan, EndResult
-from nksmesh.workflows.canaries.moving import MovePlan, MoveResult
-from nksmesh.workflows.canaries.relabelling import Move
-from nksmesh.workflows.canaries.start import StartResult
-from nksmesh.workflows.canaries.status import CanaryStatus, NamespaceStatus
-from nksmesh.workflows.canaries.tags import Tag, TagsResult
-from nksmesh.workflows.install import InstallResult
+from nksmesh.commands.canary.ending import EndPlan, EndResult
+from nksmesh.commands.canary.move import MovePlan, MoveResult
+from nksmesh.commands.canary.relabelling import Move
+from nksmesh.commands.canary.start import StartResult
+from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
+from nksmesh.commands.install import InstallResult
+from nksmesh.commands.tag import Tag, TagsResult
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
+from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.mesh.record import Canary
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.plan.plan import Plan
+from nksmesh.engine.executor.step_context import Progress
 
 PROXY: Final = "registry.example.com/istio/proxyv2"
 ENABLED: Final = {"istio-injection": "enabled"}

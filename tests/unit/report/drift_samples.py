@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from nksmesh.domain.drift import Change, ObjectDrift
-from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.releases import Release
-from nksmesh.workflows.discovery import Installation
-from nksmesh.workflows.drift.drift import DriftResult, Found, NotLookedAt, Survey
-from nksmesh.workflows.drift.putting import Wanted
-from nksmesh.workflows.drift.repair import RepairPlan, RepairResult
+from nksmesh.commands.drift.apply import Wanted
+from nksmesh.commands.drift.drift import DriftResult, Found, NotLookedAt, Survey
+from nksmesh.commands.repair.repair import RepairPlan, RepairResult
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.drift.drift import Change, ObjectDrift
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.engine.discovery import Installation
 
 BASE: Final = Release(component="base", name="istio-base", namespace="istio-system")
 ISTIOD: Final = Release(component="istiod", name="istiod", namespace="istio-system")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nksmesh.domain.foreign import ForeignIstiod
-from nksmesh.domain.owners import APPLICATION, Owner, Tool
-from nksmesh.domain.readiness import ready
-from nksmesh.workflows.discovery import Installation
-from nksmesh.workflows.drift.drift import DriftResult
-from nksmesh.workflows.removal.plan import UninstallPlan
-from nksmesh.workflows.removal.uninstall import UninstallResult
-from nksmesh.workflows.status import StatusResult
+from nksmesh.commands.drift.drift import DriftResult
+from nksmesh.commands.status import StatusResult
+from nksmesh.commands.uninstall.plan import UninstallPlan
+from nksmesh.commands.uninstall.uninstall import UninstallResult
+from nksmesh.domain.adoption.foreign import ForeignIstiod
+from nksmesh.domain.kube.owners import APPLICATION, Owner, Tool
+from nksmesh.domain.kube.readiness import ready
+from nksmesh.engine.discovery import Installation
 
 ARGO: Final = ForeignIstiod(
     name="istiod",

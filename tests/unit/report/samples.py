@@ -7,46 +7,46 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from nksmesh.domain.catalog import Environment, ValuesFile
-from nksmesh.domain.charts import OFFICIAL_SOURCE, Chart, ChartRef
-from nksmesh.domain.diff import ObjectDiff
-from nksmesh.domain.findings import Finding, Level
-from nksmesh.domain.history import Outcome as RunOutcome
-from nksmesh.domain.history import ReleaseMove, Run
-from nksmesh.domain.installed import InstalledRelease
-from nksmesh.domain.layers import compose
-from nksmesh.domain.leftovers import Labelled, Leftover
-from nksmesh.domain.mesh import GatewaySpec, IstioVersion, Layer, Mesh, Network, Region
-from nksmesh.domain.nks import KubernetesSupport, Nks
-from nksmesh.domain.objects import ObjectRef
-from nksmesh.domain.plan import Action, CrdChange, Plan, ReleaseChange, Step, StepKind
-from nksmesh.domain.readiness import ready, waiting
-from nksmesh.domain.record import Record
-from nksmesh.domain.releases import Release
-from nksmesh.domain.request import Recorded
-from nksmesh.domain.restarts import Outcome, Restart, RestartResult
-from nksmesh.domain.road import Road, Stop
-from nksmesh.domain.way_back import WayBack
-from nksmesh.domain.workloads import Workload
+from nksmesh.commands.catalog import Look, Regions, Versions
+from nksmesh.commands.charts import ChartRow, ChartRows, Locked
+from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
+from nksmesh.commands.install import InstallResult
+from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
+from nksmesh.commands.rollback.plan import RollbackPlan
+from nksmesh.commands.rollback.rollback import RollbackResult
+from nksmesh.commands.status import GatewayAddress, ReleaseStatus, StatusResult
+from nksmesh.commands.uninstall.namespace_contents import Contents
+from nksmesh.commands.uninstall.uninstall import UninstallPlan, UninstallResult, left_of
+from nksmesh.commands.upgrade.upgrade import UpgradeResult
+from nksmesh.commands.values import ReleaseValues, ValuesShown
+from nksmesh.domain.charts.chart import OFFICIAL_SOURCE, Chart, ChartRef
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.readiness import ready, waiting
+from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
+from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.mesh.catalog import Environment, ValuesFile
+from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion, Mesh, Network, Region
+from nksmesh.domain.mesh.nks import KubernetesSupport, Nks
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.plan.diff import ObjectDiff
+from nksmesh.domain.plan.history import Outcome as RunOutcome
+from nksmesh.domain.plan.history import ReleaseMove, Run
+from nksmesh.domain.plan.plan import Action, CrdChange, Plan, ReleaseChange, Step, StepKind
+from nksmesh.domain.plan.rollback_target import WayBack
+from nksmesh.domain.plan.upgrade_path import Road, Stop
+from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
+from nksmesh.domain.values.layers import Layer, compose
+from nksmesh.engine.discovery import Installation
+from nksmesh.engine.executor.step_context import Progress, StepOutcome
+from nksmesh.engine.runs.history import HistoryResult
 from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
-from nksmesh.workflows.applying.work import Progress, StepOutcome
-from nksmesh.workflows.catalog import Look, Regions, Versions
-from nksmesh.workflows.charts import ChartRow, ChartRows, Locked
-from nksmesh.workflows.discovery import Installation
-from nksmesh.workflows.environments import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
-from nksmesh.workflows.install import InstallResult
-from nksmesh.workflows.preview import ChartMove, PlanResult, TemplateResult
-from nksmesh.workflows.removal.emptiness import Contents
-from nksmesh.workflows.removal.uninstall import UninstallPlan, UninstallResult, left_of
-from nksmesh.workflows.rollbacks.plan import RollbackPlan
-from nksmesh.workflows.rollbacks.rollback import RollbackResult
-from nksmesh.workflows.runs.history import HistoryResult
-from nksmesh.workflows.status import GatewayAddress, ReleaseStatus, StatusResult
-from nksmesh.workflows.upgrades.upgrade import UpgradeResult
-from nksmesh.workflows.values import ReleaseValues, ValuesShown
 
 from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from nksmesh.cli.app import make_app
-from nksmesh.domain.errors import ReleaseError
+from nksmesh.domain.common.errors import ReleaseError
 from nksmesh.report.contract import ENVELOPE, schema_names, schema_of
 from nksmesh.report.documents import json_text
 from nksmesh.report.envelope import envelope, error_envelope

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from nksmesh.domain.errors import ReleaseError
+from nksmesh.domain.common.errors import ReleaseError
 from nksmesh.report.errors import DETAIL_LINES, error_lines
 from nksmesh.report.redaction import REDACTED, redact
 from nksmesh.report.report import Output, Report

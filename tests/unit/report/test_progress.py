@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from rich.console import Console
 
-from nksmesh.domain.events import Event, EventKind
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.report.live import LiveSteps
 from nksmesh.report.progress import ProgressLines
 from nksmesh.report.report import Output, Report

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.domain.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.sandbox import settings, snapshot
 from nksmesh.sandbox.certificates import load_authority, make_authority, write_certificates
 from nksmesh.sandbox.documents import mapping_from_yaml

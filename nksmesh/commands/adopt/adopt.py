@@ -1,0 +1,289 @@
+"""Adoption: a mesh that somebody made with Helm by hand becomes one of nksmesh's; nothing in the cluster changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import nksmesh
+from nksmesh.commands.adopt.description import AdoptedRelease, about_crds, charts_of, describe, differing_crds, notes_on
+from nksmesh.domain.adoption.adoption import HandMade, answers_of, environment_of
+from nksmesh.domain.charts.releases import BASE, ISTIOD
+from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.findings import Level
+from nksmesh.domain.mesh.catalog import check_label
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.record import Record, RecordedRelease, hash_of
+from nksmesh.domain.mesh.request import Recorded, Request
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.plan.history import ReleaseMove, Run
+from nksmesh.domain.plan.preserved_values import layer_of
+from nksmesh.domain.values.layers import compose
+from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.planning import check_versions
+from nksmesh.engine.ports import Charts, Cluster, Helm, MeshFiles
+from nksmesh.engine.request import Order
+from nksmesh.engine.runs.history import kept_run
+
+ADOPT_STEP: Final = "adopt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptionPlan:
+    """What is there, in nksmesh's words.
+
+    Attributes:
+        mesh: The mesh.
+        releases: Its releases, described; empty where it is recorded already.
+        record: The record that describes it.
+        recorded: It is recorded already: nothing is written to the cluster.
+        warnings: What a reader should know.
+        notes: The same, of less weight.
+        environment: The name of the environment that is to be written; empty for none.
+        documents: The environment's files by their names.
+    """
+
+    mesh: Mesh
+    releases: tuple[AdoptedRelease, ...]
+    record: Record = field(repr=False)
+    recorded: bool = False
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    environment: str = ""
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.recorded and not self.environment
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it, without values."""
+        mesh = self.mesh
+        return {
+            "from": "helm",
+            "namespace": mesh.namespace,
+            "version": mesh.version,
+            "profile": mesh.profile,
+            "region": mesh.region,
+            "network": mesh.network.value,
+            "hub": mesh.hub,
+            "recorded_before": self.recorded,
+            "releases": [one.to_data() for one in self.releases],
+            "environment": self.environment,
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptResult:
+    """What an adoption did.
+
+    Attributes:
+        plan: What was found.
+        files: The files of the environment that were written, relative to ``folder``.
+        folder: The user's folder.
+        dry_run: Nothing was written: the description alone was wanted.
+        agreed: Whether the user agreed to it; nothing was done where not.
+    """
+
+    plan: AdoptionPlan
+    files: tuple[str, ...] = ()
+    folder: str = ""
+    dry_run: bool = False
+    agreed: bool = True
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "dry_run": self.dry_run,
+            "agreed": self.agreed,
+            "folder": self.folder,
+            "files": list(self.files),
+        }
+
+
+async def plan_adoption(
+    order: Order,
+    cluster: Cluster,
+    helm: Helm,
+    charts: Charts,
+    files: MeshFiles,
+    *,
+    environment: str = "",
+    dry_run: bool = False,
+    listener: Listener,
+) -> AdoptionPlan:
+    """Find a mesh by the charts of its Helm releases, and describe it; nothing is written.
+
+    Args:
+        order: The options.
+        cluster: The cluster.
+        helm: Helm.
+        charts: Where charts come from; without them the description is not proved.
+        files: The user's folder.
+        environment: The environment that is to be written; empty for none.
+        dry_run: It is to be described only: what cannot be adopted is described, too, and a note says why.
+        listener: Told how it goes on.
+
+    Raises:
+        ConfigError: There is no such mesh, it is none that nksmesh could have made, or the options contradict it; or
+            the environment cannot be written.
+        ReleaseError: Helm's last word on a release is not success.
+        ClusterError: Helm does not show the releases where they are looked for; or the cluster cannot be reached, or
+            refuses.
+    """
+    if environment:
+        _check_environment(environment, files)
+    listener(Event(step=ADOPT_STEP, kind=EventKind.STARTED, message="reading the cluster"))
+    told = order.environment
+    namespace = order.request.namespace or (told.namespace if told else "")
+    kubernetes, installation = await asyncio.gather(cluster.version(), find_installation(cluster, namespace))
+    if not dry_run:
+        await refuse_unmanageable(installation, cluster)
+    if installation.record is not None:
+        plan = _recorded(installation.record, order, environment, cluster.context)
+        return replace(plan, notes=(*plan.notes, *installation.notes))
+    if installation.foreign and not any(one.component == ISTIOD.name for one in installation.releases):
+        raise ConfigError(f"{installation.foreign[0]}", hint=installation.foreign[0].way_on)
+    found = _hand_made(installation, helm)
+    answers = answers_of(found, order.request, order.catalog)
+    bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))
+    ours = resolve(bare, order.catalog, None, answers).mesh
+    # Its layers lack the values given to Helm until they are described, and with them an Istio revision of their own.
+    named = {(release.namespace, release.name): release for release in found.releases}
+    ours = replace(ours, releases=tuple(named[release.namespace, release.name] for release in ours.releases))
+    warnings = [str(one) for one in check_versions(order, ours, kubernetes) if one.level is not Level.NOTE]
+    have, missing = await charts_of(ours, order, charts, listener)
+    warnings += missing
+    listener(Event(step=ADOPT_STEP, kind=EventKind.WAITING, message="Helm to render what the description comes to"))
+    described = await asyncio.gather(
+        *(describe(release, found, ours, have, kubernetes, helm) for release in ours.releases)
+    )
+    differing = await differing_crds(have, cluster.objects)
+    rows = [one for one, _ in described]
+    warnings += [words for _, more in described for words in more]
+    if differing:
+        warnings.append(about_crds(differing, ours.version))
+        rows = [replace(one, chart_digest="") if one.release.component == BASE.name else one for one in rows]
+    layers = {one.release.name: layer_of(one.release, one.kept.beyond) for one in rows}
+    mesh = resolve(bare, order.catalog, None, replace(answers, layers=layers)).mesh
+    listener(Event(step=ADOPT_STEP, kind=EventKind.DONE, message=f"{len(rows)} releases of Istio {mesh.version}"))
+    return AdoptionPlan(
+        mesh=mesh,
+        releases=tuple(rows),
+        record=_record_of(mesh, rows, cluster.storage.driver),
+        warnings=tuple(warnings),
+        notes=(*installation.notes, *(words for one in rows for words in notes_on(one))),
+        environment=environment,
+        documents=environment_of(mesh, cluster.context) if environment else {},
+    )
+
+
+async def adopt(plan: AdoptionPlan, cluster: Cluster, files: MeshFiles, *, listener: Listener) -> AdoptResult:
+    """Write the record that describes a mesh, and the environment where one is wanted.
+
+    Raises:
+        ClusterError: The mesh is not as it was described any more; or the cluster cannot be reached, or refuses.
+        ConfigError: The environment cannot be written; the record is.
+    """
+    if not plan.recorded:
+        async with cluster.lease.held(ADOPT_STEP):
+            await _write(plan, cluster)
+        listener(Event(step=ADOPT_STEP, kind=EventKind.DONE, message="recorded"))
+    written = files.write_environment(plan.environment, plan.documents) if plan.environment else ()
+    return AdoptResult(plan=plan, files=written, folder=files.folder)
+
+
+async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
+    there = await cluster.storage.revisions(plan.mesh.releases)
+    described = {
+        (one.release.namespace, one.release.name): (one.installed.helm_revision, one.installed.status)
+        for one in plan.releases
+    }
+    if there != described:
+        raise ClusterError(
+            "the mesh is not as it was when it was described; nothing was recorded",
+            hint="Run the same command again.",
+        )
+    run = Run(
+        command=ADOPT_STEP,
+        namespace=plan.mesh.namespace,
+        from_versions=(plan.mesh.version,),
+        to_version=plan.mesh.version,
+        values_hash=hash_of({one.release.name: dict(one.installed.values) for one in plan.releases}),
+        releases=tuple(
+            ReleaseMove(release=one.release, before=one.installed.helm_revision, after=one.installed.helm_revision)
+            for one in plan.releases
+        ),
+    )
+    async with kept_run(cluster, run) as keeping:
+        keeping.left(there)
+        await cluster.records.write(plan.record)
+
+
+def _check_environment(name: str, files: MeshFiles) -> None:
+    check_label(name, "--write-env")
+    if not files.folder:
+        raise ConfigError(
+            "--write-env: there is no folder of your own to write the environment into",
+            hint="Name one with --dir, or write one first: nksmesh init FOLDER",
+        )
+    if name in files.environment_names():
+        raise ConfigError(
+            f"--write-env: there is an environment {name!r} already, and adopt overwrites nothing",
+            hint="Give another name.",
+        )
+
+
+def _recorded(record: Record, order: Order, environment: str, context: str) -> AdoptionPlan:
+    """Describe a mesh that nksmesh knows already: an environment may still be written of it."""
+    mesh = resolve(Request(namespace=record.namespace), order.catalog, None, record.answers).mesh
+    return AdoptionPlan(
+        mesh=mesh,
+        releases=(),
+        record=record,
+        recorded=True,
+        notes=("nksmesh has a record of this mesh already: there is nothing to adopt",),
+        environment=environment,
+        documents=environment_of(mesh, context) if environment else {},
+    )
+
+
+def _hand_made(installation: Installation, helm: Helm) -> HandMade:
+    for release, one in installation.releases.items():
+        if not one.deployed:
+            raise ReleaseError(
+                f"release {release.name} is {one.status}: what is there is not what Helm has stored",
+                hint=f"Mend it first: helm rollback {release.name} -n {release.namespace}, or helm upgrade.",
+            )
+    return HandMade(
+        namespace=installation.namespace,
+        releases=installation.releases,
+        manifests={release: helm.parse(one.manifest) for release, one in installation.releases.items()},
+    )
+
+
+def _record_of(mesh: Mesh, rows: list[AdoptedRelease], helm_driver: str) -> Record:
+    by_release = {one.release: one for one in rows}
+    return Record(
+        answers=Recorded.of(mesh),
+        hub=mesh.hub,
+        releases=tuple(
+            RecordedRelease(
+                release=release,
+                chart_digest=by_release[release].chart_digest,
+                values_hash=hash_of(compose(mesh.layers[release.name]).values),
+                helm_revision=by_release[release].installed.helm_revision,
+                layers=tuple((layer.name, hash_of(layer.values)) for layer in mesh.layers[release.name]),
+            )
+            for release in mesh.releases
+        ),
+        written_by=nksmesh.__version__,
+        helm_driver=helm_driver,
+    )

@@ -1,0 +1,181 @@
+"""Describing releases that were made by hand: what of their values is their own, proved by rendering."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from nksmesh.domain.adoption.adoption import HandMade
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import BASE, Release
+from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.plan.preserved_values import Kept, layer_of, pinned, said_to_helm, sort_out
+from nksmesh.domain.values.layers import compose, dotted, merge
+from nksmesh.domain.values.set_integers import all_kept, set_integers
+from nksmesh.engine.crds import state_of
+from nksmesh.engine.planning import chart_refs
+from nksmesh.engine.ports import Charts, Helm, Objects
+from nksmesh.engine.request import Order
+
+_SHOWN_KEYS: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptedRelease:
+    """One release, described.
+
+    Attributes:
+        release: The release.
+        installed: What Helm has of it.
+        kept: Its values, sorted out.
+        copied: How many of its values only repeat the chart's defaults, and were left out.
+        chart_digest: The digest of the chart it renders from; empty where that is not proved.
+    """
+
+    release: Release
+    installed: InstalledRelease
+    kept: Kept
+    copied: int = 0
+    chart_digest: str = ""
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it, without values."""
+        return {
+            "name": self.release.name,
+            "component": self.release.component,
+            "namespace": self.release.namespace,
+            "chart_version": self.installed.chart_version,
+            "helm_revision": self.installed.helm_revision,
+            "kept": [".".join(path) for path, _, _ in compose(layer_of(self.release, self.kept.beyond)).leaves()],
+            "added": list(self.kept.added),
+            "pins": list(self.kept.pins),
+            "copied": self.copied,
+        }
+
+
+async def charts_of(
+    mesh: Mesh, order: Order, charts: Charts, listener: Listener
+) -> tuple[Mapping[str, Chart], list[str]]:
+    """Fetch the charts of the version that is installed; without them the adoption goes on, and says so."""
+    refs = chart_refs(mesh)
+    try:
+        fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
+    except ChartError as exc:
+        words = f"the description is not proved, for the charts cannot be had: {exc.message} (--charts SOURCE)"
+        return {}, [words]
+    return {name: fetched[ref] for name, ref in refs.items()}, []
+
+
+async def describe(
+    release: Release, found: HandMade, ours: Mesh, charts: Mapping[str, Chart], kubernetes: str, helm: Helm
+) -> tuple[AdoptedRelease, list[str]]:
+    """Sort a release's values out, and prove by rendering that nothing of it is lost."""
+    installed = found.releases[release]
+    below = compose(ours.layers[release.name]).values
+    whole = sort_out(installed.values, below)
+    row = AdoptedRelease(release=release, installed=installed, kept=whole)
+    warnings = [pinned(release.name, whole.beyond, key) for key in whole.pins]
+    chart = charts.get(release.component)
+    if installed.chart_version != ours.version:
+        words = f"{release.name} is of chart {installed.chart_version}: the next install brings it to {ours.version}"
+        return row, [*warnings, words]
+    if chart is None:
+        return row, warnings
+    stored = said_to_helm(installed, chart.defaults)
+    if stored != installed.values:
+        whole = sort_out(stored, below)
+        row = replace(row, kept=whole)
+        warnings = [pinned(release.name, whole.beyond, key) for key in whole.pins]
+
+    async def renders(kept: Kept) -> list[ObjectRef]:
+        values = merge(below, kept.beyond)
+        return await _differing(release, chart, values, found.manifests[release], installed, kubernetes, helm)
+
+    marked = all_kept(stored)
+    if set_integers(marked) and await renders(whole) and not await renders(sort_out(marked, below)):
+        stored, whole = marked, sort_out(marked, below)
+        row = replace(row, kept=whole)
+    lean = sort_out(stored, below, chart.defaults)
+    if lean.beyond != whole.beyond and not await renders(lean):
+        copied = _count(whole.beyond) - _count(lean.beyond)
+        warnings = [pinned(release.name, lean.beyond, key) for key in lean.pins]
+        return replace(row, kept=lean, copied=copied, chart_digest=chart.digest), warnings
+    differing = await renders(whole)
+    if differing:
+        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+        warnings.append(
+            f"{release.name}: chart {chart.ref} with these values renders {differing[0]}{more} otherwise than Helm "
+            "applied it; the next change of this release brings that, too (was the chart itself edited?)"
+        )
+    return replace(row, chart_digest=chart.digest), warnings
+
+
+async def differing_crds(charts: Mapping[str, Chart], objects: Objects) -> list[str]:
+    """Name the CRDs of base's crds/ folder that applying them would change: Helm never upgrades those."""
+    base = charts.get(BASE.name)
+    if base is None:
+        return []
+    live = await objects.get_all((ref_of(crd) for crd in base.crds), metadata_only=True)
+
+    async def differs(crd: Manifest) -> bool:
+        before = live[ref_of(crd)]
+        return before is None or state_of(await objects.apply(crd, ref_of(crd), dry_run=True)) != state_of(before)
+
+    found = await asyncio.gather(*(differs(crd) for crd in base.crds))
+    return [str(crd["metadata"]["name"]) for crd, other in zip(base.crds, found, strict=True) if other]
+
+
+def about_crds(names: list[str], version: str) -> str:
+    """Say that CRDs are not the chart's, and what becomes of that."""
+    return (
+        f"{len(names)} CRDs are not those of chart base {version}, {names[0]} among them: Helm never upgrades them; "
+        "nksmesh plan shows it, and the next install applies them"
+    )
+
+
+def notes_on(one: AdoptedRelease) -> list[str]:
+    """Say what was left out of a release's values, and what our own layers add to them."""
+    notes, name = [], one.release.name
+    if one.copied:
+        notes.append(f"{name}: {one.copied} values only repeat the chart's defaults, and are left out")
+    if integers := ", ".join(dotted(path) for path, _ in set_integers(one.kept.beyond)):
+        notes.append(
+            f"{name}: {integers} came from helm --set, as an integer; put it in quotes in a values file, where Helm "
+            "takes it for a float, and prints 1e+06"
+        )
+    if one.kept.added:
+        more = len(one.kept.added) - _SHOWN_KEYS
+        keys = ", ".join(one.kept.added[:_SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
+        notes.append(f"{name}: the next change of it also sets {keys}, which nksmesh's own layers have")
+    return notes
+
+
+async def _differing(
+    release: Release,
+    chart: Chart,
+    values: Mapping[str, Any],
+    applied: tuple[Manifest, ...],
+    installed: InstalledRelease,
+    kubernetes: str,
+    helm: Helm,
+) -> list[ObjectRef]:
+    """Render a release in either of Helm's modes, and name the objects that differ from what was applied in both."""
+    before = {ref_of(one): one for one in applied}
+    differing: list[ObjectRef] = []
+    for upgrade in dict.fromkeys((installed.helm_revision > 1, False)):
+        text = await helm.render(release, chart, values, kubernetes=kubernetes, upgrade=upgrade)
+        after = {ref_of(one): one for one in helm.parse(text)}
+        differing = sorted(ref for ref in {*before, *after} if before.get(ref) != after.get(ref))
+        if not differing:
+            break
+    return differing
+
+
+def _count(values: Mapping[str, Any]) -> int:
+    return sum(_count(value) if isinstance(value, Mapping) and value else 1 for value in values.values())

@@ -1,0 +1,298 @@
+"""Taking a mesh over from istioctl: what is there, what would change, and its way into plain Helm releases.
+
+The plan and its steps are install's own; each release takes its objects over before Helm writes it. What decides the
+mesh is recorded before the first of them, so whoever is stopped goes on with the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nksmesh.commands.adopt.istioctl_mesh import former_mesh
+from nksmesh.commands.adopt.istioctl_settings import FormerValues
+from nksmesh.commands.install import install
+from nksmesh.domain.adoption.takeover import (
+    COMPONENT_LABEL,
+    FORMER_MANAGERS,
+    GATEWAY_COMPONENTS,
+    LEAVABLE,
+    OPERATOR_API,
+    SELECTOR,
+    TakenObject,
+    changed_paths,
+    former_managers,
+    is_default_tag,
+    left_over,
+    of_istioctl,
+    owned_manifest,
+    selects_otherwise,
+)
+from nksmesh.domain.charts.releases import ISTIOD
+from nksmesh.domain.common.errors import CheckError, ClusterError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef, owned_by, ref_of
+from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
+from nksmesh.domain.plan.plan import Plan, ReleaseChange
+from nksmesh.engine.executor.removal_proof import delete_all
+from nksmesh.engine.executor.step_context import Progress
+from nksmesh.engine.planning import make_plan
+from nksmesh.engine.ports import Charts, Cluster, Helm, Objects, Processes
+from nksmesh.engine.request import Order
+from nksmesh.engine.waiting import Patience
+
+TAKEOVER_STEP: Final = "adopt"
+ORPHANS_STEP: Final = "what istioctl left"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeoverPlan:
+    """What is taken over, and what becomes of the rest.
+
+    Attributes:
+        order: What install is told, for the mesh to become what it is.
+        plan: The plan that brings the mesh into Helm releases.
+        objects: The objects that are taken, each with what changes in it.
+        values: What keeps the mesh what istioctl made it, and what it was told and is not carried over.
+        replaced: What the releases take the place of: it goes at the end.
+        orphans: What istioctl made and no release has.
+        prune: The orphans go, too.
+    """
+
+    order: Order = field(repr=False)
+    plan: Plan
+    objects: tuple[TakenObject, ...] = ()
+    values: FormerValues = field(default_factory=FormerValues)
+    replaced: tuple[ObjectRef, ...] = ()
+    orphans: tuple[ObjectRef, ...] = ()
+    prune: bool = False
+
+    @property
+    def going(self) -> tuple[ObjectRef, ...]:
+        """What is removed at the end."""
+        return (*self.replaced, *(self.orphans if self.prune else ()))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.plan.changes or self.going)
+
+    def check_agreed(self, plan: Plan) -> None:
+        """Check that a later plan takes nothing over that was not shown: the user may have thought for long.
+
+        Raises:
+            ClusterError: It does.
+        """
+        said = {one.ref for one in self.objects}
+        more = sorted({ref for change in plan.releases.values() for ref in change.taken} - said)
+        if more:
+            raise ClusterError(
+                f"adopting takes over more now than was shown: {', '.join(map(str, more))}; nothing was changed",
+                hint="Run the same command again: it shows what it takes over now.",
+            )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "from": "istioctl",
+            **self.plan.to_data(),
+            "objects": [
+                {
+                    "object": str(one.ref),
+                    "release": one.release,
+                    "owner": one.owner,
+                    "managers": list(one.managers),
+                    "changes": list(one.changes),
+                    "replaces_pods": one.replaces_pods,
+                    "made_anew": one.made_anew,
+                }
+                for one in self.objects
+            ],
+            "kept": [f"{name}: {', '.join(keys)} as istioctl made it" for name, keys in self.values.kept.items()],
+            "carried": {name: list(keys) for name, keys in self.values.carried.items()},
+            "left": dict(self.values.left),
+            "replaced": [str(ref) for ref in self.replaced],
+            "orphans": [str(ref) for ref in self.orphans],
+            "prune": self.prune,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeoverResult:
+    """What a takeover did.
+
+    Attributes:
+        plan: What was found.
+        progress: What came of the plan.
+        removed: What was removed at the end.
+        dry_run: Nothing was done: the description alone was wanted.
+        agreed: Whether the user agreed to it; nothing was done where not.
+    """
+
+    plan: TakeoverPlan
+    progress: Progress = field(default_factory=Progress)
+    removed: tuple[ObjectRef, ...] = ()
+    dry_run: bool = False
+    agreed: bool = True
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know though nothing failed."""
+        return (*self.plan.values.warnings, *self.progress.warnings)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "dry_run": self.dry_run,
+            "agreed": self.agreed,
+            "removed": [str(ref) for ref in self.removed],
+            "addresses": self.progress.to_data()["addresses"],
+            "warnings": list(self.warnings),
+        }
+
+
+async def plan_takeover(
+    order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener
+) -> TakeoverPlan:
+    """Find a mesh that istioctl made, and say what taking it over would change; nothing is written.
+
+    Raises:
+        ConfigError: There is no such mesh, or the options contradict it.
+        CheckError: It cannot be taken over as it is.
+        MeshError: As ``make_plan`` says.
+    """
+    former = await former_mesh(order, cluster, charts, listener)
+    plan = await make_plan(former.order, cluster, helm, charts, listener=listener)
+    await _refuse_other_gateways(plan, cluster.objects)
+    replaced, orphans = await _left_behind(plan, cluster.objects)
+    objects = await asyncio.gather(
+        *(_taken(ref, change, cluster.objects) for change in plan.releases.values() for ref in change.taken)
+    )
+    return TakeoverPlan(
+        order=former.order,
+        plan=plan,
+        objects=tuple(objects),
+        values=former.values,
+        replaced=replaced,
+        orphans=orphans,
+        prune=order.prune,
+    )
+
+
+async def take_over(
+    shown: TakeoverPlan,
+    cluster: Cluster,
+    helm: Helm,
+    charts: Charts,
+    processes: Processes,
+    *,
+    patience: Patience,
+    listener: Listener,
+) -> TakeoverResult:
+    """Take a mesh over from istioctl: CRDs, base, istiod, the webhook's proof, gateways; then what is left over goes.
+
+    Stopped anywhere, it has lost nothing: the same command goes on.
+
+    Args:
+        shown: What was found and agreed to.
+        cluster: The cluster.
+        helm: Helm.
+        charts: Where charts come from.
+        processes: Processes of this machine.
+        patience: How long is waited for what.
+        listener: Told of every step.
+
+    Raises:
+        MeshError: As ``install`` says.
+    """
+    done = await install(
+        shown.order,
+        cluster,
+        helm,
+        charts,
+        processes,
+        patience=patience,
+        dry_run=False,
+        listener=listener,
+        command=TAKEOVER_STEP,
+        check=shown.check_agreed,
+    )
+    removed: tuple[ObjectRef, ...] = ()
+    if shown.going:
+        async with cluster.lease.held(TAKEOVER_STEP):
+            removed = await _remove(done.plan, shown, cluster, patience.component, listener)
+    return TakeoverResult(plan=shown, progress=done.progress, removed=removed)
+
+
+async def _remove(
+    plan: Plan, shown: TakeoverPlan, cluster: Cluster, timeout: float, listener: Listener
+) -> tuple[ObjectRef, ...]:
+    """Remove what is left over now that the releases stand, and was shown."""
+    replaced, orphans = await _left_behind(plan, cluster.objects)
+    going = [ref for ref in (*replaced, *orphans) if ref in shown.going]
+    listener(Event(step=ORPHANS_STEP, kind=EventKind.STARTED, message="remove"))
+    await delete_all(going, cluster, step=ORPHANS_STEP, timeout=timeout, listener=listener)
+    listener(Event(step=ORPHANS_STEP, kind=EventKind.DONE, message=f"{len(going)} objects removed"))
+    return tuple(going)
+
+
+async def _refuse_other_gateways(plan: Plan, objects: Objects) -> None:
+    """Stop where an environment leaves a gateway out that runs: what it stands on would count as left over."""
+    names = {(one.namespace, one.name) for one in plan.mesh.releases}
+    for one in await objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL, metadata_only=True):
+        where, name = str(one["metadata"]["namespace"]), str(one["metadata"]["name"])
+        gateway = one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS
+        if gateway and (where, name) not in names and of_istioctl(one):
+            raise CheckError(
+                f"environment {plan.mesh.environment} has no gateway {name} in namespace {where}, which istioctl made",
+                hint="List it under gateways in mesh.yaml, or remove it with istioctl first.",
+            )
+
+
+async def _left_behind(plan: Plan, objects: Objects) -> tuple[tuple[ObjectRef, ...], tuple[ObjectRef, ...]]:
+    """Name what the releases take the place of, and what no release has."""
+    listed = await asyncio.gather(
+        *(objects.list(version, kind, labels=COMPONENT_LABEL, metadata_only=True) for version, kind in LEAVABLE),
+        objects.list(OPERATOR_API, ISTIO_OPERATOR, metadata_only=True),
+    )
+    *labelled, states = listed
+    namespaces = {release.namespace for release in plan.mesh.releases}
+    found = [
+        one
+        for some in labelled
+        for one in some
+        if str(one["metadata"].get("namespace") or plan.mesh.namespace) in namespaces
+    ]
+    wanted = [ref_of(one, change.release.namespace) for change in plan.releases.values() for one in change.manifests]
+    revision = next(one.istio_revision for one in plan.mesh.releases if one.component == ISTIOD.name)
+    tags = [] if revision else [one for one in found if one["kind"].startswith("Mutating") and is_default_tag(one)]
+    replaced = {ref_of(one) for one in tags} - set(wanted)
+    rest = [one for one in found if ref_of(one) not in replaced]
+    orphans = left_over(rest, wanted, [ref_of(one) for one in rest])
+    return tuple(sorted(replaced)), (*sorted(orphans), *sorted(ref_of(one) for one in states))
+
+
+async def _taken(ref: ObjectRef, change: ReleaseChange, objects: Objects) -> TakenObject:
+    """Ask what taking an object over changes in it: what its former manager applies next prunes its own."""
+    live = await objects.get(ref)
+    manifest = next(one for one in change.manifests if ref_of(one, change.release.namespace) == ref)
+    if live is None or owned_by(change.release, live):  # it went, or was taken, a moment ago
+        return TakenObject(ref=ref, release=change.release.name, owner="nobody")
+    entries = live["metadata"].get("managedFields") or ()
+    applier = next(
+        (one["manager"] for one in entries if one["manager"] in FORMER_MANAGERS and one.get("operation") == "Apply"),
+        HELM_MANAGER,
+    )
+    wanted, anew = owned_manifest(manifest, change.release), selects_otherwise(live, manifest)
+    if anew:  # asked with the selector that is there, for another would be refused
+        wanted = {**wanted, "spec": {**wanted["spec"], "selector": live["spec"]["selector"]}}
+    after = await objects.apply(wanted, ref, dry_run=True, manager=applier)
+    return TakenObject(
+        ref=ref,
+        release=change.release.name,
+        owner=str(owner_of(live)),
+        managers=former_managers(live),
+        changes=(*([SELECTOR] if anew else []), *changed_paths(live, after)),
+    )

@@ -1,0 +1,184 @@
+"""The mesh that istioctl made: which one it is."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nksmesh.commands.adopt.istioctl_settings import FormerValues, former_values
+from nksmesh.domain.adoption.adoption import region_of
+from nksmesh.domain.adoption.foreign import image_of_istiod, version_of_istiod
+from nksmesh.domain.adoption.former_states import states_of
+from nksmesh.domain.adoption.istio_operator import pull_secrets_of
+from nksmesh.domain.adoption.takeover import (
+    COMPONENT_LABEL,
+    GATEWAY_COMPONENTS,
+    OPERATOR_API,
+    former_managers,
+    of_istioctl,
+)
+from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
+from nksmesh.domain.mesh.catalog import Catalog, Profile
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, GatewaySpec
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.mesh.resolve import DEFAULT_PROFILE
+from nksmesh.engine.foreign import foreign_istiods
+from nksmesh.engine.ports import Charts, Cluster
+from nksmesh.engine.request import Order
+from nksmesh.engine.scope import Part, refuse_during_canary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Former:
+    """The mesh as istioctl made it.
+
+    Attributes:
+        order: What install is told, for the mesh to become what it is.
+        values: What keeps it what istioctl made it; empty where an earlier run has recorded that already.
+    """
+
+    order: Order
+    values: FormerValues = field(default_factory=FormerValues)
+
+
+async def former_mesh(order: Order, cluster: Cluster, charts: Charts, listener: Listener) -> Former:
+    """Work out which mesh it is: from the record, where an earlier run has begun, or from what istioctl left.
+
+    Raises:
+        ConfigError: There is no such mesh, the options contradict it, or a canary is on.
+        CheckError: It cannot be taken over as it is.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    told = order.environment
+    namespace = order.request.namespace or (told.namespace if told else "") or ISTIO_NAMESPACE
+    request = replace(order.request, namespace=namespace)
+    records = await cluster.records.read_all()
+    record = records.get(namespace)
+    refuse_during_canary(record)
+    values = FormerValues()
+    if record is not None:
+        answers = record.answers
+    else:
+        answers, values = await _answers(replace(order, request=request), namespace, cluster, charts, listener)
+    # Taken as an option it would set the gateways aside that are there beside the profile's.
+    profile = "" if request.profile == answers.profile else request.profile
+    request = replace(request, profile=profile)
+    part = Part(answers=answers, keep=lambda _before, recorded, _done: recorded)
+    return Former(order=replace(order, request=request, part=part, take_over=True, prune=False), values=values)
+
+
+async def _answers(
+    order: Order, namespace: str, cluster: Cluster, charts: Charts, listener: Listener
+) -> tuple[Recorded, FormerValues]:
+    deployments, daemons, states, operators = await asyncio.gather(
+        cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),
+        cluster.objects.list("apps/v1", "DaemonSet", labels=COMPONENT_LABEL, metadata_only=True),
+        cluster.objects.list(OPERATOR_API, ISTIO_OPERATOR),
+        cluster.objects.list("apps/v1", "Deployment", fields="metadata.name=istio-operator"),
+    )
+    istiod = await _only_istiod(deployments, namespace, cluster)
+    if operators:
+        where = operators[0]["metadata"]["namespace"]
+        raise CheckError(
+            f"Deployment {where}/istio-operator runs: it would put back whatever is taken over",
+            hint=f"Remove it first: kubectl delete deployment istio-operator -n {where}",
+        )
+    others = [one["metadata"]["name"] for one in daemons if former_managers(one)]
+    if others:
+        raise CheckError(
+            f"istioctl made {', '.join(others)}, too: nksmesh takes over istiod and gateways only",
+            hint="Remove cni and ztunnel with istioctl first; nksmesh install brings them again (components).",
+        )
+    hub, version = _image_of(istiod)
+    if order.request.version and order.request.version != version:
+        raise ConfigError(
+            f"--version {order.request.version} contradicts what is installed: {version}",
+            hint="Adopt it as it is, then run nksmesh upgrade.",
+        )
+    gateways = [one for one in deployments if one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
+    found = states_of(istiod, gateways, states)
+    spec = (found.own or {}).get("spec") or {}
+    told = order.request.profile or (order.environment.profile if order.environment else "")
+    said = str(spec.get("profile") or "")
+    profile = told or _profile_of(said, {str(one["metadata"]["name"]) for one in gateways}, order.catalog)
+    region, network = region_of(hub, version, order.catalog)
+    answers = Recorded(
+        region=region,
+        network=network,
+        hub="" if region else hub,
+        version=version,
+        profile=profile,
+        namespace=namespace,
+        pull_secrets=pull_secrets_of(spec),
+        gateways=_specs(gateways, namespace, order.catalog.profile(profile)),
+    )
+    values = await former_values(order, answers, gateways, found, cluster.objects, charts, listener)
+    if said and not told and said != profile:
+        words = (
+            f"nksmesh has no profile {said}: the mesh is taken as one of profile {profile}, with what it has otherwise"
+        )
+        values = replace(values, warnings=(words, *values.warnings))
+    return replace(answers, layers=values.layers), values
+
+
+def _specs(gateways: list[dict[str, Any]], namespace: str, profile: Profile) -> tuple[GatewaySpec, ...]:
+    """List the gateways that are there, the profile's first: one that istioctl was told to leave out stays out."""
+    order = [one.name for one in profile.gateways]
+    found = [(str(one["metadata"]["name"]), str(one["metadata"]["namespace"])) for one in gateways]
+    found.sort(key=lambda one: order.index(one[0]) if one[0] in order else len(order))
+    return tuple(GatewaySpec(name=name, namespace="" if where == namespace else where) for name, where in found)
+
+
+async def _only_istiod(deployments: list[dict[str, Any]], namespace: str, cluster: Cluster) -> Manifest:
+    """Find the istiod that istioctl made.
+
+    Raises:
+        ConfigError: There is none, or it is another tool's.
+        CheckError: There are several, or it has an Istio revision.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    found = [one for one in deployments if one["metadata"]["labels"].get("app") == "istiod"]
+    others = [one for one in found if not of_istioctl(one)]
+    if others and len(others) == len(found):
+        foreign = await foreign_istiods(list(others), cluster)
+        if foreign:
+            raise ConfigError(f"{foreign[0]}, not to istioctl", hint=foreign[0].way_on)
+        where = others[0]["metadata"]["namespace"]
+        raise ConfigError(
+            f"Deployment {where}/{others[0]['metadata']['name']} belongs to {owner_of(others[0])}, not to istioctl",
+            hint=f"Adopt that Helm release with: nksmesh adopt{'' if where == ISTIO_NAMESPACE else f' -n {where}'}",
+        )
+    found = [one for one in found if one not in others]
+    if len(found) > 1 or any(one["metadata"]["labels"].get("istio.io/rev", "default") != "default" for one in found):
+        names = ", ".join(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in found)
+        raise CheckError(
+            f"nksmesh takes over a mesh with one istiod without an Istio revision; there are {names}",
+            hint="Finish that upgrade with istioctl first, down to one istiod without an Istio revision.",
+        )
+    if not found or found[0]["metadata"]["namespace"] != namespace:
+        raise ConfigError(
+            f"there is no istiod that istioctl made in namespace {namespace}",
+            hint="Name its namespace with -n; Helm releases are adopted without --from istioctl.",
+        )
+    return found[0]
+
+
+def _image_of(istiod: Manifest) -> tuple[str, str]:
+    """Return the registry path and the version of an istiod."""
+    image, version = image_of_istiod(istiod), version_of_istiod(istiod)
+    hub = image.partition("@")[0].rpartition("/")[0]
+    if not hub or not version:
+        raise CheckError(f"istiod's image {image!r} does not tell its registry and version", hint="Give it a tag.")
+    return hub, version
+
+
+def _profile_of(said: str, gateways: set[str], catalog: Catalog) -> str:
+    """Tell the profile: istioctl's own word, or that whose gateways are there; the default one for any other."""
+    if said:
+        return said if said in catalog.profiles else DEFAULT_PROFILE
+    fitting = [name for name, one in catalog.profiles.items() if {each.name for each in one.gateways} == gateways]
+    return DEFAULT_PROFILE if DEFAULT_PROFILE in fitting or not fitting else fitting[0]

@@ -1,0 +1,195 @@
+"""What istioctl was told, and what its gateways are now, as values of the releases that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from nksmesh.domain.adoption.former_states import FormerStates
+from nksmesh.domain.adoption.istio_operator import CarriedOver, Target, carry_over
+from nksmesh.domain.adoption.takeover import COMPONENT_LABEL, GATEWAY_COMPONENTS, selector_values, service_values
+from nksmesh.domain.charts.known_keys import known_tree
+from nksmesh.domain.charts.releases import GATEWAY
+from nksmesh.domain.common.errors import CheckError
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.owners import ISTIO_OPERATOR
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.plan.preserved_values import flat_defaults, kept_layer, pinned, pins_of
+from nksmesh.domain.values.layers import Layer, compose, dotted, merge
+from nksmesh.engine.planning import chart_refs
+from nksmesh.engine.ports import Charts, Objects
+from nksmesh.engine.request import Order
+
+_UNTOLD: Final = (
+    "there is no IstioOperator: what istioctl was told beside its profile cannot be seen, and is not carried over; it "
+    "shows in what changes in the objects"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormerValues:
+    """The values that keep a mesh what istioctl made it.
+
+    Attributes:
+        layers: For each release's name, its layers.
+        kept: What is kept of the gateways as they are in the cluster: keys by release.
+        carried: What istioctl was told and is carried over: keys by release.
+        left: What it was told and is not, with the reason.
+        warnings: What a reader should know.
+    """
+
+    layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+async def former_values(
+    order: Order,
+    answers: Recorded,
+    gateways: Sequence[Manifest],
+    states: FormerStates,
+    objects: Objects,
+    charts: Charts,
+    listener: Listener,
+) -> FormerValues:
+    """Work out which values keep a mesh what istioctl made it: its settings, and what its gateways' addresses hang on.
+
+    An environment says all of that itself: then what istioctl was told otherwise is named, and nothing is kept.
+
+    Args:
+        order: The options.
+        answers: What the mesh is resolved from.
+        gateways: The gateways' Deployments.
+        states: The IstioOperators.
+        objects: The cluster's objects.
+        charts: Where charts come from.
+        listener: Told how it goes on.
+
+    Raises:
+        CheckError: A gateway cannot be what it is.
+        ChartError: A chart cannot be had.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    # What the user says now lies over all of this; a profile as an option would set the gateways aside that are there.
+    bare = replace(order.request, values_files=(), sets=(), profile="")
+    mesh = resolve(bare, order.catalog, order.environment, answers).mesh
+    refs = chart_refs(mesh)
+    fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
+    defaults = {component: fetched[ref].defaults for component, ref in refs.items()}
+    targets = _targets(mesh, defaults, gateways)
+    carried, said_by = _carried(states, targets, mesh)
+    warnings = [*([] if states.own else [_UNTOLD]), *_about(states)]
+    keys = {name: _keys(values) for name, values in carried.values.items()}
+    if order.environment is not None:
+        why = f"environment {order.environment.name} says otherwise, and decides it"
+        others = {f"{name}: {key}": why for name, some in keys.items() for key in some}
+        return FormerValues(left={**carried.left, **others}, warnings=tuple(warnings))
+    layers = {name: kept_layer(said_by[name], values) for name, values in carried.values.items()}
+    kept = {}
+    for one in gateways:
+        name = str(one["metadata"]["name"])
+        values = await _as_it_is(one, merge(targets[name].under, carried.values.get(name, {})), objects)
+        if values:
+            layers[name] = (*layers.get(name, ()), *kept_layer(f"gateway {name} as istioctl made it", values))
+            kept[name] = _keys(values)
+    pins = (pinned(name, values, key) for name, values in carried.values.items() for key in pins_of(values))
+    return FormerValues(layers=layers, kept=kept, carried=keys, left=carried.left, warnings=(*warnings, *pins))
+
+
+def _carried(states: FormerStates, targets: Mapping[str, Target], mesh: Mesh) -> tuple[CarriedOver, dict[str, str]]:
+    """Carry every IstioOperator's settings over to the releases of what it owns.
+
+    Returns:
+        What becomes of the settings, and for each release's name the IstioOperator that its values come from.
+    """
+    if states.own is None:
+        return CarriedOver(), {}
+    others = {key for _, keys in states.beside for key in keys}
+    own = [target for target in targets.values() if _release_key(target) not in others]
+    found = carry_over(states.own.get("spec") or {}, own, hub=mesh.hub, version=mesh.version)
+    values, left = dict(found.values), dict(found.left)
+    said_by = dict.fromkeys(values, _named(states.own))
+    for state, keys in states.beside:
+        seen = [
+            *(target for target in targets.values() if _release_key(target) in keys),
+            *(
+                replace(target, owner=_named(states.own), under=merge(target.under, found.values.get(name, {})))
+                for name, target in targets.items()
+                if target.release.component != GATEWAY.name
+            ),
+        ]
+        more = carry_over(state.get("spec") or {}, seen, hub=mesh.hub, version=mesh.version)
+        values |= more.values
+        left |= {f"{_named(state)}: {path}": why for path, why in more.left.items()}
+        said_by |= dict.fromkeys(more.values, _named(state))
+    for state in states.idle:
+        left[_named(state)] = "no istiod and no gateway here is labelled as its own: nothing is carried over"
+    return CarriedOver(values=values, left=left), said_by
+
+
+def _about(states: FormerStates) -> list[str]:
+    """Say what could not be known of the IstioOperators."""
+    words = [
+        f"gateway {namespace}/{name}: IstioOperator {state}, which made it, is not there any more: what istioctl was "
+        "told of it cannot be seen, and shows in what changes in its objects"
+        for (namespace, name), state in states.unseen.items()
+    ]
+    if states.own is not None and states.guessed:
+        name, many = states.own["metadata"]["name"], 1 + len(states.beside) + len(states.idle)
+        words.insert(0, f"there are {many} IstioOperators; {name} is taken for what istioctl installed last")
+    return words
+
+
+def _release_key(target: Target) -> tuple[str, str]:
+    return target.release.namespace, target.release.name
+
+
+def _named(state: Manifest) -> str:
+    return f"{ISTIO_OPERATOR} {state['metadata']['name']}"
+
+
+def _targets(mesh: Mesh, defaults: Mapping[str, Mapping[str, Any]], gateways: Iterable[Manifest]) -> dict[str, Target]:
+    sides = {
+        (str(one["metadata"]["namespace"]), str(one["metadata"]["name"])): side
+        for one in gateways
+        if (side := GATEWAY_COMPONENTS.get(one["metadata"]["labels"][COMPONENT_LABEL]))
+    }
+    return {
+        release.name: Target(
+            release=release,
+            known=known_tree(release.component, defaults[release.component]),
+            under=merge(flat_defaults(defaults[release.component]), compose(mesh.layers[release.name]).values),
+            side=sides.get((release.namespace, release.name), ""),
+            defaults=flat_defaults(defaults[release.component]),
+        )
+        for release in mesh.releases
+    }
+
+
+async def _as_it_is(gateway: Manifest, under: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
+    """Keep of a gateway what its clients and its address hang on.
+
+    Raises:
+        CheckError: It selects its pods by labels that the chart cannot select by.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    name, where = str(gateway["metadata"]["name"]), str(gateway["metadata"]["namespace"])
+    labels = selector_values(gateway, name, under)
+    if labels is None:
+        raise CheckError(
+            f"Deployment {where}/{name} selects its pods by labels that the gateway chart has not: its pods have no "
+            "labels app and istio, or it selects by expressions",
+            hint="Let istioctl make a second gateway with the labels app and istio, move traffic to it, then adopt.",
+        )
+    service = await objects.get(ObjectRef("v1", "Service", name, where))
+    return {**labels, **(service_values(service, under) if service else {})}
+
+
+def _keys(values: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(dotted(path) for path, _, _ in compose(kept_layer("values", values)).leaves())

@@ -1,0 +1,1 @@
+"""A later istiod beside the mesh's own: start, move, promote, abort."""

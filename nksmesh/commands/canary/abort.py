@@ -1,0 +1,135 @@
+"""Abandoning a canary: everybody goes back to where they were, then it is removed.
+
+The order matters. Where its promotion had begun, the old istiod gets the default back first, for namespaces that are
+labelled as they were would still get the canary's proxy; then the namespaces, each restarted; then the gateways; the
+canary goes last. base and the CRDs stay at the later version: they never go back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nksmesh.commands.canary.ending import EndPlan, EndResult, check_agreed
+from nksmesh.commands.canary.handover import hand_over_tags
+from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
+from nksmesh.commands.canary.move import proxy_of
+from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
+from nksmesh.commands.canary.start import CONTROL_PLANE, Tools, canary_of, later_base, merged, own_istiod, recorded_mesh
+from nksmesh.commands.canary.status import status
+from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.mesh.record import Canary, Keep, Record
+from nksmesh.domain.mesh.revisions import DEFAULT_TAG
+from nksmesh.engine.ports import Cluster
+from nksmesh.engine.request import Order
+from nksmesh.engine.scope import Part
+from nksmesh.engine.workloads import restart_workloads
+
+
+async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> EndPlan:
+    """See what abandoning the canary would do; nothing is written.
+
+    Args:
+        cluster: The cluster.
+        namespace: The control plane's namespace, or empty.
+        force: Go on where workloads keep the canary's proxy.
+
+    Raises:
+        ConfigError: No canary is on.
+        CheckError: Workloads or namespaces were put on the canary by other means than ``canary move``.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
+    canary, old = canary_of(record), own_istiod(record)
+    returning = {DEFAULT_TAG, *record.answers.standing.tags}  # a promotion that had begun may have taken them
+    named = {canary.istio_revision, *(set(canary.answers.standing.tags) - returning)}
+    restarting: list[Workload] = []
+    left: list[Workload] = []
+    stranded: list[str] = []
+    for space in found.namespaces:
+        on_it = [one for one in space.workloads if canary.istio_revision in one.istio_revisions]
+        by_hand = not space.moved and names_one_of(space, named)
+        if by_hand and not on_it:
+            stranded.append(space.name)
+        for one in on_it:
+            if by_hand or not one.kept_by_istiod:  # what istiod keeps itself follows the default
+                (restarting if one.restartable and not by_hand else left).append(one)
+    if not force:
+        hint = (
+            "What nksmesh canary move moved goes back by itself. Label namespaces that were labelled by hand as they "
+            "were, restart what is left, or pass --force to leave it."
+        )
+        refuse_to_leave(left, stranded, canary.release.name, hint=hint)
+    return EndPlan(
+        promote=False,
+        status=found,
+        staying=old.name,
+        going=canary.release.name,
+        returning=tuple(one.name for one in found.namespaces if one.moved),
+        restarting=tuple(restarting),
+        left=tuple(left),
+        stranded=tuple(stranded),
+        force=force,
+    )
+
+
+async def abandon(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
+    """Remove the canary, after everybody is where they were. Run again it goes on from what is there.
+
+    Args:
+        shown: What is to be done, shown and agreed to.
+        order: What was asked for.
+        tools: What it works with.
+
+    Raises:
+        ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.
+        MeshError: As ``plan_abandonment`` and ``install`` say; or a workload did not come off the canary, which stays.
+    """
+    cluster = tools.cluster
+    async with cluster.lease.held("canary abort"):
+        plan = await plan_abandonment(cluster, order.request.namespace, force=shown.force)
+        check_agreed(plan, shown)
+        record = await recorded_mesh(cluster, order.request.namespace)
+        canary, old = canary_of(record), own_istiod(record)
+        base_version = await later_base(record, cluster)
+        standing = replace(record.answers.standing, base_version=base_version)
+        answers = replace(record.answers, standing=standing)
+        took = canary.promoting or bool(standing.tags)  # a run that was stopped may have, and recorded nothing
+        if took:
+            await hand_over_tags(standing.tags, canary.release, old, cluster, tools.helm)
+    if took:
+        back = Part(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
+        await tools.install(order, back, "canary abort (the default goes back)")
+    async with cluster.lease.held("canary abort"):
+        moves = await moves_back(cluster)
+        await relabel(moves, cluster, back=True, listener=tools.listener)
+        restarts = await restart_workloads(
+            plan.restarting,
+            cluster,
+            patience=tools.patience,
+            listener=tools.listener,
+            proxy_image=await proxy_of(old, cluster, tools.helm),
+        )
+        check_restarted(restarts, canary.release.name, force=plan.force)
+        await forget_moves(moves, cluster)
+    done = await tools.install(order, Part(answers=answers, keep=_abandoned), "canary abort")
+    newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
+    return EndResult(plan=plan, installed=done, restarts=restarts, newer=newer)
+
+
+def _returning(canary: Canary) -> Keep:
+    """Record that the default goes back to the old istiod; once it has, the canary is what it was."""
+
+    def keep(before: Record | None, after: Record, done: bool) -> Record:
+        standing = canary.answers.standing
+        own = tuple(tag for tag in standing.tags if tag != DEFAULT_TAG and tag not in after.answers.standing.tags)
+        standing = replace(standing, tags=own, default_revision=after.answers.standing.default_revision)
+        left = replace(canary, answers=replace(canary.answers, standing=standing), promoting=False)
+        record = before or after
+        return replace(record, releases=merged(record, after), canary=left if done else canary)
+
+    return keep
+
+
+def _abandoned(before: Record | None, after: Record, done: bool) -> Record:
+    """Record that the canary goes: until it has, it is still there to be removed."""
+    return after if done or before is None else replace(before, releases=merged(before, after))

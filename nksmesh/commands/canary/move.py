@@ -1,0 +1,250 @@
+"""Moving namespaces to a canary and back: their labels, and a restart of what istiod has injected in them.
+
+A namespace keeps the labels it had in an annotation of its own, so that it can be moved back by whoever comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nksmesh.commands.canary.relabelling import Move, forget_moves, labels_before, relabel, said
+from nksmesh.commands.canary.start import canary_of, own_istiod, recorded_mesh
+from nksmesh.commands.canary.status import followed
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ConfigError, MeshError
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.kube.images import proxy_image
+from nksmesh.domain.kube.restarts import RestartResult
+from nksmesh.domain.mesh.record import Canary, Record
+from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels, spoken_revision
+from nksmesh.domain.plan.history import Run
+from nksmesh.engine.ports import Cluster, Helm
+from nksmesh.engine.runs.history import kept_run
+from nksmesh.engine.waiting import Patience
+from nksmesh.engine.workloads import injected_workloads, restart_workloads, without_releases
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovePlan:
+    """What moving namespaces would do.
+
+    Attributes:
+        mesh: The control plane's namespace.
+        istio_revision: The Istio revision they come to, in words.
+        version: Its version.
+        proxy_image: The proxy they come to.
+        moves: Each namespace.
+        passed_over: Namespaces that are left alone, each with the reason.
+    """
+
+    mesh: str
+    istio_revision: str
+    version: str
+    proxy_image: str
+    moves: tuple[Move, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not any(one.workloads or one.before != one.after for one in self.moves)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it."""
+        return {
+            "istio_revision": self.istio_revision,
+            "version": self.version,
+            "proxy_image": self.proxy_image,
+            "moves": [one.to_data() for one in self.moves],
+            "passed_over": list(self.passed_over),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveResult:
+    """What moving namespaces did.
+
+    Attributes:
+        plan: What was to be done.
+        agreed: Whether the user agreed to it; nothing was done where not.
+        moved: The namespaces whose labels were changed.
+        restarts: What came of their workloads.
+    """
+
+    plan: MovePlan
+    agreed: bool = True
+    moved: tuple[str, ...] = ()
+    restarts: RestartResult = field(default_factory=RestartResult)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What still runs its old proxy."""
+        return self.restarts.warnings
+
+    @property
+    def errors(self) -> tuple[MeshError, ...]:
+        """What failed to restart."""
+        return self.restarts.errors
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "agreed": self.agreed,
+            "moved": list(self.moved),
+            "restarts": [one.to_data() for one in self.restarts.restarts],
+        }
+
+
+async def plan_move(
+    names: Iterable[str], cluster: Cluster, helm: Helm, namespace: str, *, everything: bool, back: bool
+) -> MovePlan:
+    """See what moving namespaces to the canary, or back from it, would do; nothing is written.
+
+    Args:
+        names: The namespaces.
+        cluster: The cluster.
+        helm: Helm, to read what it has stored.
+        namespace: The control plane's namespace, or empty.
+        everything: All that follow the mesh's own istiod; with ``back`` all that were moved.
+        back: Back to where they were.
+
+    Raises:
+        ConfigError: No canary is on, it is being promoted, or a namespace cannot be moved.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    record = await recorded_mesh(cluster, namespace)
+    canary = _standing_canary(record)
+    wanted = list(dict.fromkeys(names))
+    found = {str(one["metadata"]["name"]): one for one in await cluster.objects.list("v1", "Namespace")}
+    if missing := [name for name in wanted if name not in found]:
+        raise ConfigError(f"there is no namespace {missing[0]!r}", hint="kubectl get namespaces lists what there is.")
+    if everything:
+        wanted = [name for name, one in found.items() if _concerned(one, record, back=back)]
+    where = {name: _labels_after(found[name], record, back=back, named=not everything) for name in wanted}
+    refused = {name: after for name, after in where.items() if isinstance(after, str)}
+    if refused and not everything:
+        raise ConfigError(
+            "; ".join(refused.values()),
+            hint="nksmesh canary status shows which istiod each namespace follows.",
+        )
+    target = own_istiod(record) if back else canary.release
+    injected = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
+    workloads = without_releases(injected, [one.release for one in record.releases])
+    moves = tuple(
+        Move(
+            namespace=name,
+            before=injection_labels(found[name]["metadata"].get("labels") or {}),
+            after=after,
+            workloads=tuple(
+                one for one in workloads if one.namespace == name and one.istio_revisions != (_spoken(target),)
+            ),
+        )
+        for name, after in where.items()
+        if not isinstance(after, str)
+    )
+    return MovePlan(
+        mesh=record.namespace,
+        istio_revision=_spoken(target),
+        version=record.answers.version if back else canary.version,
+        proxy_image=await proxy_of(target, cluster, helm),
+        moves=moves,
+        passed_over=tuple(refused.values()),
+    )
+
+
+async def move(plan: MovePlan, cluster: Cluster, *, back: bool, patience: Patience, listener: Listener) -> MoveResult:
+    """Move namespaces: label each, then restart what istiod has injected in it.
+
+    Args:
+        plan: What is to be done, shown and agreed to.
+        cluster: The cluster.
+        back: Back to where they were.
+        patience: How long is waited for a rollout.
+        listener: Told of every step.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+        ConfigError: The canary ended, or began to be promoted, since the plan was made.
+        HeldError: Another run holds the mesh.
+    """
+    command = f"canary move{' --back' if back else ''} {' '.join(one.namespace for one in plan.moves)}"
+    async with cluster.lease.held("canary move"):
+        canary = _standing_canary(await recorded_mesh(cluster, plan.mesh))  # the user may have thought for long
+        if not back and canary.istio_revision != plan.istio_revision:
+            raise ConfigError("another canary is on than when this was planned", hint="Run the same command again.")
+        run = Run(command=command, namespace=plan.mesh, from_versions=(plan.version,), to_version=plan.version)
+        async with kept_run(cluster, run):
+            await relabel(plan.moves, cluster, back=back, listener=listener)
+            restarts = await restart_workloads(
+                (workload for one in plan.moves for workload in one.workloads),
+                cluster,
+                patience=patience,
+                listener=listener,
+                proxy_image=plan.proxy_image,
+            )
+            if back and not restarts.errors:
+                await forget_moves(plan.moves, cluster)
+    moved = tuple(one.namespace for one in plan.moves if one.before != one.after)
+    return MoveResult(plan=plan, moved=moved, restarts=restarts)
+
+
+async def proxy_of(istiod: Release, cluster: Cluster, helm: Helm) -> str:
+    """Return the proxy that an istiod gives; empty where Helm has nothing of it.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    installed = (await cluster.storage.installed([istiod])).get((istiod.namespace, istiod.name))
+    return proxy_image(helm.parse(installed.manifest)) if installed else ""
+
+
+def _standing_canary(record: Record) -> Canary:
+    """Return the canary that namespaces may be moved to and back from.
+
+    Raises:
+        ConfigError: None is on, or it is being promoted.
+    """
+    canary = canary_of(record)
+    if canary.promoting:
+        raise ConfigError(
+            "the canary is being promoted: no namespace is moved any more",
+            hint="Go on with nksmesh canary promote, or go back with nksmesh canary abort.",
+        )
+    return canary
+
+
+def _concerned(namespace: Mapping[str, Any], record: Record, *, back: bool) -> bool:
+    """Tell whether ``--all`` means a namespace: it follows the mesh's own istiod, or was moved away from it."""
+    if back:
+        return labels_before(namespace) is not None
+    labels = namespace["metadata"].get("labels") or {}
+    canary = canary_of(record).istio_revision
+    return followed(labels, record) == _spoken(own_istiod(record)) or (
+        labels_before(namespace) is not None and labels.get(REVISION_LABEL) == canary
+    )
+
+
+def _labels_after(namespace: Mapping[str, Any], record: Record, *, back: bool, named: bool) -> dict[str, str] | str:
+    """Return the labels that a namespace comes to, or why it is not moved; some have to be named."""
+    name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}
+    canary = canary_of(record)
+    if back:
+        before = labels_before(namespace)
+        return f"namespace {name} was not moved" if before is None else before
+    if name == record.namespace:
+        return f"namespace {name} is the control plane's own: its gateways go to the canary when it is promoted"
+    if labels.get(REVISION_LABEL) == canary.istio_revision and INJECTION_LABEL not in labels:
+        return {REVISION_LABEL: canary.istio_revision}
+    if not named and any(one.release.kind.injected and one.release.namespace == name for one in record.releases):
+        return f"namespace {name} has gateways of the mesh, which go to the canary when it is promoted: it is not moved"
+    if not followed(labels, record):
+        found = said(injection_labels(labels))
+        return f"namespace {name} follows no istiod of this mesh ({found}): its pods would all get a proxy, or none"
+    return {REVISION_LABEL: canary.istio_revision}
+
+
+def _spoken(istiod: Release) -> str:
+    return spoken_revision(istiod.istio_revision)

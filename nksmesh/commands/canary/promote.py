@@ -1,0 +1,206 @@
+"""Promoting a canary: it becomes the mesh's own istiod.
+
+The order leaves no moment without an injector, a validator or a ready gateway:
+
+1. the canary's istiod gets the tag ``default`` (and the old one's tags), and base's validator calls it;
+2. the old injector goes, and a pod that names no Istio revision is proved to come back with the new proxy;
+3. namespaces get their labels from before: they mean the new istiod now, so nothing is restarted for them;
+4. the gateways get the new chart and new pods, and when they are ready the old istiod is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from nksmesh.commands.canary.ending import EndPlan, EndResult, check_agreed
+from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, tag_of, validator_calls
+from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
+from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
+from nksmesh.commands.canary.start import CONTROL_PLANE, Tools, canary_of, own_istiod, recorded_mesh, with_canary
+from nksmesh.commands.canary.status import status
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.events import Event, EventKind
+from nksmesh.domain.kube.restarts import RestartResult
+from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.mesh.record import Canary, Keep, Record
+from nksmesh.domain.mesh.revisions import DEFAULT_TAG, spoken_revision
+from nksmesh.domain.plan.plan import Plan
+from nksmesh.engine import observation
+from nksmesh.engine.executor.gate import Gate, Probe, pass_gate
+from nksmesh.engine.ports import Cluster
+from nksmesh.engine.request import Order
+from nksmesh.engine.scope import Part
+from nksmesh.engine.waiting import Wait, wait_until_ready
+from nksmesh.engine.workloads import restart_workloads
+
+DEFAULT_STEP: Final = "default Istio revision"
+
+FIRST_HALF: Final = "canary promote (1 of 2: default)"
+SECOND_HALF: Final = "canary promote (2 of 2: gateways)"
+"""What the history calls them: namespaces and workloads come between, so they are two plans, and two runs."""
+
+
+async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, force: bool) -> EndPlan:
+    """See what promoting the canary would do; nothing is written.
+
+    Args:
+        cluster: The cluster.
+        namespace: The control plane's namespace, or empty.
+        restart: Restart the workloads that follow the default and were not moved.
+        force: Go on where workloads keep the old istiod's proxy.
+
+    Raises:
+        ConfigError: No canary is on.
+        CheckError: Workloads are on the old istiod still, or namespaces are labelled for it.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
+    canary, old = canary_of(record), own_istiod(record)
+    before = spoken_revision(old.istio_revision)
+    restarting: list[Workload] = []
+    left: list[Workload] = []
+    stranded: list[str] = []
+    for space in found.namespaces:
+        behind = [one for one in space.workloads if not one.istio_revisions or before in one.istio_revisions]
+        pinned = bool(old.istio_revision) and names_one_of(space, {old.istio_revision})
+        if pinned and not behind:
+            stranded.append(space.name)
+        for one in behind:
+            if pinned or not one.kept_by_istiod:  # what istiod keeps itself follows the default
+                (restarting if restart and one.restartable and not pinned else left).append(one)
+    plan = EndPlan(
+        promote=True,
+        status=found,
+        staying=canary.release.name,
+        going=old.name,
+        returning=tuple(one.name for one in found.namespaces if one.moved),
+        restarting=tuple(restarting),
+        left=tuple(left),
+        stranded=tuple(stranded),
+        restart=restart,
+        force=force,
+    )
+    if not force:
+        hint = (
+            "Move their namespaces first (nksmesh canary move NAMESPACE), or pass --restart-workloads to restart "
+            "those that follow the default, or --force to leave them to their old proxies."
+        )
+        refuse_to_leave(left, stranded, old.name, hint=hint)
+    return plan
+
+
+async def promote(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
+    """Make the canary the mesh's own istiod. Run again it goes on from what is there.
+
+    Args:
+        shown: What is to be done, shown and agreed to.
+        order: What was asked for.
+        tools: What it works with.
+
+    Raises:
+        ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.
+        MeshError: As ``plan_promotion`` and ``install`` say; or a workload did not come off the old istiod, which
+            stays.
+    """
+    cluster, helm, namespace = tools.cluster, tools.helm, order.request.namespace
+    async with cluster.lease.held("canary promote"):
+        plan = await plan_promotion(cluster, namespace, restart=shown.restart, force=shown.force)
+        check_agreed(plan, shown)
+        record = await recorded_mesh(cluster, namespace)
+        canary, old = canary_of(record), own_istiod(record)
+        new, tags = canary.release, _tags_of(record, canary)
+        await hand_over_tags(record.answers.standing.tags, old, new, cluster, helm)
+    standing = replace(canary.answers.standing, default_revision=new.istio_revision, tags=tags)
+    answers = replace(canary.answers, standing=standing)
+    first = Part(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
+    gateways = [one.release.namespace for one in record.releases if one.release.kind.injected]
+    control_plane = await tools.install(order, first, FIRST_HALF)
+    check_default_tag(control_plane.plan, new)
+    async with cluster.lease.held("canary promote"):
+        await _prove_validator(new, tools)
+        if await retire_injector(old, cluster):
+            _tell(tools, f"the injector of {old.name} is gone: {DEFAULT_TAG} is {new.istio_revision}")
+        await _prove_default(new, gateways, control_plane.plan.proxy_image, tools)
+        restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, tools)
+        check_restarted(restarts, old.name, force=plan.force)
+    whole = Part(answers=answers, keep=_promoted(new, old))
+    done = await tools.install(order, whole, SECOND_HALF)
+    return EndResult(plan=plan, installed=done, restarts=restarts)
+
+
+def _tags_of(record: Record, canary: Canary) -> tuple[str, ...]:
+    """List the tags of the mesh's istiod once the canary is it: the default one, the old istiod's, its own."""
+    return tuple(dict.fromkeys((DEFAULT_TAG, *record.answers.standing.tags, *canary.answers.standing.tags)))
+
+
+def _promoting(new: Release, old: Release) -> Keep:
+    """Record a promotion that is under way: what Helm has of the old istiod is not what its chart renders any more."""
+
+    def keep(before: Record | None, after: Record, done: bool) -> Record:  # noqa: ARG001 - the type of Keep
+        kept = with_canary(before or after, after, new, promoting=True)
+        unproved = (replace(one, helm_revision=0) if one.release == old else one for one in kept.releases)
+        return replace(kept, releases=tuple(unproved))
+
+    return keep
+
+
+def _promoted(new: Release, old: Release) -> Keep:
+    """Record a promotion that is done: the canary is the mesh's own istiod, and there is no canary any more."""
+    under_way = _promoting(new, old)
+
+    def keep(before: Record | None, after: Record, done: bool) -> Record:
+        return after if done else under_way(before, after, done)
+
+    return keep
+
+
+def check_default_tag(plan: Plan, istiod: Release) -> None:
+    """Check that an istiod has the default tag, before the injector that has been the default goes.
+
+    Raises:
+        ChartError: A value of the user's, or a chart that knows no tags, leaves it out.
+    """
+    if DEFAULT_TAG not in {tag_of(one) for one in plan.releases[istiod.name].manifests}:
+        raise ChartError(
+            f"release {istiod.name} renders no tag {DEFAULT_TAG}: its value revisionTags is another, or its chart has "
+            "no tags; the old injector stays",
+            hint="Take revisionTags out of your values (-f, --set), and run nksmesh canary promote again.",
+        )
+
+
+async def _prove_validator(istiod: Release, tools: Tools) -> None:
+    """Wait until base's validator calls an istiod and trusts it: without one every Istio object is refused."""
+    live = tools.cluster.live
+    await live.follow(observation.queries_for([istiod.namespace], istiod.namespace))
+    wait = Wait(step=DEFAULT_STEP, judge=lambda: validator_calls(live, istiod))
+    _tell(
+        tools,
+        await wait_until_ready(wait, live, tools.cluster.objects, patience=tools.patience, listener=tools.listener),
+    )
+
+
+async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str, tools: Tools) -> None:
+    """Prove that a pod which names no Istio revision comes back with the new proxy."""
+    where = tuple(dict.fromkeys(namespaces)) or (istiod.namespace,)
+    await tools.cluster.live.follow(observation.queries_for(where, istiod.namespace))
+    gate = Gate(step=DEFAULT_STEP, istiod=istiod, probes=tuple(map(Probe, where)), proxy_image=proxy)
+    _tell(tools, await pass_gate(gate, tools.cluster, patience=tools.patience, listener=tools.listener))
+
+
+async def _settle_namespaces(plan: EndPlan, old: Release, proxy: str, tools: Tools) -> RestartResult:
+    """Put the labels of moved namespaces back, where they mean the new istiod now, and restart who was not moved."""
+    moves = await moves_back(tools.cluster)
+    pinned = {one.namespace for one in moves if old.istio_revision and old.istio_revision in one.after.values()}
+    back = [one for one in moves if one.namespace not in pinned]
+    await relabel(back, tools.cluster, back=True, listener=tools.listener)
+    await forget_moves(moves, tools.cluster)
+    return await restart_workloads(
+        plan.restarting, tools.cluster, patience=tools.patience, listener=tools.listener, proxy_image=proxy
+    )
+
+
+def _tell(tools: Tools, message: str) -> None:
+    tools.listener(Event(step=DEFAULT_STEP, kind=EventKind.DONE, message=message))

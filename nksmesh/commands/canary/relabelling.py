@@ -1,0 +1,107 @@
+"""Labels of namespaces that a canary moves: those from before are kept in an annotation of the namespace itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nksmesh.commands.canary.start import LABELS_BEFORE
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels
+from nksmesh.engine.ports import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One namespace that is moved.
+
+    Attributes:
+        namespace: The namespace.
+        before: Its labels that decide which istiod injects its pods.
+        after: The same, once it is moved.
+        workloads: Its workloads that are restarted.
+    """
+
+    namespace: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    workloads: tuple[Workload, ...] = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "namespace": self.namespace,
+            "before": dict(self.before),
+            "after": dict(self.after),
+            "workloads": [str(one) for one in self.workloads],
+        }
+
+
+async def relabel(moves: Iterable[Move], cluster: Cluster, *, back: bool, listener: Listener) -> None:
+    """Give namespaces their new labels; those from before are kept in an annotation.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    for one in moves:
+        if one.before == one.after:
+            continue
+        metadata: dict[str, Any] = {"labels": {key: one.after.get(key) for key in (INJECTION_LABEL, REVISION_LABEL)}}
+        if not back:
+            metadata["annotations"] = {LABELS_BEFORE: json.dumps(dict(one.before), sort_keys=True)}
+        await cluster.objects.merge({"metadata": metadata}, ObjectRef("v1", "Namespace", one.namespace))
+        step = f"namespace {one.namespace}"
+        listener(Event(step=step, kind=EventKind.DONE, message=f"labelled {said(one.after)}"))
+
+
+async def forget_moves(moves: Iterable[Move], cluster: Cluster) -> None:
+    """Remove the labels that namespaces kept from before, once they are back and their pods are.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    for one in moves:
+        patch = {"metadata": {"annotations": {LABELS_BEFORE: None}}}
+        await cluster.objects.merge(patch, ObjectRef("v1", "Namespace", one.namespace))
+
+
+async def moves_back(cluster: Cluster) -> tuple[Move, ...]:
+    """List the namespaces that were moved, with the labels they had.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    found = await cluster.objects.list("v1", "Namespace", metadata_only=True)
+    return tuple(
+        Move(
+            namespace=str(one["metadata"]["name"]),
+            before=injection_labels(one["metadata"].get("labels") or {}),
+            after=labels_before(one) or {},
+        )
+        for one in found
+        if labels_before(one) is not None
+    )
+
+
+def labels_before(namespace: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the labels that a moved namespace had; None where it was not moved."""
+    kept = (namespace["metadata"].get("annotations") or {}).get(LABELS_BEFORE)
+    if kept is None:
+        return None
+    try:
+        return injection_labels({str(key): str(label) for key, label in json.loads(kept).items()})
+    except (ValueError, AttributeError) as exc:
+        raise ConfigError(
+            f"annotation {LABELS_BEFORE} of namespace {namespace['metadata']['name']} cannot be read",
+            hint="Label the namespace as it was, remove the annotation, and run again.",
+        ) from exc
+
+
+def said(labels: Mapping[str, str]) -> str:
+    """Write injection labels for a reader."""
+    return ", ".join(f"{key}={label}" for key, label in labels.items()) or "no injection label"

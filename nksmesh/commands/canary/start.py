@@ -1,0 +1,270 @@
+"""A canary: a later istiod beside the mesh's own, as an Istio revision, and who is on which.
+
+``start`` is an install of a part: base of the new version, whose validator still calls the old istiod, and the new
+istiod with a name of its own. The old istiod, the gateways and the workloads are not touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from nksmesh.commands.install import InstallResult, install
+from nksmesh.domain.charts.releases import BASE, ISTIOD, Release
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
+from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.mesh.revisions import check_canary, names_of, revision_of, spoken_revision
+from nksmesh.domain.mesh.versions import newest
+from nksmesh.engine.discovery import record_for
+from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_unseen
+from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
+from nksmesh.engine.request import Order
+from nksmesh.engine.scope import Part
+from nksmesh.engine.waiting import Patience
+
+LABELS_BEFORE: Final = "nksmesh.io/labels-before-canary"
+"""The annotation in which a namespace that was moved keeps the labels it had, as JSON."""
+
+CONTROL_PLANE: Final = frozenset({BASE.name, ISTIOD.name})
+"""What a canary is of: gateways stay with the default istiod until it is promoted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What a run on a canary works with, beside its order.
+
+    Attributes:
+        cluster: The cluster.
+        helm: Helm.
+        charts: Where charts come from.
+        processes: Processes of this machine.
+        patience: How long is waited for what.
+        listener: Told of every step.
+    """
+
+    cluster: Cluster
+    helm: Helm
+    charts: Charts
+    processes: Processes
+    patience: Patience
+    listener: Listener
+
+    async def install(self, order: Order, part: Part, command: str, *, dry_run: bool = False) -> InstallResult:
+        """Install a part of the mesh; where it is the whole, what the mesh no longer has is removed.
+
+        Raises:
+            MeshError: As ``install`` says.
+        """
+        return await install(
+            replace(order, part=part, allow_version_change=True, prune=not part.components),
+            self.cluster,
+            self.helm,
+            self.charts,
+            self.processes,
+            patience=self.patience,
+            dry_run=dry_run,
+            listener=self.listener,
+            command=command,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartResult:
+    """What starting a canary did.
+
+    Attributes:
+        installed: What came of the plan.
+        istio_revision: The canary's Istio revision.
+        beside: The Istio revision it is beside.
+    """
+
+    installed: InstallResult
+    istio_revision: str
+    beside: str
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        told = self.installed.to_data()
+        said = ("version", "dry_run", "changes", "steps", "findings", "notes", "done", "warnings")
+        return {
+            "istio_revision": self.istio_revision,
+            "beside": self.beside,
+            **{key: told[key] for key in said},
+        }
+
+
+async def start(order: Order, tools: Tools, *, dry_run: bool) -> StartResult:
+    """Install a later istiod beside the mesh's own, and prove that it injects who asks for it by name.
+
+    Run again it goes on from what is there.
+
+    Args:
+        order: What was asked for; its version is the canary's.
+        tools: What it works with.
+        dry_run: Plan, and change nothing.
+
+    Raises:
+        ConfigError: No recorded mesh is installed, or another canary is on.
+        CheckError: The version is not later than the mesh's own, or more than two minors ahead.
+        MeshError: As ``install`` says.
+    """
+    record = await recorded_mesh(tools.cluster, order.request.namespace)
+    wanted, canary = order.request.version, record.canary
+    if canary is not None and (canary.promoting or canary.version != wanted):
+        raise ConfigError(
+            f"a canary is on: Istio {canary.version}, Istio revision {canary.istio_revision}",
+            hint="One at a time: nksmesh canary promote, or nksmesh canary abort.",
+        )
+    check_canary(record.answers.version, wanted)
+    _check_revision(record)
+    answers = canary.answers if canary else answers_of_canary(record, wanted)
+    part = Part(answers=answers, keep=_beside, components=CONTROL_PLANE)
+    done = await tools.install(order, part, "canary start", dry_run=dry_run)
+    beside = spoken_revision(record.answers.standing.istio_revision)
+    return StartResult(installed=done, istio_revision=revision_of(wanted), beside=beside)
+
+
+def _check_revision(record: Record) -> None:
+    """Check that the Istio revision of the mesh's istiod is nksmesh's to choose: a canary gets another one.
+
+    Raises:
+        ConfigError: The user's values set it, and would set the canary's, too.
+    """
+    own = record.answers.standing.istio_revision
+    for recorded in record.releases:
+        named = recorded.release.istio_revision
+        if recorded.release.component == ISTIOD.name and named != own and record.canary is None:
+            raise ConfigError(
+                f"istiod's Istio revision {named} is set by values: a canary would get the same one",
+                hint="Upgrade it in place with nksmesh upgrade --to X.Y.Z, which keeps its Istio revision.",
+            )
+
+
+async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
+    """Return the record of the mesh that is meant; an Istio revision is of a mesh that is known.
+
+    Raises:
+        ConfigError: There is none, or nothing of it is installed.
+        ClusterError: Helm does not show its releases where they are looked for, though they live; or the cluster cannot
+            be reached, or refuses.
+    """
+    record = record_for(namespace, await cluster.records.read_all())
+    there = await cluster.storage.installed(one.release for one in record.releases) if record else {}
+    await refuse_elsewhere(there.values(), cluster)
+    if record is not None and not there:
+        await refuse_unseen(record, cluster)
+    if record is None or not there:
+        where = f" in {namespace}" if namespace else ""
+        raise ConfigError(
+            f"there is no mesh{where} that nksmesh recorded",
+            hint="Install one with nksmesh install, or take over what is there with nksmesh adopt.",
+        )
+    return record
+
+
+def canary_of(record: Record) -> Canary:
+    """Return the canary that is on.
+
+    Raises:
+        ConfigError: None is on.
+    """
+    if record.canary is None:
+        raise ConfigError("no canary is on", hint="Begin one: nksmesh canary start --to X.Y.Z.")
+    return record.canary
+
+
+def own_istiod(record: Record) -> Release:
+    """Return the release of the mesh's own istiod, which is not the canary's.
+
+    Raises:
+        ConfigError: The record has none.
+    """
+    revision = record.answers.standing.istio_revision
+    for one in record.releases:
+        if one.release.component == ISTIOD.name and one.release.istio_revision == revision:
+            return one.release
+    raise ConfigError(
+        f"the record has no istiod of Istio revision {spoken_revision(revision)}",
+        hint="Put the mesh in order with nksmesh install.",
+    )
+
+
+def answers_of_canary(record: Record, version: str) -> Recorded:
+    """Return what a canary is resolved from: what the mesh was, with an Istio revision of its own.
+
+    The values that options brought to the old istiod hold for the new one; base's validator keeps to the old one.
+
+    Raises:
+        ConfigError: The mesh's own istiod has that Istio revision already (it went there and back in place), or a
+            tag is called so.
+    """
+    answers, revision = record.answers, revision_of(version)
+    if revision == answers.standing.istio_revision:
+        raise ConfigError(
+            f"the mesh's own istiod is called {revision} already, though it is of Istio {answers.version}",
+            hint=f"Go to it in place: nksmesh upgrade --to {version}.",
+        )
+    if revision in answers.standing.tags:
+        raise ConfigError(
+            f"{revision}, which the canary would be called, is a revision tag of the mesh's",
+            hint=f"Remove it: nksmesh tag remove {revision}.",
+        )
+    names = {own_istiod(record).name: names_of(revision).release}
+    standing = Standing(
+        istio_revision=revision,
+        default_revision=answers.standing.default_revision,
+        base_version=answers.standing.base_version,
+    )
+    layers = {names.get(name, name): some for name, some in answers.layers.items()}
+    return replace(answers, version=version, layers=layers, standing=standing)
+
+
+def with_canary(record: Record, after: Record, release: Release, *, promoting: bool = False) -> Record:
+    """Keep what a run on a canary left beside the mesh's own.
+
+    Args:
+        record: What was recorded before.
+        after: What an install of the canary's part would record.
+        release: The canary's istiod.
+        promoting: Its promotion has begun.
+    """
+    return replace(
+        record,
+        releases=merged(record, after),
+        canary=Canary(answers=after.answers, release=release, promoting=promoting),
+        written_by=after.written_by,
+    )
+
+
+def merged(record: Record, after: Record) -> tuple[RecordedRelease, ...]:
+    """Return a record's releases, each as a later run left it, and those it brought."""
+    new = {one.release: one for one in after.releases}
+    old = [new.pop(one.release, one) for one in record.releases]
+    return (*old, *new.values())
+
+
+def _beside(before: Record | None, after: Record, done: bool) -> Record:
+    """Record a canary beside the mesh's own, from before it is written."""
+    del done
+    release = next(one.release for one in after.releases if one.release.component == ISTIOD.name)
+    if before is None:
+        raise ConfigError(
+            f"the record of the mesh in {after.namespace or ISTIO_NAMESPACE} is gone",
+            hint="Run nksmesh install with all its options, then start the canary.",
+        )
+    return with_canary(before, after, release)
+
+
+async def later_base(record: Record, cluster: Cluster) -> str:
+    """Return base's chart version, where it is later than the mesh's: it stays, for CRDs never go back.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    base = [one.release for one in record.releases if one.release.component == BASE.name]
+    installed = (await cluster.storage.installed(base)).values()
+    version = next((one.chart_version for one in installed), "")
+    return version if version and newest([version, record.answers.version]) != record.answers.version else ""

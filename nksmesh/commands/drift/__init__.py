@@ -1,0 +1,1 @@
+"""Live objects against the manifests of their releases."""

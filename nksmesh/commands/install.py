@@ -1,0 +1,168 @@
+"""Install: plan, hold the mesh, make sure the plan still stands, apply, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nksmesh.domain.common.errors import HeldError, InterruptedRunError, MeshError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.findings import Level
+from nksmesh.domain.plan.history import TAKEN_BACK, Outcome, Run
+from nksmesh.domain.plan.plan import Plan
+from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.executor.executor import Applying
+from nksmesh.engine.executor.pending import pending_of, refuse_foreign, settle
+from nksmesh.engine.executor.step_context import Progress
+from nksmesh.engine.planning import PLAN_STEP, make_plan
+from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
+from nksmesh.engine.request import Order
+from nksmesh.engine.runs.history import Keeping, history_for, kept_run
+from nksmesh.engine.runs.recording import record_of, run_of
+from nksmesh.engine.waiting import Patience
+
+ONE_WAY: Final = "run the same command again: it goes on from here"
+BOTH_WAYS: Final = "both ways on: run the same command again, or go back with nksmesh rollback"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallResult:
+    """What an install did.
+
+    Attributes:
+        plan: The plan it followed.
+        progress: What came of it.
+        dry_run: Nothing was done: the plan alone was wanted.
+    """
+
+    plan: Plan
+    progress: Progress = field(default_factory=Progress)
+    dry_run: bool = False
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "dry_run": self.dry_run,
+            **self.progress.to_data(),
+            "warnings": list(self.progress.warnings),
+        }
+
+
+async def install(
+    order: Order,
+    cluster: Cluster,
+    helm: Helm,
+    charts: Charts,
+    processes: Processes,
+    *,
+    patience: Patience,
+    dry_run: bool,
+    listener: Listener,
+    command: str = "install",
+    rollback_on_failure: bool = False,
+    clear_pending: bool = False,
+    check: Callable[[Plan], None] = lambda _: None,
+) -> InstallResult:
+    """Bring a cluster to the mesh that an order describes, each component proved ready before what depends on it.
+
+    Args:
+        order: The order.
+        cluster: The cluster.
+        helm: Helm.
+        charts: Where charts come from.
+        processes: Processes of this machine.
+        patience: How long is waited for what.
+        dry_run: Plan, and change nothing.
+        listener: Told of every step.
+        command: What the lease and the history call the run.
+        rollback_on_failure: Roll back what the run did if one of its steps fails.
+        clear_pending: Clear what another Helm than ours has begun and not ended.
+        check: Raises where the plan, as it stands now that nobody else writes, is not to be followed.
+
+    Raises:
+        MeshError: As ``make_plan`` and ``Applying.run`` say; HeldError where another run holds the mesh;
+            ReleaseError where another Helm has begun something. With ``rollback_on_failure`` a failed step is
+            RolledBackError, or RollbackError where that failed, too.
+    """
+    plan = await make_plan(order, cluster, helm, charts, listener=listener)
+    if dry_run:
+        return InstallResult(plan=plan, dry_run=True)
+    async with cluster.lease.held(command) as dead:
+        pending = pending_of(plan)
+        if not clear_pending and dead is None:
+            refuse_foreign(plan)
+        settled = await settle(pending, processes, dead, step=PLAN_STEP, listener=listener)
+        if plan.ending:
+            await await_end(plan.ending, cluster, step=PLAN_STEP, timeout=patience.component, listener=listener)
+        if settled or plan.ending or not await _still_stands(plan, cluster):
+            plan = await make_plan(order, cluster, helm, charts, listener=listener)
+        refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
+        check(plan)
+        _warn(plan, listener)
+        applying = Applying(plan, cluster, helm, patience=patience, listener=listener)
+        if not plan.changes:
+            if not await _left_unproved(plan, cluster):
+                return await _prove(applying, plan, cluster)
+            async with kept_run(cluster, await run_of(plan, command, cluster)):
+                return await _prove(applying, plan, cluster)
+        begun: Run | None = None
+        try:
+            async with kept_run(cluster, await run_of(plan, command, cluster)) as keeping:
+                begun = keeping.run
+                return await _apply(applying, plan, keeping, cluster)
+        except (HeldError, InterruptedRunError):
+            raise  # somebody else has the mesh now, or the user said stop
+        except MeshError as failure:
+            if begun is not None and rollback_on_failure:
+                from nksmesh.commands.rollback.rollback import undo  # noqa: PLC0415 - few runs fail, and fewer go back
+
+                await undo(failure, begun, cluster, helm, patience=patience, listener=listener)
+            failure.add_note(BOTH_WAYS if command in TAKEN_BACK else ONE_WAY)
+            raise
+
+
+def _warn(plan: Plan, listener: Listener) -> None:
+    for finding in plan.findings:
+        if finding.level is Level.WARNING:
+            listener(Event(step=PLAN_STEP, kind=EventKind.WARNING, message=finding.message))
+
+
+async def _prove(applying: Applying, plan: Plan, cluster: Cluster) -> InstallResult:
+    """Prove what is there already."""
+    progress = await applying.run()
+    record = record_of(plan, helm_driver=cluster.storage.driver, done=True)
+    if record != plan.recorded:  # what was asked for may change though no manifest does
+        await cluster.records.write(record)
+    return InstallResult(plan=plan, progress=progress)
+
+
+async def _left_unproved(plan: Plan, cluster: Cluster) -> bool:
+    """Tell whether the last run did not reach its end: the one that proves what it left is kept in the history.
+
+    Else a later rollback would take that run back, too, as one that nobody ever proved.
+    """
+    runs = (await history_for(cluster, plan.mesh.namespace)).runs
+    return bool(runs) and runs[-1].outcome in {Outcome.RUNNING, Outcome.FAILED, Outcome.INTERRUPTED}
+
+
+async def _apply(applying: Applying, plan: Plan, keeping: Keeping, cluster: Cluster) -> InstallResult:
+    """Do what the plan says, between two records of it."""
+    await cluster.records.write(record_of(plan, helm_driver=cluster.storage.driver, done=False))
+    progress = await applying.run()
+    written = await cluster.storage.revisions(one.release for one in keeping.run.releases)
+    keeping.left(written)
+    await cluster.records.write(record_of(plan, written, helm_driver=cluster.storage.driver, done=True))
+    return InstallResult(plan=plan, progress=progress)
+
+
+async def _still_stands(plan: Plan, cluster: Cluster) -> bool:
+    """Tell whether Helm's releases are still those that the plan was made from, now that nobody else writes."""
+    found = await cluster.storage.revisions(plan.mesh.releases)
+    planned = {
+        (change.release.namespace, change.release.name): (change.installed.helm_revision, change.installed.status)
+        for change in plan.releases.values()
+        if change.installed is not None
+    }
+    return found == planned

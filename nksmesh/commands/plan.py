@@ -1,0 +1,236 @@
+"""Plan and template: what an install would do, and what it would apply; nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from nksmesh.commands.upgrade.path import survey_road
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import CHANGES_PENDING
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.mesh.catalog import Catalog
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
+from nksmesh.domain.plan.plan import Action, Plan, ReleaseChange, StepKind
+from nksmesh.domain.plan.rendered import check_renders, moved_images
+from nksmesh.domain.plan.upgrade_path import Road
+from nksmesh.domain.values.layers import compose, dotted
+from nksmesh.engine.planning import chart_refs, check_versions, make_plan
+from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.request import Order
+from nksmesh.engine.setters import prove_setters
+
+_CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
+"""Instead of the CRD itself: what the server makes of it takes the live object to tell, and is long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartMove:
+    """The chart of a release, installed and wanted.
+
+    Attributes:
+        release: The release's name.
+        chart: The chart's name.
+        installed: The version that is installed; empty where none is.
+        wanted: The version that is wanted.
+        digest: The wanted chart's digest.
+        pinned: charts.lock has that digest.
+    """
+
+    release: str
+    chart: str
+    installed: str
+    wanted: str
+    digest: str
+    pinned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanResult:
+    """A plan, for a reader.
+
+    Attributes:
+        plan: The plan.
+        diff: How each object of each release changes, where that was asked for.
+        exit_code: 10 where changes are pending and the exit code was asked for, else 0.
+        road: The steps in place to another version, where that was asked about.
+        charts: The charts of both versions, where another one was asked about.
+    """
+
+    plan: Plan
+    diff: tuple[ObjectDiff, ...] | None = None
+    exit_code: int = 0
+    road: Road | None = None
+    charts: tuple[ChartMove, ...] = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it."""
+        data: dict[str, Any] = {
+            **self.plan.to_data(),
+            "values": {
+                name: [{"key": dotted(path), "layer": layer} for path, _, layer in change.composed.leaves()]
+                for name, change in self.plan.releases.items()
+            },
+        }
+        if self.diff is not None:
+            data["diff"] = [
+                {"object": str(one.ref), "change": one.change, "lines": list(one.lines)} for one in self.diff
+            ]
+        if self.road is not None:
+            data["road"] = self.road.to_data()
+            data["charts"] = [asdict(one) for one in self.charts]
+        return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateResult:
+    """Rendered manifests, in install order.
+
+    Attributes:
+        mesh: The mesh they are of.
+        manifests: YAML documents: namespaces, CRDs, then each release's.
+        findings: Warnings about versions, keys and images, as a plan has them.
+        notes: How the mesh was resolved, a sentence each.
+        moved: Which of the region's own settings a stronger layer sets otherwise.
+    """
+
+    mesh: Mesh
+    manifests: str
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the manifests should know."""
+        return (*(str(one) for one in self.findings if one.level is Level.WARNING), *self.moved)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the manifests as JSON has them."""
+        return {
+            "version": self.mesh.version,
+            "hub": self.mesh.hub,
+            "manifests": self.manifests,
+            "findings": [finding.to_data() for finding in self.findings],
+            "notes": [*self.notes, *self.moved],
+        }
+
+
+async def preview(
+    order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, diff: bool, exit_code: bool, listener: Listener
+) -> PlanResult:
+    """Plan an install, or an upgrade where the order lets the version change: to its end, whatever the steps there.
+
+    Args:
+        order: What was asked for.
+        cluster: The cluster.
+        helm: Helm.
+        charts: Where charts come from.
+        diff: Compare manifests.
+        exit_code: Exit with 10 where changes are pending.
+        listener: Told how it goes on.
+
+    Raises:
+        MeshError: As ``make_plan`` says.
+    """
+    plan = await make_plan(order, cluster, helm, charts, listener=listener)
+    road = None
+    if order.allow_version_change:
+        road, _ = await survey_road(order, plan.mesh, plan.kubernetes, cluster, charts)
+    return PlanResult(
+        plan=plan,
+        diff=tuple(_differences(plan, helm)) if diff else None,
+        exit_code=CHANGES_PENDING if exit_code and plan.changes else 0,
+        road=road,
+        charts=tuple(_move(change, order) for change in plan.releases.values()) if road else (),
+    )
+
+
+async def template(order: Order, helm: Helm, charts: Charts, *, listener: Listener) -> TemplateResult:
+    """Render what an install would apply, without a cluster: for the newest Kubernetes that the version supports.
+
+    Raises:
+        ConfigError: The order is not whole without a cluster: it names no region and no hub.
+        ChartError: A chart cannot be had, does not render, or names an image outside the hub.
+        CheckError: The version is not provided.
+    """
+    resolved = resolve(order.request, order.catalog, order.environment)
+    mesh = resolved.mesh
+    versions = check_versions(order, mesh, "")
+    refuse_failures(versions)
+    refs = chart_refs(mesh)
+    fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
+    kubernetes = _newest_kubernetes(order.catalog, mesh.version)
+    rendered = await asyncio.gather(
+        *(_render(mesh, release, fetched[refs[release.component]], helm, kubernetes) for release in mesh.releases)
+    )
+    changes = await prove_setters(
+        mesh, {change.release.name: change for change, _ in rendered}, helm, kubernetes=kubernetes, versions=False
+    )
+    namespaces = dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases)))
+    parts = [helm.dump(_namespace(name)) for name in namespaces]
+    parts += [helm.dump(crd) for chart in fetched.values() for crd in chart.crds]
+    documents = "".join(f"---\n{part}" for part in parts)
+    return TemplateResult(
+        mesh=mesh,
+        manifests=documents + "".join(text for _, text in rendered),
+        findings=(*versions, *check_renders(mesh, changes)),
+        notes=resolved.notes,
+        moved=moved_images(mesh),
+    )
+
+
+def _move(change: ReleaseChange, order: Order) -> ChartMove:
+    return ChartMove(
+        release=change.release.name,
+        chart=change.chart.ref.name,
+        installed=change.installed.chart_version if change.installed else "",
+        wanted=change.chart.ref.version,
+        digest=change.chart.digest,
+        pinned=order.lock.digest(change.chart.ref) == change.chart.digest,
+    )
+
+
+async def _render(mesh: Mesh, release: Release, chart: Chart, helm: Helm, kubernetes: str) -> tuple[ReleaseChange, str]:
+    """Render a release as if it were not installed; return it with Helm's own text, comments included."""
+    layers = mesh.layers[release.name]
+    composed = compose(layers)
+    text = await helm.render(release, chart, composed.values, kubernetes=kubernetes, upgrade=False)
+    change = ReleaseChange(release=release, chart=chart, layers=layers, composed=composed, manifests=helm.parse(text))
+    return change, text
+
+
+def _newest_kubernetes(catalog: Catalog, version: str) -> str:
+    """Name the newest Kubernetes that an Istio version supports; empty, Helm's own default, where none is known."""
+    minor = version.rpartition(".")[0]
+    newest = next((one.kubernetes_max for one in catalog.versions if one.minor == minor), "")
+    return f"v{newest}.0" if newest else ""
+
+
+def _differences(plan: Plan, helm: Helm) -> Iterator[ObjectDiff]:
+    """Say how every object that an install would touch changes, in the order of the steps."""
+    created = [_namespace(step.namespace) for step in plan.steps if step.action is Action.CREATE]
+    yield from diff_manifests((), created, "", helm.dump)
+    for crd in plan.crds:
+        if crd.differs or not crd.exists:
+            ref = ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd.name)
+            yield ObjectDiff(ref=ref, change="changed" if crd.exists else "added", lines=(_CRD_LINE,))
+    for change in plan.releases.values():
+        if change.reasons:
+            old = helm.parse(change.installed.manifest) if change.installed else ()
+            yield from diff_manifests(old, change.manifests, change.release.namespace, helm.dump)
+    removed = {step.release for step in plan.steps if step.kind is StepKind.REMOVAL}
+    for release, stored in zip(plan.unwanted, plan.stored, strict=True):
+        if release in removed:
+            yield from diff_manifests(helm.parse(stored.manifest), (), release.namespace, helm.dump)
+
+
+def _namespace(name: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

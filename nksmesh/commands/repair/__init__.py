@@ -1,0 +1,1 @@
+"""What drifted is put back."""

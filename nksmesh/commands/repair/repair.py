@@ -1,0 +1,262 @@
+"""Repair: what differs from the releases' manifests is put back, object by object, and proved."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from nksmesh.commands.drift.apply import put
+from nksmesh.commands.drift.drift import Found, Survey, survey_drift
+from nksmesh.commands.repair.verify import Proofs
+from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.charts.releases import ISTIOD
+from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.drift.drift import Change, is_named
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.mesh.record import hash_of
+from nksmesh.domain.plan.history import Run
+from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.runs.history import kept_run
+from nksmesh.engine.runs.recording import moves_of, versions_of
+from nksmesh.engine.waiting import Patience
+
+REPAIR_STEP: Final = "repair"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairPlan:
+    """What a repair would put back.
+
+    Attributes:
+        installation: The mesh.
+        survey: What the look at it found, without what was not asked for.
+        others: How many other objects differ.
+    """
+
+    installation: Installation
+    survey: Survey
+    others: int = 0
+
+    @property
+    def found(self) -> tuple[Found, ...]:
+        """What is put back."""
+        return self.survey.found
+
+    @property
+    def errors(self) -> tuple[MeshError, ...]:
+        """What could not be looked at."""
+        return self.survey.errors
+
+    @property
+    def outline(self) -> tuple[tuple[ObjectRef, Change, tuple[str, ...]], ...]:
+        """What is agreed to: which objects, and where they differ."""
+        return tuple((one.drift.ref, one.drift.change, one.drift.fields) for one in self.found)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it."""
+        return {
+            "namespace": self.installation.namespace,
+            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
+            "gone": [asdict(release) for release in self.installation.gone],
+            "drift": [one.drift.to_data(diff=True) for one in self.found],
+            "others": self.others,
+            "not_looked_at": [{"object": str(one.ref), "why": one.why} for one in self.survey.unseen],
+            "notes": list(self.survey.notes),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairResult:
+    """What a repair did.
+
+    Attributes:
+        plan: The plan it followed.
+        agreed: Whether the user agreed to it; nothing was done where not.
+        repaired: What was put back.
+        proved: What was proved of each release that got new pods, in words.
+        said: What a reader should know though nothing failed.
+    """
+
+    plan: RepairPlan
+    agreed: bool = True
+    repaired: tuple[ObjectRef, ...] = ()
+    proved: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know though nothing failed."""
+        return self.said
+
+    @property
+    def errors(self) -> tuple[MeshError, ...]:
+        """What could not be looked at."""
+        return self.plan.errors
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "agreed": self.agreed,
+            "repaired": [str(ref) for ref in self.repaired],
+            "proved": list(self.proved),
+            "warnings": list(self.said),
+        }
+
+
+async def plan_repair(
+    cluster: Cluster, helm: Helm, charts: Charts, namespace: str, *, lock: Lock, objects: Sequence[str]
+) -> RepairPlan:
+    """Look for what differs, and choose what is put back.
+
+    Args:
+        cluster: The cluster.
+        helm: Helm, which reads what it stored.
+        charts: Where the CRDs of a crds/ folder come from.
+        namespace: The control plane's namespace; empty for the mesh there is.
+        lock: charts.lock.
+        objects: ``Kind/name`` or ``Kind/namespace/name`` of what is put back; none for all of it.
+
+    Raises:
+        ConfigError: An object is named that does not differ.
+        ReleaseError: Helm has begun something and not ended it, or failed.
+        ClusterError: Something cannot be put back in its place, or the cluster cannot be reached.
+    """
+    installation = await find_installation(cluster, namespace)
+    await refuse_unmanageable(installation, cluster)
+    _refuse_halfway(installation)
+    survey = await survey_drift(installation, cluster, helm, charts, lock)
+    for text in objects:
+        if not any(is_named(one.drift.ref, text) for one in survey.found):
+            there = ", ".join(_named(one.drift.ref) for one in survey.found) or "nothing does"
+            raise ConfigError(
+                f"no object that differs is named {text}", hint=f"What differs: {there}. See nksmesh drift."
+            )
+    chosen = tuple(one for one in survey.found if not objects or any(is_named(one.drift.ref, text) for text in objects))
+    refused = [one.drift for one in chosen if one.drift.refusal]
+    if refused:
+        raise ClusterError(
+            f"{refused[0].ref} cannot be put back in its place: the API server refuses what its release says",
+            hint=f"Delete it, and nksmesh repair {_named(refused[0].ref)} creates it again.",
+            detail="\n".join(f"{one.ref}: {one.refusal}" for one in refused),
+        )
+    return RepairPlan(
+        installation=installation, survey=replace(survey, found=chosen), others=len(survey.found) - len(chosen)
+    )
+
+
+async def repair(
+    shown: RepairPlan,
+    cluster: Cluster,
+    helm: Helm,
+    charts: Charts,
+    *,
+    lock: Lock,
+    objects: Sequence[str],
+    patience: Patience,
+    listener: Listener,
+) -> RepairResult:
+    """Put back what was shown and agreed to, prove that it is back, and that the pods it made anew are ready.
+
+    Args:
+        shown: What was shown.
+        cluster: The cluster.
+        helm: Helm.
+        charts: Where the CRDs of a crds/ folder come from.
+        lock: charts.lock.
+        objects: What was named.
+        patience: How long is waited for what.
+        listener: Told how it goes on.
+
+    Raises:
+        ClusterError: The mesh is not as it was when it was shown, or what was put back differs again.
+        NotReadyError: What was put back does not become ready.
+        HeldError: Another run holds the mesh.
+    """
+    async with cluster.lease.held("repair"):
+        plan = await plan_repair(cluster, helm, charts, shown.installation.namespace, lock=lock, objects=objects)
+        if plan.outline != shown.outline:
+            raise ClusterError(
+                "the mesh has changed since its drift was shown; nothing was put back",
+                hint="Run the same command again: it shows what differs now.",
+            )
+        if not plan.found:
+            return RepairResult(plan=plan)
+        async with kept_run(cluster, await _run_of(plan.installation, cluster)):
+            proved, said = await _put_back(plan, cluster, helm, patience=patience, listener=listener)
+            refs = {one.drift.ref for one in plan.found}
+            await _prove_gone(plan, refs, cluster, helm, charts, lock)
+    return RepairResult(
+        plan=plan, repaired=tuple(one.drift.ref for one in plan.found), proved=tuple(proved), said=tuple(said)
+    )
+
+
+async def _put_back(
+    plan: RepairPlan, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener
+) -> tuple[list[str], list[str]]:
+    """Put the control plane's objects back and prove them, then the gateways': their proxies come from istiod."""
+    ending = [one.drift.ref for one in plan.found if one.drift.change is Change.ENDING]
+    if ending:
+        await await_end(ending, cluster, step=REPAIR_STEP, timeout=patience.component, listener=listener)
+    proofs = Proofs(plan.installation, cluster, helm, patience=patience, listener=listener)
+    await proofs.begin(one.wanted for one in plan.found)
+    injected = [one for one in plan.found if one.wanted.owner is not None and one.wanted.owner.kind.injected]
+    proved: list[str] = []
+    for some in ([one for one in plan.found if one not in injected], injected):
+        for one in some:
+            listener(Event(step=str(one.drift.ref), kind=EventKind.STARTED, message="put back"))
+            try:
+                live = await cluster.objects.get(one.wanted.ref)
+                proofs.written(one.wanted, await put(one.wanted, live, cluster.objects, dry_run=False))
+            except MeshError as exc:
+                listener(Event(step=str(one.drift.ref), kind=EventKind.FAILED, message=exc.message))
+                raise
+            listener(Event(step=str(one.drift.ref), kind=EventKind.DONE, message="as its release says"))
+        proved += await proofs.prove(some)
+    return proved, proofs.stale()
+
+
+async def _prove_gone(
+    plan: RepairPlan, refs: Collection[ObjectRef], cluster: Cluster, helm: Helm, charts: Charts, lock: Lock
+) -> None:
+    left = await survey_drift(plan.installation, cluster, helm, charts, lock, only=refs)
+    if left.found:
+        ref = left.found[0].drift.ref
+        where = f" -n {ref.namespace}" if ref.namespace else ""
+        raise ClusterError(
+            f"{ref} differs again: something else keeps writing it",
+            hint=f"See what: kubectl get {ref.kind.lower()} {ref.name}{where} -o yaml --show-managed-fields",
+            detail="\n".join(f"{one.drift.ref}: {', '.join(one.drift.fields)}" for one in left.found),
+        )
+
+
+async def _run_of(installation: Installation, cluster: Cluster) -> Run:
+    versions = versions_of(installation.releases.values())
+    istiod = (one.chart_version for release, one in installation.releases.items() if release.component == ISTIOD.name)
+    record = installation.record
+    return Run(
+        command="repair",
+        namespace=installation.namespace,
+        from_versions=versions,
+        to_version=record.answers.version if record else next(istiod, ""),
+        values_hash=hash_of({release.name: one.values for release, one in installation.releases.items()}),
+        releases=await moves_of(dict(installation.releases), cluster),
+        before=record,
+    )
+
+
+def _refuse_halfway(installation: Installation) -> None:
+    for release, one in installation.releases.items():
+        if not one.deployed:
+            raise ReleaseError(
+                f"release {release.name} is {one.status}: it is not settled what its objects should be",
+                hint="Run nksmesh install, or go back with nksmesh rollback, then repair.",
+            )
+
+
+def _named(ref: ObjectRef) -> str:
+    return "/".join(filter(None, (ref.kind, ref.namespace, ref.name)))

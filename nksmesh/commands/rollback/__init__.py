@@ -1,0 +1,1 @@
+"""Back to the Helm revisions from before a run."""

@@ -1,0 +1,268 @@
+"""Planning a rollback: from the history, and from what Helm has stored of then, to the steps that lead there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import ISTIOD, Release
+from nksmesh.domain.common.errors import ConfigError, ReleaseError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.kube.images import proxy_image
+from nksmesh.domain.kube.workloads import Workload, on_other_proxy
+from nksmesh.domain.mesh.mesh import Mesh, Network
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.plan.plan import Plan, ReleaseChange
+from nksmesh.domain.plan.rollback_target import WayBack, steps_back, way_back, written_since
+from nksmesh.domain.values.layers import Composed
+from nksmesh.engine import observation
+from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight, refuse_unseen
+from nksmesh.engine.ports import Cluster, Helm
+from nksmesh.engine.runs.history import history_for
+from nksmesh.engine.scope import refuse_during_canary
+from nksmesh.engine.stale_pods import with_stale_pods
+from nksmesh.engine.workloads import workloads_of_users
+
+ROLLBACK_STEP: Final = "rollback"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackPlan:
+    """What goes back, and what does not.
+
+    Attributes:
+        way: The runs that are taken back.
+        plan: The steps.
+        lost: What does not come back, in sentences.
+        overwritten: What somebody else's Helm wrote since, which goes as well, in sentences.
+        workloads: Workloads that run another proxy than the one that comes back: a rollback does not restart them.
+    """
+
+    way: WayBack
+    plan: Plan
+    lost: tuple[str, ...] = ()
+    overwritten: tuple[str, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know before he agrees."""
+        return (*self.lost, *self.overwritten, *self._left_ahead())
+
+    def _left_ahead(self) -> tuple[str, ...]:
+        """Name the workloads; an istiod serves no proxy that is newer than it is (istio-facts 5)."""
+        if not self.workloads:
+            return ()
+        words, them = ("workload keeps", "it is") if len(self.workloads) == 1 else ("workloads keep", "they are")
+        proxy, version = self.plan.proxy_image.rpartition("/")[2], self.plan.mesh.version
+        command = f"nksmesh upgrade --to {version} --restart-workloads"
+        told = f"{len(self.workloads)} {words} another proxy than {proxy} until {them} restarted ({command})"
+        return (f"{told}: {', '.join(map(str, self.workloads))}",)
+
+    def beyond(self, shown: RollbackPlan) -> tuple[str, ...]:
+        """Name what this plan does and an earlier one did not say; a Helm that ended meanwhile may leave less to do."""
+        said = {(step.name, step.action) for step in shown.plan.steps}
+        return (
+            *(f"run {number}" for number in self.way.numbers if number not in shown.way.numbers),
+            *(step.name for step in self.plan.steps if step.changes and (step.name, step.action) not in said),
+            *(words for words in self.lost if words not in shown.lost),
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it."""
+        failed = self.way.failed
+        return {
+            "namespace": self.plan.mesh.namespace,
+            "runs": [
+                {"number": run.number, "command": run.command, "outcome": run.outcome.value, "reason": run.reason}
+                for run in self.way.runs
+            ],
+            "evidence": failed.evidence if failed else "",
+            "to_versions": list(self.way.to_versions),
+            "proxy_image": self.plan.proxy_image,
+            "changes": self.plan.changes,
+            "steps": [
+                {"name": step.name, "action": step.action.value, "reasons": list(step.reasons)}
+                for step in self.plan.steps
+            ],
+            "lost": list(self.lost),
+            "overwritten": list(self.overwritten),
+            "workloads": [workload.to_data() for workload in self.workloads],
+        }
+
+
+async def plan_rollback(
+    cluster: Cluster, helm: Helm, namespace: str, *, to_run: int | None, listener: Listener
+) -> RollbackPlan:
+    """Plan the way back from the last run, or to a run; nothing is written.
+
+    Args:
+        cluster: The cluster.
+        helm: Helm, which reads what it stored.
+        namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
+        to_run: Go back to how this run left the mesh; None for the state before the last one.
+        listener: Told of the reading.
+
+    Raises:
+        ConfigError: There is nothing to take back, or the run is not one to go back to.
+        ReleaseError: Helm no longer has what is to come back.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message="reading the history"))
+    history = await history_for(cluster, namespace)
+    plan = await plan_way_back(way_back(history, to_run=to_run), history.namespace, cluster, helm)
+    plan = replace(plan, overwritten=written_since(history, plan.plan.releases.values()))
+    if proxy := plan.plan.proxy_image:
+        plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, cluster), proxy))
+    listener(Event(step=ROLLBACK_STEP, kind=EventKind.DONE, message=f"takes back {_spoken(plan.way)}"))
+    return plan
+
+
+async def plan_way_back(way: WayBack, namespace: str, cluster: Cluster, helm: Helm) -> RollbackPlan:
+    """Read back what the releases were, and order what brings them there.
+
+    Raises:
+        ConfigError: A canary is on, or was.
+        ReleaseError: Helm no longer has what is to come back.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    standing = {release: helm_revision for release, helm_revision in way.targets.items() if helm_revision}
+    namespaces = tuple(dict.fromkeys((namespace, *(release.namespace for release in way.targets))))
+    records, kubernetes, installed, stored, _ = await asyncio.gather(
+        cluster.records.read_all(),
+        cluster.version(),
+        cluster.storage.installed(way.targets),
+        cluster.storage.at(standing),
+        cluster.live.follow(observation.queries_for(namespaces, namespace)),
+    )
+    recorded = records.get(namespace)
+    await refuse_elsewhere(installed.values(), cluster)
+    if recorded is not None and not installed:
+        await refuse_unseen(recorded, cluster)
+    refuse_during_canary(recorded)
+    if way.before and way.before.canary:
+        raise ConfigError(
+            f"before run {way.numbers[0]} a canary was on, which does not come back",
+            hint="nksmesh upgrade --to brings another version, in place. nksmesh history shows the runs.",
+        )
+    missing = [release for release in standing if (release.namespace, release.name) not in installed]
+    await refuse_out_of_sight(missing, cluster)
+    changes, lost = {}, []
+    for release, helm_revision in standing.items():
+        now = installed.get((release.namespace, release.name))
+        target = stored.get(release)
+        if now is None and release.component != ISTIOD.name:
+            lost.append(_lost(release, way))
+        elif now is None or target is None:
+            raise _not_to_be_had(release, helm_revision, way, now)
+        else:
+            changes[release.name] = _change(release, now, target, helm)
+    await cluster.live.follow(
+        query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
+    )
+    proxy = next((proxy_image(one.manifests) for one in changes.values() if one.release.component == ISTIOD.name), "")
+    changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in changes.items()}
+    removed = [
+        release
+        for release, helm_revision in way.targets.items()
+        if not helm_revision and (release.namespace, release.name) in installed
+    ]
+    plan = Plan(
+        mesh=_mesh(way, namespace, changes, recorded, proxy),
+        steps=steps_back(changes, removed, namespace=namespace),
+        releases=changes,
+        proxy_image=proxy,
+        kubernetes=kubernetes,
+        unwanted=tuple(removed),
+        stored=tuple(installed[release.namespace, release.name] for release in removed),
+        recorded=recorded,
+    )
+    return RollbackPlan(way=way, plan=plan, lost=tuple(lost))
+
+
+def _change(release: Release, now: InstalledRelease, target: InstalledRelease, helm: Helm) -> ReleaseChange:
+    """See what brings a release back; nothing where it is there already."""
+    reasons: tuple[str, ...] = ()
+    if now.pending:
+        reasons = (f"Helm left it {now.status} (Helm revision {now.helm_revision})",)
+    elif not now.deployed:
+        reasons = (f"Helm's last word on it is {now.status} (Helm revision {now.helm_revision})",)
+    elif _content(now) != _content(target):
+        reasons = (f"as it was at Helm revision {target.helm_revision}",)
+    if reasons and now.chart_version != target.chart_version:
+        reasons = (*reasons, f"chart {now.chart_version} becomes {target.chart_version} again")
+    return ReleaseChange(
+        release=release,
+        chart=Chart(
+            ref=ChartRef(name=target.chart, version=target.chart_version, source=""),
+            folder=Path(),
+            digest="",
+            app_version=target.app_version,
+            defaults={},
+        ),
+        layers=(),
+        composed=Composed(values=target.values, origins={}),
+        manifests=helm.parse(target.manifest),
+        installed=now,
+        reasons=reasons,
+        back_to=target,
+    )
+
+
+def _content(one: InstalledRelease) -> tuple[Any, ...]:
+    return one.chart_version, one.manifest, dict(one.values)
+
+
+def _mesh(
+    way: WayBack, namespace: str, changes: Mapping[str, ReleaseChange], recorded: Record | None, proxy: str
+) -> Mesh:
+    """Describe the mesh of before, as far as steps and their report ask."""
+    record = way.before or recorded
+    answers = record.answers if record else None
+    istiod = next((one for one in changes.values() if one.release.component == ISTIOD.name), None)
+    return Mesh(
+        version=istiod.chart.ref.version if istiod else "",
+        profile=answers.profile if answers else "",
+        hub=record.hub if record else proxy.rpartition("/")[0],
+        region=answers.region if answers else "",
+        network=(answers.network if answers else None) or Network.PUBLIC,
+        namespace=namespace,
+        chart_source=answers.charts if answers else "",
+        releases=tuple(one.release for one in changes.values()),
+        layers={},
+    )
+
+
+def _lost(release: Release, way: WayBack) -> str:
+    """Say what does not come back; the record of before has it, so that an install knows of it again."""
+    anew = "; nksmesh install makes it anew" if way.before else ""
+    return f"{release.name} does not come back: it was removed, and Helm's history of it with it{anew}"
+
+
+def _not_to_be_had(release: Release, helm_revision: int, way: WayBack, now: InstalledRelease | None) -> ReleaseError:
+    """Say what Helm no longer has, and how the mesh of before is made anew without it."""
+    version = next(reversed(way.to_versions), "")
+    if now is None:
+        return ReleaseError(
+            f"{release.name} does not come back: it was removed, and Helm's history of it with it",
+            hint=f"nksmesh install{f' --version {version}' if version else ''} makes the mesh anew.",
+        )
+    other = version and version != now.chart_version
+    hint = (
+        f"nksmesh upgrade --to {version} brings the version of before, with the values of now and those that you give."
+        if other
+        else "Give nksmesh install the values of before, with -f and --set: it makes of them what Helm no longer has."
+    )
+    return ReleaseError(
+        f"Helm no longer has Helm revision {helm_revision} of {release.name} in {release.namespace}", hint=hint
+    )
+
+
+def _spoken(way: WayBack) -> str:
+    runs = [f"{run.number} ({run.command}, {run.outcome.value})" for run in way.runs]
+    return f"run {runs[0]}" if len(runs) == 1 else f"runs {', '.join(runs)}"

@@ -1,0 +1,187 @@
+"""Rollback: the mesh as it was before some runs, from the Helm revisions of then, proved as an install is.
+
+CRDs stay, and so do namespaces. What was removed with its Helm history does not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, TypeVar
+
+from nksmesh.commands.rollback.plan import ROLLBACK_STEP, RollbackPlan, plan_rollback, plan_way_back
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import (
+    ClusterError,
+    HeldError,
+    InterruptedRunError,
+    MeshError,
+    RollbackError,
+    RolledBackError,
+)
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.plan.history import Run
+from nksmesh.domain.plan.rollback_target import way_back_of
+from nksmesh.engine.executor.executor import Applying
+from nksmesh.engine.executor.pending import pending_of, settle
+from nksmesh.engine.executor.step_context import Progress
+from nksmesh.engine.ports import Cluster, Helm, Processes
+from nksmesh.engine.runs.history import history_for, kept_run
+from nksmesh.engine.runs.recording import begun_on, run_of
+from nksmesh.engine.waiting import Patience
+
+E = TypeVar("E", bound=MeshError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackResult:
+    """What a rollback did.
+
+    Attributes:
+        plan: The plan it followed.
+        progress: What came of it.
+        agreed: Whether the user agreed to it; nothing was done where not.
+    """
+
+    plan: RollbackPlan
+    progress: Progress = field(default_factory=Progress)
+    agreed: bool = True
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know though nothing failed."""
+        return (*self.plan.warnings, *self.progress.warnings) if self.agreed else ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            **self.plan.to_data(),
+            "agreed": self.agreed,
+            **self.progress.to_data(),
+            "warnings": list(self.warnings),
+        }
+
+
+async def rollback(
+    shown: RollbackPlan,
+    cluster: Cluster,
+    helm: Helm,
+    processes: Processes,
+    *,
+    to_run: int | None,
+    patience: Patience,
+    listener: Listener,
+) -> RollbackResult:
+    """Follow a plan that was shown and agreed to.
+
+    What Helm has begun and not ended is shown in the plan and, after it was given the time to end, rolled back too.
+
+    Raises:
+        RollbackError: A step failed; what was done is noted on it.
+        ClusterError: The mesh is not as it was when the plan was shown, or Helm reaches another cluster.
+        HeldError: Another run holds the mesh.
+    """
+    async with cluster.lease.held("rollback") as dead:
+        await settle(pending_of(shown.plan), processes, dead, step=ROLLBACK_STEP, listener=listener)
+        plan = await plan_rollback(cluster, helm, shown.plan.mesh.namespace, to_run=to_run, listener=listener)
+        more = plan.beyond(shown)
+        if more:
+            raise ClusterError(
+                f"there is more to roll back now than was shown: {', '.join(more)}; nothing was rolled back",
+                hint="Run the same command again: it shows what there is to do now.",
+            )
+        await helm.prove_same_cluster(await cluster.uid())
+        try:
+            return await _carry_out(plan, cluster, helm, patience=patience, listener=listener)
+        except (HeldError, InterruptedRunError):
+            raise
+        except MeshError as failure:
+            error = RollbackError(
+                f"the rollback failed: {failure.message}",
+                hint=f"{failure.hint} Then run nksmesh rollback again, or go on with nksmesh install.",
+                detail=failure.detail,
+            )
+            raise _with_notes(error, failure) from failure
+
+
+async def undo(
+    failure: MeshError, run: Run, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener
+) -> NoReturn:
+    """Take back a run that has just failed, while it still holds the mesh.
+
+    Args:
+        failure: Why it failed.
+        run: The run as it was begun.
+        cluster: The cluster.
+        helm: Helm.
+        patience: How long is waited for what.
+        listener: Told of every step.
+
+    Raises:
+        RolledBackError: It was taken back.
+        RollbackError: That failed, too.
+    """
+    listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message=f"taking back what failed: {failure.message}"))
+    try:
+        history = await history_for(cluster, run.namespace)
+        way = way_back_of(history.of(run.number) or run)
+        plan = await plan_way_back(way, run.namespace, cluster, helm)
+        for words in plan.lost:
+            listener(Event(step=ROLLBACK_STEP, kind=EventKind.WARNING, message=words))
+        await _carry_out(plan, cluster, helm, patience=patience, listener=listener)
+    except (HeldError, InterruptedRunError) as stopped:
+        raise _with_notes(stopped, failure) from failure
+    except MeshError as second:
+        failed = RollbackError(
+            f"{failure.message}; and rolling that back failed: {second.message}",
+            hint=f"{second.hint} Then run nksmesh rollback, or go on with nksmesh {run.command}.",
+            detail="\n".join(filter(None, (failure.detail, second.detail))),
+        )
+        raise _with_notes(_with_notes(failed, failure), second) from failure
+    error = RolledBackError(
+        f"{failure.message}; the mesh is as it was before this run", hint=failure.hint, detail=failure.detail
+    )
+    raise _with_notes(error, failure) from failure
+
+
+async def _carry_out(
+    shown: RollbackPlan, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener
+) -> RollbackResult:
+    """Take the steps, keep the run, and put the record of before back. The mesh is held."""
+    plan, way = shown.plan, shown.way
+    run = replace(await run_of(plan, "rollback", cluster), undoes=way.numbers)
+    async with kept_run(cluster, run) as keeping:
+        if plan.recorded is not None:
+            writing = {change.release for change in plan.releases.values() if change.reasons} | set(plan.unwanted)
+            await cluster.records.write(begun_on(plan.recorded, writing))
+        progress = await Applying(plan, cluster, helm, patience=patience, listener=listener).run()
+        written = await cluster.storage.revisions(way.targets)
+        keeping.left(written)
+        if way.before is None:
+            await cluster.records.delete(plan.mesh.namespace)
+        else:
+            record = replace(_restored(way.before, way.targets, written), helm_driver=cluster.storage.driver)
+            await cluster.records.write(record)
+    return RollbackResult(plan=shown, progress=progress)
+
+
+def _restored(
+    before: Record, targets: Mapping[Release, int], written: Mapping[tuple[str, str], tuple[int, str]]
+) -> Record:
+    """Return the record of before with the Helm revisions of now; what did not come back is left out."""
+    releases = []
+    for one in before.releases:
+        key = (one.release.namespace, one.release.name)
+        if one.release not in targets:
+            releases.append(one)
+        elif key in written:
+            same = one.helm_revision == targets[one.release]
+            releases.append(replace(one, helm_revision=written[key][0]) if same else one)
+    return replace(before, releases=tuple(releases))
+
+
+def _with_notes(error: E, of: MeshError) -> E:
+    for note in getattr(of, "__notes__", ()):
+        error.add_note(note)
+    return error

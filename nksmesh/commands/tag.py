@@ -1,0 +1,267 @@
+"""Revision tags: names that namespaces may carry in place of an Istio revision, and that can point to another istiod.
+
+They are the value ``revisionTags`` of the istiod's Helm release, so every one belongs to a release and goes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nksmesh.commands.canary.handover import hand_over_tags
+from nksmesh.commands.canary.start import CONTROL_PLANE, Tools, later_base, merged, own_istiod, recorded_mesh
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.mesh.record import Keep, Record
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.mesh.revisions import (
+    DEFAULT_TAG,
+    INJECTION_LABEL,
+    REVISION_LABEL,
+    TAG_LABEL,
+    check_revision,
+    spoken_revision,
+)
+from nksmesh.engine.ports import Cluster
+from nksmesh.engine.request import Order
+from nksmesh.engine.scope import Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A revision tag.
+
+    Attributes:
+        name: Its name.
+        istio_revision: The Istio revision it points to, in words.
+        release: The Helm release that makes it; empty where nobody's does.
+        namespaces: The namespaces that carry it.
+    """
+
+    name: str
+    istio_revision: str
+    release: str
+    namespaces: tuple[str, ...] = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.name,
+            "istio_revision": self.istio_revision,
+            "release": self.release,
+            "namespaces": list(self.namespaces),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagsResult:
+    """The revision tags of a mesh, and what was done to one.
+
+    Attributes:
+        tags: Every tag there is now.
+        name: The tag that was set or removed, if one was.
+        done: ``set``, ``removed``, ``unchanged``, ``declined``, or empty.
+    """
+
+    tags: tuple[Tag, ...]
+    name: str = ""
+    done: str = ""
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {"tags": [one.to_data() for one in self.tags], "name": self.name, "done": self.done}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Holder:
+    """An istiod that tags may point to.
+
+    Attributes:
+        release: Its release.
+        answers: What it is resolved from.
+    """
+
+    release: Release
+    answers: Recorded
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that point to it."""
+        return self.answers.standing.tags
+
+    def with_tags(self, tags: tuple[str, ...]) -> _Holder:
+        """Point other tags to it."""
+        return replace(self, answers=replace(self.answers, standing=replace(self.answers.standing, tags=tags)))
+
+
+async def list_tags(cluster: Cluster, namespace: str) -> TagsResult:
+    """List the revision tags of a cluster's mesh.
+
+    Raises:
+        ConfigError: No recorded mesh is installed.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    await recorded_mesh(cluster, namespace)
+    webhooks, namespaces = await asyncio.gather(
+        cluster.objects.list(
+            "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", labels=TAG_LABEL, metadata_only=True
+        ),
+        cluster.objects.list("v1", "Namespace", metadata_only=True),
+    )
+    return TagsResult(tags=tuple(sorted((_tag(one, namespaces) for one in webhooks), key=lambda tag: tag.name)))
+
+
+async def set_tag(name: str, istio_revision: str, order: Order, tools: Tools) -> TagsResult:
+    """Point a revision tag to an istiod; one that pointed to another goes over without a gap.
+
+    Args:
+        name: The tag.
+        istio_revision: The istiod's Istio revision, in words.
+        order: What was asked for.
+        tools: What it works with.
+
+    Raises:
+        ConfigError: There is no such Istio revision, or the tag is the default one, which promotion moves.
+        MeshError: As ``install`` says.
+    """
+    cluster = tools.cluster
+    record = await recorded_mesh(cluster, order.request.namespace)
+    holders = _holders(record)
+    _check_name(name, holders)
+    if istio_revision not in holders:
+        raise ConfigError(
+            f"there is no istiod of Istio revision {istio_revision!r}",
+            hint=f"The Istio revisions are {', '.join(holders)}.",
+        )
+    target = holders[istio_revision]
+    others = [one for key, one in holders.items() if key != istio_revision and name in one.tags]
+    for old in others:
+        async with cluster.lease.held("tag set"):
+            await hand_over_tags([name], old.release, target.release, cluster, tools.helm)
+    changed = [target.with_tags(tuple(dict.fromkeys((*target.tags, name)))), *(_without(one, name) for one in others)]
+    wrote = await _apply(changed, order, tools, f"tag set {name}")
+    found = await list_tags(cluster, order.request.namespace)
+    return replace(found, name=name, done="set" if wrote else "unchanged")
+
+
+async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: bool) -> Tag:
+    """Check that a tag may be removed: it is the mesh's, and no namespace carries it.
+
+    Args:
+        name: The tag.
+        cluster: The cluster.
+        namespace: The control plane's namespace, or empty.
+        yes: Namespaces may carry it.
+
+    Raises:
+        ConfigError: There is no such tag, or it is the default one.
+        CheckError: Namespaces carry it, and ``yes`` was not said.
+    """
+    record = await recorded_mesh(cluster, namespace)
+    ours = {tag for one in _holders(record).values() for tag in one.tags}
+    if name not in ours:
+        raise ConfigError(
+            f"there is no tag {name!r} of this mesh", hint=f"The tags are {', '.join(sorted(ours)) or 'none'}."
+        )
+    if name == DEFAULT_TAG:
+        raise ConfigError(
+            "the tag default is what gateways and istio-injection=enabled follow: it is not removed",
+            hint="It moves to another istiod with nksmesh canary promote.",
+        )
+    known = {one.name: one for one in (await list_tags(cluster, namespace)).tags}
+    tag = known.get(name) or Tag(name=name, istio_revision="", release="")
+    if tag.namespaces and not yes:
+        many = len(tag.namespaces)
+        raise CheckError(
+            f"{many} namespace{'s carry' if many > 1 else ' carries'} the tag {name}: new pods would get no proxy",
+            hint="Label them otherwise first, or pass --yes.",
+            detail="\n".join(tag.namespaces),
+        )
+    return tag
+
+
+async def remove_tag(name: str, order: Order, tools: Tools) -> TagsResult:
+    """Remove a revision tag that ``check_removal`` let pass.
+
+    Args:
+        name: The tag.
+        order: What was asked for.
+        tools: What it works with.
+
+    Raises:
+        MeshError: As ``install`` says.
+    """
+    record = await recorded_mesh(tools.cluster, order.request.namespace)
+    changed = [_without(one, name) for one in _holders(record).values() if name in one.tags]
+    await _apply(changed, order, tools, f"tag remove {name}")
+    return replace(await list_tags(tools.cluster, order.request.namespace), name=name, done="removed")
+
+
+async def _apply(changed: Iterable[_Holder], order: Order, tools: Tools, command: str) -> bool:
+    """Have Helm upgrade each istiod whose tags change; tell whether anything was written."""
+    wrote = False
+    for one in changed:
+        record = await recorded_mesh(tools.cluster, order.request.namespace)
+        standing = replace(one.answers.standing, base_version=await later_base(record, tools.cluster))
+        part = Part(answers=replace(one.answers, standing=standing), keep=_keep(one.release), components=CONTROL_PLANE)
+        done = await tools.install(order, part, command)
+        wrote = wrote or done.plan.changes
+    return wrote
+
+
+def _keep(istiod: Release) -> Keep:
+    """Record the tags of the mesh's own istiod, or of its canary."""
+
+    def keep(before: Record | None, after: Record, done: bool) -> Record:  # noqa: ARG001 - the type of Keep
+        if before is None:
+            return after
+        kept = replace(before, releases=merged(before, after))
+        if before.canary and before.canary.release == istiod:
+            return replace(kept, canary=replace(before.canary, answers=after.answers))
+        return replace(kept, answers=after.answers)
+
+    return keep
+
+
+def _holders(record: Record) -> dict[str, _Holder]:
+    """Return the istiods that a tag may point to, by their Istio revision in words."""
+    own = own_istiod(record)
+    holders = {spoken_revision(own.istio_revision): _Holder(release=own, answers=record.answers)}
+    if record.canary:
+        holders[record.canary.istio_revision] = _Holder(release=record.canary.release, answers=record.canary.answers)
+    return holders
+
+
+def _without(holder: _Holder, name: str) -> _Holder:
+    return holder.with_tags(tuple(tag for tag in holder.tags if tag != name))
+
+
+def _check_name(name: str, holders: Mapping[str, _Holder]) -> None:
+    check_revision(name, "tag")
+    if name == DEFAULT_TAG:
+        raise ConfigError(
+            "the tag default is not set by hand: it moves with its istiod's injector, validator and gateways",
+            hint="Move it with nksmesh canary promote.",
+        )
+    if name in holders:
+        raise ConfigError(f"{name!r} is an Istio revision, and so no tag", hint="Choose another name.")
+
+
+def _tag(webhook: Mapping[str, Any], namespaces: Iterable[Mapping[str, Any]]) -> Tag:
+    metadata = webhook["metadata"]
+    name = str((metadata.get("labels") or {}).get(TAG_LABEL, ""))
+    return Tag(
+        name=name,
+        istio_revision=str((metadata.get("labels") or {}).get(REVISION_LABEL, "")),
+        release=str((metadata.get("annotations") or {}).get("meta.helm.sh/release-name", "")),
+        namespaces=tuple(str(one["metadata"]["name"]) for one in namespaces if _carries(one, name)),
+    )
+
+
+def _carries(namespace: Mapping[str, Any], tag: str) -> bool:
+    labels = namespace["metadata"].get("labels") or {}
+    if INJECTION_LABEL in labels:
+        return tag == DEFAULT_TAG and labels[INJECTION_LABEL] == "enabled"
+    return bool(labels.get(REVISION_LABEL) == tag)

@@ -1,0 +1,1 @@
+"""What goes, what Helm leaves, and what a purge removes too."""

@@ -1,0 +1,195 @@
+"""What Helm leaves of a mesh, and which of it is provably this mesh's (istio-facts 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+from typing import Any, Final
+
+from nksmesh.commands.canary.relabelling import labels_before
+from nksmesh.commands.uninstall.orphan_webhooks import calls_only, helm_owner, keys_of, services_of
+from nksmesh.domain.charts.releases import BASE, ISTIOD
+from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, managers_of
+from nksmesh.domain.kube.owners import Tool, owner_of
+from nksmesh.domain.mesh.revisions import injection_labels
+from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
+from nksmesh.engine import observation
+from nksmesh.engine.discovery import Installation
+from nksmesh.engine.ports import Cluster
+
+_CA_SECRET: Final = "istio-ca-secret"  # noqa: S105 - the name of a Secret, not a secret
+_ELECTIONS: Final = (
+    "istio-analyze-leader",
+    "istio-clustertrustbundle-controller-election",
+    "istio-gateway-status-leader",
+    "istio-leader",
+    "istio-namespace-controller-election",
+    "istio-serviceexport-controller-election",
+    "istio-status-leader",
+)
+"""The ConfigMaps in which istiod's replicas elect who does what; istiod makes them and nobody owns them."""
+
+_LEASES: Final = re.compile(
+    r"(istio-gateway-deployment|istio-gateway-inferencepool|istio-ip-autoallocate|istio-node-untaint)(-(?P<rev>.+))?"
+)
+"""The Leases of the elections that came later (istio's pilot/pkg/leaderelection); some are one for each revision."""
+
+_CLASSES: Final = frozenset({"istio", "istio-remote", "istio-waypoint"})
+"""The GatewayClasses that istiod makes where the Gateway API is there."""
+
+_UNPROVED: Final = "it is not known to be this mesh's"
+
+
+async def find_leftovers(
+    cluster: Cluster, installation: Installation, *, purge: bool, keep_crds: bool = False
+) -> tuple[tuple[Leftover, ...], tuple[Labelled, ...]]:
+    """Name what Helm leaves of a mesh: CRDs with their objects, the mesh's CA, certificates, elections; and labels.
+
+    Args:
+        cluster: The cluster.
+        installation: The mesh.
+        purge: Look for other control planes, too, which need the same things.
+        keep_crds: The CRDs with all Istio objects stay, whatever goes.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+        ConfigError: A namespace's labels from before a canary cannot be read.
+    """
+    where = installation.namespace
+    crds, certificates, made, (leases, classes), labelled, rivals = await asyncio.gather(
+        _crds(cluster),
+        cluster.objects.list("v1", "ConfigMap", fields=f"metadata.name={observation.ROOT_CERT}", metadata_only=True),
+        cluster.objects.get_all(_made_by_istiod(where), metadata_only=True),
+        asyncio.gather(leases_of(cluster, where), _gateway_classes(cluster)),
+        _labelled(cluster),
+        other_control_planes(cluster, installation) if purge else _none(),
+    )
+    proved = any(release.component in {BASE.name, ISTIOD.name} for release in installation.releases)
+    known = proved or any(FIELD_MANAGER in managers_of(crd) for crd in crds)
+    needed = f"{', '.join(rivals)} may need it" if rivals else ""
+    wanted = "--keep-crds" if keep_crds else needed
+    found = list(await asyncio.gather(*(_crd(cluster, crd, _why_crd(crd, installation) or wanted) for crd in crds)))
+    stays = needed if known else _UNPROVED
+    for ref, one in made.items():
+        holds = "the mesh's root CA: a later mesh would trust another one" if ref.name == _CA_SECRET else ""
+        if one is not None:
+            found.append(Leftover(ref=ref, holds=holds, stays=stays))
+    found += [Leftover(ref=ref, stays=stays) for ref in (*leases, *classes)]
+    found += [
+        Leftover(ref=ObjectRef("v1", "ConfigMap", observation.ROOT_CERT, one["metadata"]["namespace"]), stays=stays)
+        for one in certificates
+    ]
+    return tuple(found), tuple(replace(one, stays=stays) for one in labelled)
+
+
+async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None = None) -> tuple[ObjectRef, ...]:
+    """Name the Leases by which istiod's replicas elect who does what.
+
+    Args:
+        cluster: The cluster.
+        namespace: The control plane's.
+        istio_revision: Only those that are this Istio revision's own, in words; None for all.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    listed = await cluster.objects.list("coordination.k8s.io/v1", "Lease", namespace, metadata_only=True)
+    names = [str(one["metadata"]["name"]) for one in listed]
+    matches = [match for name in names if (match := _LEASES.fullmatch(name)) is not None]
+    return tuple(
+        ObjectRef("coordination.k8s.io/v1", "Lease", match[0], namespace)
+        for match in matches
+        if istio_revision in {None, match["rev"]}
+    )
+
+
+async def other_control_planes(cluster: Cluster, installation: Installation) -> tuple[str, ...]:
+    """Name what tells of a control plane that is not of these releases, in words; empty where there is none.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    deployments, webhooks, releases = await asyncio.gather(
+        cluster.objects.list("apps/v1", "Deployment", labels=f"app={ISTIOD.name}", metadata_only=True),
+        cluster.objects.list("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", labels="istio.io/rev"),
+        cluster.storage.installed(unreadable=[]),
+    )
+    ours, services = keys_of(installation), services_of(installation)
+    webhooks = [one for one in webhooks if not calls_only(one, services)]
+    found = [
+        str(ObjectRef("apps/v1", one["kind"], one["metadata"]["name"], one["metadata"].get("namespace", "")))
+        for one in (*deployments, *webhooks)
+        if helm_owner(one) not in ours
+    ]
+    found += [
+        f"Helm release {one.namespace}/{one.name}"
+        for one in releases.values()
+        if one.chart == ISTIOD.name and (one.name, one.namespace) not in ours and "istio" in one.manifest
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _made_by_istiod(namespace: str) -> list[ObjectRef]:
+    secret = ObjectRef("v1", "Secret", _CA_SECRET, namespace)
+    return [secret, *(ObjectRef("v1", "ConfigMap", name, namespace) for name in _ELECTIONS)]
+
+
+async def _gateway_classes(cluster: Cluster) -> tuple[ObjectRef, ...]:
+    listed = await cluster.objects.list("gateway.networking.k8s.io/v1", "GatewayClass")
+    return tuple(
+        ObjectRef(one["apiVersion"], one["kind"], one["metadata"]["name"])
+        for one in listed
+        if one["metadata"]["name"] in _CLASSES
+        and str((one.get("spec") or {}).get("controllerName", "")).startswith("istio.io/")
+    )
+
+
+async def _labelled(cluster: Cluster) -> tuple[Labelled, ...]:
+    """List the namespaces with a label for injection; what a canary has changed of it is to be as it was."""
+    listed = await cluster.objects.list("v1", "Namespace", metadata_only=True)
+    found: list[Labelled] = []
+    for one in listed:
+        before = labels_before(one)
+        labels = injection_labels(one["metadata"].get("labels") or {}) if before is None else before
+        if labels:
+            found.append(Labelled(namespace=str(one["metadata"]["name"]), labels=labels))
+    return tuple(found)
+
+
+async def _crds(cluster: Cluster) -> list[dict[str, Any]]:
+    query = observation.CRDS
+    listed = await cluster.objects.list(query.api_version, query.kind, metadata_only=True)
+    return [one for one in listed if str(one["metadata"]["name"]).endswith(".istio.io")]
+
+
+def _why_crd(crd: Manifest, installation: Installation) -> str:
+    """Say why a CRD counts as somebody else's; empty where it is this mesh's."""
+    if FIELD_MANAGER in managers_of(crd):
+        return ""
+    owner = owner_of(crd)
+    if helm_owner(crd) is not None:
+        # An earlier uninstall leaves them to a release that is gone: an installed one would be in the installation.
+        gone = (BASE.default_release, installation.namespace)
+        return "" if helm_owner(crd) in {*keys_of(installation), gone} else f"it belongs to {owner}"
+    if owner.tool not in {Tool.KUBECTL, Tool.OTHER, Tool.NOBODY}:
+        return f"it belongs to {owner}"
+    # Up to chart 1.23 no release owns the CRDs that Helm itself installs (crds/).
+    return "" if any(one.component == BASE.name for one in installation.releases) else _UNPROVED
+
+
+async def _crd(cluster: Cluster, crd: Manifest, stays: str) -> Leftover:
+    """Say how many objects of a CRD there are."""
+    ref = ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, str(crd["metadata"]["name"]))
+    full = await cluster.objects.get(ref)
+    if full is None:
+        return Leftover(ref=ref, stays=stays)
+    spec = full["spec"]
+    version = next((str(one["name"]) for one in spec["versions"] if one.get("served")), "")
+    objects = await cluster.objects.list(f"{spec['group']}/{version}", str(spec["names"]["kind"]), metadata_only=True)
+    holds = f"{len(objects)} {spec['names']['plural']}" if objects else ""
+    return Leftover(ref=ref, holds=holds, objects=len(objects), stays=stays)
+
+
+async def _none() -> tuple[str, ...]:
+    return ()

@@ -1,0 +1,209 @@
+"""What an uninstall would do: which releases go, what goes with them, and what stays. Nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from nksmesh.commands.uninstall.leftovers import find_leftovers
+from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Contents, Emptiness, Survey
+from nksmesh.commands.uninstall.orphan_webhooks import webhooks_left_by
+from nksmesh.domain.charts.releases import GATEWAY
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.readiness import addresses_of
+from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.plan.history import History, Outcome
+from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
+from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.hidden_releases import refuse_living
+from nksmesh.engine.ports import Cluster
+from nksmesh.engine.workloads import injected_workloads, without_releases
+
+
+@dataclass(frozen=True, kw_only=True)
+class UninstallPlan:
+    """What goes, and what stays.
+
+    Attributes:
+        installation: The mesh; of a single Istio revision, its release alone.
+        purge: What the releases leave goes, too.
+        keep_crds: The CRDs with all Istio objects stay all the same.
+        istio_revision: The one Istio revision that goes, in words; empty where the whole mesh does.
+        addresses: The LoadBalancers' addresses that are given back, by Service.
+        leftovers: What the releases leave: CRDs, the mesh's CA, certificates; each says whether a purge leaves it.
+        labelled: The namespaces with Istio's labels; each says whether a purge leaves them.
+        webhooks: Webhook configurations of no release that call what goes, and would refuse everything after it.
+        workloads: What runs a sidecar; nothing restarts it.
+        runs: How many runs the mesh's history has.
+        unfinished: The run that has not ended, in words: it is at work, or was killed and may have left a Helm that is.
+        namespaces: The mesh's namespaces, and what is in each that is not the mesh's; a purge alone looks.
+        unserved: Aggregated APIs that do not answer: what they have was passed over.
+    """
+
+    installation: Installation
+    purge: bool
+    keep_crds: bool = False
+    istio_revision: str = ""
+    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    leftovers: tuple[Leftover, ...] = ()
+    labelled: tuple[Labelled, ...] = ()
+    webhooks: tuple[ObjectRef, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    runs: int = 0
+    unfinished: str = ""
+    namespaces: dict[str, Contents] = field(default_factory=dict)
+    unserved: tuple[str, ...] = ()
+
+    @property
+    def going(self) -> tuple[Leftover, ...]:
+        """What the releases leave, and goes all the same."""
+        return tuple(one for one in self.leftovers if self.purge and not one.stays)
+
+    @property
+    def staying(self) -> tuple[Leftover, ...]:
+        """What the releases leave, and stays."""
+        return tuple(one for one in self.leftovers if one not in self.going)
+
+    @property
+    def losing_labels(self) -> tuple[Labelled, ...]:
+        """The namespaces that lose Istio's labels."""
+        return tuple(one for one in self.labelled if self.purge and not one.stays)
+
+    @property
+    def keeping_labels(self) -> tuple[Labelled, ...]:
+        """The namespaces that keep them."""
+        return tuple(one for one in self.labelled if one not in self.losing_labels)
+
+    @property
+    def going_namespaces(self) -> tuple[str, ...]:
+        """The namespaces that go."""
+        return tuple(name for name, contents in self.namespaces.items() if self.purge and contents.empty)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to remove, and nobody is at work who may bring something."""
+        going = (self.installation.releases, self.going, self.losing_labels, self.going_namespaces)
+        return not any(going) and not (self.purge and self.runs) and not self.unfinished
+
+    def beyond(self, shown: UninstallPlan) -> tuple[str, ...]:
+        """Name what this plan removes and an earlier one did not say."""
+        before = {one.ref: one.objects for one in shown.going if one.holds}
+        labelled = {one.namespace for one in shown.losing_labels}
+        return (
+            *(f"release {one.name}" for one in self.installation.releases if one not in shown.installation.releases),
+            *(str(one) for one in self.webhooks if one not in shown.webhooks),
+            *(str(one) for one in self.going if one.holds and one.objects > before.get(one.ref, -1)),
+            *(f"labels of namespace {one.namespace}" for one in self.losing_labels if one.namespace not in labelled),
+            *(f"namespace {name}" for name in self.going_namespaces if name not in shown.going_namespaces),
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it."""
+        return {
+            "namespace": self.installation.namespace,
+            "purge": self.purge,
+            "keep_crds": self.keep_crds,
+            "istio_revision": self.istio_revision,
+            "releases": [release.name for release in reversed(self.installation.releases)],
+            "addresses": {name: list(found) for name, found in self.addresses.items()},
+            "leftovers": [one.to_data() for one in self.leftovers],
+            "labels": [one.to_data() for one in self.labelled],
+            "webhooks": [str(one) for one in self.webhooks],
+            "workloads": [one.to_data() for one in self.workloads],
+            "counts": self.counts,
+            "unfinished": self.unfinished,
+            "namespaces": {name: list(contents.words) for name, contents in self.namespaces.items()},
+            "unserved": list(self.unserved),
+            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
+            "notes": list(self.installation.notes),
+        }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much of each kind is left when the releases are gone, before a purge."""
+        kinds = [one.ref.kind for one in self.leftovers]
+        return {
+            "crds": kinds.count("CustomResourceDefinition"),
+            "istio_objects": sum(one.objects for one in self.leftovers),
+            "config_maps": kinds.count("ConfigMap"),
+            "leases": kinds.count("Lease"),
+            "labelled_namespaces": len(self.labelled),
+            "workloads": len(self.workloads),
+            "pods": sum(one.pods for one in self.workloads),
+            "runs": self.runs,
+        }
+
+
+async def plan_uninstall(cluster: Cluster, namespace: str, *, purge: bool, keep_crds: bool = False) -> UninstallPlan:
+    """Find what is installed, and what would be left behind; nothing is written.
+
+    Args:
+        cluster: The cluster.
+        namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
+        purge: What the releases leave goes, too.
+        keep_crds: The CRDs with all Istio objects stay all the same.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+        ConfigError: A namespace's labels from before a canary cannot be read.
+    """
+    installation = await find_installation(cluster, namespace)
+    await refuse_unmanageable(installation, cluster)
+    await refuse_living(installation.gone, cluster)
+    gateways = [release for release in installation.releases if release.component == GATEWAY.name]
+    balanced, (leftovers, labelled), webhooks, workloads, histories = await asyncio.gather(
+        asyncio.gather(*(_addresses(cluster, release.namespace) for release in gateways)),
+        find_leftovers(cluster, installation, purge=purge, keep_crds=keep_crds),
+        webhooks_left_by(installation, cluster),
+        injected_workloads(cluster),
+        cluster.histories.read_all(),
+    )
+    survey = await _survey(cluster, installation, leftovers) if purge else Survey(namespaces={})
+    names = {release.name for release in gateways}
+    history = histories.get(installation.namespace)
+    return UninstallPlan(
+        installation=installation,
+        purge=purge,
+        keep_crds=keep_crds,
+        addresses={name: found for some in balanced for name, found in some.items() if name.split("/")[1] in names},
+        leftovers=leftovers,
+        labelled=labelled,
+        webhooks=webhooks,
+        workloads=without_releases(workloads, tuple(installation.releases)),
+        runs=len(history.runs) if history else 0,
+        unfinished=_unfinished(history),
+        namespaces=dict(survey.namespaces),
+        unserved=survey.unserved,
+    )
+
+
+def namespaces_of(installation: Installation) -> tuple[str, ...]:
+    """Name the namespaces of a mesh's releases; none where nothing is installed."""
+    if not installation.releases:
+        return ()
+    return tuple(dict.fromkeys((installation.namespace, *(release.namespace for release in installation.releases))))
+
+
+def _unfinished(history: History | None) -> str:
+    last = history.runs[-1] if history and history.runs else None
+    return f"run {last.number} ({last.command})" if last is not None and last.outcome is Outcome.RUNNING else ""
+
+
+async def _survey(cluster: Cluster, installation: Installation, leftovers: tuple[Leftover, ...]) -> Survey:
+    """Look into the mesh's namespaces; without anything that is known to be a mesh's, none of them is."""
+    if not installation.releases and all(one.stays for one in leftovers):
+        return Survey(namespaces={})
+    names = [
+        name
+        for name in dict.fromkeys((installation.namespace, *namespaces_of(installation)))
+        if name not in KEPT_BY_KUBERNETES
+    ]
+    live = await cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in names), metadata_only=True)
+    existing = [ref.name for ref, found in live.items() if found is not None]
+    return await Emptiness(cluster, installation, leftovers).survey(existing)
+
+
+async def _addresses(cluster: Cluster, namespace: str) -> dict[str, tuple[str, ...]]:
+    services = await cluster.objects.list("v1", "Service", namespace)
+    return {f"{namespace}/{one['metadata']['name']}": found for one in services if (found := addresses_of(one))}

@@ -1,0 +1,232 @@
+"""One Istio revision goes, and the mesh stays: its istiod's release, with the tags that are its own.
+
+base and the gateways are never touched. The mesh's own istiod goes with the whole mesh alone, and a canary with
+``canary abort``, which takes those who are on it back first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from nksmesh.commands.uninstall.leftovers import leases_of
+from nksmesh.commands.uninstall.orphan_webhooks import istio_revision_of, services_of, webhooks_left_by
+from nksmesh.commands.uninstall.plan import UninstallPlan
+from nksmesh.commands.uninstall.uninstall import UNINSTALL_STEP, Removal, UninstallResult, check_agreed, left_of, run_of
+from nksmesh.domain.charts.installed import InstalledRelease, component_of
+from nksmesh.domain.charts.releases import ISTIOD, Release
+from nksmesh.domain.common.errors import CheckError, ConfigError, MeshError
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.mesh.revisions import (
+    DEFAULT_TAG,
+    DEFAULT_VALIDATOR,
+    REVISION_LABEL,
+    TAG_LABEL,
+    follows,
+    injection_labels,
+    spoken_revision,
+)
+from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, few
+from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.executor.settling import let_helm_end
+from nksmesh.engine.ports import Cluster, Helm, Processes
+from nksmesh.engine.runs.history import kept_run
+from nksmesh.engine.workloads import injected_workloads
+
+_COMMAND: Final = "uninstall --revision"
+_API: Final = "admissionregistration.k8s.io/v1"
+
+
+async def plan_revision(cluster: Cluster, namespace: str, istio_revision: str, *, yes: bool) -> UninstallPlan:
+    """See what would go with an Istio revision, and who is on it; nothing is written.
+
+    Args:
+        cluster: The cluster.
+        namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
+        istio_revision: The Istio revision in words: the istiod without one is ``default``.
+        yes: Namespaces and workloads may be on it.
+
+    Raises:
+        ConfigError: There is no such istiod, or it is the mesh's own, or a canary.
+        CheckError: Somebody is on it and ``yes`` was not said, or base's validator calls it.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    mesh = await find_installation(cluster, namespace)
+    await refuse_unmanageable(mesh, cluster)
+    release, installed = _choose(await _istiods(mesh, cluster), mesh, istio_revision)
+    going = Installation(namespace=mesh.namespace, releases={release: installed}, record=mesh.record, notes=mesh.notes)
+    await _check_validator(going, cluster, istio_revision)
+    webhooks, workloads, (namespaces, tags), leases = await asyncio.gather(
+        webhooks_left_by(going, cluster),
+        injected_workloads(cluster),
+        _namespaces_and_tags(cluster),
+        leases_of(cluster, mesh.namespace, istio_revision),
+    )
+    labelled = _on_it(namespaces, tags, istio_revision)
+    running = tuple(one for one in workloads if istio_revision in one.istio_revisions)
+    if not yes:
+        _check_nobody(labelled, running, istio_revision)
+    return UninstallPlan(
+        installation=going,
+        purge=False,
+        istio_revision=istio_revision,
+        leftovers=tuple(Leftover(ref=ref) for ref in leases),
+        labelled=labelled,
+        webhooks=webhooks,
+        workloads=running,
+    )
+
+
+async def uninstall_revision(
+    shown: UninstallPlan,
+    cluster: Cluster,
+    helm: Helm,
+    processes: Processes,
+    *,
+    yes: bool,
+    timeout: float,
+    listener: Listener,
+) -> UninstallResult:
+    """Remove an Istio revision: webhooks of no release that call it, then its release; the record forgets it.
+
+    Args:
+        shown: The plan, shown and agreed to.
+        cluster: The cluster.
+        helm: Helm.
+        processes: Processes of this machine.
+        yes: Namespaces and workloads may be on it.
+        timeout: Seconds for the release.
+        listener: Told of every step.
+
+    Raises:
+        MeshError: It could not be removed; what was removed is noted on it.
+        CheckError: Somebody is on it now, and ``yes`` was not said.
+        ClusterError: There is more now than the plan named, or Helm reaches another cluster; nothing was removed.
+    """
+    removed: list[str] = []
+    async with cluster.lease.held(_COMMAND) as dead:
+        if dead is not None:
+            await let_helm_end(dead, processes, step=UNINSTALL_STEP, listener=listener)
+        plan = await plan_revision(cluster, shown.installation.namespace, shown.istio_revision, yes=yes)
+        check_agreed(plan, shown)
+        await helm.prove_same_cluster(await cluster.uid())
+        removal = Removal(cluster, helm, timeout, listener, removed)
+        async with kept_run(cluster, await run_of(plan, _COMMAND, cluster)):
+            try:
+                await removal.of_webhooks(plan)
+                for release, stored in plan.installation.releases.items():
+                    await removal.of_release(release, stored)
+                    await removal.end()
+                    await _forget(release, plan.installation.record, cluster)
+            except MeshError as exc:
+                exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
+                raise
+    return UninstallResult(plan=plan, removed=tuple(removed), left=(*removal.staying, *left_of(plan, {})))
+
+
+async def _istiods(mesh: Installation, cluster: Cluster) -> dict[Release, InstalledRelease]:
+    """Find the istiods of a mesh's namespace, each with its Istio revision: those nobody recorded, too."""
+    everything = await cluster.storage.installed(namespace=mesh.namespace, unreadable=[])
+    recorded = {(one.namespace, one.name): one for one in mesh.releases}
+    found: dict[Release, InstalledRelease] = {}
+    for key, one in everything.items():
+        if component_of(one) == ISTIOD.name:
+            plain = recorded.get(key) or Release(component=ISTIOD.name, name=one.name, namespace=one.namespace)
+            found[replace(plain, istio_revision=istio_revision_of(plain, one))] = one
+    return found
+
+
+def _choose(
+    istiods: Mapping[Release, InstalledRelease], mesh: Installation, istio_revision: str
+) -> tuple[Release, InstalledRelease]:
+    """Choose the istiod that is meant, where it is one that may go alone."""
+    record = mesh.record
+    names = sorted(spoken_revision(release.istio_revision) for release in istiods)
+    chosen = [release for release in istiods if spoken_revision(release.istio_revision) == istio_revision]
+    if not chosen:
+        foreign = " ".join(f"{one}. {one.way_on}" for one in mesh.foreign)
+        raise ConfigError(
+            f"there is no istiod of Istio revision {istio_revision!r} in {mesh.namespace}",
+            hint=f"The Istio revisions are {', '.join(names)}." if names else foreign or "No mesh is installed there.",
+        )
+    if record is not None and record.canary is not None and record.canary.istio_revision == istio_revision:
+        raise ConfigError(
+            f"Istio revision {istio_revision} is the canary",
+            hint="Remove it with nksmesh canary abort, which first moves everything on it back.",
+        )
+    own = spoken_revision(record.answers.standing.istio_revision) if record is not None else ""
+    if istio_revision == own or len(istiods) == 1:
+        raise ConfigError(
+            f"Istio revision {istio_revision} is the mesh's own istiod: its gateways and base depend on it",
+            hint="Remove the whole mesh with nksmesh uninstall, or bring a later istiod with nksmesh canary start.",
+        )
+    (release, *_) = chosen
+    return release, istiods[release]
+
+
+async def _check_validator(going: Installation, cluster: Cluster, istio_revision: str) -> None:
+    """Check that base's validator does not call the istiod that goes: every Istio object would be refused."""
+    found = await cluster.objects.get(ObjectRef(_API, "ValidatingWebhookConfiguration", DEFAULT_VALIDATOR))
+    called = {
+        (str(service.get("name", "")), str(service.get("namespace", "")))
+        for webhook in (found or {}).get("webhooks") or ()
+        if (service := (webhook.get("clientConfig") or {}).get("service"))
+    }
+    if called & services_of(going):
+        raise CheckError(
+            f"base's validator calls Istio revision {istio_revision}: without it every Istio object would be refused",
+            hint="Set base's defaultRevision to another Istio revision first, or remove the whole mesh with nksmesh "
+            "uninstall.",
+        )
+
+
+async def _namespaces_and_tags(cluster: Cluster) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """List the namespaces, and for each revision tag the Istio revision it points to."""
+    namespaces, tags = await asyncio.gather(
+        cluster.objects.list("v1", "Namespace", metadata_only=True),
+        cluster.objects.list(_API, "MutatingWebhookConfiguration", labels=TAG_LABEL, metadata_only=True),
+    )
+    labels = [one["metadata"].get("labels") or {} for one in tags]
+    return namespaces, {str(one[TAG_LABEL]): str(one.get(REVISION_LABEL, "")) for one in labels}
+
+
+def _on_it(
+    namespaces: Iterable[Mapping[str, Any]], tags: Mapping[str, str], istio_revision: str
+) -> tuple[Labelled, ...]:
+    """List the namespaces whose labels lead to an Istio revision."""
+    pointing = [tag for tag, named in tags.items() if named == istio_revision]
+    default = DEFAULT_TAG in pointing or (istio_revision == DEFAULT_TAG and DEFAULT_TAG not in tags)
+    found = {str(one["metadata"]["name"]): one["metadata"].get("labels") or {} for one in namespaces}
+    plain = "" if istio_revision == DEFAULT_TAG else istio_revision
+    return tuple(
+        Labelled(namespace=name, labels=injection_labels(labels))
+        for name, labels in found.items()
+        if follows(labels, istio_revision=plain, tags=pointing, default=default)
+    )
+
+
+def _check_nobody(labelled: tuple[Labelled, ...], running: tuple[Workload, ...], istio_revision: str) -> None:
+    on_it = [*(f"namespace {one.namespace} ({one.words})" for one in labelled), *map(str, running)]
+    if on_it:
+        raise CheckError(
+            f"Istio revision {istio_revision} is in use: {few(on_it)}",
+            hint="Label those namespaces for another Istio revision and restart their workloads first, or pass --yes "
+            "to leave them without an istiod.",
+            detail="\n".join(on_it),
+        )
+
+
+async def _forget(release: Release, record: Record | None, cluster: Cluster) -> None:
+    """Put the record right: a release that it had is gone."""
+    if record is None:
+        return
+    left = tuple(
+        one for one in record.releases if (one.release.name, one.release.namespace) != (release.name, release.namespace)
+    )
+    if len(left) < len(record.releases):
+        await cluster.records.write(replace(record, releases=left))

@@ -1,0 +1,1 @@
+"""Upgrade in place, a minor at a time."""

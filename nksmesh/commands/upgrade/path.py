@@ -1,0 +1,153 @@
+"""The road as a cluster and the charts' source show it, and how far one run goes on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import BASE
+from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.kube.workloads import Workload, without_releases
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.versions import minors_between, parse_version
+from nksmesh.domain.plan.upgrade_path import Journey, Road, Stop, find_road, proxies_too_old
+from nksmesh.engine.ports import Charts, Cluster
+from nksmesh.engine.request import Order
+from nksmesh.engine.unrecorded import nothing_to_upgrade
+from nksmesh.engine.versions import version_before
+from nksmesh.engine.workloads import injected_workloads
+
+
+class Way(StrEnum):
+    """How far one run goes on a road of several steps."""
+
+    ASK = "ask"
+    """Nowhere: the road is shown."""
+    STEP = "step"
+    ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Travel:
+    """How an upgrade goes about it.
+
+    Attributes:
+        way: How far it goes.
+        restart_workloads: Restart the workloads that run another proxy.
+        dry_run: Plan the first step, and change nothing.
+        rollback_on_failure: Roll a step back that fails.
+        clear_pending: Clear what somebody else's Helm left pending.
+    """
+
+    way: Way = Way.ASK
+    restart_workloads: bool = False
+    dry_run: bool = False
+    rollback_on_failure: bool = False
+    clear_pending: bool = False
+
+
+async def survey_road(
+    order: Order, mesh: Mesh, kubernetes: str, cluster: Cluster, charts: Charts
+) -> tuple[Road, tuple[Workload, ...]]:
+    """Find the road from what is installed, and look whether the charts of every step can be had.
+
+    Args:
+        order: What was asked for.
+        mesh: What it comes to; its version is where the road ends.
+        kubernetes: The cluster's version.
+        cluster: The cluster.
+        charts: Where charts come from.
+
+    Returns:
+        The road, and where it goes to another minor the workloads with a proxy, but for the mesh's own.
+
+    Raises:
+        ConfigError: Nothing is installed.
+        CheckError: There is no such road.
+        ChartError: Its only step's charts cannot be had.
+    """
+    installed = await cluster.storage.installed(mesh.releases)
+    before = version_before(mesh, installed)
+    if not before:
+        raise await nothing_to_upgrade(mesh, cluster)
+    everything = await injected_workloads(cluster) if minors_between(before, mesh.version) else ()
+    others = without_releases(everything, mesh.releases)
+    gateways = [image for one in everything if one not in others for image in one.proxies]
+    journey = Journey(
+        installed=before,
+        wanted=mesh.version,
+        kubernetes=kubernetes,
+        region=order.catalog.regions.get(mesh.region),
+        own_hub=mesh.own_hub,
+        forced=order.force_version,
+        forced_before=mesh.forced,
+        nks=order.catalog.nks,
+        today=order.today,
+        unfinished=_unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before))),
+    )
+    road = find_road(journey, order.catalog.versions)
+    alone = len(road.stops) == 1
+    stops = await asyncio.gather(*(_with_charts(stop, mesh, order, charts, alone=alone) for stop in road.stops))
+    return replace(road, stops=tuple(stops)), others
+
+
+def stops_to_go(road: Road, travel: Travel) -> tuple[Stop, ...]:
+    """Choose the steps that this run takes.
+
+    Raises:
+        ConfigError: There are several, and nobody said how far to go.
+        CheckError: One of them is closed.
+    """
+    several = len(road.stops) > 1
+    if several and travel.way is Way.ASK:
+        canary = (
+            f"; nksmesh canary start --to {road.wanted} brings it beside the old istiod at once" if road.canary else ""
+        )
+        raise ConfigError(
+            f"an in-place upgrade from Istio {road.installed} to {road.wanted} takes {len(road.stops)} steps",
+            hint=f"--step takes the first of them; --all takes them all, with a health check after each{canary}.",
+            detail="\n".join(road.told()),
+        )
+    stops = road.stops if travel.way is Way.ALL else road.stops[:1]
+    try:
+        for stop in stops:  # where several are closed, the first is said, and the road with all of them is shown
+            refuse_failures(stop.findings)
+    except CheckError as error:
+        error.detail = "\n".join(road.told()) if several else ""
+        raise
+    return stops
+
+
+def _unfinished(installed: Iterable[InstalledRelease], version: str) -> bool:
+    """Tell whether a run did not bring what stands on istiod to its version; base may be later, and serves both."""
+    return any(not one.deployed or one.chart_version != version for one in installed if one.chart != BASE.name)
+
+
+def _next_minor(version: str) -> str:
+    major, minor, _ = parse_version(version)
+    return f"{major}.{minor + 1}.0"
+
+
+async def _with_charts(stop: Stop, mesh: Mesh, order: Order, charts: Charts, *, alone: bool) -> Stop:
+    """Look whether the charts of a step can be had: where one cannot, the road is closed there.
+
+    Raises:
+        ChartError: The only step's cannot: there is no road to tell of.
+    """
+    if stop.failures:
+        return stop
+    components = dict.fromkeys(release.component for release in mesh.releases)
+    refs = [ChartRef(name=name, version=stop.version, source=mesh.chart_source) for name in components]
+    try:
+        await charts.fetch(refs, lock=order.lock, locked=order.locked)
+    except ChartError as error:
+        if alone:
+            raise
+        missing = Finding(level=Level.FAILURE, subject=stop.version, message=error.message, hint=error.hint)
+        return replace(stop, findings=(*stop.findings, missing))
+    return stop

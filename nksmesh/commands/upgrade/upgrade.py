@@ -1,0 +1,200 @@
+"""Upgrade: the road from the installed version to the wanted one, step by step, each step an install that is proved.
+
+Workloads keep the proxy they were injected with until they are restarted, and an istiod serves proxies that are one
+minor behind it at most (istio-facts 5): a step that would leave one further behind is not taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from nksmesh.commands.install import InstallResult, install
+from nksmesh.commands.status import status
+from nksmesh.commands.upgrade.outdated_proxies import catch_up, refuse_old_proxies, restart
+from nksmesh.commands.upgrade.path import Travel, stops_to_go, survey_road
+from nksmesh.domain.common.errors import MeshError, NotReadyError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.kube.restarts import RestartResult
+from nksmesh.domain.kube.workloads import Workload, on_other_proxy
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.plan.upgrade_path import Road, Stop
+from nksmesh.engine.planning import look_around
+from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
+from nksmesh.engine.request import Order
+from nksmesh.engine.waiting import Patience
+from nksmesh.engine.workloads import workloads_of_users
+
+HEALTH_STEP: Final = "health"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeResult:
+    """What an upgrade did.
+
+    Attributes:
+        road: The road.
+        steps: What each step that was taken did.
+        behind: Workloads that run another proxy than the last step's.
+        restarted: What came of restarting them, where that was asked for.
+        dry_run: Nothing was done.
+        said: What a reader should know though nothing failed.
+    """
+
+    road: Road
+    steps: tuple[InstallResult, ...] = ()
+    behind: tuple[Workload, ...] = ()
+    restarted: RestartResult | None = None
+    dry_run: bool = False
+    said: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """Where it ended."""
+        return self.steps[-1].plan.mesh.version if self.steps and not self.dry_run else self.road.installed
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The steps that are still to be taken."""
+        taken = 0 if self.dry_run else len(self.steps)
+        return tuple(stop.version for stop in self.road.stops[taken:])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know."""
+        return (*self.said, *(self.restarted.warnings if self.restarted else ()))
+
+    @property
+    def errors(self) -> tuple[MeshError, ...]:
+        """What failed after the mesh itself was upgraded."""
+        return self.restarted.errors if self.restarted else ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the result as JSON has it."""
+        return {
+            "installed": self.road.installed,
+            "wanted": self.road.wanted,
+            "version": self.version,
+            "dry_run": self.dry_run,
+            "road": self.road.to_data(),
+            "left": list(self.left),
+            "steps": [step.to_data() for step in self.steps],
+            "workloads": [workload.to_data() for workload in self.behind],
+            "restarted": self.restarted.to_data() if self.restarted else None,
+            "warnings": list(self.warnings),
+        }
+
+
+async def upgrade(
+    order: Order,
+    travel: Travel,
+    cluster: Cluster,
+    helm: Helm,
+    charts: Charts,
+    processes: Processes,
+    *,
+    patience: Patience,
+    listener: Listener,
+) -> UpgradeResult:
+    """Take an installed mesh to the version that an order names, a minor at a time.
+
+    Raises:
+        ConfigError: Nothing is installed, or the road has several steps and nobody said how far to go.
+        CheckError: The road is closed: a version on it cannot be had, or runs on no such cluster; or a workload's
+            proxy would be too old.
+        MeshError: As ``install`` says.
+    """
+    found = await look_around(order, cluster)
+    road, proxies = await survey_road(order, found.resolved.mesh, found.kubernetes, cluster, charts)
+    stops = stops_to_go(road, travel)
+    said = refuse_old_proxies(proxies, stops, order, travel)
+    taken: list[InstallResult] = []
+    for stop in stops:
+        going = replace(order, request=replace(order.request, version=stop.version), allow_version_change=True)
+        heard = _heard_on_the_road(listener, stop) if len(stops) > 1 else listener
+        try:
+            if travel.restart_workloads and not travel.dry_run:
+                proxy = taken[-1].plan.proxy_image if taken else ""
+                await catch_up(stop, found.resolved.mesh, proxy, cluster, patience, heard)
+            ran = await install(
+                going,
+                cluster,
+                helm,
+                charts,
+                processes,
+                patience=patience,
+                dry_run=travel.dry_run,
+                listener=heard,
+                command="upgrade",
+                rollback_on_failure=travel.rollback_on_failure,
+                clear_pending=travel.clear_pending,
+            )
+            taken.append(ran)
+            if travel.dry_run:
+                break
+            if stop is not stops[-1]:
+                await _prove_health(ran.plan.mesh.namespace, cluster, helm, patience, heard)
+        except MeshError as error:
+            if len(road.stops) > 1:
+                error.add_note(_whereabouts(road, taken))
+            raise
+    said = (*said, *_advice(order, taken[-1].plan.mesh))
+    if travel.dry_run:
+        return UpgradeResult(road=road, steps=tuple(taken), dry_run=True, said=said)
+    plan = taken[-1].plan
+    behind = on_other_proxy(await workloads_of_users(plan.mesh, cluster), plan.proxy_image)
+    restarted = None
+    if behind and travel.restart_workloads:
+        restarted = await restart(behind, plan.proxy_image, cluster, patience, listener)
+    return UpgradeResult(road=road, steps=tuple(taken), behind=behind, restarted=restarted, said=said)
+
+
+async def _prove_health(namespace: str, cluster: Cluster, helm: Helm, patience: Patience, listener: Listener) -> None:
+    """Wait until status calls the whole mesh ready: the next step begins from a mesh that works.
+
+    Raises:
+        NotReadyError: It is not, when its time is over.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience.component
+    listener(Event(step=HEALTH_STEP, kind=EventKind.STARTED, message="every release, and the gateways' proxies"))
+    while True:
+        version = cluster.live.version
+        found = await status(cluster, helm, namespace)
+        if found.ready and found.releases:
+            listener(Event(step=HEALTH_STEP, kind=EventKind.DONE, message=f"{len(found.releases)} releases are ready"))
+            return
+        unready = [one for one in found.releases if not (one.readiness.ready and one.installed.deployed)]
+        gone = (f"{one.name}: Helm has no release of it" for one in found.installation.gone)
+        words = "; ".join((*(f"{one.release.name}: {one.readiness.message}" for one in unready), *gone))
+        if clock() >= deadline:
+            listener(Event(step=HEALTH_STEP, kind=EventKind.FAILED, message=words))
+            raise NotReadyError(
+                f"the mesh is not ready after its step, so the next one was not begun: {words}",
+                hint="Look with nksmesh status, and run the same command again when it is.",
+            )
+        listener(Event(step=HEALTH_STEP, kind=EventKind.WAITING, message=words))
+        await cluster.live.changed(version, deadline - clock())
+
+
+def _heard_on_the_road(listener: Listener, stop: Stop) -> Listener:
+    """Put the version before every step's name: the steps of one run have the same names on every part of the road."""
+
+    def heard(event: Event) -> None:
+        listener(replace(event, step=f"{stop.version} {event.step}"))
+
+    return heard
+
+
+def _whereabouts(road: Road, taken: list[InstallResult]) -> str:
+    way = " -> ".join((road.installed, *(stop.version for stop in road.stops)))
+    return f"the road: {way}; arrived: {taken[-1].plan.mesh.version if taken else road.installed}"
+
+
+def _advice(order: Order, mesh: Mesh) -> tuple[str, ...]:
+    """Say where a version is written that the next install would go by."""
+    environment = order.environment
+    if environment is None or environment.version in {"", mesh.version}:
+        return ()
+    return (f"{environment.path} says version {environment.version}: write {mesh.version} there",)

@@ -1,0 +1,125 @@
+"""``nksmesh values show``: which layer set which key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nksmesh.domain.charts.releases import COMPONENTS, Release
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.spelling import perhaps
+from nksmesh.domain.mesh.resolve import Resolved, resolve
+from nksmesh.domain.plan.diff import masked_value
+from nksmesh.domain.values.layers import Composed, Path, compose, dotted, undotted
+from nksmesh.engine.planning import look_around
+from nksmesh.engine.ports import Cluster
+from nksmesh.engine.request import Order
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseValues:
+    """The values of one release.
+
+    Attributes:
+        release: The release.
+        layers: Its layers' names, weakest first.
+        composed: What they come to.
+        prefix: The key asked for; empty is every one.
+    """
+
+    release: Release
+    layers: tuple[str, ...]
+    composed: Composed = field(repr=False)
+    prefix: Path = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as the JSON envelope has it, without secrets."""
+        return {
+            "release": self.release.name,
+            "component": self.release.component,
+            "layers": list(self.layers),
+            "keys": [
+                {"key": dotted(path), "value": masked_value(value, path[-1]), "layer": layer}
+                for path, value, layer in self.composed.leaves(self.prefix)
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuesShown:
+    """The values of one release, or of every gateway.
+
+    Attributes:
+        releases: Them.
+        notes: How the mesh was resolved, a sentence each.
+    """
+
+    releases: tuple[ReleaseValues, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """Return them as the JSON envelope has them."""
+        return {"releases": [one.to_data() for one in self.releases], "notes": list(self.notes)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuesQuestion:
+    """What is to be shown.
+
+    Attributes:
+        target: A component, or a release's name.
+        order: The mesh.
+        key: The key to show, as ``--set`` writes it, or empty for all.
+    """
+
+    target: str
+    order: Order
+    key: str = ""
+
+
+def show_values(question: ValuesQuestion) -> ValuesShown:
+    """Show the values that releases get above their charts' defaults, and which layer set each; no cluster is asked.
+
+    Raises:
+        ConfigError: Something named is not there, or no layer sets the key.
+    """
+    order = question.order
+    return _shown(question, resolve(order.request, order.catalog, order.environment))
+
+
+async def show_installed_values(question: ValuesQuestion, cluster: Cluster) -> ValuesShown:
+    """Show the values that ``install`` would give: what was not said is as installed.
+
+    Raises:
+        ConfigError: As ``show_values`` says.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    return _shown(question, (await look_around(question.order, cluster, to_write=False)).resolved)
+
+
+def _shown(question: ValuesQuestion, resolved: Resolved) -> ValuesShown:
+    mesh = resolved.mesh
+    releases = [release for release in mesh.releases if question.target in {release.component, release.name}]
+    if not releases:
+        known = list(dict.fromkeys([*COMPONENTS, *(release.name for release in mesh.releases)]))
+        raise ConfigError(
+            f"there is no component or release {question.target!r}",
+            hint=perhaps(question.target, known, "components and releases"),
+        )
+    prefix = undotted(question.key)
+    shown = tuple(
+        ReleaseValues(
+            release=release,
+            layers=tuple(layer.name for layer in mesh.layers[release.name]),
+            composed=compose(mesh.layers[release.name]),
+            prefix=prefix,
+        )
+        for release in releases
+    )
+    if prefix and not any(one.composed.leaves(prefix) for one in shown):
+        set_keys = {dotted(path) for one in shown for path in one.composed.origins}
+        raise ConfigError(
+            f"no layer sets {question.key} for {question.target}: the chart's default holds",
+            hint=perhaps(question.key, sorted(set_keys), "keys that are set"),
+        )
+    return ValuesShown(releases=shown, notes=resolved.notes)

@@ -1,0 +1,144 @@
+"""Releases that Helm does not show here though they live: what is the matter, and what a user can do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.owners import HELM_RELEASE, Owner, Tool, owner_of
+
+_MOST: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredElsewhere:
+    """A release whose Helm record lies in another namespace than the release.
+
+    Helm's commands, and so nksmesh, look for a record in the release's namespace. Flux keeps the record in the
+    HelmRelease's own namespace (or its ``storageNamespace``) when the HelmRelease has a ``targetNamespace``.
+
+    Attributes:
+        release: What Helm has of it.
+        owner: The tool that keeps it, as the record and the objects tell; None where they do not.
+    """
+
+    release: InstalledRelease
+    owner: Owner | None = None
+
+    def __str__(self) -> str:
+        one = self.release
+        keeper = f" ({self.owner})" if self.owner else ""
+        return (
+            f"Helm's record of release {one.name} is in namespace {one.storage_namespace}, and the release is in "
+            f"{one.namespace}{keeper}: nksmesh cannot change this release"
+        )
+
+    @property
+    def way_on(self) -> str:
+        """What a user can do, in sentences, with the commands."""
+        one = self.release
+        move = (
+            f"move its Secrets sh.helm.release.v1.{one.name}.v* from {one.storage_namespace} to {one.namespace}, and "
+            "run nksmesh adopt"
+        )
+        if self.owner is None:
+            return (
+                f"Change it with the tool that installed it, or with Helm: helm upgrade {one.name} -n "
+                f"{one.storage_namespace}. Remove it with: helm uninstall {one.name} -n {one.storage_namespace}. To go "
+                f"on with nksmesh, {move}."
+            )
+        if self.owner.tool is not Tool.FLUX:
+            return f"{self.owner.way_on} To go on with nksmesh, {move}."
+        name = self.owner.name or "NAME"
+        namespace = self.owner.namespace or one.storage_namespace
+        return (
+            f"Go on with Flux, or remove it there: flux delete helmrelease {name} -n {namespace}. To go on with "
+            f"nksmesh, suspend the HelmRelease (flux suspend helmrelease {name} -n {namespace}), {move}."
+        )
+
+
+def stored_elsewhere(release: InstalledRelease, objects: Collection[Mapping[str, Any]]) -> StoredElsewhere:
+    """Describe a release whose record lies elsewhere.
+
+    Args:
+        release: The release.
+        objects: The metadata of its live objects, which tell the tool where the record does not.
+    """
+    owners = [owner_of(one) for one in ({"metadata": release.record}, *objects)]
+    tools = [owner for owner in owners if owner.tool in {Tool.FLUX, Tool.ARGO}]
+    # A field manager tells the tool alone: a label that also tells the HelmRelease comes first.
+    best = sorted(tools, key=lambda owner: (not owner.name, owner.kind != HELM_RELEASE))
+    return StoredElsewhere(release=release, owner=next(iter(best), None))
+
+
+def refusal_of_elsewhere(found: Sequence[StoredElsewhere]) -> ClusterError:
+    """Make the error of a run that would write to such releases."""
+    first, *others = found
+    return ClusterError(f"{first}; nothing was changed", hint=first.way_on, detail="\n".join(map(str, others)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unseen:
+    """A recorded mesh whose objects live, and of whose releases Helm shows none.
+
+    Attributes:
+        namespace: The control plane's namespace.
+        recorded: Helm's storage driver as the record has it; empty for one that does not tell.
+        driver: This shell's storage driver.
+        under_other: Helm keeps releases of it with its other driver.
+        objects: Its live objects.
+    """
+
+    namespace: str
+    recorded: str
+    driver: str
+    under_other: bool = False
+    objects: tuple[ObjectRef, ...] = field(default=())
+
+    @property
+    def _other(self) -> str:
+        """The driver that is known to be the mesh's; empty where none is."""
+        if self.under_other:
+            return "configmap" if self.driver == "secret" else "secret"
+        return self.recorded if self.recorded != self.driver else ""
+
+    def __str__(self) -> str:
+        mesh = f"the mesh in {self.namespace}"
+        if self._other:
+            known = "Helm keeps" if self.under_other else "nksmesh's record says that Helm keeps"
+            return (
+                f"{known} the releases of {mesh} with HELM_DRIVER={self._other}, and this shell has "
+                f"HELM_DRIVER={self.driver}: Helm does not show them here"
+            )
+        shown = ", ".join(map(str, self.objects[:_MOST]))
+        more = f" and {len(self.objects) - _MOST} more" if len(self.objects) > _MOST else ""
+        return (
+            f"nksmesh has a record of {mesh}, and its objects are there ({shown}{more}), but Helm shows no release of "
+            "it"
+        )
+
+    @property
+    def way_on(self) -> str:
+        """What a user can do, in sentences, with the commands."""
+        if self._other:
+            return (
+                f"Run the same command with the driver of the mesh: HELM_DRIVER={self._other} nksmesh ... "
+                f"(first look at it: HELM_DRIVER={self._other} nksmesh status -n {self.namespace})"
+            )
+        other = "configmap" if self.driver == "secret" else "secret"
+        kind = "Secrets" if self.driver == "secret" else "ConfigMaps"
+        return (
+            f"Either the mesh was installed with another HELM_DRIVER than this shell's ({self.driver}): try "
+            f"HELM_DRIVER={other} nksmesh status -n {self.namespace}. Or Helm's records ({kind} sh.helm.release.v1.*) "
+            "were deleted: bring them back from a backup, or delete the objects with kubectl delete and run nksmesh "
+            "install again."
+        )
+
+    @property
+    def refusal(self) -> ClusterError:
+        """The error of a run that would write."""
+        return ClusterError(f"{self}; nothing was changed", hint=self.way_on, detail="\n".join(map(str, self.objects)))

@@ -1,0 +1,1 @@
+"""Charts, the lock, and the Helm releases made of charts."""

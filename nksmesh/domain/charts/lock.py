@@ -1,0 +1,232 @@
+"""charts.lock: which archive each chart, version and source is known to be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.common.errors import ChartError, ConfigError
+
+LOCK_NAME: Final = "charts.lock"
+MARKER: Final = "nksmesh"
+"""The key that says a charts.lock is one of ours; its value is the format's version."""
+FORMAT: Final = 1
+
+Where: TypeAlias = tuple[str | int, ...]
+"""A place in the file: the keys and indexes that lead to it."""
+
+_CHART: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+_VERSION: Final = re.compile(r"v?\d+(\.\d+){0,2}([-+][0-9A-Za-z.+-]*[0-9A-Za-z])?")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PLAIN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*|\d+\.\d+\.\d+|https?://[A-Za-z0-9._/-]+")
+_YAML_WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+_KEYS: Final = ("chart", "version", "source", "sha256")
+
+_HEADER: Final = """\
+# The charts nksmesh may install: for each chart, version and source the sha256 of its archive.
+# An archive that differs from its entry is refused. An entry without sha256 is not pinned yet: the archive
+# was not at hand to learn it from, and a digest must not be invented. `nksmesh charts lock` fetches and pins.
+"""
+
+
+def public_source(source: str) -> str:
+    """A source as it may be shown and stored: no user, password, query or trailing slash."""
+    if "://" not in source:
+        return source.rstrip("/") or source
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        # Not a URL at all; what follows the last @ cannot be a password.
+        scheme, _, rest = source.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}".rstrip("/")
+    bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    # urlunsplit leaves out the // of a file URL's empty host on some versions of Python.
+    return (bare.rstrip("/") if parts.path.strip("/") else bare.removesuffix("/")) or source
+
+
+def public_ref(ref: ChartRef) -> ChartRef:
+    """The same chart with its source as it may be shown and stored; the lock's key."""
+    return replace(ref, source=public_source(ref.source))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """What charts.lock says.
+
+    Attributes:
+        entries: For each chart, version and source its archive's digest, ``sha256:<hex>``, or None: not pinned yet.
+        file: The file it was read from, for error messages.
+    """
+
+    entries: Mapping[ChartRef, str | None] = field(default_factory=dict)
+    file: str = LOCK_NAME
+
+    def digest(self, ref: ChartRef) -> str | None:
+        """The digest the lock has for a chart; None where it is not pinned, or not in the lock."""
+        return self.entries.get(public_ref(ref))
+
+    def check(self, ref: ChartRef, digest: str) -> None:
+        """Compare an archive with its entry.
+
+        Raises:
+            ChartError: The entry is pinned to another digest.
+        """
+        pinned = self.digest(ref)
+        if pinned is not None and pinned != digest:
+            raise ChartError(
+                f"chart {ref} from {public_source(ref.source)} is not the archive that {self.file} names",
+                hint="Find out why it changed. If the new archive is the right one, take the entry's sha256 out of "
+                f"{self.file} and run `nksmesh charts lock {ref.version}`.",
+                detail=f"in the lock: {pinned}\nthe archive: {digest}",
+            )
+
+    def require(self, ref: ChartRef) -> None:
+        """Refuse a chart that is not pinned: what ``--locked`` means.
+
+        Raises:
+            ChartError: The lock has no digest for it.
+        """
+        if self.digest(ref) is None:
+            raise ChartError(
+                f"chart {ref} from {public_source(ref.source)} is not pinned in {self.file}, and --locked refuses that",
+                hint=f"Pin it with `nksmesh charts lock {ref.version} --charts {public_source(ref.source)}`, "
+                "or go on without --locked.",
+            )
+
+    def pin(self, ref: ChartRef, digest: str) -> Lock:
+        """The lock with this archive's digest.
+
+        Raises:
+            ChartError: It is pinned to another digest already.
+            ConfigError: The chart cannot be written into a lock.
+        """
+        self.check(ref, digest)
+        key = public_ref(ref)
+        entry = {
+            "chart": key.name,
+            "version": key.version,
+            "source": key.source,
+            "sha256": digest.removeprefix("sha256:"),
+        }
+        known, pinned = _Reading(self.file, {}).entry(0, entry)
+        return replace(self, entries={**self.entries, known: pinned})
+
+    def text(self) -> str:
+        """The lock as a file: the same entries always give the same text."""
+        lines = [_HEADER + f"{MARKER}: {FORMAT}", "charts:" if self.entries else "charts: []"]
+        for ref in sorted(self.entries, key=_order):
+            digest = self.entries[ref]
+            lines += [f"  - chart: {_scalar(ref.name)}", f"    version: {_scalar(ref.version)}"]
+            lines += [f"    source: {_scalar(ref.source)}"]
+            if digest is not None:
+                lines += [f'    sha256: "{digest.removeprefix("sha256:")}"']
+        return "\n".join(lines) + "\n"
+
+
+def parse_lock(data: Any, *, file: str = LOCK_NAME, lines: Mapping[Where, int] | None = None) -> Lock:
+    """Read a lock from YAML that is loaded already.
+
+    Args:
+        data: The document.
+        file: The file's name, for errors.
+        lines: The line each place of the document stands on, where that is known.
+
+    Raises:
+        ConfigError: It is not a lock of ours; the message names file, line and key.
+    """
+    reading = _Reading(file, lines or {})
+    if not isinstance(data, dict) or MARKER not in data:
+        raise reading.error((), f"is not a charts.lock of nksmesh: it has no `{MARKER}: {FORMAT}`")
+    if data[MARKER] != FORMAT or isinstance(data[MARKER], bool):
+        raise reading.error((MARKER,), f"has format {data[MARKER]!r}; this nksmesh reads format {FORMAT}")
+    reading.known((), data, (MARKER, "charts"))
+    charts = data.get("charts")
+    if not isinstance(charts, list):
+        raise reading.error(("charts",), "needs `charts`, a list")
+    entries: dict[ChartRef, str | None] = {}
+    for index, item in enumerate(charts):
+        ref, digest = reading.entry(index, item)
+        if ref in entries:
+            raise reading.error(("charts", index), f"names {ref} from {ref.source} twice")
+        entries[ref] = digest
+    return Lock(entries=entries, file=file)
+
+
+def version_order(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """What versions are sorted by: numbers as numbers, a pre-release before its release."""
+    core, _, rest = version.lstrip("v").partition("-")
+    numbers = tuple(int(part) for part in core.partition("+")[0].split(".") if part.isdecimal())
+    return numbers, not rest, rest
+
+
+def newest_first(versions: Iterable[str]) -> list[str]:
+    """Versions in order, the newest first."""
+    return sorted(set(versions), key=version_order, reverse=True)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    file: str
+    lines: Mapping[Where, int]
+
+    def error(self, where: Where, problem: str) -> ConfigError:
+        line = self.lines.get(where)
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+        place = f"{self.file}, line {line}" if line else self.file
+        return ConfigError(
+            f"{place}: {f'{key} ' if key else ''}{problem}",
+            hint="Correct the file, or let `nksmesh charts lock` write a new one.",
+        )
+
+    def known(self, where: Where, data: Mapping[Any, Any], keys: tuple[str, ...]) -> None:
+        for key in data:
+            if key not in keys:
+                place = (*where, key) if isinstance(key, str | int) else where
+                raise self.error(place, f"is not a key of charts.lock; the keys here are {', '.join(keys)}")
+
+    def entry(self, index: int, item: Any) -> tuple[ChartRef, str | None]:
+        where: Where = ("charts", index)
+        if not isinstance(item, dict):
+            raise self.error(where, "is not a mapping of chart, version, source and sha256")
+        self.known(where, item, _KEYS)
+        source = self.string((*where, "source"), item)
+        if source != public_source(source):
+            raise self.error((*where, "source"), "holds a user, password, query or trailing slash: leave that out")
+        if not source.isprintable():
+            raise self.error((*where, "source"), "holds characters that cannot be shown")
+        name = self.string((*where, "chart"), item)
+        if not _CHART.fullmatch(name):
+            raise self.error((*where, "chart"), f"is {name!r}, which is not a chart's name")
+        version = self.string((*where, "version"), item)
+        if not _VERSION.fullmatch(version):
+            raise self.error((*where, "version"), f"is {version!r}, which is not a version")
+        ref = ChartRef(name=name, version=version, source=source)
+        if "sha256" not in item:
+            return ref, None
+        sha256 = self.string((*where, "sha256"), item)
+        if not _SHA256.fullmatch(sha256):
+            raise self.error((*where, "sha256"), f"is {sha256!r}, which is not 64 lower-case hexadecimal digits")
+        return ref, f"sha256:{sha256}"
+
+    def string(self, where: Where, item: Mapping[Any, Any]) -> str:
+        if where[-1] not in item:
+            raise self.error(where[:-1], f"has no `{where[-1]}`")
+        value = item[where[-1]]
+        if not isinstance(value, str) or not value:
+            raise self.error(where, f"must be a non-empty string, not {type(value).__name__}: write it in quotes")
+        return value
+
+
+def _scalar(text: str) -> str:
+    if _PLAIN.fullmatch(text) and text not in _YAML_WORDS:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _order(ref: ChartRef) -> tuple[str, tuple[tuple[int, ...], bool, str], str, str]:
+    return ref.source, version_order(ref.version), ref.version, ref.name

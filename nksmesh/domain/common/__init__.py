@@ -1,0 +1,1 @@
+"""What every wing of the domain uses: errors, events, findings, durations, spelling."""

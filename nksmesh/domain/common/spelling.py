@@ -1,0 +1,25 @@
+"""Words that are not known, and the known ones that they most likely mean."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Find the known word that a misspelt one most likely means; empty where none is near."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), "")
+
+
+def perhaps(word: str, known: Iterable[str], kinds: str) -> str:
+    """Write the next step for a word that is not known: the nearest one, and all there are.
+
+    Args:
+        word: The unknown word.
+        known: The known ones.
+        kinds: What they are, in the plural: ``regions``.
+    """
+    names = list(known)
+    meant = nearest(word, names)
+    all_of_them = f"The {kinds} are {', '.join(names)}." if names else f"There are no {kinds}."
+    return f"Did you mean {meant!r}? {all_of_them}" if meant else all_of_them

@@ -1,0 +1,1 @@
+"""Differences between live objects and manifests."""

@@ -1,0 +1,1 @@
+"""Kubernetes objects, judged: readiness, diagnosis, workloads, images."""

@@ -1,0 +1,187 @@
+"""The record: what a run resolved, kept in the cluster, so that a later run knows what "as installed" means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, TypeAlias
+
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
+from nksmesh.domain.mesh.request import Recorded
+from nksmesh.domain.values.layers import Layer, dotted
+from nksmesh.domain.values.set_integers import set_integers, with_set_integers
+
+RECORD_VERSION: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRelease:
+    """A release as the last run left it.
+
+    Attributes:
+        release: The release.
+        chart_digest: The digest of the chart it was made from.
+        values_hash: ``sha256:<hex>`` of the values it was given.
+        helm_revision: Helm's revision number at that time.
+        layers: The layers its values were made of, each with its hash.
+    """
+
+    release: Release
+    chart_digest: str
+    values_hash: str
+    helm_revision: int
+    layers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A later istiod beside the mesh's own.
+
+    Attributes:
+        answers: What its run resolved.
+        release: Its istiod, which is among the record's releases.
+        promoting: Its promotion has begun: the default may have moved to it already.
+    """
+
+    answers: Recorded
+    release: Release
+    promoting: bool = False
+
+    @property
+    def istio_revision(self) -> str:
+        """Its Istio revision."""
+        return self.release.istio_revision
+
+    @property
+    def version(self) -> str:
+        """Its Istio version."""
+        return self.answers.version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the last run resolved, and what it left.
+
+    Attributes:
+        answers: What it resolved.
+        hub: The hub, the region's too.
+        environment: The environment it was given, or empty.
+        releases: The releases it left.
+        written_by: The version of nksmesh that wrote it.
+        canary: The canary that is on, or None.
+        helm_driver: Helm's storage driver (``secret``, ``configmap``); empty where the run before did not record it.
+    """
+
+    answers: Recorded
+    hub: str
+    environment: str = ""
+    releases: tuple[RecordedRelease, ...] = ()
+    written_by: str = ""
+    canary: Canary | None = None
+    helm_driver: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """The control plane's namespace."""
+        return self.answers.namespace
+
+    def of_release(self, release: Release) -> RecordedRelease | None:
+        """Return what was recorded of a release."""
+        return next((one for one in self.releases if one.release == release), None)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the record as JSON has it; where integers are Helm's ``--set``'s is told beside the values."""
+        data = asdict(self)
+        for answers in filter(None, (data["answers"], (data["canary"] or {}).get("answers"))):
+            for layer in (layer for layers in answers["layers"].values() for layer in layers):
+                layer["integers"] = [path for path, _ in set_integers(layer["values"])]
+        return data
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Record:
+        """Read a record back; keys that a later nksmesh wrote are passed over.
+
+        Raises:
+            KeyError: A key that every record has is missing.
+            TypeError: A value is not what it should be.
+            ValueError: The same.
+        """
+        return cls(
+            answers=_answers(data["answers"]),
+            hub=data["hub"],
+            environment=data.get("environment", ""),
+            canary=_canary(data.get("canary")),
+            releases=tuple(
+                RecordedRelease(
+                    release=Release(**_known(Release, one["release"])),
+                    chart_digest=one["chart_digest"],
+                    values_hash=one["values_hash"],
+                    helm_revision=one["helm_revision"],
+                    layers=tuple((name, digest) for name, digest in one.get("layers", ())),
+                )
+                for one in data["releases"]
+            ),
+            written_by=data.get("written_by", ""),
+            helm_driver=data.get("helm_driver", ""),
+        )
+
+
+Keep: TypeAlias = Callable[[Record | None, Record, bool], Record]
+"""From what was recorded and what an install of a plan's mesh would record, with whether it is done, to what is kept:
+a canary is recorded beside the mesh's own."""
+
+
+def hash_of(values: Mapping[str, Any]) -> str:
+    """Hash values: ``sha256:<hex>`` of their JSON with sorted keys, and of where integers are Helm's ``--set``'s."""
+    kept = sorted(dotted(path) for path, _ in set_integers(values))
+    text = json.dumps(values, sort_keys=True) + (json.dumps(kept) if kept else "")
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canary(data: Mapping[str, Any] | None) -> Canary | None:
+    if data is None:
+        return None
+    return Canary(
+        answers=_answers(data["answers"]),
+        release=Release(**_known(Release, data["release"])),
+        promoting=data.get("promoting", False),
+    )
+
+
+def _answers(data: Mapping[str, Any]) -> Recorded:
+    known = _known(Recorded, data)
+    gateways, components = known.get("gateways"), known.get("components")
+    standing = _known(Standing, known.get("standing", {}))
+    return Recorded(
+        **{
+            **known,
+            "network": Network(known["network"]) if known.get("network") else None,
+            "gateways": None
+            if gateways is None
+            else tuple(GatewaySpec(**_known(GatewaySpec, one)) for one in gateways),
+            "components": None if components is None else tuple(components),
+            "pull_secrets": tuple(known.get("pull_secrets", ())),
+            "allow_images": tuple(known.get("allow_images", ())),
+            "forced": tuple(known.get("forced", ())),
+            "layers": {name: tuple(_layer(one) for one in layers) for name, layers in known.get("layers", {}).items()},
+            "standing": Standing(**{**standing, "tags": tuple(standing.get("tags", ()))}),
+        }
+    )
+
+
+def _layer(data: Mapping[str, Any]) -> Layer:
+    known = _known(Layer, data)
+    return Layer(
+        **{
+            **known,
+            "values": with_set_integers(known["values"], data.get("integers", ())),
+            "replaces": tuple(tuple(path) for path in known.get("replaces", ())),
+        }
+    )
+
+
+def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: data[one.name] for one in fields(kind) if one.name in data}

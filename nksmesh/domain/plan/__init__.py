@@ -1,0 +1,1 @@
+"""Plans: steps, their order, changes, diffs, upgrade paths, rollback targets, runs."""

@@ -1,0 +1,104 @@
+"""Why a release must be written, and what its render must not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.record import RecordedRelease, hash_of
+from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.domain.plan.setters import setter_of, stray_images
+from nksmesh.domain.values.set_integers import LEAST, set_integers
+
+_MOST_KEYS: Final = 4
+
+
+def reasons_to_write(
+    installed: InstalledRelease | None,
+    chart: Chart,
+    values: Mapping[str, Any],
+    recorded: RecordedRelease | None,
+) -> tuple[str, ...]:
+    """Say why a release must be written; nothing where what Helm has is what is wanted.
+
+    Args:
+        installed: What Helm has.
+        chart: The chart that is wanted.
+        values: The values that are wanted.
+        recorded: What the last run left, or None where it is not known.
+    """
+    if installed is None:
+        return ("it is not installed",)
+    if installed.pending:
+        return (f"a run that ended early left it {installed.status} (Helm revision {installed.helm_revision})",)
+    reasons = [] if installed.deployed else [f"Helm's last word on it is {installed.status}"]
+    if installed.chart_version != chart.ref.version:
+        reasons.append(f"chart {installed.chart_version} becomes {chart.ref.version}")
+    known = recorded if recorded and recorded.helm_revision == installed.helm_revision else None
+    if known and known.chart_digest not in {"", chart.digest} and not reasons:  # an adopted one may be unproved
+        reasons.append(f"chart {chart.ref.version} has another digest than the one it was made from")
+    if known.values_hash != hash_of(values) if known else dict(installed.values) != dict(values):
+        reasons.append(f"values change: {_changed_keys(installed.values, values)}")
+    return tuple(reasons)
+
+
+def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Finding]:
+    """Check that every image of the renders lies in the hub, or below a prefix that was admitted.
+
+    Returns:
+        A note for each image outside it that only pods which ask for it would pull.
+
+    Raises:
+        ChartError: An image lies elsewhere; names the image, the object and the layer that set it.
+    """
+    warnings, strays = [], []
+    for change in changes.values():
+        for image in stray_images(mesh, change):
+            if image.opt_in:
+                warnings.append(
+                    Finding(
+                        level=Level.NOTE,
+                        subject=image.image,
+                        message=f"injection {image.place} pulls {image.image}, which is not in the hub",
+                        hint="Only pods annotated inject.istio.io/templates with that name use it.",
+                    )
+                )
+            else:
+                strays.append(f"{image.image} in {image.where} ({image.place}), set by {setter_of(image, change)}")
+    if strays:
+        raise ChartError(
+            f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
+            hint="Take the setting out, or admit the registry with --allow-image PREFIX.",
+            detail="\n".join(strays),
+        )
+    return list(dict.fromkeys(warnings))
+
+
+def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    before, after = _leaves(old), _leaves(new)
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    if not keys:  # Helm stores an integer and the float of the same number alike
+        return f"the type of {', '.join(key for key, value in sorted(after.items()) if _is_retyped(value))}"
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return ", ".join(keys[:_MOST_KEYS]) + more
+
+
+def _is_retyped(value: Any) -> bool:
+    """Tell what may be an integer to Helm where it was a float, or the reverse."""
+    items = value if isinstance(value, list) else [value]
+    return bool(set_integers(value)) or any(isinstance(item, int | float) and abs(item) >= LEAST for item in items)
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= _leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

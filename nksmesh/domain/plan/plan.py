@@ -1,0 +1,232 @@
+"""The plan: the ordered steps that bring a cluster to the desired mesh, each with its reason.
+
+What truly waits for what is in each step's ``needs``; nksmesh.domain.ordering has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.lock import public_source
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.kube.images import FoundImage
+from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.record import Keep, Record
+from nksmesh.domain.values.layers import Composed, Layer
+
+CRDS_STEP: Final = "CRDs"
+GATE_STEP: Final = "injection webhook"
+
+
+class Action(StrEnum):
+    """What a step does."""
+
+    CREATE = "create"
+    APPLY = "apply"
+    INSTALL = "install"
+    UPGRADE = "upgrade"
+    ROLLBACK = "roll back"
+    RESTART = "restart"
+    PROVE = "prove"
+    REMOVE = "remove"
+    KEEP = "keep"
+
+
+class Phase(StrEnum):
+    """How far another step must have come."""
+
+    WRITTEN = "written"
+    ESTABLISHED = "established"
+    """The CRDs that it brings are Established; Helm may still be at work on its other objects."""
+    PROVED = "proved"
+
+
+class StepKind(StrEnum):
+    """What a step is about."""
+
+    NAMESPACE = "namespace"
+    CRDS = "crds"
+    RELEASE = "release"
+    GATE = "gate"
+    RESTART = "restart"
+    REMOVAL = "removal"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A step that another must have come to a phase before this one may begin."""
+
+    step: str
+    phase: Phase = Phase.PROVED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step.
+
+    Attributes:
+        name: Its title, unique in the plan.
+        kind: What it is about.
+        action: What it does.
+        reasons: Why, one sentence each.
+        needs: What must be done before it begins.
+        release: The release it is about, if it is about one.
+        namespace: The namespace it is about, if it is about one.
+    """
+
+    name: str
+    kind: StepKind
+    action: Action
+    reasons: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    release: Release | None = None
+    namespace: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it writes to the cluster."""
+        return self.action not in {Action.KEEP, Action.PROVE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrdChange:
+    """What applying one CRD would do.
+
+    Attributes:
+        name: The CRD's name.
+        manifest: The CRD as the chart has it.
+        exists: It is in the cluster.
+        differs: Applying it changes something.
+        taken_from: Field managers whose fields are taken over.
+        newer: The version it is of in the cluster, where that is newer than the chart's: it stays as it is.
+    """
+
+    name: str
+    manifest: Manifest = field(repr=False)
+    exists: bool = False
+    differs: bool = True
+    taken_from: tuple[str, ...] = ()
+    newer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseChange:
+    """What is to become of one release, and from what.
+
+    Attributes:
+        release: The release.
+        chart: Its chart.
+        layers: The layers of its values, weakest first.
+        composed: Its values and which layer set each.
+        manifests: What it renders to; what is installed, where nothing changes.
+        installed: What Helm has of it now.
+        reasons: Why it must be written; empty where it need not be.
+        stale_pods: Which pods of it run another proxy image than the plan's, a sentence for each image.
+        left_crds: CRDs it renders that no release owns: they become the release's before Helm writes.
+        taken: Objects of another tool that become the release's, as the chart renders them, before Helm writes.
+        setters: Where it was proved by rendering what an image, or its tag, comes from: the layer and the key, by the
+            image and the tag that was asked about, or an empty one.
+        back_to: The Helm revision that it goes back to, where it is rolled back: then the chart, the values and the
+            manifests are that one's.
+    """
+
+    release: Release
+    chart: Chart
+    layers: tuple[Layer, ...] = field(repr=False)
+    composed: Composed = field(repr=False)
+    manifests: tuple[Manifest, ...] = field(repr=False)
+    installed: InstalledRelease | None = None
+    reasons: tuple[str, ...] = ()
+    stale_pods: tuple[str, ...] = ()
+    left_crds: tuple[ObjectRef, ...] = ()
+    taken: tuple[ObjectRef, ...] = ()
+    setters: Mapping[tuple[FoundImage, str], str] = field(default_factory=dict, repr=False)
+    back_to: InstalledRelease | None = field(default=None, repr=False)
+
+    @property
+    def left_pending(self) -> InstalledRelease | None:
+        """The Helm revision that a run which died left pending, to be cleared first."""
+        return self.installed if self.installed and self.installed.pending else None
+
+    @property
+    def action(self) -> Action:
+        """Install where Helm has nothing to upgrade, else upgrade, roll back or keep."""
+        if not self.reasons:
+            return Action.KEEP
+        if self.back_to is not None:
+            return Action.ROLLBACK
+        fresh = self.installed is None or (self.left_pending is not None and self.installed.helm_revision == 1)
+        return Action.INSTALL if fresh else Action.UPGRADE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The steps, what they are made from, and what was found on the way.
+
+    Attributes:
+        mesh: The desired mesh.
+        steps: The steps, in an order that respects every need.
+        releases: For each release's name, what is to become of it.
+        crds: What becomes of the CRDs of base's crds/ folder.
+        proxy_image: The image every gateway must end on.
+        kubernetes: The cluster's version.
+        findings: Warnings about versions, keys and images.
+        notes: What was resolved without being said, and how.
+        unwanted: Releases that the record has and the mesh does not.
+        stored: What Helm has of the unwanted releases, in their order.
+        recorded: What the last run recorded, None where nothing is known.
+        ending: Objects of the mesh that are still being deleted: they are waited for before anything is written.
+        keep: How it is recorded, where it is not the whole mesh's plan.
+        take_over: CRDs that istioctl made become ours, too.
+    """
+
+    mesh: Mesh
+    steps: tuple[Step, ...]
+    releases: Mapping[str, ReleaseChange] = field(repr=False)
+    crds: tuple[CrdChange, ...] = field(default=(), repr=False)
+    proxy_image: str = ""
+    kubernetes: str = ""
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    unwanted: tuple[Release, ...] = ()
+    stored: tuple[InstalledRelease, ...] = field(default=(), repr=False)
+    recorded: Record | None = field(default=None, repr=False)
+    ending: tuple[ObjectRef, ...] = ()
+    keep: Keep | None = field(default=None, repr=False)
+    take_over: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether any step writes."""
+        return any(step.changes for step in self.steps)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it, without values and manifests."""
+        mesh = self.mesh
+        return {
+            "changes": self.changes,
+            "version": mesh.version,
+            "profile": mesh.profile,
+            "region": mesh.region,
+            "network": mesh.network.value,
+            "hub": mesh.hub,
+            "namespace": mesh.namespace,
+            "chart_source": public_source(mesh.chart_source),
+            "environment": mesh.environment,
+            "kubernetes": self.kubernetes,
+            "proxy_image": self.proxy_image,
+            "steps": [
+                {"name": step.name, "action": step.action.value, "reasons": list(step.reasons)} for step in self.steps
+            ],
+            "findings": [finding.to_data() for finding in self.findings],
+            "notes": list(self.notes),
+            "unwanted": [release.name for release in self.unwanted],
+            "ending": [str(ref) for ref in self.ending],
+        }

@@ -1,0 +1,80 @@
+"""What renders are judged by without a cluster: the same for a plan and for ``nksmesh template``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.known_keys import unknown_keys
+from nksmesh.domain.charts.releases import ISTIOD
+from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.plan.changes import check_images
+from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.domain.plan.setters import other_versions, setter_of
+from nksmesh.domain.values.layers import dotted, overrides_of
+
+
+def check_renders(
+    mesh: Mesh, changes: Mapping[str, ReleaseChange], former: Mapping[str, Chart] | None = None
+) -> tuple[Finding, ...]:
+    """Look for an istiod that is not there, for keys that the charts do not have, and for images outside the hub.
+
+    Args:
+        mesh: The mesh.
+        changes: What is to become of each release, by name.
+        former: The charts of the version that is installed, by component, where keys may be compared with theirs.
+
+    Raises:
+        ChartError: There is no istiod, or an image lies outside the hub.
+    """
+    for change in changes.values():
+        _check_istiod(change)
+    unknown = [
+        finding
+        for change in changes.values()
+        for finding in unknown_keys(
+            change.release.component,
+            change.layers,
+            change.chart.defaults,
+            former=(former or {}).get(change.release.component),
+        )
+    ]
+    return (*dict.fromkeys(unknown), *check_images(mesh, changes))
+
+
+def pinned_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[str, ...]:
+    """Say which of Istio's images are of another version than the mesh, and which layer pins their tag."""
+    return tuple(
+        dict.fromkeys(
+            f"{image.image} in {image.where} ({image.place}), pinned by {setter_of(image, change, tag=tag)}"
+            for change in changes.values()
+            for image, tag in other_versions(mesh, change)
+        )
+    )
+
+
+def moved_images(mesh: Mesh) -> tuple[str, ...]:
+    """Say which of the region's own settings a stronger layer sets otherwise."""
+    region = f"hub {mesh.hub}" if mesh.own_hub else f"region {mesh.region}"
+    return tuple(
+        f"{name}: {dotted(moved.path)} is {moved.value}, set by {moved.layer}, where {region} has {moved.wanted}"
+        for name, layers in mesh.layers.items()
+        for moved in overrides_of(layers, region)
+    )
+
+
+def _check_istiod(change: ReleaseChange) -> None:
+    """Refuse an istiod without a Deployment: Helm would take the running one away (istio-facts 5).
+
+    Values that were copied from a chart up to 1.27 do that to one from 1.28 on, which renders nothing at all where
+    ``global.resourceScope`` is not set.
+    """
+    if change.release.component == ISTIOD.name and not any(one.get("kind") == "Deployment" for one in change.manifests):
+        raise ChartError(
+            f"chart {change.chart.ref} renders no istiod Deployment with these values: an istiod that "
+            "runs would be removed",
+            hint="Give only the values that differ from the chart's, and none of another version's values.yaml; "
+            f"global.resourceScope and pilot.enabled decide it: nksmesh values show {change.release.name}",
+        )

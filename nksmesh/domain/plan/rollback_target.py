@@ -1,0 +1,191 @@
+"""The way back: which runs a rollback takes back, to which Helm revisions, and in what order of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from nksmesh.domain.charts.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.plan.history import TAKEN_BACK, History, Run
+from nksmesh.domain.plan.ordering import removal_step, restart_step, why_the_gate
+from nksmesh.domain.plan.plan import GATE_STEP, Action, Need, ReleaseChange, Step, StepKind
+
+_SEE: Final = "nksmesh history shows the runs."
+_ORDER: Final = (ISTIOD.name, BASE.name, *OPTIONAL, GATEWAY.name)
+_REMOVED: Final = tuple(reversed(COMPONENTS))
+
+_UNINSTALL: Final = "uninstall"
+_OTHER_WAYS: Final = {
+    "canary start": "nksmesh canary abort gives the canary up.",
+    _UNINSTALL: "nksmesh install makes the mesh anew.",
+}
+_ANOTHER_VERSION: Final = "nksmesh upgrade --to brings another version, in place."
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayBack:
+    """From what is there to what was there before some runs.
+
+    Attributes:
+        runs: The runs that are taken back, oldest first.
+        targets: For each release that they were about, the Helm revision that stood before; 0 where there was none.
+        before: The record as it was before.
+    """
+
+    runs: tuple[Run, ...]
+    targets: Mapping[Release, int] = field(default_factory=dict)
+    before: Record | None = field(default=None, repr=False)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the runs."""
+        return tuple(run.number for run in self.runs)
+
+    @property
+    def to_versions(self) -> tuple[str, ...]:
+        """The versions that were installed before."""
+        return self.runs[0].from_versions
+
+    @property
+    def failed(self) -> Run | None:
+        """The newest run that did not reach its end."""
+        return next((run for run in reversed(self.runs) if not run.whole), None)
+
+
+def way_back(history: History, *, to_run: int | None = None) -> WayBack:
+    """Find the runs that are to be taken back.
+
+    Without a number that is the last run and, where the runs before it did not reach their end, those as well: what
+    such a run left was never proved, and the next one only went on with it.
+
+    Args:
+        history: The mesh's runs.
+        to_run: Go back to how this run left the mesh.
+
+    Raises:
+        ConfigError: There is nothing to take back, the run is not kept, or one of them is not undone so.
+    """
+    runs = [run for run in history.runs if run.counts]
+    if to_run is not None:
+        wanted = history.of(to_run)
+        if wanted is None or not wanted.whole:
+            why = "is not kept" if wanted is None else f"did not leave a whole mesh: it is {wanted.outcome.value}"
+            raise ConfigError(f"run {to_run} {why}", hint=_SEE)
+        _refuse_passed(history, wanted)
+        undone = [run for run in runs if run.number > to_run]
+        if not undone:
+            raise ConfigError(f"the mesh is as run {to_run} left it", hint=_SEE)
+        return _of(undone)
+    if not runs:
+        raise ConfigError(f"no run is kept that could be taken back in {history.namespace}", hint=_SEE)
+    return _of(list(history.unproved))
+
+
+def written_since(history: History, changes: Iterable[ReleaseChange]) -> tuple[str, ...]:
+    """Name what another Helm wrote after the newest run: to go back takes that, too, and no run tells of it."""
+    last = history.runs[-1]
+    left = {move.release: move.after for move in last.releases if move.after}
+    return tuple(
+        f"{change.release.name} was written by another Helm since run {last.number} "
+        f"(Helm revision {left[change.release]} -> {now.helm_revision}): that goes, too"
+        for change in changes
+        if (now := change.installed) is not None and not now.pending
+        if left.get(change.release, now.helm_revision) < now.helm_revision
+    )
+
+
+def way_back_of(run: Run) -> WayBack:
+    """Take back one run alone: the one that has just failed."""
+    return _of([run])
+
+
+def steps_back(changes: Mapping[str, ReleaseChange], removed: Iterable[Release], *, namespace: str) -> tuple[Step, ...]:
+    """Order the steps: istiod, the gate, then base and the gateways, their restarts, and what goes.
+
+    Only the old injector brings the old proxy back, so all that has pods of it comes behind the gate.
+
+    Args:
+        changes: What goes back, by release name.
+        removed: What was not there before.
+        namespace: The control plane's.
+    """
+    some = sorted(changes.values(), key=lambda change: _ORDER.index(change.release.component))
+    steps: list[Step] = []
+    if any(change.release.component == ISTIOD.name for change in some):
+        control = [change for change in some if change.release.component == ISTIOD.name]
+        steps += [_release_step(change, ()) for change in control]
+        needs = tuple(Need(step.name) for step in steps)
+        why = why_the_gate(gateways=any(change.release.kind.injected for change in some))
+        gate = Step(
+            name=GATE_STEP, kind=StepKind.GATE, action=Action.PROVE, reasons=why, needs=needs, namespace=namespace
+        )
+        steps.append(gate)
+    behind = tuple(Need(step.name) for step in steps if step.kind is StepKind.GATE)
+    others = [change for change in some if change.release.component != ISTIOD.name]
+    steps += [_release_step(change, behind) for change in others]
+    steps += [restart_step(change, behind) for change in others if change.stale_pods]
+    for release in sorted(removed, key=lambda release: _REMOVED.index(release.component)):
+        needs = tuple(Need(step.name) for step in steps)
+        steps.append(removal_step(release, needs, why="it was not there before"))
+    return tuple(steps)
+
+
+def _refuse_passed(history: History, wanted: Run) -> None:
+    """Refuse a run that a later rollback went back behind: to take back what came after it would not lead there.
+
+    Raises:
+        ConfigError: There is such a rollback.
+    """
+    for run in history.runs:
+        if run.number > wanted.number and run.whole and any(number < wanted.number for number in run.undoes):
+            raise ConfigError(
+                f"run {run.number}, a rollback, went back further than run {wanted.number}, which cannot be gone back "
+                "to any more",
+                hint=f"Bring its version with nksmesh upgrade --to {wanted.to_version}. {_SEE}",
+            )
+
+
+def _of(runs: list[Run]) -> WayBack:
+    other = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
+    if other is not None:
+        raise ConfigError(
+            f"run {other.number} was nksmesh {other.command}, which a rollback does not take back",
+            hint=f"{_instead(other, runs[-1])} {_SEE}",
+        )
+    targets: dict[Release, int] = {}
+    for run in runs:
+        for move in run.releases:
+            targets.setdefault(move.release, move.before)
+    first = runs[0]
+    if any(run.whole for run in runs) and not any(
+        helm_revision for release, helm_revision in targets.items() if release.component == ISTIOD.name
+    ):
+        raise ConfigError(
+            f"before run {first.number} there was no mesh", hint="nksmesh uninstall removes the mesh; it asks first."
+        )
+    return WayBack(runs=tuple(runs), targets=targets, before=first.before)
+
+
+def _instead(other: Run, last: Run) -> str:
+    """Say what leads on where a run is in the way that a rollback does not take back."""
+    if other is last and (other.whole or other.command != _UNINSTALL):
+        return _OTHER_WAYS.get(other.command, _ANOTHER_VERSION)
+    if other.whole:
+        return f"Go back no further than that: --to-run {other.number}."
+    if other.command == _UNINSTALL and not last.whole:
+        return "It did not end: nksmesh install brings back what it removed, nksmesh uninstall removes the rest."
+    return f"It did not end, so there is no whole mesh to go back to. {_ANOTHER_VERSION}"
+
+
+def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
+    return Step(
+        name=change.release.name,
+        kind=StepKind.RELEASE,
+        action=change.action,
+        reasons=change.reasons,
+        needs=needs,
+        release=change.release,
+    )

@@ -1,0 +1,232 @@
+"""The road from the installed version to the wanted one: in place Istio goes one minor at a time (istio-facts 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.mesh.mesh import IstioVersion, Region
+from nksmesh.domain.mesh.nks import Nks
+from nksmesh.domain.mesh.versions import CANARY_MINORS, VersionQuestion, minors_between, parse_version, preferred
+from nksmesh.domain.mesh.way_out import judge_version
+
+_MOST_MINORS: Final = 100
+
+_TAG: Final = re.compile(r":v?(\d{1,4})\.(\d{1,4})(?:[.-][^/]*)?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """From where to where, and what the cluster and the images allow.
+
+    Attributes:
+        installed: The version of the istiod that is installed.
+        wanted: The version that is asked for.
+        kubernetes: What the API server calls its version.
+        region: The region, or None with a hub of the user's own and no region.
+        own_hub: Images come from a registry of the user's own.
+        forced: ``--force-version``.
+        forced_before: What an earlier run found and went on with.
+        unfinished: An earlier run did not bring every release to the installed version.
+        nks: Until when NKS supports which Kubernetes.
+        today: The day of the run.
+    """
+
+    installed: str
+    wanted: str
+    kubernetes: str = ""
+    region: Region | None = None
+    own_hub: bool = False
+    forced: bool = False
+    forced_before: Collection[str] = ()
+    unfinished: bool = False
+    nks: Nks = field(default_factory=Nks, repr=False)
+    today: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """One step of the road.
+
+    Attributes:
+        version: Where it goes; a minor alone, ``1.25``, where no version of it can be had.
+        findings: What speaks against it.
+        finishes: An earlier run went there and did not arrive.
+    """
+
+    version: str
+    findings: tuple[Finding, ...] = ()
+    finishes: bool = False
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        """What closes the road here."""
+        return tuple(finding for finding in self.findings if finding.level is Level.FAILURE)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the step as JSON has it."""
+        return {
+            "version": self.version,
+            "finishes": self.finishes,
+            "findings": [finding.to_data() for finding in self.findings],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Road:
+    """The whole way.
+
+    Attributes:
+        installed: Where it begins.
+        wanted: Where it ends.
+        stops: Its steps; the last goes to the wanted version.
+    """
+
+    installed: str
+    wanted: str
+    stops: tuple[Stop, ...]
+
+    @property
+    def down(self) -> bool:
+        """Whether it goes to an older version."""
+        return parse_version(self.wanted) < parse_version(self.installed)
+
+    @property
+    def canary(self) -> bool:
+        """Whether a canary may go the whole way at once."""
+        several = len(self.stops) > 1 and not self.stops[0].finishes
+        return several and minors_between(self.installed, self.wanted) <= CANARY_MINORS
+
+    def told(self) -> tuple[str, ...]:
+        """Say each step in a line, with what speaks against it."""
+        return tuple(self._lines())
+
+    def to_data(self) -> list[dict[str, Any]]:
+        """Return the steps as JSON has them."""
+        return [stop.to_data() for stop in self.stops]
+
+    def _lines(self) -> Iterator[str]:
+        before = self.installed
+        for number, stop in enumerate(self.stops, start=1):
+            way = f"finish {stop.version}" if stop.finishes else f"{before} -> {stop.version}"
+            yield "; ".join((f"{number}. {way}", *(finding.message for finding in stop.findings)))
+            before = stop.version
+
+
+def find_road(journey: Journey, known: Sequence[IstioVersion]) -> Road:
+    """Find the way in place: one minor a step, by the newest version of each that can be had.
+
+    What an earlier run left half done is finished before another minor is gone to: the proxies it did not reach would
+    be two minors behind. Inside a minor any version is one step away.
+
+    Args:
+        journey: From where to where.
+        known: The catalog's versions.
+
+    Raises:
+        ConfigError: A version is not written X.Y.Z.
+        CheckError: It goes down by more than one minor, or to another major version.
+    """
+    start, end = parse_version(journey.installed), parse_version(journey.wanted)
+    _refuse_what_is_no_road(journey)
+    minors = range(start[1] + 1, end[1])
+    stops = [_stop_between(journey, f"{start[0]}.{minor}", known) for minor in minors]
+    if journey.unfinished and end[1] > start[1]:
+        stops.insert(0, Stop(version=journey.installed, finishes=True))
+    stops.append(Stop(version=journey.wanted, findings=_findings(journey, journey.wanted, known)))
+    return Road(installed=journey.installed, wanted=journey.wanted, stops=tuple(stops))
+
+
+def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -> None:
+    """Stop a command that may not change the version of what is installed.
+
+    Args:
+        installed: The version that is installed.
+        wanted: The version that was resolved.
+        asked: Somebody asked for it: it is not the default.
+
+    Raises:
+        ConfigError: It would.
+    """
+    if installed == wanted:
+        return
+    if not asked:
+        raise ConfigError(
+            f"Istio {installed} is installed without a record, and without one {wanted} is the default",
+            hint=f"nksmesh adopt records what is installed; or say --version {installed}.",
+        )
+    raise ConfigError(
+        f"Istio {installed} is installed, and {wanted} is asked for: install does not change the version",
+        hint=f"Change it with nksmesh upgrade --to {wanted} (to look first: nksmesh plan --to {wanted}), "
+        f"or stay with --version {installed}.",
+    )
+
+
+def _refuse_what_is_no_road(journey: Journey) -> None:
+    start, end = parse_version(journey.installed), parse_version(journey.wanted)
+    if start[0] != end[0] or end[1] - start[1] > _MOST_MINORS:
+        raise CheckError(
+            f"there is no road from Istio {journey.installed} to {journey.wanted}",
+            hint="nksmesh versions lists what there is.",
+        )
+    if start[1] - end[1] > 1:
+        raise CheckError(
+            f"Istio {journey.installed} to {journey.wanted} goes down by {start[1] - end[1]} minors: "
+            "at most one is possible",
+            hint=f"Go to a version of {end[0]}.{start[1] - 1}; anything older needs a new installation.",
+        )
+
+
+def _stop_between(journey: Journey, minor: str, known: Sequence[IstioVersion]) -> Stop:
+    """Choose the version of a minor that is best known, and that the images can be had of."""
+    region = None if journey.own_hub else journey.region
+    entry = next((one for one in known if one.minor == minor), None)
+    chosen = preferred(entry, region.versions if region else None) if entry else ""
+    if chosen:
+        return Stop(version=chosen, findings=_findings(journey, chosen, known))
+    return Stop(version=minor, findings=(_missing(minor, entry.versions if entry else (), region),))
+
+
+def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Finding:
+    if region is not None and list(versions):
+        message = f"the registry of region {region.name} provides no version of Istio {minor}, which lies on the way"
+        hint = "Take a registry of your own that has one: --hub."
+    else:
+        message = f"no version of Istio {minor} is known, which lies on the way"
+        hint = f"Name one and go there first: nksmesh upgrade --to {minor}.X."
+    return Finding(level=Level.FAILURE, subject=minor, message=message, hint=hint)
+
+
+def _findings(journey: Journey, version: str, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
+    question = VersionQuestion(
+        version=version,
+        kubernetes=journey.kubernetes,
+        region=journey.region,
+        own_hub=journey.own_hub,
+        forced=journey.forced,
+        forced_before=journey.forced_before,
+        nks=journey.nks,
+        today=journey.today,
+        verb="upgrade",
+    )
+    return judge_version(question, known)
+
+
+def proxies_too_old(images: Iterable[str], version: str) -> tuple[str, ...]:
+    """Return those of some proxy images that an istiod of a version does not serve: two minors or more behind it.
+
+    An image whose tag is no version is passed over: nothing can be told of it.
+
+    Args:
+        images: Images of istio-proxy containers.
+        version: The istiod's version.
+    """
+    major, minor, _ = parse_version(version)
+    return tuple(
+        image for image in images if (tag := _TAG.search(image)) and (int(tag[1]), int(tag[2])) < (major, minor - 1)
+    )

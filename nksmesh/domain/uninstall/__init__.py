@@ -1,0 +1,1 @@
+"""What Helm leaves of a mesh."""

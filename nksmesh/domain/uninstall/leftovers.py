@@ -1,0 +1,146 @@
+"""What is left of a mesh when its releases are gone: each thing, and many of them in few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.workloads import Workload
+
+_MOST_NAMES: Final = 5
+_MOST_COMMANDS: Final = 3
+_CRD: Final = "CustomResourceDefinition"
+_LEASE: Final = "Lease"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """Something that Helm leaves when a mesh's releases go.
+
+    Attributes:
+        ref: The object.
+        holds: What would be lost with it, in words; empty where it is nothing of a user's.
+        objects: How many objects of a user's would go with it.
+        stays: Why even a purge leaves it; empty where a purge removes it.
+    """
+
+    ref: ObjectRef
+    holds: str = ""
+    objects: int = 0
+    stays: str = ""
+
+    def __str__(self) -> str:
+        words = "; ".join(part for part in (self.holds, self.stays) if part)
+        return f"{self.ref} ({words})" if words else str(self.ref)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {"object": str(self.ref), "holds": self.holds, "objects": self.objects, "stays": self.stays}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """A namespace whose labels have istiod inject its pods, or leave them alone.
+
+    Attributes:
+        namespace: Its name.
+        labels: Its labels ``istio-injection`` and ``istio.io/rev``; of a namespace that was moved to a canary, those
+            it had before.
+        stays: Why even a purge leaves them; empty where a purge removes them.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+    stays: str = ""
+
+    @property
+    def words(self) -> str:
+        """The labels in words."""
+        return ", ".join(f"{key}={text}" for key, text in sorted(self.labels.items()))
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {"namespace": self.namespace, "labels": dict(self.labels), "stays": self.stays}
+
+
+def in_words(leftovers: Iterable[Leftover]) -> tuple[str, ...]:
+    """Say what is left: what many namespaces have is one line, and so are the CRDs that nobody has objects of."""
+    groups: dict[tuple[str, ...], list[Leftover]] = {}
+    for one in leftovers:
+        groups.setdefault(_group_of(one), []).append(one)
+    return tuple(_joined(some) if len(some) > 1 else str(some[0]) for some in groups.values())
+
+
+def labels_in_words(labelled: Iterable[Labelled]) -> tuple[str, ...]:
+    """Say which labels namespaces have, one line for all that have the same."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in labelled:
+        groups.setdefault((one.words, one.stays), []).append(one.namespace)
+    return tuple(
+        f"label {words} of {_named(names)}{f' ({stays})' if stays else ''}" for (words, stays), names in groups.items()
+    )
+
+
+def sidecars_in_words(workloads: Sequence[Workload]) -> tuple[str, ...]:
+    """Say which workloads run a sidecar, in one line; nothing where none does."""
+    if not workloads:
+        return ()
+    pods = sum(one.pods for one in workloads)
+    verb = "runs" if len(workloads) == 1 else "run"
+    names = few([str(one) for one in workloads])
+    return (f"{counted(len(workloads), 'workload')} ({counted(pods, 'pod')}) {verb} a sidecar: {names}",)
+
+
+def next_steps(workloads: Sequence[Workload]) -> tuple[str, ...]:
+    """Say what takes the sidecars away from workloads, once nothing injects them any more."""
+    commands = [
+        f"kubectl rollout restart -n {namespace} {' '.join(f'{one.kind.lower()}/{one.name}' for one in some)}"
+        for namespace, some in groupby((one for one in workloads if one.restartable), key=lambda one: one.namespace)
+    ]
+    more = len(commands) - _MOST_COMMANDS
+    others = [one for one in workloads if not one.restartable]
+    return (
+        *commands[:_MOST_COMMANDS],
+        *([f"the same in {counted(more, 'more namespace')}"] if more > 0 else []),
+        *(f"{one}: {one.not_restartable}" for one in others[:_MOST_NAMES]),
+        *([f"{len(others) - _MOST_NAMES} more that cannot be restarted so"] if len(others) > _MOST_NAMES else []),
+    )
+
+
+def few(names: Sequence[str]) -> str:
+    """List names, and of very many the first ones and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    if more <= 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMES])} and {more} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """Count something: ``1 pod``, ``2 pods``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _named(namespaces: Sequence[str]) -> str:
+    return f"namespace {namespaces[0]}" if len(namespaces) == 1 else f"{len(namespaces)} namespaces: {few(namespaces)}"
+
+
+def _group_of(one: Leftover) -> tuple[str, ...]:
+    if one.ref.kind == _CRD and not one.holds:
+        return _CRD, one.stays
+    if one.ref.kind == _LEASE:
+        return _LEASE, one.ref.namespace, one.stays
+    return one.ref.kind, one.ref.name, one.holds, one.stays
+
+
+def _joined(some: Sequence[Leftover]) -> str:
+    ref, stays = some[0].ref, some[0].stays
+    if ref.kind == _CRD:
+        words = f"{len(some)} {_CRD}s of Istio without objects"
+    elif ref.kind == _LEASE:
+        words = f"{len(some)} Leases in {ref.namespace}: {few([one.ref.name for one in some])}"
+    else:
+        words = f"{ref.kind} {ref.name} in {_named([one.ref.namespace for one in some])}"
+    return f"{words} ({stays})" if stays else words

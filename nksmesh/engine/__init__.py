@@ -1,0 +1,1 @@
+"""What every command is made of: the plan, what the cluster shows, the executor and the record of runs."""

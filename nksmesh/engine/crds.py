@@ -1,0 +1,158 @@
+"""CRDs: what applying those of a chart's crds/ folder would do, and which are newer than the chart and stay.
+
+Up to chart 1.23 the CRDs are in crds/, which Helm installs once and never upgrades, so they are applied here; from
+1.24 base renders them. An older CRD never goes over a newer one: objects may be stored that only the newer one knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.releases import BASE
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.versions import is_newer
+from nksmesh.domain.plan.plan import CrdChange
+from nksmesh.domain.values.layers import Layer, compose
+from nksmesh.engine import observation
+from nksmesh.engine.ports import Objects
+
+VERSION_ANNOTATION: Final = "nksmesh/istio-version"
+"""On every CRD that is applied here, the version of the chart it is from: crds/ itself does not say it."""
+
+_VERSION_LABEL: Final = "app.kubernetes.io/version"
+"""Where the CRDs that base renders, from 1.24 on, have their version."""
+
+_OF_ISTIO: Final = ".istio.io"
+"""How the name of a CRD of Istio's ends; other programs mark theirs with versions of their own."""
+
+_HOLDER: Final = re.compile(r'conflicts? with "([^"]+)"')
+
+
+async def survey_crds(
+    chart: Chart, objects: Objects, *, applied_digest: str, at_least: str = ""
+) -> tuple[CrdChange, ...]:
+    """Ask, for each CRD of a chart, what applying it would change; nothing is written.
+
+    Args:
+        chart: The chart of base.
+        objects: The cluster's objects.
+        applied_digest: The digest of the chart whose CRDs the last run applied, or empty: those of the same
+            chart need no asking.
+        at_least: The version of the base that is installed, which CRDs that say no version of their own are taken
+            to be of; empty where none is.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    crds = [marked(crd, chart.ref.version) for crd in chart.crds]
+    refs = [ref_of(crd) for crd in crds]
+    live = await objects.get_all(refs, metadata_only=True)
+    same = applied_digest == chart.digest
+    return tuple(
+        await asyncio.gather(
+            *(
+                _survey(crd, ref, found, objects, same=same, newer=newer_version(found, chart.ref.version, at_least))
+                for crd, ref in zip(crds, refs, strict=True)
+                for found in [live[ref]]
+            )
+        )
+    )
+
+
+async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
+    """Take those CRDs out of base's render that are newer in the cluster than the chart has them (from chart 1.24).
+
+    The cluster alone knows: Helm's record of base may be of an older chart than its CRDs, after a rollback, and a base
+    that was removed left them behind.
+
+    Args:
+        mesh: The mesh.
+        chart: The chart of base.
+        objects: The cluster's objects.
+
+    Returns:
+        The mesh, with one more layer of base's values where anything stays.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    if chart.crds:
+        return mesh
+    query = observation.CRDS
+    live = await objects.list(query.api_version, query.kind, metadata_only=True)
+    newer = {
+        name
+        for one in live
+        if (name := str(one["metadata"]["name"])).endswith(_OF_ISTIO) and newer_version(one, chart.ref.version, "")
+    }
+    base = next(release for release in mesh.releases if release.component == BASE.name)
+    layers = mesh.layers[base.name]
+    values = compose(layers).values.get("base") or {}
+    own, without_templates = _left_out(values), values.get("enableCRDTemplates") is False
+    if not newer or (newer <= set(own) and not without_templates):
+        return mesh
+    left_out: dict[str, Any] = {"excludedCRDs": sorted({*own, *newer})}
+    if without_templates:  # such a base renders every CRD, whatever is to be left out (istio-facts 5)
+        left_out["enableCRDTemplates"] = True
+    layer = Layer(name="CRDs that are newer than the chart's", values={"base": left_out}, ours=True)
+    return replace(mesh, layers={**mesh.layers, base.name: (*layers, layer)})
+
+
+def _left_out(values: Mapping[str, Any]) -> tuple[str, ...]:
+    found = values.get("excludedCRDs")
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()
+
+
+def marked(crd: Manifest, version: str) -> dict[str, Any]:
+    """Write on a CRD of crds/ which version of the chart it is from."""
+    metadata = crd["metadata"]
+    return {
+        **crd,
+        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), VERSION_ANNOTATION: version}},
+    }
+
+
+def newer_version(live: Mapping[str, Any] | None, version: str, at_least: str) -> str:
+    """Return the version of a CRD in the cluster where it is newer than a chart, else nothing."""
+    if live is None:
+        return ""
+    told = version_of(live) or at_least
+    return told if is_newer(told, than=version) else ""
+
+
+def version_of(crd: Mapping[str, Any]) -> str:
+    """Return the version of the chart that a CRD says it is from, the newest where it says two; else nothing."""
+    metadata = crd["metadata"]
+    ours = str((metadata.get("annotations") or {}).get(VERSION_ANNOTATION, ""))
+    rendered = str((metadata.get("labels") or {}).get(_VERSION_LABEL, ""))
+    return ours if not rendered or is_newer(ours, than=rendered) else rendered
+
+
+async def _survey(
+    crd: Manifest, ref: ObjectRef, live: dict[str, Any] | None, objects: Objects, *, same: bool, newer: str
+) -> CrdChange:
+    if live is None:
+        return CrdChange(name=ref.name, manifest=crd)
+    if same or newer:
+        return CrdChange(name=ref.name, manifest=crd, exists=True, differs=False, newer=newer)
+    try:
+        after = await objects.apply(crd, ref, dry_run=True, force=False)
+    except RefusedError as exc:
+        if exc.reason != "Conflict":
+            raise
+        holders = tuple(sorted(set(_HOLDER.findall(exc.detail))))
+        return CrdChange(name=ref.name, manifest=crd, exists=True, taken_from=holders)
+    return CrdChange(name=ref.name, manifest=crd, exists=True, differs=state_of(after) != state_of(live))
+
+
+def state_of(crd: Manifest) -> tuple[Any, ...]:
+    """Return what tells two states of a CRD apart: the API server counts changes of its spec in generation."""
+    metadata = crd["metadata"]
+    return metadata.get("generation"), metadata.get("labels"), metadata.get("annotations")

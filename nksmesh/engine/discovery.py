@@ -1,0 +1,163 @@
+"""Finding the mesh that a cluster has: by its record, or by the charts of its releases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from nksmesh.domain.adoption.foreign import ForeignIstiod, foreign_among, helm_marks
+from nksmesh.domain.adoption.hidden_releases import Unseen
+from nksmesh.domain.charts.installed import InstalledRelease, component_of
+from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, Release
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE
+from nksmesh.domain.mesh.record import Record
+from nksmesh.engine.foreign import list_istiods
+from nksmesh.engine.hidden_releases import describe_elsewhere, look_for, refuse_elsewhere
+from nksmesh.engine.ports import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """A mesh that is installed, or what is left of one.
+
+    Attributes:
+        namespace: The control plane's namespace.
+        releases: Its releases and what Helm has of each, in install order; empty where nothing is installed.
+        record: What the last run resolved, or None where nksmesh did not install it.
+        notes: What could not be read, in sentences.
+        gone: Releases that the record has and Helm has not, while others of the mesh are there.
+        foreign: Istiods of other tools, in any namespace.
+        unseen: Why Helm shows no release of a recorded mesh whose objects live; None where it shows some.
+    """
+
+    namespace: str
+    releases: dict[Release, InstalledRelease]
+    record: Record | None = None
+    notes: tuple[str, ...] = ()
+    gone: tuple[Release, ...] = ()
+    foreign: tuple[ForeignIstiod, ...] = ()
+    unseen: Unseen | None = None
+
+
+async def find_installation(cluster: Cluster, namespace: str, *, without_record: bool = False) -> Installation:
+    """Find the mesh whose control plane is in a namespace, or the only one there is.
+
+    Args:
+        cluster: The cluster.
+        namespace: The namespace that was asked for, or empty.
+        without_record: Go on where the record may not be read; the notes say so.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    (records, notes), istiods = await asyncio.gather(
+        _read_records(cluster, without_record=without_record), list_istiods(cluster)
+    )
+    record = record_for(namespace, records)
+    if record is not None:
+        wanted = [one.release for one in record.releases]
+        found = await cluster.storage.installed(wanted)
+        releases = {one: found[one.namespace, one.name] for one in wanted if (one.namespace, one.name) in found}
+        unseen = None
+        if not releases:
+            releases, unseen = await look_for(record, cluster)
+        if releases or unseen:
+            gone = tuple(one for one in wanted if one not in releases)
+            # What Helm's marks are on is not looked up: a recorded mesh is shown with as few reads as can be.
+            foreign = foreign_among([one for one in istiods or () if helm_marks(one) is None], {})
+            return Installation(
+                namespace=record.namespace,
+                releases=_in_order(releases),
+                record=record,
+                notes=(f"{unseen}. {unseen.way_on}",) if unseen else await _notes_on(releases, cluster),
+                gone=() if unseen else gone,
+                foreign=foreign,
+                unseen=unseen,
+            )
+    unreadable: list[str] = []
+    everything = await _read_releases(cluster, namespace or ISTIO_NAMESPACE, unreadable, notes)
+    notes += [f"Helm's record in {where} cannot be read and is passed over" for where in unreadable]
+    ours = {
+        Release(
+            component=component,
+            name=one.name,
+            namespace=one.namespace,
+        ).with_revision_of(one.values): one
+        # A record in the release's own namespace is the one that Helm goes by: it comes last.
+        for one in sorted(everything.values(), key=lambda one: not one.elsewhere)
+        if (component := component_of(one))
+    }
+    control_planes = [release.namespace for release in ours if release.component == ISTIOD.name]
+    foreign = foreign_among(istiods or (), {(one.namespace, one.name): one for one in everything.values()})
+    where = namespace or next(iter([*control_planes, *(one.namespace for one in foreign)]), ISTIO_NAMESPACE)
+    theirs = {
+        release: one
+        for release, one in ours.items()
+        if release.namespace == where or (release.component == "gateway" and control_planes == [where])
+    }
+    if istiods is None and not theirs:
+        notes.append("Deployments may not be listed: an istiod that another tool installed is not seen")
+    return Installation(
+        namespace=where,
+        releases=_in_order(theirs),
+        notes=(*notes, *await _notes_on(theirs, cluster)),
+        foreign=foreign,
+    )
+
+
+async def refuse_unmanageable(installation: Installation, cluster: Cluster) -> None:
+    """Stop before a mesh is written to of which Helm does not show the releases where nksmesh looks for them.
+
+    Raises:
+        ClusterError: It is such a mesh; or the cluster cannot be reached, or refuses.
+    """
+    if installation.unseen is not None:
+        raise installation.unseen.refusal
+    await refuse_elsewhere(installation.releases.values(), cluster)
+
+
+def record_for(namespace: str, records: dict[str, Record]) -> Record | None:
+    """Choose the record that is meant: of the namespace named, of istio-system, or the only one there is."""
+    if namespace:
+        return records.get(namespace)
+    if ISTIO_NAMESPACE in records or len(records) != 1:
+        return records.get(ISTIO_NAMESPACE)
+    return next(iter(records.values()))
+
+
+async def _notes_on(releases: Mapping[Release, InstalledRelease], cluster: Cluster) -> tuple[str, ...]:
+    found = await describe_elsewhere(releases.values(), cluster)
+    return tuple(f"{one}. {one.way_on}" for one in found)
+
+
+async def _read_records(cluster: Cluster, *, without_record: bool) -> tuple[dict[str, Record], list[str]]:
+    """Read the records; where that is not allowed and may be done without, return none and a note."""
+    try:
+        return await cluster.records.read_all(), []
+    except RefusedError as exc:
+        if exc.status != HTTPStatus.FORBIDDEN or not without_record:
+            raise
+    return {}, ["the record of the mesh may not be read (Secrets in kube-system): what it would tell is not known"]
+
+
+async def _read_releases(
+    cluster: Cluster, namespace: str, unreadable: list[str], notes: list[str]
+) -> dict[tuple[str, str], InstalledRelease]:
+    """Read every release; whoever may not read the record may be allowed no more than the mesh's own namespace."""
+    if not notes:
+        return await cluster.storage.installed(unreadable=unreadable)
+    try:
+        return await cluster.storage.installed(unreadable=unreadable)
+    except RefusedError as exc:
+        if exc.status != HTTPStatus.FORBIDDEN:
+            raise
+    notes.append(f"Helm's records may not be read in all namespaces: only {namespace} was looked at")
+    return await cluster.storage.installed(namespace=namespace, unreadable=unreadable)
+
+
+def _in_order(releases: dict[Release, InstalledRelease]) -> dict[Release, InstalledRelease]:
+    order = list(COMPONENTS)
+    return dict(sorted(releases.items(), key=lambda item: (order.index(item[0].component), item[0].name)))

@@ -1,0 +1,49 @@
+"""Objects that are being deleted: waited for until they are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.errors import NotReadyError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.kube.objects import ObjectRef, Query
+from nksmesh.engine.ports import Cluster
+
+
+async def await_end(
+    refs: Collection[ObjectRef], cluster: Cluster, *, step: str, timeout: float, listener: Listener
+) -> None:
+    """Wait until objects are gone: an install right after an uninstall must not take them for its own.
+
+    Args:
+        refs: The objects.
+        cluster: The cluster.
+        step: The step that waits.
+        timeout: Seconds.
+        listener: Told what is waited for.
+
+    Raises:
+        NotReadyError: Something is still there; a finalizer keeps it.
+    """
+    queries = {ref: Query(ref.api_version, ref.kind, ref.namespace, fields=f"metadata.name={ref.name}") for ref in refs}
+    await cluster.live.follow(queries.values())
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + timeout
+    said = 0
+    while True:
+        version = cluster.live.version
+        left = [ref for ref in queries if cluster.live.get(ref.kind, ref.name, ref.namespace) is not None]
+        if not left:
+            return
+        if len(left) != said:
+            said = len(left)
+            words = f"{left[0]} to be gone" + (f", and {len(left) - 1} more" if len(left) > 1 else "")
+            listener(Event(step=step, kind=EventKind.WAITING, message=words))
+        if clock() >= deadline:
+            raise NotReadyError(
+                f"{left[0]} is still being deleted after {spoken(timeout)}",
+                hint="A finalizer keeps it: kubectl get it with -o yaml to see which.",
+            )
+        await cluster.live.changed(version, deadline - clock())

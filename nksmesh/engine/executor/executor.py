@@ -1,0 +1,95 @@
+"""Applying a plan: every step begins as soon as what it needs is there, and ends when it is proved."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nksmesh.domain.common.errors import InterruptedRunError, MeshError
+from nksmesh.domain.common.events import EventKind, Listener
+from nksmesh.domain.plan.plan import Action, Phase, Plan, Step
+from nksmesh.engine.executor.retries import Before
+from nksmesh.engine.executor.step_context import Progress, StepOutcome, Work
+from nksmesh.engine.executor.step_handlers import DOERS
+from nksmesh.engine.ports import Cluster, Helm
+from nksmesh.engine.waiting import Patience
+
+
+class Applying:
+    """One run of one plan.
+
+    Args:
+        plan: The plan.
+        cluster: The cluster; its live view follows the mesh's namespaces already.
+        helm: Helm.
+        patience: How long is waited for what.
+        listener: Told of every step.
+    """
+
+    def __init__(self, plan: Plan, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener) -> None:
+        """Prepare; ``run`` begins."""
+        self._plan = plan
+        self._cluster = cluster
+        self._helm = helm
+        self._patience = patience
+        self._listener = listener
+        self._reached = {(step.name, phase): asyncio.Event() for step in plan.steps for phase in Phase}
+        self._before = Before.of(((one.release, one.manifests) for one in plan.releases.values()), cluster.live)
+        self.progress = Progress()
+
+    async def run(self) -> Progress:
+        """Do every step.
+
+        Raises:
+            MeshError: A step failed; what was done is noted on it. Steps that write are let finish first.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in self._plan.steps:
+                    group.create_task(self._run(step))
+        except BaseExceptionGroup as failures:
+            failure = _first(failures)
+            failure.add_note(self.progress.told(self._plan))
+            raise failure from None
+        except asyncio.CancelledError as stopped:
+            raise InterruptedRunError(
+                str(stopped.args[0]) if stopped.args else "stopped before the end",
+                hint="Run the same command again: it goes on from here.",
+                detail=self.progress.told(self._plan),
+            ) from None
+        return self.progress
+
+    async def _run(self, step: Step) -> None:
+        for need in step.needs:
+            await self._reached[need.step, need.phase].wait()
+        work = Work(
+            step=step,
+            plan=self._plan,
+            cluster=self._cluster,
+            helm=self._helm,
+            patience=self._patience,
+            progress=self.progress,
+            listener=self._listener,
+            reached=lambda phase: self._reached[step.name, phase].set(),
+            before=self._before,
+        )
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self.progress.begun.append(step)
+        kept = step.action is Action.KEEP
+        if not kept:
+            work.tell(EventKind.STARTED, step.action.value)
+        try:
+            message = await DOERS[step.kind](work)
+        except MeshError as exc:
+            work.tell(EventKind.FAILED, exc.message)
+            raise
+        self.progress.outcomes.append(StepOutcome(step=step, message=message, seconds=clock() - began))
+        work.tell(EventKind.KEPT if kept else EventKind.DONE, message)
+        for phase in Phase:
+            self._reached[step.name, phase].set()
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure that came first: the others are steps that were stopped because of it."""
+    inner = failures.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,0 +1,92 @@
+"""Releases that Helm has begun to write and not ended: whose they are, and when they may be cleared.
+
+A dead run's of our own are cleared at once: it recorded what it was about to write. Anybody else's are left alone
+until the user says otherwise: from here nobody can tell whether that Helm is still at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.errors import ReleaseError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.mesh.holding import Holder
+from nksmesh.domain.plan.plan import Plan
+from nksmesh.engine.executor.settling import let_helm_end
+from nksmesh.engine.ports import Processes
+
+SETTLE_SECONDS: Final = 20.0
+"""How long a pending release is left to whoever may still be at work on it, from Helm's last word on it."""
+
+
+def pending_of(plan: Plan) -> tuple[InstalledRelease, ...]:
+    """List the releases of a plan that Helm has begun to write and not ended."""
+    return tuple(one for change in plan.releases.values() if (one := change.left_pending) is not None)
+
+
+async def settle(
+    pending: Iterable[InstalledRelease], processes: Processes, dead: Holder | None, *, step: str, listener: Listener
+) -> bool:
+    """Let whoever may still be at work on pending releases end.
+
+    Args:
+        pending: The releases.
+        processes: Processes of this machine.
+        dead: The run that the mesh was taken over from, if it was.
+        step: The step that waits.
+        listener: Told what is waited for.
+
+    Returns:
+        Whether anything was waited for: what was read before may have changed.
+    """
+    if dead is not None and processes.here(dead):
+        return await let_helm_end(dead, processes, step=step, listener=listener)
+    # another machine's clock may be ahead of this one's
+    left = {one.name: SETTLE_SECONDS - max(0.0, _age(one) or 0.0) for one in pending}
+    left = {name: seconds for name, seconds in left.items() if seconds > 0}
+    if not left:
+        return False
+    words = f"{', '.join(left)} to settle: Helm may be at work on it"
+    listener(Event(step=step, kind=EventKind.WAITING, message=words))
+    await asyncio.sleep(max(left.values()))  # what is waited for is that nothing happens
+    return True
+
+
+def refuse_foreign(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> None:
+    """Leave alone what somebody else's Helm has begun: it may still be at work, however long ago it began.
+
+    Args:
+        plan: The plan.
+        ours: What is known to be left by a dead run of ours, or is to be cleared on the user's word.
+
+    Raises:
+        ReleaseError: A release is pending, and it was no run of ours.
+    """
+    known = {_mark(one) for one in ours}
+    for change in plan.releases.values():
+        left = change.left_pending
+        recorded = plan.recorded.of_release(change.release) if plan.recorded else None
+        # A run of ours records what it is about to write before Helm writes it.
+        if left is None or _mark(left) in known or (recorded is not None and not recorded.helm_revision):
+            continue
+        age = _age(left)
+        raise ReleaseError(
+            f"release {left.name} is {left.status}: another Helm is at work on it, or was killed",
+            hint="Wait for it; if it is dead, run again with --yes, which clears it.",
+            detail=f"Helm revision {left.helm_revision} of {left.name} in {left.namespace}"
+            + (f" began {spoken(age)} ago" if age is not None else ""),
+        )
+
+
+def _mark(one: InstalledRelease) -> tuple[str, str, int, str]:
+    return one.namespace, one.name, one.helm_revision, one.status
+
+
+def _age(one: InstalledRelease) -> float | None:
+    """Return how many seconds ago Helm last said something of a release, where that is known."""
+    return None if one.updated is None else (datetime.now(UTC) - one.updated).total_seconds()

@@ -1,0 +1,137 @@
+"""The proof that something is removed: it was looked for, and is gone.
+
+Helm's exit code is none: with ``--ignore-not-found`` it is 0, too, where Helm did not find the release at all. Nor is
+the API server's answer to a delete: an object with a finalizer is there until somebody takes that away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ClusterError, ReleaseError
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, crds_of, owned_by, ref_of
+from nksmesh.domain.kube.owners import Tool, owner_of
+from nksmesh.engine.crd_retention import POLICY
+from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.ports import Cluster, Helm
+
+_MOST: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Departure:
+    """What was found of a release after Helm had removed it.
+
+    Attributes:
+        ending: Its objects that are being deleted, and are not gone yet.
+        staying: What of its manifest stays, and why, in words; CRDs, which nksmesh has Helm keep, are not among them.
+    """
+
+    ending: tuple[ObjectRef, ...] = ()
+    staying: tuple[str, ...] = ()
+
+
+async def look_after(release: Release, stored: InstalledRelease | None, cluster: Cluster, helm: Helm) -> Departure:
+    """Look for a release's record and for the objects of its manifest, all at once.
+
+    Args:
+        release: The release that Helm has removed.
+        stored: What Helm had of it.
+        cluster: The cluster.
+        helm: Helm, which reads what it stored.
+
+    Raises:
+        ReleaseError: The record or an object is still there.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    manifests = helm.parse(stored.manifest) if stored else ()
+    crds = crds_of(manifests)
+    wanted = {ref_of(one, release.namespace): one for one in manifests if one not in crds}
+    records, live = await asyncio.gather(
+        cluster.storage.revisions([release]), cluster.objects.get_all(wanted, metadata_only=True)
+    )
+    if records:
+        raise ReleaseError(
+            f"release {release.name} in {release.namespace} was not removed: Helm still has its record",
+            hint=f"See what Helm says of it: helm status {release.name} -n {release.namespace}",
+        )
+    ending: list[ObjectRef] = []
+    staying: list[str] = []
+    there: list[ObjectRef] = []
+    for ref, found in live.items():
+        if found is None:
+            continue
+        if _kept(wanted[ref]) or _kept(found):
+            staying.append(f"{ref} ({POLICY}: keep)")
+        elif not owned_by(release, found) and owner_of(found).tool is not Tool.NOBODY:
+            staying.append(f"{ref} (it belongs to {owner_of(found)})")
+        elif found["metadata"].get("deletionTimestamp"):
+            ending.append(ref)
+        else:
+            there.append(ref)
+    if there:
+        raise ReleaseError(
+            f"release {release.name} in {release.namespace} was not removed: {_some(there)} still there",
+            hint="Helm has no record of the release any more. See who puts the objects back or keeps them: "
+            f"kubectl get {there[0].kind.lower()} {there[0].name}"
+            f"{f' -n {there[0].namespace}' if there[0].namespace else ''} -o yaml --show-managed-fields",
+            detail="\n".join(map(str, there)),
+        )
+    return Departure(ending=tuple(ending), staying=tuple(staying))
+
+
+async def await_gone(
+    refs: Collection[ObjectRef], cluster: Cluster, *, step: str, timeout: float, listener: Listener
+) -> tuple[ObjectRef, ...]:
+    """Look for objects that were deleted, and wait for those that are still being deleted.
+
+    Returns:
+        Those that are there again, or still, and are not being deleted.
+
+    Raises:
+        NotReadyError: An object is still being deleted when the time is over.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    live = await cluster.objects.get_all(refs, metadata_only=True)
+    there = {ref: found for ref, found in live.items() if found is not None}
+    ending = [ref for ref, found in there.items() if found["metadata"].get("deletionTimestamp")]
+    if ending:
+        await await_end(ending, cluster, step=step, timeout=timeout, listener=listener)
+    return tuple(ref for ref in there if ref not in ending)
+
+
+async def delete_all(
+    refs: Collection[ObjectRef], cluster: Cluster, *, step: str, timeout: float, listener: Listener
+) -> None:
+    """Delete objects, and prove that they are gone.
+
+    Raises:
+        NotReadyError: An object is still being deleted when the time is over.
+        ClusterError: An object is still there; or the cluster cannot be reached, or refuses.
+    """
+    await asyncio.gather(*(cluster.objects.delete(ref) for ref in refs))
+    left = await await_gone(refs, cluster, step=step, timeout=timeout, listener=listener)
+    if left:
+        raise ClusterError(
+            f"{_some(left)} there again after the delete: something makes it anew",
+            hint="See what applies it (kubectl get ... -o yaml --show-managed-fields), stop that, and run the same "
+            "command again.",
+            detail="\n".join(map(str, left)),
+        )
+
+
+def _kept(manifest: Manifest) -> bool:
+    """Tell whether Helm keeps an object when it removes the release; it goes by its manifest and by the live object."""
+    return bool(((manifest.get("metadata") or {}).get("annotations") or {}).get(POLICY) == "keep")
+
+
+def _some(refs: Iterable[ObjectRef]) -> str:
+    named = tuple(map(str, refs))
+    more = f" and {len(named) - _MOST} more" if len(named) > _MOST else ""
+    return f"{', '.join(named[:_MOST])}{more} {'are' if len(named) > 1 else 'is'}"

@@ -1,0 +1,150 @@
+"""What a step of a plan works with, and what has come of the plan so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.kube.diagnosis import Trouble
+from nksmesh.domain.kube.readiness import Readiness
+from nksmesh.domain.plan.plan import Phase, Plan, ReleaseChange, Step
+from nksmesh.engine import observation
+from nksmesh.engine.executor.retries import Before, try_again
+from nksmesh.engine.ports import Cluster, Helm
+from nksmesh.engine.waiting import Patience, Wait, wait_until_ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutcome:
+    """How a step ended.
+
+    Attributes:
+        step: The step.
+        message: What was proved, or what was done.
+        seconds: How long it took, from its needs being met.
+    """
+
+    step: Step
+    message: str
+    seconds: float
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.step.name,
+            "action": self.step.action.value,
+            "message": self.message,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What has come of a plan so far: kept while it runs, so that a run that ends early can say it.
+
+    Attributes:
+        outcomes: The steps that are done, in the order they ended.
+        begun: The steps that have begun.
+        addresses: For each gateway's name, its LoadBalancer's addresses.
+        warnings: What a reader should know though nothing failed.
+    """
+
+    outcomes: list[StepOutcome] = field(default_factory=list)
+    begun: list[Step] = field(default_factory=list)
+    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def told(self, plan: Plan) -> str:
+        """Say what was done and what was not."""
+        done = {outcome.step.name for outcome in self.outcomes}
+        begun = {step.name for step in self.begun}
+        names = [step.name for step in plan.steps]
+        parts = (
+            ("done", [name for name in names if name in done]),
+            ("begun", [name for name in names if name in begun - done]),
+            ("not begun", [name for name in names if name not in begun | done]),
+        )
+        return "; ".join(f"{word}: {', '.join(some)}" for word, some in parts if some)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON has it; the warnings are said with those of the whole run."""
+        return {
+            "done": [outcome.to_data() for outcome in self.outcomes],
+            "addresses": {name: list(found) for name, found in self.addresses.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One step at work.
+
+    Attributes:
+        step: The step.
+        plan: The plan it is of.
+        cluster: The cluster; its live view follows the mesh's namespaces.
+        helm: Helm.
+        patience: How long is waited for what.
+        progress: What has come of the plan.
+        listener: Told how it goes on.
+        reached: Called with each phase that the step has come to before its end.
+        before: What was wrong before the plan began.
+    """
+
+    step: Step
+    plan: Plan
+    cluster: Cluster
+    helm: Helm
+    patience: Patience
+    progress: Progress
+    listener: Listener
+    reached: Callable[[Phase], None]
+    before: Before = field(default_factory=Before)
+
+    @property
+    def change(self) -> ReleaseChange:
+        """What is to become of the step's release."""
+        if self.step.release is None:
+            raise ValueError(f"step {self.step.name} is about no release")
+        return self.plan.releases[self.step.release.name]
+
+    def tell(self, kind: EventKind, message: str) -> None:
+        """Say what happens to the step; a warning is the run's, too."""
+        self.hear(Event(step=self.step.name, kind=kind, message=message))
+
+    def hear(self, event: Event) -> None:
+        """Listen in place of the listener, and keep the warnings."""
+        if event.kind is EventKind.WARNING:
+            self.progress.warnings.append(f"{event.step}: {event.message}")
+        self.listener(event)
+
+    async def until_ready(self, judge: Callable[[], Readiness], change: ReleaseChange | None = None) -> str:
+        """Wait for a judge to say ready; with a release, its pods' troubles are watched, too.
+
+        Raises:
+            NotReadyError: It cannot become ready, or its time is over.
+        """
+        live = self.cluster.live
+        if change:
+            await live.follow(observation.queries_of(change.release, change.manifests))
+
+        def troubles() -> list[Trouble]:
+            return self.before.troubles_of(live, change.release, change.manifests) if change else []
+
+        subject = change.release.name if change else ""
+        wait = Wait(step=self.step.name, judge=judge, troubles=troubles, subject=subject)
+        trying = asyncio.create_task(try_again(troubles, live, self.cluster.objects, self.tell))
+        try:
+            return await wait_until_ready(wait, live, self.cluster.objects, patience=self.patience, listener=self.hear)
+        finally:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+
+    async def look_at_workloads(self, change: ReleaseChange) -> None:
+        """Take what was written and has pods into the view: its watch events may still be on the way."""
+        refs = observation.workloads_of(change.release, change.manifests)
+        for ref, found in (await self.cluster.objects.get_all(refs)).items():
+            if found is not None:
+                self.cluster.live.put(observation.query_for(ref), found)

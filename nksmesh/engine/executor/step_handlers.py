@@ -1,0 +1,176 @@
+"""What each kind of step does, and what proves that it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from nksmesh.domain.charts.releases import ISTIOD, Proof
+from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.plan.plan import Action, Phase, ReleaseChange, StepKind
+from nksmesh.engine import observation
+from nksmesh.engine.crd_retention import keep_crds, keep_dropped_crds
+from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.executor.gate import Gate, Probe, pass_gate, where_labels_decide
+from nksmesh.engine.executor.gateways import prove_gateway, restart_gateway
+from nksmesh.engine.executor.removal_proof import look_after
+from nksmesh.engine.executor.revert import revert_release
+from nksmesh.engine.executor.step_context import Work
+from nksmesh.engine.executor.take_ownership import take_object, take_release
+from nksmesh.engine.ports import Objects
+
+
+async def make_namespace(work: Work) -> str:
+    """Create a namespace that does not exist."""
+    if work.step.action is Action.KEEP:
+        return "exists"
+    name = work.step.namespace
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    await work.cluster.objects.apply(manifest, ObjectRef("v1", "Namespace", name))
+    return "created"
+
+
+async def apply_crds(work: Work) -> str:
+    """Apply the CRDs of base's crds/ folder server-side, and wait until each is Established."""
+    crds = [crd for crd in work.plan.crds if crd.differs or not crd.exists]
+    if not crds:
+        newer = any(crd.newer for crd in work.plan.crds)
+        return f"{len(work.plan.crds)} CRDs are " + ("newer than the chart's" if newer else "as the chart has them")
+    live = work.cluster.live
+    await live.follow_from_now(observation.CRDS)
+
+    async def apply(manifest: Manifest) -> None:
+        ref = ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, manifest["metadata"]["name"])
+        write = take_object if work.plan.take_over else _apply
+        live.put(observation.CRDS, await write(manifest, ref, work.cluster.objects))
+
+    await asyncio.gather(*(apply(crd.manifest) for crd in crds))
+    work.reached(Phase.WRITTEN)
+    return await work.until_ready(lambda: observation.crds_established(live, (crd.name for crd in crds)))
+
+
+async def make_release(work: Work) -> str:
+    """Have Helm install or upgrade a release where it must be written, and prove it ready."""
+    change, live = work.change, work.cluster.live
+    crds = observation.crd_names(change.manifests) if change.reasons else ()
+    if crds:
+        await live.follow_from_now(observation.CRDS)
+    if change.reasons:
+        established = asyncio.create_task(_tell_established(work, crds))
+        try:
+            await _write(work, change)
+        finally:
+            established.cancel()
+            await asyncio.gather(established, return_exceptions=True)
+    work.reached(Phase.WRITTEN)
+    if change.stale_pods:
+        return "written; its pods are restarted next"
+    match change.release.kind.proof:
+        case Proof.CRDS:
+            return await _prove_crds(work, crds) if crds else "installed"
+        case Proof.ROLLOUT:
+            return await work.until_ready(
+                lambda: observation.rollout_of(live, change.release, change.manifests), change
+            )
+        case Proof.INJECTED_ROLLOUT:
+            return await prove_gateway(work)
+
+
+async def prove_webhook(work: Work) -> str:
+    """Pass the webhook gate, as the pods of every gateway will; a canary has none, and is asked for by name."""
+    releases = work.plan.mesh.releases
+    istiod = next(one for one in releases if one.component == ISTIOD.name)
+    gateways = [one for one in releases if one.kind.injected]
+    probes = [Probe(one.namespace, one.istio_revision) for one in gateways]
+    if not gateways:
+        where = await where_labels_decide(istiod.namespace, work.cluster)
+        probes = [Probe(namespace, istiod.istio_revision) for namespace in where]
+    gate = Gate(
+        step=work.step.name,
+        istiod=istiod,
+        probes=tuple(dict.fromkeys(probes)),
+        proxy_image=work.plan.proxy_image,
+    )
+    return await pass_gate(gate, work.cluster, patience=work.patience, listener=work.hear)
+
+
+async def remove_release(work: Work) -> str:
+    """Have Helm remove a release that the mesh no longer has; CRDs it has stay, and what they hold with them."""
+    release = work.step.release
+    if release is None:
+        return "removed"
+    key = (release.namespace, release.name)
+    stored = next((one for one in work.plan.stored if (one.namespace, one.name) == key), None)
+    if stored is not None:
+        await keep_crds(stored, work.cluster, work.helm)
+    timeout = work.patience.component
+    await work.helm.uninstall(release, timeout=timeout)
+    found = await look_after(release, stored, work.cluster, work.helm)
+    if found.ending:
+        await await_end(found.ending, work.cluster, step=work.step.name, timeout=timeout, listener=work.hear)
+    return "removed" + (f"; stays: {', '.join(found.staying)}" if found.staying else "")
+
+
+DOERS: Final[Mapping[StepKind, Callable[[Work], Awaitable[str]]]] = {
+    StepKind.NAMESPACE: make_namespace,
+    StepKind.CRDS: apply_crds,
+    StepKind.RELEASE: make_release,
+    StepKind.GATE: prove_webhook,
+    StepKind.RESTART: restart_gateway,
+    StepKind.REMOVAL: remove_release,
+}
+"""For each kind of step, what does it; the answer is what was done or proved, in words."""
+
+
+async def _apply(manifest: Manifest, ref: ObjectRef, objects: Objects) -> dict[str, Any]:
+    return await objects.apply(manifest, ref)
+
+
+async def _write(work: Work, change: ReleaseChange) -> None:
+    if change.action is Action.ROLLBACK:
+        await revert_release(work)
+        return
+    if change.left_pending is not None:
+        await work.cluster.storage.forget(change.left_pending)
+    await asyncio.gather(*(_make_ours(work, ref) for ref in change.left_crds))
+    if change.taken or (work.plan.take_over and change.installed is None):
+        await take_release(change, work.cluster, timeout=work.patience.component, listener=work.hear)
+    if change.installed is not None and change.action is Action.UPGRADE:
+        await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)
+    write = work.helm.install if change.action is Action.INSTALL else work.helm.upgrade
+    await write(change.release, change.chart, change.composed.values, timeout=work.patience.component)
+    await work.look_at_workloads(change)
+
+
+async def _make_ours(work: Work, ref: ObjectRef) -> None:
+    """Make a CRD the release's, as Helm marks what it owns, so that Helm takes it for its own."""
+    release = work.change.release
+    annotations = {
+        "meta.helm.sh/release-name": release.name,
+        "meta.helm.sh/release-namespace": release.namespace,
+    }
+    labels = {"app.kubernetes.io/managed-by": "Helm"}
+    await work.cluster.objects.merge({"metadata": {"labels": labels, "annotations": annotations}}, ref)
+
+
+async def _tell_established(work: Work, names: tuple[str, ...]) -> None:
+    """Let go on what waits for a release's CRDs alone, while Helm is still at work on its other objects."""
+    live = work.cluster.live
+    while not observation.crds_established(live, names).ready:
+        await live.changed(live.version)
+    work.reached(Phase.ESTABLISHED)
+
+
+async def _prove_crds(work: Work, names: tuple[str, ...]) -> str:
+    """Wait for the CRDs that base's templates have; those it left as they were are read, as no watch tells of them."""
+    live = work.cluster.live
+    unseen = [
+        ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, name)
+        for name in names
+        if live.get(observation.CRDS.kind, name) is None
+    ]
+    for found in (await work.cluster.objects.get_all(unseen)).values():
+        if found is not None:
+            live.put(observation.CRDS, found)
+    return await work.until_ready(lambda: observation.crds_established(live, names))

@@ -1,0 +1,54 @@
+"""Istiods of other tools: found with one list, and never installed over."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from nksmesh.domain.adoption.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among, helm_marks
+from nksmesh.domain.charts.releases import ISTIOD, Release
+from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.kube.objects import Manifest
+from nksmesh.engine.hidden_releases import refuse_out_of_sight
+from nksmesh.engine.ports import Cluster
+
+
+async def list_istiods(cluster: Cluster) -> list[Manifest] | None:
+    """List the Deployments of every istiod that is there and is not being deleted; None where that is not allowed.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    try:
+        listed = await cluster.objects.list("apps/v1", "Deployment", labels=ISTIOD_LABEL)
+    except RefusedError as exc:
+        if exc.status != HTTPStatus.FORBIDDEN:
+            raise
+        return None
+    return [one for one in listed if not one["metadata"].get("deletionTimestamp")]
+
+
+async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tuple[ForeignIstiod, ...]:
+    """Describe those istiods that no Helm release of Istio's own chart owns; reads the releases that are named.
+
+    Raises:
+        ClusterError: Helm has the release of one in another namespace or under its other storage driver; or the cluster
+            cannot be reached, or refuses.
+    """
+    named = {key for one in deployments if (key := helm_marks(one)) is not None}
+    releases = [Release(component=ISTIOD.name, name=name, namespace=namespace) for namespace, name in sorted(named)]
+    helm = await cluster.storage.installed(releases) if releases else {}
+    await refuse_out_of_sight([one for one in releases if (one.namespace, one.name) not in helm], cluster)
+    return foreign_among(deployments, helm)
+
+
+async def refuse_foreign(deployments: list[Manifest], cluster: Cluster) -> None:
+    """Stop before a mesh is installed beside, or over, an istiod of another tool.
+
+    Raises:
+        ClusterError: There is one; or the cluster cannot be reached, or refuses.
+    """
+    found = await foreign_istiods(deployments, cluster)
+    if found:
+        raise ClusterError(
+            f"{found[0]}; nksmesh changed nothing", hint=found[0].way_on, detail="\n".join(map(str, found[1:]))
+        )

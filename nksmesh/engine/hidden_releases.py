@@ -1,0 +1,159 @@
+"""Releases that Helm does not show where they are looked for, though their objects live: looked up, and never written.
+
+Nothing of this is read while Helm shows what is looked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from nksmesh.domain.adoption.hidden_releases import StoredElsewhere, Unseen, refusal_of_elsewhere, stored_elsewhere
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, owned_by, ref_of
+from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
+from nksmesh.domain.mesh.record import Record
+from nksmesh.engine.ports import Cluster
+
+_NAMESPACED: Final = (*(("apps/v1", kind) for kind in ROLLOUT_KINDS), ("v1", "Service"), ("v1", "ServiceAccount"))
+_WEBHOOKS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_CLUSTER_WIDE: Final = tuple(("admissionregistration.k8s.io/v1", kind) for kind in _WEBHOOKS)
+"""Kinds of which each of Istio's charts has one at least; CRDs stay when Helm removes base, and tell nothing."""
+
+
+async def refuse_elsewhere(installed: Iterable[InstalledRelease], cluster: Cluster) -> None:
+    """Stop before anything is written to releases of which one has its record in another namespace.
+
+    Raises:
+        ClusterError: One has; or the cluster cannot be reached, or refuses.
+    """
+    found = await describe_elsewhere(installed, cluster)
+    if found:
+        raise refusal_of_elsewhere(found)
+
+
+async def describe_elsewhere(installed: Iterable[InstalledRelease], cluster: Cluster) -> tuple[StoredElsewhere, ...]:
+    """Describe those of some releases that have their records in another namespace, with the tool that keeps them.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    away = [one for one in installed if one.elsewhere]
+    releases = [Release(component=one.chart, name=one.name, namespace=one.namespace) for one in away]
+    live = await _objects_of(releases, cluster)
+    return tuple(
+        stored_elsewhere(one, [meta for meta in live.values() if owned_by(release, meta)])
+        for one, release in zip(away, releases, strict=True)
+    )
+
+
+async def refuse_out_of_sight(releases: Collection[Release], cluster: Cluster) -> None:
+    """Stop before releases that Helm does not show, and whose objects live, are installed over.
+
+    Raises:
+        ClusterError: Helm has one under another namespace or storage driver; or the cluster cannot be reached.
+    """
+    if not releases:
+        return
+    elsewhere, other = await asyncio.gather(_elsewhere(releases, cluster), cluster.storage.under_other_driver(releases))
+    await refuse_elsewhere(elsewhere.values(), cluster)
+    if other:
+        (namespace, *_) = sorted(one.namespace for one in releases if (one.namespace, one.name) in other)
+        raise Unseen(namespace=namespace, recorded="", driver=cluster.storage.driver, under_other=True).refusal
+
+
+async def look_for(record: Record, cluster: Cluster) -> tuple[dict[Release, InstalledRelease], Unseen | None]:
+    """Look up what became of a recorded mesh of which Helm shows no release.
+
+    Returns:
+        Those of its releases whose records lie in another namespace; and, without any, what is unseen: None where its
+        objects do not live, either.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    releases = [one.release for one in record.releases]
+    elsewhere, other, live = await asyncio.gather(
+        _elsewhere(releases, cluster), cluster.storage.under_other_driver(releases), _objects_of(releases, cluster)
+    )
+    if elsewhere:
+        return {one: elsewhere[key] for one in releases if (key := (one.namespace, one.name)) in elsewhere}, None
+    if not live:
+        return {}, None
+    return {}, Unseen(
+        namespace=record.namespace,
+        recorded=record.helm_driver,
+        driver=cluster.storage.driver,
+        under_other=bool(other),
+        objects=tuple(live),
+    )
+
+
+async def refuse_unseen(record: Record, cluster: Cluster) -> None:
+    """Stop before anything is written for a recorded mesh of which Helm shows no release, and whose objects live.
+
+    Raises:
+        ClusterError: They live; or the cluster cannot be reached, or refuses.
+    """
+    elsewhere, unseen = await look_for(record, cluster)
+    await refuse_elsewhere(elsewhere.values(), cluster)
+    if unseen is not None:
+        raise unseen.refusal
+
+
+async def refuse_living(releases: Collection[Release], cluster: Cluster) -> None:
+    """Stop before a mesh is removed of which Helm shows some releases, and others live without its knowing them.
+
+    Args:
+        releases: The recorded releases that Helm does not show.
+        cluster: The cluster.
+
+    Raises:
+        ClusterError: One lives; or the cluster cannot be reached, or refuses.
+    """
+    if not releases:
+        return
+    await refuse_out_of_sight(releases, cluster)
+    live = tuple(await _objects_of(releases, cluster))
+    if live:
+        names = ", ".join(sorted(release.name for release in releases))
+        raise ClusterError(
+            f"Helm has no record of {names}, and objects of it are there: Helm cannot remove them; nothing was removed",
+            hint="Have nksmesh install bring the releases back and uninstall again, or delete the objects with kubectl "
+            "delete.",
+            detail="\n".join(map(str, live)),
+        )
+
+
+async def _elsewhere(releases: Iterable[Release], cluster: Cluster) -> Mapping[tuple[str, str], InstalledRelease]:
+    """Look for records in every namespace, where that is allowed."""
+    try:
+        return await cluster.storage.elsewhere(releases)
+    except RefusedError as exc:
+        if exc.status != HTTPStatus.FORBIDDEN:
+            raise
+        return {}
+
+
+async def _objects_of(releases: Collection[Release], cluster: Cluster) -> dict[ObjectRef, Manifest]:
+    """Find live objects, by their metadata, that carry Helm's marks of some releases; workloads come first."""
+    if not releases:
+        return {}
+    namespaces = dict.fromkeys(release.namespace for release in releases)
+    places = [(*kind, namespace) for kind in _NAMESPACED for namespace in namespaces]
+    places += [(*kind, "") for kind in _CLUSTER_WIDE]
+    listed = await asyncio.gather(*(_list(*place, cluster) for place in places))
+    return {
+        ref_of({**meta, "apiVersion": version, "kind": kind}): meta
+        for (version, kind, _), some in zip(places, listed, strict=True)
+        for meta in some
+        if any(owned_by(release, meta) for release in releases) and not meta["metadata"].get("deletionTimestamp")
+    }
+
+
+async def _list(version: str, kind: str, namespace: str, cluster: Cluster) -> list[dict[str, Any]]:
+    return await cluster.objects.list(version, kind, namespace, metadata_only=True)

@@ -1,0 +1,50 @@
+"""Reading where a cluster is, where its API server's host does not tell."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.mesh.location import ZONE_LABEL, check_location, check_support, zones_may_tell
+from nksmesh.domain.mesh.versions import minor_of
+from nksmesh.engine.ports import Cluster
+
+if TYPE_CHECKING:
+    from nksmesh.engine.request import Order, Surroundings
+
+_MOST_NODES: Final = 100
+"""A cluster is in one region: some of its nodes tell as much as all."""
+
+
+async def read_zones(order: Order, cluster: Cluster) -> tuple[str, ...]:
+    """Read the nodes' zones where a region's registry may be meant and only they can tell the region.
+
+    Returns:
+        The zones of some of the nodes; none where they are not needed, or may not be read.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses otherwise than by the user's rights.
+    """
+    request, environment = order.request, order.environment
+    own_hub = request.hub or (environment and environment.hub and not request.region)
+    if own_hub or not zones_may_tell(cluster.host, order.catalog.regions, order.catalog.nks):
+        return ()
+    try:
+        nodes = await cluster.objects.list("v1", "Node", metadata_only=True, most=_MOST_NODES)
+    except RefusedError as refusal:
+        if refusal.status != HTTPStatus.FORBIDDEN:
+            raise
+        return ()
+    return tuple(str((node["metadata"].get("labels") or {}).get(ZONE_LABEL) or "") for node in nodes)
+
+
+def about_the_place(order: Order, found: Surroundings) -> tuple[Finding, ...]:
+    """Say where the region is not the cluster's, and until when NKS supports the cluster's Kubernetes."""
+    regions, nks, mesh = order.catalog.regions, order.catalog.nks, found.resolved.mesh
+    chosen = "" if mesh.own_hub else mesh.region
+    return (
+        *check_location(found.location, chosen, regions, nks, by_default=found.resolved.region_read),
+        *check_support(found.location, minor_of(found.kubernetes), nks, order.today),
+    )

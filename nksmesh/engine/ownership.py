@@ -1,0 +1,144 @@
+"""Whose objects these are: nothing of somebody else's is ever written to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from nksmesh.domain.adoption.takeover import of_istioctl
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.kube.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, ref_of
+from nksmesh.domain.kube.owners import Owner, Tool, owner_of
+from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.engine.ports import Cluster
+
+_CRD: Final = "CustomResourceDefinition"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owned:
+    """What the check of owners found.
+
+    Attributes:
+        changes: What is to become of each release, with what is missing of it among the reasons.
+        ending: Objects of the mesh that are being deleted.
+        not_shown: Releases that Helm does not show, and that objects are marked as theirs.
+    """
+
+    changes: dict[str, ReleaseChange]
+    ending: tuple[ObjectRef, ...]
+    not_shown: tuple[Release, ...] = ()
+
+
+async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *, take_over: bool = False) -> Owned:
+    """Check that whatever exists already belongs to the release that wants it; see what of a release is missing.
+
+    Args:
+        changes: What is to become of each release.
+        cluster: The cluster.
+        take_over: What istioctl made becomes the release's.
+
+    Raises:
+        ClusterError: Something belongs to somebody else.
+    """
+    refs = {
+        name: [ref_of(one, change.release.namespace) for one in change.manifests] for name, change in changes.items()
+    }
+    live = await cluster.objects.get_all((ref for some in refs.values() for ref in some), metadata_only=True)
+    foreign: list[str] = []
+    others: list[Owner] = []
+    elsewhere: set[str] = set()
+    checked = {}
+    for name, change in changes.items():
+        taken = tuple(ref for ref in refs[name] if take_over and (found := live[ref]) and of_istioctl(found))
+        left = tuple(ref for ref in refs[name] if ref not in taken and _may_be_taken(ref, live[ref], change))
+        theirs = [
+            (ref, found)
+            for ref in refs[name]
+            if (found := live[ref]) is not None and ref not in {*left, *taken} and not owned_by(change.release, found)
+        ]
+        foreign += [f"{ref} belongs to {owner_of(found)}" for ref, found in theirs]
+        others += [owner_of(found) for _, found in theirs if not of_istioctl(found)]
+        elsewhere |= {_namespace_of_owner(found) for _, found in theirs} - {change.release.namespace}
+        missing = [ref for ref in refs[name] if live[ref] is None]
+        checked[name] = _with_missing(_with_taken(_with_left(change, left), taken), missing)
+    if foreign:
+        many = len(foreign) > 1
+        raise ClusterError(
+            f"{len(foreign)} object{'s' if many else ''} of this mesh exist{'' if many else 's'} already "
+            f"and belong{'' if many else 's'} to somebody else; nothing was changed",
+            hint=_way_on(elsewhere - {""}, others),
+            detail="\n".join(foreign),
+        )
+    not_shown = tuple(
+        change.release
+        for name, change in changes.items()
+        if change.installed is None
+        # base's CRDs stay when Helm removes it, and tell nothing
+        and any(ref.kind != _CRD and owned_by(change.release, live[ref] or {}) for ref in refs[name])
+    )
+    return Owned(changes=checked, ending=ending_of(live), not_shown=not_shown)
+
+
+def _way_on(namespaces: Collection[str], owners: Iterable[Owner]) -> str:
+    """Say what to do: the releases of another namespace are another mesh's, and it is not this one that is adopted.
+
+    Args:
+        namespaces: The namespaces of other releases that own something.
+        owners: The owners of what belongs to somebody else, and is not taken over from istioctl.
+    """
+    if namespaces:
+        others = " and ".join(sorted(namespaces))
+        return f"A mesh in namespace {others} has them: go on with that one (-n {min(namespaces)}), or remove it first."
+    for owner in owners:
+        if owner.tool not in {Tool.HELM, Tool.ISTIOCTL, Tool.NOBODY}:
+            return owner.way_on
+    return (
+        "A mesh that somebody made with Helm is taken on with nksmesh adopt, one that istioctl made with "
+        "nksmesh adopt --from istioctl. What is no mesh has to go first."
+    )
+
+
+def _namespace_of_owner(live: Mapping[str, Any]) -> str:
+    annotations = live["metadata"].get("annotations") or {}
+    return str(annotations.get("meta.helm.sh/release-namespace") or "")
+
+
+def ending_of(live: Mapping[ObjectRef, Mapping[str, Any] | None]) -> tuple[ObjectRef, ...]:
+    """Return those of some live objects that are being deleted."""
+    return tuple(ref for ref, one in live.items() if one is not None and one["metadata"].get("deletionTimestamp"))
+
+
+def _may_be_taken(ref: ObjectRef, live: Mapping[str, Any] | None, change: ReleaseChange) -> bool:
+    """Tell a CRD that no release owns and base may: up to chart 1.23 no release owned any, from 1.24 on base does.
+
+    That is one that an earlier mesh of ours applied or, where base is installed, one of Istio's charts: Helm installed
+    it from crds/, or somebody applied it as Istio's notes on upgrades say.
+    """
+    if ref.kind != _CRD or live is None or owned_by(change.release, live):
+        return False
+    metadata = live["metadata"]
+    if "meta.helm.sh/release-name" in (metadata.get("annotations") or {}):
+        return False
+    labels = metadata.get("labels") or {}
+    of_a_chart = change.installed is not None and any(labels.get(key) == "istio" for key in ("chart", "release"))
+    return of_a_chart or FIELD_MANAGER in managers_of(live)
+
+
+def _with_left(change: ReleaseChange, left: tuple[ObjectRef, ...]) -> ReleaseChange:
+    words = f"{len(left)} CRDs that no release owns become its own"
+    said = (words if len(left) > 1 else "1 CRD that no release owns becomes its own",) if left else ()
+    return replace(change, left_crds=left, reasons=(*change.reasons, *said))
+
+
+def _with_taken(change: ReleaseChange, taken: tuple[ObjectRef, ...]) -> ReleaseChange:
+    many = f"{len(taken)} object{'s' if len(taken) > 1 else ''}"
+    said = (f"{many} of istioctl's become{'' if len(taken) > 1 else 's'} its own",) if taken else ()
+    return replace(change, taken=taken, reasons=(*change.reasons, *said))
+
+
+def _with_missing(change: ReleaseChange, missing: Iterable[ObjectRef]) -> ReleaseChange:
+    reasons = tuple(f"{ref} is missing" for ref in missing)
+    return change if change.installed is None or change.reasons else replace(change, reasons=reasons)

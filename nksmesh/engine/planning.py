@@ -1,0 +1,272 @@
+"""Making a plan: read the cluster and the charts, render, check everything that can be checked, write nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import BASE, ISTIOD, Component, Release
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.kube.images import proxy_image
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.mesh.location import locate
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.mesh.revisions import kept_name
+from nksmesh.domain.mesh.versions import VersionQuestion, forgiven
+from nksmesh.domain.mesh.way_out import judge_version
+from nksmesh.domain.plan.injection import Surrounding, check_injection
+from nksmesh.domain.plan.ordering import make_steps
+from nksmesh.domain.plan.plan import Plan, Step
+from nksmesh.domain.plan.rendered import moved_images
+from nksmesh.domain.plan.upgrade_path import refuse_another_version
+from nksmesh.engine import observation
+from nksmesh.engine.crds import leave_newer_crds, survey_crds
+from nksmesh.engine.discovery import record_for
+from nksmesh.engine.foreign import list_istiods, refuse_foreign
+from nksmesh.engine.hidden_releases import look_for, refuse_elsewhere, refuse_out_of_sight, refuse_unseen
+from nksmesh.engine.location import about_the_place, read_zones
+from nksmesh.engine.ownership import check_owners, ending_of
+from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.rendering import Seen, render_releases
+from nksmesh.engine.request import Order, Surroundings
+from nksmesh.engine.scope import refuse_during_canary
+from nksmesh.engine.setters import prove_setters
+from nksmesh.engine.stale_pods import with_stale_pods
+from nksmesh.engine.unrecorded import refuse_to_take_away
+from nksmesh.engine.versions import Former, check_renders_after, version_before
+
+PLAN_STEP: Final = "plan"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a plan reads once it knows the mesh.
+
+    Attributes:
+        charts: The chart of each component.
+        installed: What Helm has of the mesh's releases and of those recorded, by (namespace, name).
+        namespaces: The mesh's namespaces as they are; None where one does not exist.
+    """
+
+    charts: Mapping[str, Chart]
+    installed: Mapping[tuple[str, str], InstalledRelease]
+    namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]
+
+
+async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener) -> Plan:
+    """Plan what would bring a cluster to the mesh that an order describes.
+
+    Raises:
+        ConfigError: The order contradicts itself, names what does not exist, or would change the version unasked.
+        CheckError: The version is not supported.
+        ChartError: A chart cannot be had or rendered, or names an image outside the hub.
+        ClusterError: The cluster cannot be reached, or an object belongs to somebody else.
+    """
+    listener(Event(step=PLAN_STEP, kind=EventKind.STARTED, message="reading the cluster"))
+    found = await look_around(order, cluster)
+    mesh, record = found.resolved.mesh, found.record
+    versions = check_versions(order, mesh, found.kubernetes)
+    refuse_failures(versions)
+    read = await _read(order, found, cluster, charts, listener)
+    await refuse_elsewhere(read.installed.values(), cluster)
+    before = version_before(mesh, read.installed)
+    if before and not order.allow_version_change:
+        told = (order.request, order.environment, record.answers if record else None)
+        refuse_another_version(before, mesh.version, asked=any(one.version for one in told if one))
+    base = read.installed.get(_key(_only(mesh, BASE)))
+    mesh = await leave_newer_crds(mesh, read.charts[BASE.name], cluster.objects)
+    listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
+    seen = Seen(kubernetes=found.kubernetes, installed=read.installed, record=record)
+    changes = await render_releases(mesh, read.charts, seen, cluster, helm)
+    if before and order.part is None and not order.take_over:
+        await refuse_to_take_away(before, mesh, changes, record, cluster)
+    beside = record.answers.version if order.part and record else ""  # a canary's own istiod was never there
+    former = Former(version=before or beside, charts=charts, lock=order.lock, forced=order.force_version)
+    moved = former.version not in {"", mesh.version}
+    changes = await prove_setters(mesh, changes, helm, kubernetes=found.kubernetes, versions=moved)
+    findings = await check_renders_after(former, mesh, changes)
+    crds, owned, _ = await asyncio.gather(
+        survey_crds(
+            read.charts[BASE.name],
+            cluster.objects,
+            applied_digest=_applied_crds(record),
+            at_least=base.chart_version if base else "",
+        ),
+        check_owners(changes, cluster, take_over=order.take_over),
+        cluster.live.follow(
+            query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
+        ),
+    )
+    if not order.take_over:
+        await refuse_out_of_sight(owned.not_shown, cluster)
+    injection = check_injection(owned.changes.values(), _around(cluster, read.namespaces))
+    refuse_failures(injection)
+    proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
+    changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
+    unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
+    unwanted = () if order.part and order.part.components else unwanted
+    missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
+    steps = make_steps(mesh, changes, crds, missing_namespaces=missing, unwanted=unwanted if order.prune else ())
+    listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
+    return Plan(
+        mesh=mesh,
+        steps=steps,
+        releases=changes,
+        crds=crds,
+        proxy_image=proxy,
+        kubernetes=found.kubernetes,
+        findings=(
+            *versions,
+            *about_the_place(order, found),
+            *findings,
+            *injection,
+            *_about_the_name(mesh, moved=before not in {"", mesh.version}),
+        ),
+        notes=(*found.resolved.notes, *moved_images(mesh)),
+        unwanted=unwanted,
+        stored=tuple(read.installed[_key(one)] for one in unwanted),
+        recorded=record,
+        ending=(*ending_of(read.namespaces), *owned.ending),
+        keep=order.part.keep if order.part else None,
+        take_over=order.take_over,
+    )
+
+
+async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) -> Surroundings:
+    """Read what decides which mesh is meant: the cluster's version, and what an earlier run recorded.
+
+    Args:
+        order: What was asked for.
+        cluster: The cluster.
+        to_write: The mesh is to be written: an istiod of another tool stops that.
+
+    Raises:
+        ConfigError: The order contradicts itself, or names what does not exist.
+        ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
+    """
+    fresh = to_write and order.part is None and not order.take_over
+    kubernetes, records, zones, istiods = await asyncio.gather(
+        cluster.version(),
+        cluster.records.read_all(),
+        read_zones(order, cluster),
+        list_istiods(cluster) if fresh else _none(),
+    )
+    told = order.request.namespace or (order.environment.namespace if order.environment else "")
+    record = record_for(told, records)
+    if record is not None:
+        still = await cluster.storage.installed(one.release for one in record.releases)
+        if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
+            await refuse_unseen(record, cluster)
+        record = record if still or (not to_write and any(await look_for(record, cluster))) else None
+    if record is None and istiods:
+        await refuse_foreign(istiods, cluster)
+    if order.part is None:
+        refuse_during_canary(record)
+    answers = order.part.answers if order.part else record.answers if record else None
+    location = locate(cluster.host, zones, order.catalog.regions, order.catalog.nks)
+    resolved = resolve(order.request, order.catalog, order.environment, answers, location, kubernetes)
+    resolved = order.part.of(resolved) if order.part else resolved
+    gone_on_with = forgiven(_question(order, resolved.mesh, kubernetes), order.catalog.versions)
+    resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
+    return Surroundings(kubernetes=kubernetes, record=record, resolved=resolved, location=location)
+
+
+def check_versions(order: Order, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
+    """Check the mesh's version against the catalog, its region and the cluster's version."""
+    return judge_version(_question(order, mesh, kubernetes), order.catalog.versions)
+
+
+def _question(order: Order, mesh: Mesh, kubernetes: str) -> VersionQuestion:
+    return VersionQuestion(
+        version=mesh.version,
+        kubernetes=kubernetes,
+        region=order.catalog.regions.get(mesh.region),
+        own_hub=mesh.own_hub,
+        forced=order.force_version,
+        forced_before=mesh.forced,
+        nks=order.catalog.nks,
+        today=order.today,
+        verb="canary start" if order.part else "upgrade" if order.allow_version_change else "install",
+    )
+
+
+async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Charts, listener: Listener) -> Reading:
+    """Fetch the charts, read what is installed, and begin to follow the mesh's namespaces, all at once."""
+    mesh = found.resolved.mesh
+    refs = chart_refs(mesh)
+    namespaces = tuple(dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases))))
+    fetched, installed, live, _ = await asyncio.gather(
+        charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener),
+        cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
+        cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True),
+        cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
+    )
+    return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
+
+
+def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]) -> Surrounding:
+    """Return what the live view and the mesh's namespaces show beside the renders."""
+    labels = {ref.name: (live or {"metadata": {}})["metadata"].get("labels") or {} for ref, live in namespaces.items()}
+    services = [service["metadata"] for name in labels for service in cluster.live.find("Service", name)]
+    return Surrounding(
+        injectors=cluster.live.find("MutatingWebhookConfiguration"),
+        services=frozenset((str(one["namespace"]), str(one["name"])) for one in services),
+        namespaces=labels,
+    )
+
+
+async def _none() -> None:
+    return None
+
+
+def _about_the_name(mesh: Mesh, *, moved: bool) -> tuple[Finding, ...]:
+    """Say that an Istio revision is not called after its version: loud where this plan makes it so, else on demand."""
+    found = kept_name(mesh.standing.istio_revision, mesh.version)
+    return () if found is None else (found if moved else replace(found, level=Level.NOTE),)
+
+
+def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:
+    """Name the chart of each of a mesh's components."""
+    return {
+        release.component: ChartRef(
+            name=release.component, version=_version_of(release, mesh), source=mesh.chart_source
+        )
+        for release in mesh.releases
+    }
+
+
+def _version_of(release: Release, mesh: Mesh) -> str:
+    """Return a release's chart version: an abandoned canary left base a later one, which never goes back."""
+    later = mesh.standing.base_version if release.component == BASE.name else ""
+    return later or mesh.version
+
+
+def _recorded(record: Record | None) -> tuple[Release, ...]:
+    return tuple(one.release for one in record.releases) if record else ()
+
+
+def _applied_crds(record: Record | None) -> str:
+    """Return the digest of the chart whose CRDs the last run applied, or empty."""
+    found = (one.chart_digest for one in (record.releases if record else ()) if one.release.component == BASE.name)
+    return next(found, "")
+
+
+def _key(release: Release) -> tuple[str, str]:
+    return release.namespace, release.name
+
+
+def _only(mesh: Mesh, component: Component) -> Release:
+    return next(release for release in mesh.releases if release.component == component.name)
+
+
+def _summary(steps: Iterable[Step]) -> str:
+    changing = sum(step.changes for step in steps)
+    many = "step changes" if changing == 1 else "steps change"
+    return f"{changing} {many} something" if changing else "nothing to change"

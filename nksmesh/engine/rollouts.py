@@ -1,0 +1,134 @@
+"""One workload's restart: begun as ``kubectl rollout restart`` does, watched until every new pod is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.kube.diagnosis import Cause, Trouble, troubles_of_pod
+from nksmesh.domain.kube.disruption import rounds
+from nksmesh.domain.kube.objects import Manifest, Query, pod_template
+from nksmesh.domain.kube.readiness import Readiness, of_workload, proxy_images, ready, updated_pods, waiting
+from nksmesh.domain.kube.refusals import refusals_of, troubles_of_replica_set, version_of
+from nksmesh.domain.kube.workloads import RESTARTED_AT, ROLLOUT_KINDS, Workload
+from nksmesh.engine import observation
+from nksmesh.engine.ports import Cluster, Live
+from nksmesh.engine.waiting import Patience, Wait, wait_until_ready
+
+BUDGETS: Final = Query("policy/v1", "PodDisruptionBudget")
+
+
+def queries_in(namespace: str) -> list[Query]:
+    """Name what is followed to see a namespace's workloads roll out."""
+    return [
+        *(Query("apps/v1", kind, namespace) for kind in (*ROLLOUT_KINDS, "ReplicaSet")),
+        Query("v1", "Pod", namespace),
+        Query("v1", "Event", namespace, fields="type=Warning"),
+        replace(BUDGETS, namespace=namespace),
+    ]
+
+
+def found(live: Live, workload: Workload) -> Manifest | None:
+    """Return a followed workload as it is now."""
+    return live.get(workload.kind, workload.name, workload.namespace)
+
+
+def rolled_out(live: Live, workload: Workload) -> Readiness:
+    """Judge the newest rollout of a Deployment, StatefulSet or DaemonSet."""
+    return of_workload(found(live, workload), workload.kind, workload.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """A restart of one workload; ``run`` begins it, and returns when it is over.
+
+    Attributes:
+        workload: The workload.
+        cluster: The cluster; its live view follows the namespace.
+        patience: How long is waited for what; ``component`` is for the pods that are replaced at once.
+        listener: Told how it goes on.
+        stamp: What tells the new pods from the old ones: the annotation that the new template has.
+    """
+
+    workload: Workload
+    cluster: Cluster
+    patience: Patience
+    listener: Listener
+    stamp: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+    async def run(self) -> str:
+        """Restart the workload.
+
+        Returns:
+            What was proved.
+
+        Raises:
+            NotReadyError: It does not become ready again.
+            ClusterError: The API server refuses the restart.
+        """
+        live, workload = self.cluster.live, self.workload
+        before = {version_of(one) for one in self._refusals()}
+        template = {"metadata": {"annotations": {RESTARTED_AT: self.stamp}}}
+        restarted = await self.cluster.objects.merge({"spec": {"template": template}}, workload.ref)
+        live.put(Query("apps/v1", workload.kind, workload.namespace), restarted)
+        wait = Wait(step=str(workload), judge=self._judge, troubles=lambda: self._troubles(before))
+        return await wait_until_ready(
+            wait, live, self.cluster.objects, patience=self._patience(), listener=self.listener
+        )
+
+    def pods(self) -> list[Manifest]:
+        """Return the new pods that are not ending."""
+        return [
+            one
+            for one in self.cluster.live.find("Pod", self.workload.namespace)
+            if _stamp(one) == self.stamp and not one["metadata"].get("deletionTimestamp")
+        ]
+
+    def proxies(self) -> tuple[str, ...]:
+        """Return the images of the new pods' proxies, an empty one for a pod without any."""
+        return tuple(sorted({image for pod in self.pods() for image in proxy_images(pod) or {""}}))
+
+    def _judge(self) -> Readiness:
+        answer = rolled_out(self.cluster.live, self.workload)
+        if not answer.ready:
+            return answer
+        now = found(self.cluster.live, self.workload) or {}
+        wanted, seen = updated_pods({"kind": self.workload.kind, **now}), len(self.pods())
+        if seen < wanted:  # pods come by another watch than their workload
+            return waiting(f"{wanted - seen} of {wanted} new pods to be seen")
+        images = ", ".join(image or "no proxy" for image in self.proxies()) or "no pods"
+        return ready(f"{seen} pod{'s' if seen != 1 else ''} on {images}")
+
+    def _troubles(self, before: Iterable[str]) -> list[Trouble]:
+        """List what keeps the new pods from being ready."""
+        live, namespace, pods = self.cluster.live, self.workload.namespace, self.pods()
+        troubles = [trouble for pod in pods for trouble in troubles_of_pod(pod, observation.events_of(live, pod))]
+        for one in live.find("ReplicaSet", namespace):
+            if _stamp(pod_template(one)) == self.stamp:
+                troubles += troubles_of_replica_set(one)
+        now = found(live, self.workload)
+        if now is not None:
+            since = [one for one in self._refusals() if version_of(one) not in before]
+            troubles += refusals_of({"kind": self.workload.kind, **now}, since, pods)
+        return troubles
+
+    def _refusals(self) -> list[Manifest]:
+        """Return the events that say that a StatefulSet or DaemonSet could not create a pod."""
+        now = found(self.cluster.live, self.workload)
+        return observation.refusals_about(self.cluster.live, now) if now is not None else []
+
+    def _patience(self) -> Patience:
+        """Give each round of pods its time: of a user's own pods nobody knows how long they take to be ready."""
+        now = found(self.cluster.live, self.workload)
+        once = self.patience.component
+        graces = {**self.patience.graces, Cause.PROBE: max(once, self.patience.graces.get(Cause.PROBE, 0.0))}
+        return replace(self.patience, component=once * rounds(now or {}), graces=graces)
+
+
+def _stamp(one: Mapping[str, object]) -> str:
+    metadata = one.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return str((annotations or {}).get(RESTARTED_AT, ""))

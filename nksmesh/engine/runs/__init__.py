@@ -1,0 +1,1 @@
+"""What runs write down: the record of the mesh and the history of its runs."""

@@ -1,0 +1,101 @@
+"""A mesh that Helm has and no record tells of: nothing is taken from it unasked, and the way to it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from nksmesh.domain.charts.releases import ISTIOD
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.domain.plan.preserved_values import values_lost
+from nksmesh.engine.discovery import find_installation
+from nksmesh.engine.hidden_releases import refuse_out_of_sight
+from nksmesh.engine.ports import Cluster
+
+_MOST_KEYS: Final = 8
+
+
+async def refuse_to_take_away(
+    version: str, mesh: Mesh, changes: Mapping[str, ReleaseChange], record: Record | None, cluster: Cluster
+) -> None:
+    """Stop a plan that would lose what somebody else's Helm gave a mesh or a release that no record tells of.
+
+    Values are made anew from the layers each time: those that somebody gave Helm by hand would be gone. Without any
+    record releases of names that the mesh does not have would be left behind: another gateway would come beside them.
+
+    Args:
+        version: The version that is installed.
+        mesh: The mesh that was resolved.
+        changes: What is to become of each release.
+        record: What the last run left, or None.
+        cluster: The cluster.
+
+    Raises:
+        ConfigError: It would.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    recorded = {(one.release.namespace, one.release.name) for one in record.releases} if record else set()
+    lost = {
+        name: keys
+        for name, one in changes.items()
+        if (one.release.namespace, name) not in recorded and (keys := values_lost(one))
+    }
+    detail = [f"{name} would lose values: {_some(keys)}" for name, keys in lost.items()]
+    if record is not None:
+        if detail:
+            raise ConfigError(
+                f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would take from it what "
+                "nobody named",
+                hint="Name it: in the environment's values, or with -f or --set.",
+                detail="\n".join(detail),
+            )
+        return
+    found = await find_installation(cluster, mesh.namespace)
+    known = {(release.namespace, release.name) for release in mesh.releases}
+    detail += [
+        f"release {one.name} in {one.namespace} ({one.component}) would not be of this mesh"
+        for one in found.releases
+        if (one.namespace, one.name) not in known
+    ]
+    if detail:
+        raise ConfigError(
+            f"Istio {version} is installed, and not recorded by nksmesh: this run would take from it what nobody named",
+            hint="Record it as it is, names and values, with nksmesh adopt; or name them: -f, --set, -e.",
+            detail="\n".join(detail),
+        )
+
+
+async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
+    """Say why there is no istiod that could be upgraded, and what to do: what is there may have another name.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    await refuse_out_of_sight(mesh.releases, cluster)
+    found = (await find_installation(cluster, mesh.namespace)).releases
+    known = {(release.namespace, release.name) for release in mesh.releases}
+    istiods = {release: one for release, one in found.items() if release.component == ISTIOD.name}
+    for release, one in istiods.items():
+        if (release.namespace, release.name) not in known:
+            return ConfigError(
+                f"Istio {one.chart_version} is installed as Helm release {release.name}, and not recorded by nksmesh",
+                hint="Record it as it is with nksmesh adopt; then upgrade it.",
+            )
+    if found:
+        missing = "its first install did not reach its end" if istiods else "Helm has no release of it"
+        return ConfigError(
+            f"there is no istiod in {mesh.namespace} to upgrade: {missing}",
+            hint="Bring the mesh to its end with nksmesh install; then upgrade it.",
+        )
+    return ConfigError(
+        f"no Istio is installed in {mesh.namespace}: there is nothing to upgrade",
+        hint=f"Install it: nksmesh install --version {mesh.version}",
+    )
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return ", ".join(keys[:_MOST_KEYS]) + more

@@ -1,1 +1,0 @@
-"""A later istiod beside the mesh's own: started, moved to, promoted or given up; and revision tags."""

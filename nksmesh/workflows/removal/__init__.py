@@ -1,1 +1,0 @@
-"""Uninstall: what goes, what Helm leaves, and what a purge takes too."""

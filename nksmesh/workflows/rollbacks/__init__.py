@@ -1,1 +1,0 @@
-"""Back to what was before a run."""

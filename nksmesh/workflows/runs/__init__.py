@@ -1,1 +1,0 @@
-"""The runs that wrote to a mesh, kept in the cluster."""

@@ -1,1 +1,0 @@
-"""To another version in place: the road, its steps, and the workloads that lag behind."""

@@ -1,0 +1,206 @@
+"""Which mesh istioctl made, and with which values it stays what it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nksmesh.commands.adopt.istioctl_mesh import Former, former_mesh
+from nksmesh.domain.common.errors import CheckError
+from nksmesh.domain.common.events import unheard
+from nksmesh.domain.mesh.catalog import Environment, ValuesFile
+from nksmesh.domain.mesh.request import Request
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.values.layers import compose
+from nksmesh.domain.values.set_values import parse_set
+from nksmesh.engine.request import Order
+from tests.unit.domain.meshes import HUB, INGRESS, chart
+from tests.unit.fakes.cluster import FakeCharts, FakeCluster
+from tests.unit.fakes.upgrades import CATALOG
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "base": {"global": {}},
+    "istiod": {"meshConfig": {}, "pilot": {"traceSampling": 1, "image": "pilot"}, "global": {"proxy": {}}},
+    "gateway": {"resources": {}, "service": {"ports": []}, "autoscaling": {"minReplicas": 5, "maxReplicas": 5}},
+}
+CHARTS = FakeCharts(*(replace(chart(name), defaults=some) for name, some in DEFAULTS.items()))
+ORDER = Order(request=Request(charts="charts"), catalog=CATALOG)
+
+
+def deployment(name: str, component: str, image: str, **labels: str) -> dict[str, Any]:
+    own = {"app": name, "operator.istio.io/component": component, "operator.istio.io/version": "1.20.0", **labels}
+    selector = {"app": name, "istio": name.removeprefix("istio-")}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": "istio-system",
+            "labels": own,
+            "managedFields": [{"manager": "istio-operator", "operation": "Apply", "fieldsV1": {}}],
+        },
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "template": {"metadata": {"labels": selector}, "spec": {"containers": [{"image": image}]}},
+        },
+    }
+
+
+def state(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "install.istio.io/v1alpha1",
+        "kind": "IstioOperator",
+        "metadata": {"name": "installed-state", "namespace": "istio-system"},
+        "spec": spec,
+    }
+
+
+@pytest.fixture
+def mesh(cluster: FakeCluster) -> FakeCluster:
+    cluster.objects.put(deployment("istiod", "Pilot", f"{HUB}/pilot:1.20.0"))
+    cluster.objects.put(deployment(INGRESS.name, "IngressGateways", f"{HUB}/proxyv2:1.20.0"))
+    return cluster
+
+
+async def former(cluster: FakeCluster, order: Order = ORDER) -> Former:
+    return await former_mesh(order, cluster, CHARTS, unheard)
+
+
+def values_of(found: Former, release: str) -> Any:
+    order = found.order
+    assert order.part is not None
+    mesh = resolve(order.request, order.catalog, order.environment, order.part.answers).mesh
+    return compose(mesh.layers[release]).values
+
+
+async def test_what_istioctl_was_told_holds_on_below_what_the_user_says(mesh: FakeCluster) -> None:
+    mesh.objects.put(
+        state(meshConfig={"accessLogFile": "/dev/stdout", "enableTracing": True}, addonComponents={"x": 1})
+    )
+    found = await former(mesh)
+    assert found.values.carried == {"istiod": ("meshConfig.accessLogFile", "meshConfig.enableTracing")}
+    assert list(found.values.left) == ["addonComponents.x"]
+    assert values_of(found, "istiod")["meshConfig"] == {"accessLogFile": "/dev/stdout", "enableTracing": True}
+
+    said = replace(ORDER.request, sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
+    found = await former(mesh, replace(ORDER, request=said))
+    assert values_of(found, "istiod")["meshConfig"] == {"accessLogFile": "/dev/null", "enableTracing": True}
+
+
+async def test_an_environment_decides_and_what_it_says_otherwise_is_named(mesh: FakeCluster) -> None:
+    mesh.objects.put(state(meshConfig={"accessLogFile": "/dev/stdout", "enableTracing": True}))
+    file = ValuesFile(path="prod/istiod.yaml", values={"meshConfig": {"enableTracing": True}})
+    prod = Environment(name="prod", path="prod/mesh.yaml", hub=HUB, files={"istiod": file})
+    found = await former(mesh, replace(ORDER, environment=prod))
+    assert found.values.layers == {}
+    assert list(found.values.left) == ["istiod: meshConfig.accessLogFile"]
+    assert "environment prod" in found.values.left["istiod: meshConfig.accessLogFile"]
+
+
+async def test_without_an_istio_operator_nobody_knows_what_it_was_told(mesh: FakeCluster) -> None:
+    found = await former(mesh)
+    assert (found.values.carried, found.values.left) == ({}, {})
+    assert "no IstioOperator" in found.values.warnings[0]
+
+
+async def test_of_several_istio_operators_the_last_that_istioctl_kept_is_taken(mesh: FakeCluster) -> None:
+    for name, time, sampling in (("mine", "3", 3), ("installed-state", "1", 1), ("installed-state-mine", "2", 2)):
+        one = state(values={"pilot": {"traceSampling": sampling + 10}})
+        mesh.objects.put({**one, "metadata": {**one["metadata"], "name": name, "creationTimestamp": time}})
+    found = await former(mesh)
+    assert values_of(found, "istiod")["pilot"] == {"traceSampling": 12}
+    assert "installed-state-mine is taken" in found.values.warnings[0]
+
+
+def named(made: dict[str, Any], name: str, namespace: str = "istio-system") -> dict[str, Any]:
+    """Label an object with its IstioOperator, as istioctl does."""
+    owner = "install.operator.istio.io/owning-resource"
+    made["metadata"]["labels"] |= {owner: name, f"{owner}-namespace": namespace}
+    return made
+
+
+def called(made: dict[str, Any], name: str, namespace: str = "istio-system") -> dict[str, Any]:
+    return {**made, "metadata": {**made["metadata"], "name": name, "namespace": namespace}}
+
+
+def scaled(name: str, least: int, most: int) -> dict[str, Any]:
+    k8s = {"hpaSpec": {"minReplicas": least, "maxReplicas": most}}
+    return {"components": {"ingressGateways": [{"name": name, "enabled": True, "k8s": k8s}]}}
+
+
+@pytest.fixture
+def two(mesh: FakeCluster) -> FakeCluster:
+    """A mesh of one IstioOperator, and a gateway of another one in another namespace."""
+    mesh.objects.put(named(deployment("istiod", "Pilot", f"{HUB}/pilot:1.20.0"), "installed-state"))
+    mesh.objects.put(named(deployment(INGRESS.name, "IngressGateways", f"{HUB}/proxyv2:1.20.0"), "installed-state"))
+    team = named(deployment("team-gateway", "IngressGateways", f"{HUB}/proxyv2:1.20.0"), "team", "mesh-config")
+    team["metadata"]["namespace"] = "edge"
+    mesh.objects.put(team)
+    mesh.objects.put(state(**scaled(INGRESS.name, 1, 3), meshConfig={"enableTracing": True}))
+    return mesh
+
+
+async def test_each_gateway_has_what_its_own_istio_operator_was_told(two: FakeCluster) -> None:
+    said = {**scaled("team-gateway", 2, 4), "meshConfig": {"accessLogFile": "/dev/stdout"}, "profile": "empty"}
+    two.objects.put(called(state(**said), "team", "mesh-config"))
+    found = await former(two)
+    assert found.values.carried == {
+        "istiod": ("meshConfig.enableTracing",),
+        INGRESS.name: ("autoscaling.maxReplicas", "autoscaling.minReplicas"),
+        "team-gateway": ("autoscaling.maxReplicas", "autoscaling.minReplicas"),
+    }
+    assert values_of(found, "team-gateway")["autoscaling"] == {"minReplicas": 2, "maxReplicas": 4}
+    assert values_of(found, INGRESS.name)["autoscaling"] == {"minReplicas": 1, "maxReplicas": 3}
+    why = found.values.left["IstioOperator team: meshConfig.accessLogFile"]
+    assert "IstioOperator installed-state owns istiod" in why
+    assert found.values.warnings == ()
+
+
+async def test_a_newer_istio_operator_of_a_gateway_is_not_taken_for_istiods(two: FakeCluster) -> None:
+    newer = called(state(**scaled("team-gateway", 2, 4), profile="empty"), "team", "mesh-config")
+    newer["metadata"]["creationTimestamp"] = "9"
+    two.objects.put(newer)
+    assert "istiod" in (await former(two)).values.carried
+
+
+async def test_an_istio_operator_that_is_gone_is_said_of_its_gateway(two: FakeCluster) -> None:
+    found = await former(two)
+    assert "edge/team-gateway: IstioOperator team, which made it, is not there" in found.values.warnings[0]
+
+
+async def test_an_istio_operator_that_owns_nothing_is_named(two: FakeCluster) -> None:
+    two.objects.put(called(state(**scaled("team-gateway", 2, 4)), "team", "mesh-config"))
+    two.objects.put(called(state(meshConfig={"enableTracing": False}), "old"))
+    found = await former(two)
+    assert "nothing is carried over" in found.values.left["IstioOperator old"]
+
+
+async def test_an_image_that_istioctl_was_told_is_a_pin(mesh: FakeCluster) -> None:
+    mesh.objects.put(state(values={"pilot": {"image": f"{HUB}/own:1"}}))
+    found = await former(mesh)
+    assert ["pilot.image is pinned" in words for words in found.values.warnings] == [True]
+
+
+async def test_a_profile_of_istioctls_alone_has_the_gateways_that_are_there(cluster: FakeCluster) -> None:
+    cluster.objects.put(deployment("istiod", "Pilot", f"{HUB}/pilot:1.20.0"))
+    cluster.objects.put(state(profile="minimal"))
+    found = await former(cluster)
+    assert "no profile minimal" in found.values.warnings[0]
+    assert found.order.part is not None
+    answers = found.order.part.answers
+    assert (answers.profile, answers.gateways) == ("default", ())
+
+
+async def test_pull_secrets_are_every_releases(mesh: FakeCluster) -> None:
+    mesh.objects.put(state(values={"global": {"imagePullSecrets": ["ncr"]}}))
+    found = await former(mesh)
+    assert values_of(found, "istiod")["global"]["imagePullSecrets"] == ["ncr"]
+    assert values_of(found, INGRESS.name) == {"imagePullSecrets": [{"name": "ncr"}]}
+
+
+async def test_an_operator_that_runs_would_put_everything_back(mesh: FakeCluster) -> None:
+    mesh.objects.put(deployment("istio-operator", "Operator", f"{HUB}/operator:1.20.0"))
+    with pytest.raises(CheckError, match="would put back"):
+        await former(mesh)

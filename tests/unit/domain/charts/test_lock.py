@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nksmesh.adapters.files.documents import parse_document
+from nksmesh.adapters.helm_yaml import document
+from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.lock import Lock, newest_first, parse_lock, public_ref, public_source
+from nksmesh.domain.common.errors import ChartError, ConfigError
+
+REF = ChartRef(name="istiod", version="1.20.0")
+ONE = "sha256:" + "1" * 64
+OTHER = "sha256:" + "2" * 64
+
+names = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,8}[a-z0-9])?", fullmatch=True)
+versions = st.from_regex(r"v?[0-9]{1,3}(\.[0-9]{1,3}){0,2}(-[a-z0-9]{1,5})?", fullmatch=True)
+sources = st.one_of(
+    st.from_regex(r"https?://[a-z0-9.-]{1,12}(:[0-9]{1,4})?(/[A-Za-z0-9._~-]{1,8}){0,3}", fullmatch=True),
+    st.text(min_size=1, max_size=20),
+).filter(lambda source: source == public_source(source) and source.isprintable())
+digests = st.none() | st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
+refs = st.builds(ChartRef, name=names, version=versions, source=sources)
+
+
+@given(st.dictionaries(refs, digests, max_size=6))
+def test_a_lock_reads_as_it_was_written(entries: dict[ChartRef, str | None]) -> None:
+    text = Lock(entries=entries).text()
+    again = parse_lock(document(text.encode()))
+    assert again.entries == entries
+    assert again.text() == text
+
+
+@given(st.lists(st.tuples(refs, digests), max_size=6, unique_by=lambda entry: entry[0]), st.randoms())
+def test_the_order_of_entries_does_not_change_the_text(entries: list[tuple[ChartRef, str | None]], random: Any) -> None:
+    shuffled = list(entries)
+    random.shuffle(shuffled)
+    assert Lock(entries=dict(shuffled)).text() == Lock(entries=dict(entries)).text()
+
+
+def test_the_text_says_whose_it_is() -> None:
+    assert "\nnksmesh: 1\n" in Lock().text()
+    assert parse_lock(document(Lock().text().encode())).entries == {}
+
+
+def test_an_archive_that_differs_is_refused_with_both_digests() -> None:
+    lock = Lock(entries={REF: ONE}, file="mine/charts.lock")
+    lock.check(REF, ONE)
+    with pytest.raises(ChartError) as refused:
+        lock.check(REF, OTHER)
+    assert ONE in refused.value.detail
+    assert OTHER in refused.value.detail
+    assert "mine/charts.lock" in refused.value.message
+
+
+def test_entries_are_keyed_by_chart_version_and_source() -> None:
+    lock = Lock(entries={REF: ONE})
+    for other in (
+        ChartRef(name="base", version="1.20.0"),
+        ChartRef(name="istiod", version="1.20.1"),
+        ChartRef(name="istiod", version="1.20.0", source="https://mirror.example/charts"),
+    ):
+        lock.check(other, OTHER)
+        assert lock.digest(other) is None
+
+
+def test_pinning_keeps_the_rest_and_refuses_another_digest() -> None:
+    lock = Lock(entries={REF: None}).pin(REF, ONE).pin(ChartRef(name="base", version="1.20.0"), OTHER)
+    assert sorted(lock.entries.values(), key=str) == [ONE, OTHER]
+    with pytest.raises(ChartError, match="not the archive"):
+        lock.pin(REF, OTHER)
+
+
+def test_locked_refuses_what_is_not_pinned() -> None:
+    Lock(entries={REF: ONE}).require(REF)
+    for lock in (Lock(), Lock(entries={REF: None})):
+        with pytest.raises(ChartError, match="--locked"):
+            lock.require(REF)
+
+
+def test_a_user_and_password_find_the_entry_and_are_never_written() -> None:
+    ref = ChartRef(name="base", version="1.20.0", source="https://me:s3cret@mirror.example:8443/charts/?token=s3cret")
+    lock = Lock().pin(ref, ONE)
+    assert lock.digest(ref) == ONE
+    assert "s3cret" not in lock.text()
+    assert public_ref(ref).source == "https://mirror.example:8443/charts"
+    with pytest.raises(ChartError) as refused:
+        lock.check(ref, OTHER)
+    assert "s3cret" not in str(refused.value.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("https://host/charts/", "https://host/charts"),
+        ("https://host/", "https://host"),
+        ("https://u:p@host:1/x#part", "https://host:1/x"),
+        ("https://u:p@[broken/x", "https://[broken/x"),
+        ("file:///srv/charts/", "file:///srv/charts"),
+        ("./charts/", "./charts"),
+        ("/", "/"),
+    ],
+)
+def test_sources_are_shown_without_what_is_private(source: str, shown: str) -> None:
+    assert public_source(source) == shown
+
+
+ENTRY = "nksmesh: 1\ncharts:\n  - chart: base\n    version: 1.20.0\n    source: https://host/charts\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no `nksmesh: 1`"),
+        ("charts: []\n", "no `nksmesh: 1`"),
+        ("nksmesh: 2\ncharts: []\n", "line 1: nksmesh has format 2"),
+        ("nksmesh: true\ncharts: []\n", "line 1: nksmesh has format True"),
+        ("nksmesh: 1\n", "needs `charts`"),
+        ("nksmesh: 1\ncharts: {}\n", "line 2: charts needs `charts`, a list"),
+        ("nksmesh: 1\ncharts: []\nchart: []\n", "line 3: chart is not a key"),
+        ("nksmesh: 1\ncharts:\n  - base\n", r"line 3: charts\[0\] is not a mapping"),
+        (ENTRY + "    sha: x\n", r"line 6: charts\[0\].sha is not a key"),
+        (ENTRY + "    sha256: abc\n", r"line 6: charts\[0\].sha256 is 'abc'"),
+        (ENTRY + f"    sha256: {'1' * 64}\n", "sha256 must be a non-empty string, not float"),
+        (ENTRY.replace("1.20.0", "1.20"), "line 4: .*version must be a non-empty string, not float"),
+        (ENTRY.replace("1.20.0", "new"), "line 4: .*version is 'new'"),
+        (ENTRY.replace("base", "../base"), r"line 3: .*chart is '\.\./base'"),
+        (ENTRY.replace("    version: 1.20.0\n", ""), r"line 3: charts\[0\] has no `version`"),
+        (ENTRY.replace("host", "u:p@host"), "line 5: .*source holds a user, password"),
+        (ENTRY + ENTRY.split("charts:\n")[1], r"line 6: charts\[1\] names base 1.20.0 .* twice"),
+    ],
+)
+def test_what_is_no_lock_is_refused_with_its_place(text: str, words: str) -> None:
+    found = parse_document(text.encode(), "charts.lock")
+    with pytest.raises(ConfigError, match=words) as refused:
+        parse_lock(found.values, file="charts.lock", lines=found.lines)
+    assert refused.value.message.startswith("charts.lock")
+    assert refused.value.hint
+
+
+def test_versions_sort_by_number() -> None:
+    assert newest_first(["1.9.0", "1.10.0", "1.10.0-rc.1", "1.10.0"]) == ["1.10.0", "1.10.0-rc.1", "1.9.0"]
