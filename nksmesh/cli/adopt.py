@@ -10,7 +10,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of, target_of
+from nksmesh.cli.mesh_options import ApplyOptions, order_of, target_of, wait_options_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import agreed, perform, run, show
 from nksmesh.domain.common.errors import ConfigError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nksmesh.commands.adopt.adopt import AdoptionPlan, AdoptResult
     from nksmesh.commands.adopt.from_istioctl import TakeoverPlan, TakeoverResult
     from nksmesh.domain.common.events import Listener
-    from nksmesh.engine.request import Order
+    from nksmesh.engine.request import MeshRequest
 
 app = command_group()
 
@@ -68,7 +68,7 @@ def adopt(
 
 def _adopt(
     shell: Shell,
-    order: Order,
+    order: MeshRequest,
     where: wiring.Target,
     files: wiring.Files,
     *,
@@ -105,11 +105,11 @@ def _adopt(
 
 
 def _take_over(
-    shell: Shell, options: ApplyOptions, order: Order, where: wiring.Target, *, dry_run: bool, yes: bool
+    shell: Shell, options: ApplyOptions, order: MeshRequest, where: wiring.Target, *, dry_run: bool, yes: bool
 ) -> None:
     from nksmesh.commands.adopt import from_istioctl as workflow  # noqa: PLC0415 - only what a command uses is imported
 
-    patience = patience_of(options)
+    waits = wait_options_of(options)
 
     async def make(listener: Listener) -> TakeoverPlan:
         async with wiring.tools(shell, where) as tools:
@@ -123,7 +123,7 @@ def _take_over(
     async def work(listener: Listener) -> TakeoverResult:
         async with wiring.tools(shell, where) as tools:
             return await workflow.take_over(
-                plan, tools.cluster, tools.helm, tools.charts, tools.processes, patience=patience, listener=listener
+                plan, tools.cluster, tools.helm, tools.charts, tools.processes, waits=waits, listener=listener
             )
 
     run(shell, work)

@@ -10,7 +10,7 @@ from nksmesh.cli import wiring
 from nksmesh.cli.arguments import Yes
 from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import CanaryOptions, order_of, patience_of, target_of
+from nksmesh.cli.mesh_options import CanaryOptions, order_of, target_of, wait_options_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import agreed, perform, run, show
 from nksmesh.domain.common.errors import ConfigError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nksmesh.commands.canary.start import StartResult, Tools
     from nksmesh.commands.canary.status import CanaryStatus
     from nksmesh.domain.common.events import Listener
-    from nksmesh.engine.request import Order
-    from nksmesh.engine.waiting import Patience
+    from nksmesh.engine.request import MeshRequest
+    from nksmesh.engine.waiting import WaitOptions
 
 app = command_group("A later istiod beside the mesh's own: start, move namespaces to it, promote or abort.")
 
@@ -51,11 +51,11 @@ def start(
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
-    patience, where = patience_of(options), target_of(shell, order, files)
+    waits, where = wait_options_of(options), target_of(shell, order, files)
 
     async def work(listener: Listener) -> StartResult:
         async with wiring.tools(shell, where) as tools:
-            return await workflow.start(order, canary_tools(tools, patience, listener), dry_run=dry_run)
+            return await workflow.start(order, canary_tools(tools, waits, listener), dry_run=dry_run)
 
     run(shell, work)
 
@@ -115,7 +115,7 @@ def move(
 
     async def work(listener: Listener) -> MoveResult:
         async with wiring.tools(shell, said.where) as tools:
-            return await workflow.move(plan, tools.cluster, back=back, patience=said.patience, listener=listener)
+            return await workflow.move(plan, tools.cluster, back=back, waits=said.waits, listener=listener)
 
     run(shell, work)
 
@@ -150,7 +150,7 @@ def promote(
             return await workflow.plan_promotion(tools.cluster, said.namespace, restart=restart_workloads, force=force)
 
     plan = perform(shell, make)
-    _end(shell, plan, yes=yes, question="Promote it?", end=_at(shell, plan, said.order, said.patience, said.where))
+    _end(shell, plan, yes=yes, question="Promote it?", end=_at(shell, plan, said.order, said.waits, said.where))
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh canary abort", "nksmesh canary abort -e prod --yes"])
@@ -172,11 +172,11 @@ def abort(
             return await workflow.plan_abandonment(tools.cluster, said.namespace, force=force)
 
     plan = perform(shell, make)
-    _end(shell, plan, yes=yes, question="Remove it?", end=_at(shell, plan, said.order, said.patience, said.where))
+    _end(shell, plan, yes=yes, question="Remove it?", end=_at(shell, plan, said.order, said.waits, said.where))
 
 
 def _at(
-    shell: Shell, plan: EndPlan, order: Order, patience: Patience, where: wiring.Target
+    shell: Shell, plan: EndPlan, order: MeshRequest, waits: WaitOptions, where: wiring.Target
 ) -> Callable[[Listener], Awaitable[EndResult]]:
     """Make the workflow that ends a canary as its plan says."""
 
@@ -185,7 +185,7 @@ def _at(
 
         async with wiring.tools(shell, where) as tools:
             end = promote.promote if plan.promote else abort.abandon
-            return await end(plan, order, canary_tools(tools, patience, listener))
+            return await end(plan, order, canary_tools(tools, waits, listener))
 
     return work
 
@@ -202,7 +202,7 @@ def _end(
     run(shell, end)
 
 
-def canary_tools(tools: wiring.Tools, patience: Patience, listener: Listener) -> Tools:
+def canary_tools(tools: wiring.Tools, waits: WaitOptions, listener: Listener) -> Tools:
     """Hand a workflow on Istio revisions what it works with."""
     from nksmesh.commands.canary.start import Tools as CanaryTools  # noqa: PLC0415 - only what a command uses is imported
 
@@ -211,6 +211,6 @@ def canary_tools(tools: wiring.Tools, patience: Patience, listener: Listener) ->
         helm=tools.helm,
         charts=tools.charts,
         processes=tools.processes,
-        patience=patience,
+        waits=waits,
         listener=listener,
     )

@@ -9,12 +9,12 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, LockedOnly, Timeout
-from nksmesh.cli.mesh_options import ApplyOptions, order_of, patience_of
+from nksmesh.cli.mesh_options import ApplyOptions, order_of, wait_options_of
 from nksmesh.cli.options import Shell
 
 if TYPE_CHECKING:
-    from nksmesh.engine.request import Order
-    from nksmesh.engine.waiting import Patience
+    from nksmesh.engine.request import MeshRequest
+    from nksmesh.engine.waiting import WaitOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,12 @@ class Meant:
 
     Attributes:
         order: What is asked for; an environment tells the cluster alone, for values are as recorded.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         where: The cluster.
     """
 
-    order: Order
-    patience: Patience
+    order: MeshRequest
+    waits: WaitOptions
     where: wiring.Target
 
     @property
@@ -69,4 +69,4 @@ def meant(shell: Shell, options: RevisionOptions) -> Meant:
     order = order_of(shell, apply, files)
     if environment and not order.request.namespace:
         order = replace(order, request=replace(order.request, namespace=environment.namespace))
-    return Meant(order=order, patience=patience_of(apply), where=wiring.target(shell, environment, files.folder))
+    return Meant(order=order, waits=wait_options_of(apply), where=wiring.target(shell, environment, files.folder))

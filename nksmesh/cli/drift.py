@@ -81,11 +81,11 @@ def repair(
     istiod's webhook. Helm's releases stay as they are.
     """
     from nksmesh.commands.repair import repair as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.engine.waiting import Patience  # noqa: PLC0415
+    from nksmesh.engine.waiting import WaitOptions  # noqa: PLC0415
 
     files = wiring.files(directory)
     where, namespace = wiring.target_of_mesh(shell, environment, files)
-    patience = Patience(component=timeout_seconds(timeout))
+    waits = WaitOptions(component=timeout_seconds(timeout))
     lock, named = files.lock.read(), tuple(objects or ())
 
     async def make(_listener: Listener) -> RepairPlan:
@@ -112,7 +112,7 @@ def repair(
                 tools.charts,
                 lock=lock,
                 objects=named,
-                patience=patience,
+                waits=waits,
                 listener=listener,
             )
             return replace(done, plan=replace(done.plan, survey=_redacted(done.plan.survey)))

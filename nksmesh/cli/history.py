@@ -65,10 +65,10 @@ def rollback(
     """
     from nksmesh.commands.rollback import rollback as workflow  # noqa: PLC0415 - only what a command uses is imported
     from nksmesh.commands.rollback.plan import plan_rollback  # noqa: PLC0415
-    from nksmesh.engine.waiting import Patience  # noqa: PLC0415
+    from nksmesh.engine.waiting import WaitOptions  # noqa: PLC0415
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
-    patience = Patience(component=timeout_seconds(timeout))
+    waits = WaitOptions(component=timeout_seconds(timeout))
 
     async def make(listener: Listener) -> RollbackPlan:
         async with wiring.tools(shell, where) as tools:
@@ -89,7 +89,7 @@ def rollback(
                 tools.helm,
                 tools.processes,
                 to_run=to_run,
-                patience=patience,
+                waits=waits,
                 listener=listener,
             )
             return replace(done, plan=replace(done.plan, way=plan.way))

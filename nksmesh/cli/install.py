@@ -10,7 +10,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of, patience_of, target_of
+from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of, target_of, wait_options_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 from nksmesh.domain.common.errors import ConfigError
@@ -47,7 +47,7 @@ def install(
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
-    patience, where = patience_of(options), target_of(shell, order, files)
+    waits, where = wait_options_of(options), target_of(shell, order, files)
 
     async def work(listener: Listener) -> InstallResult:
         async with wiring.tools(shell, where) as tools:
@@ -57,7 +57,7 @@ def install(
                 tools.helm,
                 tools.charts,
                 tools.processes,
-                patience=patience,
+                waits=waits,
                 dry_run=dry_run,
                 listener=listener,
                 rollback_on_failure=rollback_on_failure,

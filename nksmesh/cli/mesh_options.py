@@ -12,8 +12,8 @@ from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, Locke
 
 if TYPE_CHECKING:
     from nksmesh.cli.options import Shell
-    from nksmesh.engine.request import Order
-    from nksmesh.engine.waiting import Patience
+    from nksmesh.engine.request import MeshRequest
+    from nksmesh.engine.waiting import WaitOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class CanaryOptions(WaitingOptions):
     version: Annotated[str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to go to: 1.22.8.")] = field()
 
 
-def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
+def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshRequest:
     """Read what the options name, the environment, the catalog, values files, charts.lock, and check them.
 
     Raises:
@@ -125,7 +125,7 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
     from nksmesh.domain.mesh.request import Request  # noqa: PLC0415
     from nksmesh.domain.mesh.request_check import check_request  # noqa: PLC0415
     from nksmesh.domain.values.set_values import SetKind, parse_set  # noqa: PLC0415
-    from nksmesh.engine.request import Order  # noqa: PLC0415
+    from nksmesh.engine.request import MeshRequest  # noqa: PLC0415
 
     sets = {
         SetKind.JSON: options.set_json,
@@ -133,7 +133,7 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
         SetKind.STRING: options.set_strings,
         SetKind.FILE: options.set_files,
     }
-    order = Order(
+    order = MeshRequest(
         request=Request(
             region=options.region,
             network=Network(options.network) if options.network else None,
@@ -165,7 +165,7 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> Order:
     return order
 
 
-def target_of(shell: Shell, order: Order, files: wiring.Files) -> wiring.Target:
+def target_of(shell: Shell, order: MeshRequest, files: wiring.Files) -> wiring.Target:
     """Decide which cluster is meant.
 
     Raises:
@@ -174,7 +174,7 @@ def target_of(shell: Shell, order: Order, files: wiring.Files) -> wiring.Target:
     return wiring.target(shell, order.environment, files.folder)
 
 
-def patience_of(options: WaitingOptions) -> Patience:
+def wait_options_of(options: WaitingOptions) -> WaitOptions:
     """Read how long is waited for what.
 
     Raises:
@@ -182,9 +182,9 @@ def patience_of(options: WaitingOptions) -> Patience:
     """
     from nksmesh.domain.common.durations import parse_duration  # noqa: PLC0415
     from nksmesh.domain.kube.diagnosis import GRACES, grace_option  # noqa: PLC0415
-    from nksmesh.engine.waiting import Patience  # noqa: PLC0415
+    from nksmesh.engine.waiting import WaitOptions  # noqa: PLC0415
 
-    return Patience(
+    return WaitOptions(
         component=timeout_seconds(options.timeout),
         address=parse_duration(options.address_timeout, "--address-timeout") if options.address_timeout else None,
         graces={**GRACES, **dict(grace_option(text) for text in options.graces or ())},

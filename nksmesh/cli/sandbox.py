@@ -14,9 +14,9 @@ from nksmesh.sandbox.layout import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from nksmesh.domain.common.events import Listener
-    from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
+    from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
     from nksmesh.sandbox.failures import Staged
-    from nksmesh.sandbox.results import Raised
+    from nksmesh.sandbox.results import SandboxStarted
 
 app = command_group("Run a real Kubernetes control plane on this machine, without root or containers.")
 
@@ -36,7 +36,7 @@ def up(shell: Shell, name: Name = DEFAULT_NAME, load_balancer: LoadBalancer = No
     """Bring a sandbox up: start what does not run. The first time builds the programs, once, which takes minutes."""
     from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
 
-    async def work(listener: Listener) -> Raised:
+    async def work(listener: Listener) -> SandboxStarted:
         return await commands.up(name, load_balancer=load_balancer, listener=listener)
 
     run(shell, work)
@@ -77,7 +77,7 @@ def down(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Stop a sandbox and keep its data: up continues with it."""
     from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
 
-    async def work(listener: Listener) -> Lowered:
+    async def work(listener: Listener) -> SandboxStopped:
         return await commands.down(name, listener=listener)
 
     run(shell, work)
@@ -99,7 +99,7 @@ def reset(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Empty a sandbox's cluster; its kubeconfig and its port stay as they are."""
     from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
 
-    async def work(listener: Listener) -> Raised:
+    async def work(listener: Listener) -> SandboxStarted:
         return await commands.reset(name, listener=listener)
 
     run(shell, work)
@@ -140,7 +140,7 @@ def heal(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """End every staged failure: the pods that failed become Ready."""
     from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
 
-    async def work(_listener: Listener) -> Healed:
+    async def work(_listener: Listener) -> FailuresEnded:
         return await commands.heal(name)
 
     run(shell, work)

@@ -44,7 +44,7 @@ def set_(
 
     async def work(listener: Listener) -> TagsResult:
         async with wiring.tools(shell, said.where) as tools:
-            return await workflow.set_tag(name, revision, said.order, canary_tools(tools, said.patience, listener))
+            return await workflow.set_tag(name, revision, said.order, canary_tools(tools, said.waits, listener))
 
     run(shell, work)
 
@@ -81,6 +81,6 @@ def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False)
 
     async def work(listener: Listener) -> TagsResult:
         async with wiring.tools(shell, said.where) as tools:
-            return await workflow.remove_tag(name, said.order, canary_tools(tools, said.patience, listener))
+            return await workflow.remove_tag(name, said.order, canary_tools(tools, said.waits, listener))
 
     run(shell, work)

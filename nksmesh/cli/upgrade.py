@@ -9,7 +9,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import UpgradeOptions, order_of, patience_of, target_of
+from nksmesh.cli.mesh_options import UpgradeOptions, order_of, target_of, wait_options_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 from nksmesh.domain.common.errors import ConfigError
@@ -52,15 +52,15 @@ def upgrade(
     Down it goes by one minor, and CRDs stay as they are. Workloads keep their old proxy until they are restarted.
     """
     from nksmesh.commands.upgrade import upgrade as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.commands.upgrade.path import Travel, Way  # noqa: PLC0415
+    from nksmesh.commands.upgrade.path import UpgradeExtent, UpgradeOptions  # noqa: PLC0415
 
     if step and whole:
         raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
-    patience, where = patience_of(options), target_of(shell, order, files)
-    travel = Travel(
-        way=Way.ALL if whole else Way.STEP if step else Way.ASK,
+    waits, where = wait_options_of(options), target_of(shell, order, files)
+    travel = UpgradeOptions(
+        way=UpgradeExtent.ALL if whole else UpgradeExtent.STEP if step else UpgradeExtent.ASK,
         restart_workloads=restart_workloads,
         dry_run=dry_run,
         rollback_on_failure=rollback_on_failure,
@@ -76,7 +76,7 @@ def upgrade(
                 tools.helm,
                 tools.charts,
                 tools.processes,
-                patience=patience,
+                waits=waits,
                 listener=listener,
             )
 

@@ -12,15 +12,15 @@ from nksmesh.domain.common.findings import Level
 from nksmesh.domain.plan.history import TAKEN_BACK, Outcome, Run
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine.executor.deletion import await_end
-from nksmesh.engine.executor.executor import Applying
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.pending import pending_of, refuse_foreign, settle
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import PLAN_STEP, make_plan
 from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
-from nksmesh.engine.request import Order
-from nksmesh.engine.runs.history import Keeping, history_for, kept_run
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runs.history import RunRecorder, history_for, recorded_run
 from nksmesh.engine.runs.recording import record_of, run_of
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 
 ONE_WAY: Final = "run the same command again: it goes on from here"
 BOTH_WAYS: Final = "both ways on: run the same command again, or go back with nksmesh rollback"
@@ -51,13 +51,13 @@ class InstallResult:
 
 
 async def install(
-    order: Order,
+    order: MeshRequest,
     cluster: Cluster,
     helm: Helm,
     charts: Charts,
     processes: Processes,
     *,
-    patience: Patience,
+    waits: WaitOptions,
     dry_run: bool,
     listener: Listener,
     command: str = "install",
@@ -73,7 +73,7 @@ async def install(
         helm: Helm.
         charts: Where charts come from.
         processes: Processes of this machine.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         dry_run: Plan, and change nothing.
         listener: Told of every step.
         command: What the lease and the history call the run.
@@ -82,7 +82,7 @@ async def install(
         check: Raises where the plan, as it stands now that nobody else writes, is not to be followed.
 
     Raises:
-        MeshError: As ``make_plan`` and ``Applying.run`` say; HeldError where another run holds the mesh;
+        MeshError: As ``make_plan`` and ``Executor.run`` say; HeldError where another run holds the mesh;
             ReleaseError where another Helm has begun something. With ``rollback_on_failure`` a failed step is
             RolledBackError, or RollbackError where that failed, too.
     """
@@ -95,30 +95,30 @@ async def install(
             refuse_foreign(plan)
         settled = await settle(pending, processes, dead, step=PLAN_STEP, listener=listener)
         if plan.ending:
-            await await_end(plan.ending, cluster, step=PLAN_STEP, timeout=patience.component, listener=listener)
+            await await_end(plan.ending, cluster, step=PLAN_STEP, timeout=waits.component, listener=listener)
         if settled or plan.ending or not await _still_stands(plan, cluster):
             plan = await make_plan(order, cluster, helm, charts, listener=listener)
         refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
         check(plan)
         _warn(plan, listener)
-        applying = Applying(plan, cluster, helm, patience=patience, listener=listener)
+        applying = Executor(plan, cluster, helm, waits=waits, listener=listener)
         if not plan.changes:
             if not await _left_unproved(plan, cluster):
                 return await _prove(applying, plan, cluster)
-            async with kept_run(cluster, await run_of(plan, command, cluster)):
+            async with recorded_run(cluster, await run_of(plan, command, cluster)):
                 return await _prove(applying, plan, cluster)
         begun: Run | None = None
         try:
-            async with kept_run(cluster, await run_of(plan, command, cluster)) as keeping:
-                begun = keeping.run
-                return await _apply(applying, plan, keeping, cluster)
+            async with recorded_run(cluster, await run_of(plan, command, cluster)) as recorder:
+                begun = recorder.run
+                return await _apply(applying, plan, recorder, cluster)
         except (HeldError, InterruptedRunError):
             raise  # somebody else has the mesh now, or the user said stop
         except MeshError as failure:
             if begun is not None and rollback_on_failure:
                 from nksmesh.commands.rollback.rollback import undo  # noqa: PLC0415 - few runs fail, and fewer go back
 
-                await undo(failure, begun, cluster, helm, patience=patience, listener=listener)
+                await undo(failure, begun, cluster, helm, waits=waits, listener=listener)
             failure.add_note(BOTH_WAYS if command in TAKEN_BACK else ONE_WAY)
             raise
 
@@ -129,7 +129,7 @@ def _warn(plan: Plan, listener: Listener) -> None:
             listener(Event(step=PLAN_STEP, kind=EventKind.WARNING, message=finding.message))
 
 
-async def _prove(applying: Applying, plan: Plan, cluster: Cluster) -> InstallResult:
+async def _prove(applying: Executor, plan: Plan, cluster: Cluster) -> InstallResult:
     """Prove what is there already."""
     progress = await applying.run()
     record = record_of(plan, helm_driver=cluster.storage.driver, done=True)
@@ -147,12 +147,12 @@ async def _left_unproved(plan: Plan, cluster: Cluster) -> bool:
     return bool(runs) and runs[-1].outcome in {Outcome.RUNNING, Outcome.FAILED, Outcome.INTERRUPTED}
 
 
-async def _apply(applying: Applying, plan: Plan, keeping: Keeping, cluster: Cluster) -> InstallResult:
+async def _apply(applying: Executor, plan: Plan, recorder: RunRecorder, cluster: Cluster) -> InstallResult:
     """Do what the plan says, between two records of it."""
     await cluster.records.write(record_of(plan, helm_driver=cluster.storage.driver, done=False))
     progress = await applying.run()
-    written = await cluster.storage.revisions(one.release for one in keeping.run.releases)
-    keeping.left(written)
+    written = await cluster.storage.revisions(one.release for one in recorder.run.releases)
+    recorder.left(written)
     await cluster.records.write(record_of(plan, written, helm_driver=cluster.storage.driver, done=True))
     return InstallResult(plan=plan, progress=progress)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from nksmesh.commands.upgrade.path import survey_road
+from nksmesh.commands.upgrade.path import survey_upgrade_path
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import CHANGES_PENDING
@@ -20,11 +20,11 @@ from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
 from nksmesh.domain.plan.plan import Action, Plan, ReleaseChange, StepKind
 from nksmesh.domain.plan.rendered import check_renders, moved_images
-from nksmesh.domain.plan.upgrade_path import Road
+from nksmesh.domain.plan.upgrade_path import UpgradePath
 from nksmesh.domain.values.layers import compose, dotted
 from nksmesh.engine.planning import chart_refs, check_versions, make_plan
 from nksmesh.engine.ports import Charts, Cluster, Helm
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.setters import prove_setters
 
 _CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
@@ -67,7 +67,7 @@ class PlanResult:
     plan: Plan
     diff: tuple[ObjectDiff, ...] | None = None
     exit_code: int = 0
-    road: Road | None = None
+    road: UpgradePath | None = None
     charts: tuple[ChartMove, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class TemplateResult:
 
 
 async def preview(
-    order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, diff: bool, exit_code: bool, listener: Listener
+    order: MeshRequest, cluster: Cluster, helm: Helm, charts: Charts, *, diff: bool, exit_code: bool, listener: Listener
 ) -> PlanResult:
     """Plan an install, or an upgrade where the order lets the version change: to its end, whatever the steps there.
 
@@ -143,7 +143,7 @@ async def preview(
     plan = await make_plan(order, cluster, helm, charts, listener=listener)
     road = None
     if order.allow_version_change:
-        road, _ = await survey_road(order, plan.mesh, plan.kubernetes, cluster, charts)
+        road, _ = await survey_upgrade_path(order, plan.mesh, plan.kubernetes, cluster, charts)
     return PlanResult(
         plan=plan,
         diff=tuple(_differences(plan, helm)) if diff else None,
@@ -153,7 +153,7 @@ async def preview(
     )
 
 
-async def template(order: Order, helm: Helm, charts: Charts, *, listener: Listener) -> TemplateResult:
+async def template(order: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> TemplateResult:
     """Render what an install would apply, without a cluster: for the newest Kubernetes that the version supports.
 
     Raises:
@@ -187,7 +187,7 @@ async def template(order: Order, helm: Helm, charts: Charts, *, listener: Listen
     )
 
 
-def _move(change: ReleaseChange, order: Order) -> ChartMove:
+def _move(change: ReleaseChange, order: MeshRequest) -> ChartMove:
     return ChartMove(
         release=change.release.name,
         chart=change.chart.ref.name,

@@ -25,8 +25,8 @@ from nksmesh.domain.mesh.revisions import (
     spoken_revision,
 )
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import Order
-from nksmesh.engine.scope import Part
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.scope import ReleaseScope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ async def list_tags(cluster: Cluster, namespace: str) -> TagsResult:
     return TagsResult(tags=tuple(sorted((_tag(one, namespaces) for one in webhooks), key=lambda tag: tag.name)))
 
 
-async def set_tag(name: str, istio_revision: str, order: Order, tools: Tools) -> TagsResult:
+async def set_tag(name: str, istio_revision: str, order: MeshRequest, tools: Tools) -> TagsResult:
     """Point a revision tag to an istiod; one that pointed to another goes over without a gap.
 
     Args:
@@ -182,7 +182,7 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
     return tag
 
 
-async def remove_tag(name: str, order: Order, tools: Tools) -> TagsResult:
+async def remove_tag(name: str, order: MeshRequest, tools: Tools) -> TagsResult:
     """Remove a revision tag that ``check_removal`` let pass.
 
     Args:
@@ -199,14 +199,16 @@ async def remove_tag(name: str, order: Order, tools: Tools) -> TagsResult:
     return replace(await list_tags(tools.cluster, order.request.namespace), name=name, done="removed")
 
 
-async def _apply(changed: Iterable[_Holder], order: Order, tools: Tools, command: str) -> bool:
+async def _apply(changed: Iterable[_Holder], order: MeshRequest, tools: Tools, command: str) -> bool:
     """Have Helm upgrade each istiod whose tags change; tell whether anything was written."""
     wrote = False
     for one in changed:
         record = await recorded_mesh(tools.cluster, order.request.namespace)
         standing = replace(one.answers.standing, base_version=await later_base(record, tools.cluster))
-        part = Part(answers=replace(one.answers, standing=standing), keep=_keep(one.release), components=CONTROL_PLANE)
-        done = await tools.install(order, part, command)
+        scope = ReleaseScope(
+            answers=replace(one.answers, standing=standing), keep=_keep(one.release), components=CONTROL_PLANE
+        )
+        done = await tools.install(order, scope, command)
         wrote = wrote or done.plan.changes
     return wrote
 

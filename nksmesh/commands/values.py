@@ -11,9 +11,9 @@ from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.mesh.resolve import Resolved, resolve
 from nksmesh.domain.plan.diff import masked_value
 from nksmesh.domain.values.layers import Composed, Path, compose, dotted, undotted
-from nksmesh.engine.planning import look_around
+from nksmesh.engine.planning import read_cluster
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class ValuesQuestion:
     """
 
     target: str
-    order: Order
+    order: MeshRequest
     key: str = ""
 
 
@@ -94,7 +94,7 @@ async def show_installed_values(question: ValuesQuestion, cluster: Cluster) -> V
         ConfigError: As ``show_values`` says.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    return _shown(question, (await look_around(question.order, cluster, to_write=False)).resolved)
+    return _shown(question, (await read_cluster(question.order, cluster, to_write=False)).resolved)
 
 
 def _shown(question: ValuesQuestion, resolved: Resolved) -> ValuesShown:

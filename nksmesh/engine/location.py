@@ -12,13 +12,13 @@ from nksmesh.domain.mesh.versions import minor_of
 from nksmesh.engine.ports import Cluster
 
 if TYPE_CHECKING:
-    from nksmesh.engine.request import Order, Surroundings
+    from nksmesh.engine.request import ClusterState, MeshRequest
 
 _MOST_NODES: Final = 100
 """A cluster is in one region: some of its nodes tell as much as all."""
 
 
-async def read_zones(order: Order, cluster: Cluster) -> tuple[str, ...]:
+async def read_zones(order: MeshRequest, cluster: Cluster) -> tuple[str, ...]:
     """Read the nodes' zones where a region's registry may be meant and only they can tell the region.
 
     Returns:
@@ -40,7 +40,7 @@ async def read_zones(order: Order, cluster: Cluster) -> tuple[str, ...]:
     return tuple(str((node["metadata"].get("labels") or {}).get(ZONE_LABEL) or "") for node in nodes)
 
 
-def about_the_place(order: Order, found: Surroundings) -> tuple[Finding, ...]:
+def about_the_place(order: MeshRequest, found: ClusterState) -> tuple[Finding, ...]:
     """Say where the region is not the cluster's, and until when NKS supports the cluster's Kubernetes."""
     regions, nks, mesh = order.catalog.regions, order.catalog.nks, found.resolved.mesh
     chosen = "" if mesh.own_hub else mesh.region

@@ -34,8 +34,8 @@ from nksmesh.engine.hidden_releases import look_for, refuse_elsewhere, refuse_ou
 from nksmesh.engine.location import about_the_place, read_zones
 from nksmesh.engine.ownership import check_owners, ending_of
 from nksmesh.engine.ports import Charts, Cluster, Helm
-from nksmesh.engine.rendering import Seen, render_releases
-from nksmesh.engine.request import Order, Surroundings
+from nksmesh.engine.rendering import InstalledState, render_releases
+from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.scope import refuse_during_canary
 from nksmesh.engine.setters import prove_setters
 from nksmesh.engine.stale_pods import with_stale_pods
@@ -46,7 +46,7 @@ PLAN_STEP: Final = "plan"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class MeshState:
     """What a plan reads once it knows the mesh.
 
     Attributes:
@@ -60,7 +60,7 @@ class Reading:
     namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]
 
 
-async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener) -> Plan:
+async def make_plan(order: MeshRequest, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener) -> Plan:
     """Plan what would bring a cluster to the mesh that an order describes.
 
     Raises:
@@ -70,7 +70,7 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
         ClusterError: The cluster cannot be reached, or an object belongs to somebody else.
     """
     listener(Event(step=PLAN_STEP, kind=EventKind.STARTED, message="reading the cluster"))
-    found = await look_around(order, cluster)
+    found = await read_cluster(order, cluster)
     mesh, record = found.resolved.mesh, found.record
     versions = check_versions(order, mesh, found.kubernetes)
     refuse_failures(versions)
@@ -83,11 +83,11 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     base = read.installed.get(_key(_only(mesh, BASE)))
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], cluster.objects)
     listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
-    seen = Seen(kubernetes=found.kubernetes, installed=read.installed, record=record)
+    seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
     changes = await render_releases(mesh, read.charts, seen, cluster, helm)
-    if before and order.part is None and not order.take_over:
+    if before and order.scope is None and not order.take_over:
         await refuse_to_take_away(before, mesh, changes, record, cluster)
-    beside = record.answers.version if order.part and record else ""  # a canary's own istiod was never there
+    beside = record.answers.version if order.scope and record else ""  # a canary's own istiod was never there
     former = Former(version=before or beside, charts=charts, lock=order.lock, forced=order.force_version)
     moved = former.version not in {"", mesh.version}
     changes = await prove_setters(mesh, changes, helm, kubernetes=found.kubernetes, versions=moved)
@@ -111,7 +111,7 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
     changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
     unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
-    unwanted = () if order.part and order.part.components else unwanted
+    unwanted = () if order.scope and order.scope.components else unwanted
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     steps = make_steps(mesh, changes, crds, missing_namespaces=missing, unwanted=unwanted if order.prune else ())
     listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
@@ -134,12 +134,12 @@ async def make_plan(order: Order, cluster: Cluster, helm: Helm, charts: Charts, 
         stored=tuple(read.installed[_key(one)] for one in unwanted),
         recorded=record,
         ending=(*ending_of(read.namespaces), *owned.ending),
-        keep=order.part.keep if order.part else None,
+        keep=order.scope.keep if order.scope else None,
         take_over=order.take_over,
     )
 
 
-async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) -> Surroundings:
+async def read_cluster(order: MeshRequest, cluster: Cluster, *, to_write: bool = True) -> ClusterState:
     """Read what decides which mesh is meant: the cluster's version, and what an earlier run recorded.
 
     Args:
@@ -151,7 +151,7 @@ async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) 
         ConfigError: The order contradicts itself, or names what does not exist.
         ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
     """
-    fresh = to_write and order.part is None and not order.take_over
+    fresh = to_write and order.scope is None and not order.take_over
     kubernetes, records, zones, istiods = await asyncio.gather(
         cluster.version(),
         cluster.records.read_all(),
@@ -167,23 +167,23 @@ async def look_around(order: Order, cluster: Cluster, *, to_write: bool = True) 
         record = record if still or (not to_write and any(await look_for(record, cluster))) else None
     if record is None and istiods:
         await refuse_foreign(istiods, cluster)
-    if order.part is None:
+    if order.scope is None:
         refuse_during_canary(record)
-    answers = order.part.answers if order.part else record.answers if record else None
+    answers = order.scope.answers if order.scope else record.answers if record else None
     location = locate(cluster.host, zones, order.catalog.regions, order.catalog.nks)
     resolved = resolve(order.request, order.catalog, order.environment, answers, location, kubernetes)
-    resolved = order.part.of(resolved) if order.part else resolved
+    resolved = order.scope.of(resolved) if order.scope else resolved
     gone_on_with = forgiven(_question(order, resolved.mesh, kubernetes), order.catalog.versions)
     resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
-    return Surroundings(kubernetes=kubernetes, record=record, resolved=resolved, location=location)
+    return ClusterState(kubernetes=kubernetes, record=record, resolved=resolved, location=location)
 
 
-def check_versions(order: Order, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
+def check_versions(order: MeshRequest, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
     """Check the mesh's version against the catalog, its region and the cluster's version."""
     return judge_version(_question(order, mesh, kubernetes), order.catalog.versions)
 
 
-def _question(order: Order, mesh: Mesh, kubernetes: str) -> VersionQuestion:
+def _question(order: MeshRequest, mesh: Mesh, kubernetes: str) -> VersionQuestion:
     return VersionQuestion(
         version=mesh.version,
         kubernetes=kubernetes,
@@ -193,11 +193,13 @@ def _question(order: Order, mesh: Mesh, kubernetes: str) -> VersionQuestion:
         forced_before=mesh.forced,
         nks=order.catalog.nks,
         today=order.today,
-        verb="canary start" if order.part else "upgrade" if order.allow_version_change else "install",
+        verb="canary start" if order.scope else "upgrade" if order.allow_version_change else "install",
     )
 
 
-async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Charts, listener: Listener) -> Reading:
+async def _read(
+    order: MeshRequest, found: ClusterState, cluster: Cluster, charts: Charts, listener: Listener
+) -> MeshState:
     """Fetch the charts, read what is installed, and begin to follow the mesh's namespaces, all at once."""
     mesh = found.resolved.mesh
     refs = chart_refs(mesh)
@@ -208,7 +210,7 @@ async def _read(order: Order, found: Surroundings, cluster: Cluster, charts: Cha
         cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True),
         cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
     )
-    return Reading(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
+    return MeshState(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
 
 
 def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]) -> Surrounding:

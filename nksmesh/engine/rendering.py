@@ -18,7 +18,7 @@ from nksmesh.engine.ports import Cluster, Helm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class InstalledState:
     """What the cluster shows of a mesh's releases.
 
     Attributes:
@@ -33,7 +33,7 @@ class Seen:
 
 
 async def render_releases(
-    mesh: Mesh, charts: Mapping[str, Chart], seen: Seen, cluster: Cluster, helm: Helm
+    mesh: Mesh, charts: Mapping[str, Chart], seen: InstalledState, cluster: Cluster, helm: Helm
 ) -> dict[str, ReleaseChange]:
     """Decide for each release whether it must be written, and render those that must, all at once.
 
@@ -57,7 +57,7 @@ async def render_releases(
     return {change.release.name: fresh.get(change.release.name) or _read_back(change, helm) for change in decided}
 
 
-def _decide(mesh: Mesh, charts: Mapping[str, Chart], seen: Seen, index: int) -> ReleaseChange:
+def _decide(mesh: Mesh, charts: Mapping[str, Chart], seen: InstalledState, index: int) -> ReleaseChange:
     release = mesh.releases[index]
     layers = mesh.layers[release.name]
     chart, composed = charts[release.component], compose(layers)
@@ -74,7 +74,7 @@ def _decide(mesh: Mesh, charts: Mapping[str, Chart], seen: Seen, index: int) -> 
     )
 
 
-def _is_known(change: ReleaseChange, seen: Seen) -> bool:
+def _is_known(change: ReleaseChange, seen: InstalledState) -> bool:
     """Tell whether Helm's stored manifest is what the release renders to: this program wrote that very revision."""
     recorded = seen.record.of_release(change.release) if seen.record else None
     return (

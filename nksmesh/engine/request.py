@@ -11,11 +11,11 @@ from nksmesh.domain.mesh.location import Location
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import Resolved
-from nksmesh.engine.scope import Part
+from nksmesh.engine.scope import ReleaseScope
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class MeshRequest:
     """What a command was asked for, read and checked, before the cluster is looked at.
 
     Attributes:
@@ -27,7 +27,7 @@ class Order:
         force_version: Go on with a version that is not supported.
         prune: Remove releases that the mesh no longer has.
         allow_version_change: The installed istiod may become another version: ``nksmesh upgrade`` alone says so.
-        part: What the run is about, where it is about a canary.
+        scope: What the run is about, where it is about a canary.
         take_over: Objects that istioctl made become the mesh's: ``nksmesh adopt`` alone says so.
         today: The day of the run, which ends of support are held against.
     """
@@ -40,13 +40,13 @@ class Order:
     force_version: bool = False
     prune: bool = False
     allow_version_change: bool = False
-    part: Part | None = None
+    scope: ReleaseScope | None = None
     take_over: bool = False
     today: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class ClusterState:
     """What a plan reads before it knows the mesh.
 
     Attributes:

@@ -16,7 +16,7 @@ from nksmesh.domain.kube.refusals import refusals_of, troubles_of_replica_set, v
 from nksmesh.domain.kube.workloads import RESTARTED_AT, ROLLOUT_KINDS, Workload
 from nksmesh.engine import observation
 from nksmesh.engine.ports import Cluster, Live
-from nksmesh.engine.waiting import Patience, Wait, wait_until_ready
+from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
 
 BUDGETS: Final = Query("policy/v1", "PodDisruptionBudget")
 
@@ -48,14 +48,14 @@ class Rollout:
     Attributes:
         workload: The workload.
         cluster: The cluster; its live view follows the namespace.
-        patience: How long is waited for what; ``component`` is for the pods that are replaced at once.
+        waits: How long is waited for what; ``component`` is for the pods that are replaced at once.
         listener: Told how it goes on.
         stamp: What tells the new pods from the old ones: the annotation that the new template has.
     """
 
     workload: Workload
     cluster: Cluster
-    patience: Patience
+    waits: WaitOptions
     listener: Listener
     stamp: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
 
@@ -75,9 +75,7 @@ class Rollout:
         restarted = await self.cluster.objects.merge({"spec": {"template": template}}, workload.ref)
         live.put(Query("apps/v1", workload.kind, workload.namespace), restarted)
         wait = Wait(step=str(workload), judge=self._judge, troubles=lambda: self._troubles(before))
-        return await wait_until_ready(
-            wait, live, self.cluster.objects, patience=self._patience(), listener=self.listener
-        )
+        return await wait_until_ready(wait, live, self.cluster.objects, waits=self._patience(), listener=self.listener)
 
     def pods(self) -> list[Manifest]:
         """Return the new pods that are not ending."""
@@ -120,12 +118,12 @@ class Rollout:
         now = found(self.cluster.live, self.workload)
         return observation.refusals_about(self.cluster.live, now) if now is not None else []
 
-    def _patience(self) -> Patience:
+    def _patience(self) -> WaitOptions:
         """Give each round of pods its time: of a user's own pods nobody knows how long they take to be ready."""
         now = found(self.cluster.live, self.workload)
-        once = self.patience.component
-        graces = {**self.patience.graces, Cause.PROBE: max(once, self.patience.graces.get(Cause.PROBE, 0.0))}
-        return replace(self.patience, component=once * rounds(now or {}), graces=graces)
+        once = self.waits.component
+        graces = {**self.waits.graces, Cause.PROBE: max(once, self.waits.graces.get(Cause.PROBE, 0.0))}
+        return replace(self.waits, component=once * rounds(now or {}), graces=graces)
 
 
 def _stamp(one: Mapping[str, object]) -> str:

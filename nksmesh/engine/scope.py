@@ -15,7 +15,7 @@ from nksmesh.domain.mesh.resolve import Resolved
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class ReleaseScope:
     """What a run is about, where it is not about the whole mesh as it was recorded.
 
     Attributes:

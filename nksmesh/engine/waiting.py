@@ -18,7 +18,7 @@ _LOG_LINES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class WaitOptions:
     """How long is waited for what, in seconds.
 
     Attributes:
@@ -54,7 +54,7 @@ class Wait:
         return self.subject or self.step
 
 
-async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, patience: Patience, listener: Listener) -> str:
+async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, waits: WaitOptions, listener: Listener) -> str:
     """Wait until a judge says ready.
 
     Returns:
@@ -79,14 +79,14 @@ async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, patience
                 listener(Event(step=wait.step, kind=EventKind.WARNING, message=str(trouble)))
         first_seen = {identity: first_seen.get(identity, now) for identity in troubles}
         # What was seen before the API server was lost proves nothing: it may have healed meanwhile.
-        ends = {} if live.lost else {one: _end(troubles[one], seen, patience) for one, seen in first_seen.items()}
+        ends = {} if live.lost else {one: _end(troubles[one], seen, waits) for one, seen in first_seen.items()}
         over = [troubles[identity] for identity, end in ends.items() if end <= now]
         if over:
             raise await _failure(wait.named, over[0], objects, now - began)
         message = "the API server to answer again" if live.lost else answer.message
-        left = began + patience.component - now
+        left = began + waits.component - now
         if left <= 0:
-            raise await _timeout(wait.named, message, list(troubles.values()), objects, patience.component)
+            raise await _timeout(wait.named, message, list(troubles.values()), objects, waits.component)
         if _gist(message) != said:
             said = _gist(message)
             listener(Event(step=wait.step, kind=EventKind.WAITING, message=message))
@@ -98,10 +98,10 @@ def _gist(message: str) -> str:
     return re.sub(r"^\d+ of (\d+) (\w+).*", r"\1 \2", message)
 
 
-def _end(trouble: Trouble, seen: float, patience: Patience) -> float:
+def _end(trouble: Trouble, seen: float, waits: WaitOptions) -> float:
     """Return the moment a trouble is taken to be final."""
     default = TRIED_AGAIN_GRACE if trouble.from_before else 0.0
-    return seen if trouble.certain else seen + patience.graces.get(trouble.cause, default)
+    return seen if trouble.certain else seen + waits.graces.get(trouble.cause, default)
 
 
 async def _failure(name: str, trouble: Trouble, objects: Objects, after: float) -> NotReadyError:

@@ -25,7 +25,7 @@ from nksmesh.domain.kube.workloads import (
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.rollouts import BUDGETS, Rollout, found, queries_in, rolled_out
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 
 
 async def workloads_of_users(mesh: Mesh, cluster: Cluster) -> tuple[Workload, ...]:
@@ -71,7 +71,7 @@ async def restart_workloads(
     workloads: Iterable[Workload],
     cluster: Cluster,
     *,
-    patience: Patience,
+    waits: WaitOptions,
     listener: Listener,
     proxy_image: str = "",
 ) -> RestartResult:
@@ -87,7 +87,7 @@ async def restart_workloads(
     Args:
         workloads: Which.
         cluster: The cluster.
-        patience: ``component`` is for one rollout, and for the budgets of a namespace.
+        waits: ``component`` is for one rollout, and for the budgets of a namespace.
         listener: Told how it goes on; a step is named after its workload.
         proxy_image: The proxy its pods must run afterwards; empty for whichever they are given.
 
@@ -103,7 +103,7 @@ async def restart_workloads(
             continue
         new = await cluster.live.follow(queries_in(namespace))
         try:
-            one_by_one = _Namespace(tuple(some), cluster, patience, listener, proxy_image)
+            one_by_one = _Namespace(tuple(some), cluster, waits, listener, proxy_image)
             restarts += [one async for one in one_by_one.restarts()]
         finally:
             await cluster.live.unfollow(new)
@@ -116,7 +116,7 @@ class _Namespace:
 
     workloads: tuple[Workload, ...]
     cluster: Cluster
-    patience: Patience
+    waits: WaitOptions
     listener: Listener
     proxy_image: str
 
@@ -124,7 +124,7 @@ class _Namespace:
         """Restart whichever may be restarted now; wait where none may, until one may or the time is over."""
         live, clock = self.cluster.live, asyncio.get_running_loop().time
         left, said = list(self.workloads), dict[Workload, str]()
-        deadline = clock() + self.patience.component
+        deadline = clock() + self.waits.component
         while left:
             version = live.version
             held = {one: why for one in left if (why := self._obstacle(one))}
@@ -134,7 +134,7 @@ class _Namespace:
                 yield (restart := await self._restart(free))
                 if restart.outcome is Outcome.FAILED:
                     break
-                deadline = clock() + self.patience.component
+                deadline = clock() + self.waits.component
                 continue
             over = clock() >= deadline
             for one in [one for one in left if over or held[one].for_good]:
@@ -153,7 +153,7 @@ class _Namespace:
         clock = asyncio.get_running_loop().time
         began = clock()
         self._tell(workload, EventKind.STARTED, "restart")
-        restart = Rollout(workload=workload, cluster=self.cluster, patience=self.patience, listener=self.listener)
+        restart = Rollout(workload=workload, cluster=self.cluster, waits=self.waits, listener=self.listener)
         try:
             proved = await restart.run()
         except (NotReadyError, RefusedError) as exc:

@@ -9,17 +9,17 @@ from rich.text import Text
 from nksmesh.domain.common.durations import spoken
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import render
-from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
+from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
 from nksmesh.sandbox.failures import Staged
 from nksmesh.sandbox.layout import DEFAULT_NAME
-from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
+from nksmesh.sandbox.results import PartStatus, SandboxStarted, SandboxStatus, State
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-@render.register(Raised)
-def _raised(result: Raised, console: Console, _verbose: bool) -> None:
+@render.register(SandboxStarted)
+def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
     how = f"up in {spoken(result.seconds)}" if result.started else "up already"
     sentence(console, f"sandbox {result.name} is {how}", GOOD)
     facts(
@@ -66,8 +66,8 @@ def _built(result: Built, console: Console, _verbose: bool) -> None:
     rows(console, ["program", "path"], sorted(result.programs.items()))
 
 
-@render.register(Lowered)
-def _lowered(result: Lowered, console: Console, _verbose: bool) -> None:
+@render.register(SandboxStopped)
+def _lowered(result: SandboxStopped, console: Console, _verbose: bool) -> None:
     done = "is down; its data is kept" if result.stopped else "did not run"
     sentence(console, f"sandbox {result.name} {done}")
 
@@ -77,8 +77,8 @@ def _deleted(result: Deleted, console: Console, _verbose: bool) -> None:
     sentence(console, f"sandbox {result.name} " + ("is gone with all its data" if result.existed else "was not there"))
 
 
-@render.register(Healed)
-def _healed(result: Healed, console: Console, _verbose: bool) -> None:
+@render.register(FailuresEnded)
+def _healed(result: FailuresEnded, console: Console, _verbose: bool) -> None:
     many = "failure" if result.ended == 1 else "failures"
     sentence(console, f"sandbox {result.name}: {result.ended} staged {many} ended")
 

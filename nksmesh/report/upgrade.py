@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @render.register(UpgradeResult)
 def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
     if result.dry_run:
-        for line in result.road.told() if len(result.road.stops) > 1 else ():
+        for line in result.road.told() if len(result.road.hops) > 1 else ():
             sentence(console, line)
         show_plan(result.steps[-1].plan, console, verbose=verbose)
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nksmesh.domain.common.events import Listener, unheard
 from nksmesh.sandbox import programs
 from nksmesh.sandbox.layout import DEFAULT_NAME, sandbox_names
-from nksmesh.sandbox.results import Raised, SandboxStatus
+from nksmesh.sandbox.results import SandboxStarted, SandboxStatus
 from nksmesh.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Statuses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lowered:
+class SandboxStopped:
     """What ``down`` did: whether anything ran."""
 
     name: str
@@ -51,7 +51,7 @@ class Deleted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Healed:
+class FailuresEnded:
     """What ``heal`` did: how many staged failures it ended."""
 
     name: str
@@ -81,7 +81,9 @@ async def build(*, helm4: bool = False, listener: Listener = unheard) -> Built:
     return Built(programs={name: str(path) for name, path in found.items()})
 
 
-async def up(name: str = DEFAULT_NAME, *, load_balancer: bool | None = None, listener: Listener = unheard) -> Raised:
+async def up(
+    name: str = DEFAULT_NAME, *, load_balancer: bool | None = None, listener: Listener = unheard
+) -> SandboxStarted:
     """Bring a sandbox up; parts that run already are left alone."""
     return await Sandbox(name).up(listener, load_balancer=load_balancer)
 
@@ -92,12 +94,12 @@ async def status(name: str | None = None) -> Statuses:
     return Statuses(sandboxes=tuple(Sandbox(each).status() for each in names))
 
 
-async def down(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> Lowered:
+async def down(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> SandboxStopped:
     """Stop a sandbox and keep its data."""
     sandbox = Sandbox(name)
     stopped = any(part.pid for part in sandbox.status().parts)
     await sandbox.down(listener)
-    return Lowered(name=name, stopped=stopped)
+    return SandboxStopped(name=name, stopped=stopped)
 
 
 async def delete(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> Deleted:
@@ -108,7 +110,7 @@ async def delete(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> D
     return Deleted(name=name, existed=existed)
 
 
-async def reset(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> Raised:
+async def reset(name: str = DEFAULT_NAME, *, listener: Listener = unheard) -> SandboxStarted:
     """Empty a sandbox's cluster; its kubeconfig stays as it is."""
     return await Sandbox(name).reset(listener)
 
@@ -118,6 +120,6 @@ async def fail(failure: Failure, name: str = DEFAULT_NAME, *, selector: str = ""
     return replace(await Sandbox(name).fail(failure, selector=selector, reason=reason), name=name)
 
 
-async def heal(name: str = DEFAULT_NAME) -> Healed:
+async def heal(name: str = DEFAULT_NAME) -> FailuresEnded:
     """End every staged failure of a sandbox."""
-    return Healed(name=name, ended=await Sandbox(name).heal())
+    return FailuresEnded(name=name, ended=await Sandbox(name).heal())

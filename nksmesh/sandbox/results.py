@@ -66,7 +66,7 @@ class SandboxStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Raised:
+class SandboxStarted:
     """What ``up`` did: the parts it started (none: all ran already), and how long it took, in seconds."""
 
     name: str

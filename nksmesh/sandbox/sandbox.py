@@ -18,7 +18,7 @@ from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
 from nksmesh.sandbox.kubeconfig import write_kubeconfigs
 from nksmesh.sandbox.layout import DEFAULT_NAME, Layout, layout_of
 from nksmesh.sandbox.parts import Parts, timed
-from nksmesh.sandbox.results import Raised, SandboxStatus, State
+from nksmesh.sandbox.results import SandboxStarted, SandboxStatus, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ class Sandbox:
         """The context's name in that file."""
         return self.layout.context
 
-    async def up(self, listener: Listener = unheard, *, load_balancer: bool | None = None) -> Raised:
+    async def up(self, listener: Listener = unheard, *, load_balancer: bool | None = None) -> SandboxStarted:
         """Bring the sandbox up: start what does not run, and return when pods can be made.
 
         Args:
@@ -99,7 +99,7 @@ class Sandbox:
                 shutil.rmtree(self.layout.home)
         self.layout.lock.unlink(missing_ok=True)
 
-    async def reset(self, listener: Listener = unheard) -> Raised:
+    async def reset(self, listener: Listener = unheard) -> SandboxStarted:
         """Go back to the cluster as it was when first up, with the same kubeconfig and port."""
         self._require()
         binaries = await programs.sandbox_programs(listener)
@@ -144,7 +144,7 @@ class Sandbox:
         """Open a client of this sandbox's API server."""
         return ClusterApi(self._require().server, self.layout.certificates, "admin")
 
-    async def _up(self, binaries: Mapping[str, Path], listener: Listener, load_balancer: bool | None) -> Raised:
+    async def _up(self, binaries: Mapping[str, Path], listener: Listener, load_balancer: bool | None) -> SandboxStarted:
         begun = time.monotonic()
         first = not self.layout.snapshot.exists()
         chosen = await self._prepare(load_balancer)
@@ -153,7 +153,7 @@ class Sandbox:
             chosen = await self._parts.bring_up(missing, binaries, chosen, listener)
             if first:
                 snapshot.take(self.layout)
-        return Raised(
+        return SandboxStarted(
             name=self.layout.name,
             kubeconfig=self.layout.kubeconfig,
             context=self.layout.context,

@@ -75,7 +75,7 @@ class Program:
         folder: The working folder.
         charts: Where charts come from, for the commands that take ``--charts``; empty for none.
         helm: The Helm it drives; empty for the one it finds.
-        patience: Seconds after which a run is taken to hang.
+        waits: Seconds after which a run is taken to hang.
     """
 
     kubeconfig: Path
@@ -83,7 +83,7 @@ class Program:
     charts: str = ""
     helm: str = ""
     environment: dict[str, str] = field(default_factory=dict)
-    patience: float = PATIENCE
+    waits: float = PATIENCE
 
     def __call__(self, *arguments: str, code: int | None = 0, output: str = "json", charts: str | None = None) -> Ran:
         """Run to the end, and check the exit code unless it is None."""
@@ -99,11 +99,11 @@ class Program:
             text=True,
         ) as running:
             try:
-                stdout, stderr = running.communicate(timeout=self.patience)
+                stdout, stderr = running.communicate(timeout=self.waits)
             except subprocess.TimeoutExpired:
                 running.send_signal(signal.SIGINT)
                 words = "\n".join(running.communicate(timeout=PATIENCE))
-                pytest.fail(f"{' '.join(arguments)} hangs after {self.patience:.0f} s:\n{words}")
+                pytest.fail(f"{' '.join(arguments)} hangs after {self.waits:.0f} s:\n{words}")
         ran = Ran(
             arguments=arguments,
             code=running.returncode,

@@ -11,7 +11,7 @@ import pytest
 from nksmesh.adapters.cluster.connection import Cluster
 from nksmesh.domain.common.events import Event
 from nksmesh.domain.kube.restarts import Outcome, RestartResult
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 from nksmesh.engine.workloads import Workload, injected_workloads, on_other_proxy, restart_workloads
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
@@ -87,7 +87,7 @@ def restarted(sandbox: Sandbox, some: list[Workload], *, seconds: float = 60) ->
     result: RestartResult = run(
         sandbox,
         lambda cluster: restart_workloads(
-            some, cluster, patience=Patience(component=seconds), listener=said.append, proxy_image=NEW
+            some, cluster, waits=WaitOptions(component=seconds), listener=said.append, proxy_image=NEW
         ),
     )
     assert {event.step for event in said} == {str(one) for one in some}

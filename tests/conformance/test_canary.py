@@ -53,7 +53,7 @@ def refuses_what_is_wrong(cluster: Reader) -> bool:
 
 
 def test_two_minors_at_a_time_by_canary(istio: Program, cluster: Reader) -> None:
-    istio = replace(istio, patience=240)
+    istio = replace(istio, waits=240)
     istio("install", "--version", "1.20.1", "--hub", HUB)
     made = furnish(cluster)
     cluster.post("/api/v1/namespaces", {"metadata": {"name": "pay", "labels": {"istio.io/rev": "prod"}}})

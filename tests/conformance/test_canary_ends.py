@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 
 
 def test_a_promotion_that_was_killed_can_be_given_up(istio: Program, cluster: Reader, helm4: str) -> None:
-    istio = replace(istio, helm=helm4, patience=240)
+    istio = replace(istio, helm=helm4, waits=240)
     istio("install", "--version", "1.20.1", "--hub", HUB)
     made = furnish(cluster)
     cluster.post("/api/v1/namespaces", {"metadata": {"name": "pay", "labels": {"istio.io/rev": "prod"}}})

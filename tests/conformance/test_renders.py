@@ -31,7 +31,7 @@ from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.plan.preserved_values import flat_defaults
 from nksmesh.domain.values.set_values import parse_set
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 from tests.cluster.plain_helm import documents
 
 FOLDER = os.environ.get("NKSMESH_TEST_CHARTS", "")
@@ -56,13 +56,13 @@ IMAGE = re.compile(r"""^\s*(?:-\s+)?image:\s*["']?([^\s"'{}]+)["']?\s*$""", re.M
 ELSEWHERE = re.compile(r"docker\.io|gcr\.io|quay\.io|registry\.istio\.io|ghcr\.io")
 
 
-def order(version: str, region: str, network: str, profile: str) -> Order:
+def order(version: str, region: str, network: str, profile: str) -> MeshRequest:
     """Ask for one mesh; versions that the region's registry does not have are forced."""
     request = Request(region=region, network=Network(network), version=version, profile=profile, charts=FOLDER)
-    return Order(request=request, catalog=load_catalog(ValuesFolders(user=None)), force_version=True)
+    return MeshRequest(request=request, catalog=load_catalog(ValuesFolders(user=None)), force_version=True)
 
 
-async def rendered(wanted: Order) -> list[dict[str, Any]]:
+async def rendered(wanted: MeshRequest) -> list[dict[str, Any]]:
     """Render what ``nksmesh template`` prints, without the CRDs, which name no image."""
     result = await template(wanted, Helm("", kubeconfig=None, context=""), ChartStore(), listener=unheard)
     return [one for one in documents(result.manifests) if one["kind"] != "CustomResourceDefinition"]

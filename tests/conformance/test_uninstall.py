@@ -38,7 +38,7 @@ def _by_canary(mesh: Program, cluster: Reader, *, promote: bool) -> None:
 def test_workload_groups_survive_an_uninstall_and_nothing_is_left_that_blocks(
     istio: Program, cluster: Reader, helm: str, request: pytest.FixtureRequest
 ) -> None:
-    mesh = replace(istio, helm=request.getfixturevalue(helm), patience=240)
+    mesh = replace(istio, helm=request.getfixturevalue(helm), waits=240)
     _by_canary(mesh, cluster, promote=helm == "helm4")
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/workloadgroups.networking.istio.io"
     assert "helm.sh/resource-policy" not in cluster.get(crd)["metadata"]["annotations"]

@@ -68,7 +68,7 @@ def steps(ran: Ran) -> dict[str, dict[str, str]]:
 
 
 def test_the_whole_road_in_place_and_one_step_back(istio: Program, cluster: Reader) -> None:
-    istio = replace(istio, patience=240)  # one run goes three steps
+    istio = replace(istio, waits=240)  # one run goes three steps
     istio("install", "--version", "1.19.0", "--region", "kr1", "--set", "istiod:global.jwtPolicy=third-party-jwt")
     made = furnish(cluster)
     address = cluster.service("istio-ingressgateway")
@@ -147,7 +147,7 @@ def barring(words: str) -> Verdict:
 def test_crds_of_crds_folders_change_hands_and_stay_with_helm4(
     istio: Program, cluster: Reader, helm4: str, tmp_path: Path
 ) -> None:
-    istio = replace(istio, helm=helm4, patience=240)
+    istio = replace(istio, helm=helm4, waits=240)
     istio("install", "--version", "1.23.6", "--hub", HUB)
     cluster.post("/api/v1/namespaces", {"metadata": {"name": "shop"}})
     place = "networking.istio.io/v1/workloadgroups"

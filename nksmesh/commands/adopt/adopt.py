@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import nksmesh
 from nksmesh.commands.adopt.description import AdoptedRelease, about_crds, charts_of, describe, differing_crds, notes_on
-from nksmesh.domain.adoption.adoption import HandMade, answers_of, environment_of
+from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, environment_of
 from nksmesh.domain.charts.releases import BASE, ISTIOD
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
@@ -25,8 +25,8 @@ from nksmesh.domain.values.layers import compose
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.engine.planning import check_versions
 from nksmesh.engine.ports import Charts, Cluster, Helm, MeshFiles
-from nksmesh.engine.request import Order
-from nksmesh.engine.runs.history import kept_run
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runs.history import recorded_run
 
 ADOPT_STEP: Final = "adopt"
 
@@ -109,7 +109,7 @@ class AdoptResult:
 
 
 async def plan_adoption(
-    order: Order,
+    order: MeshRequest,
     cluster: Cluster,
     helm: Helm,
     charts: Charts,
@@ -222,8 +222,8 @@ async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
             for one in plan.releases
         ),
     )
-    async with kept_run(cluster, run) as keeping:
-        keeping.left(there)
+    async with recorded_run(cluster, run) as recorder:
+        recorder.left(there)
         await cluster.records.write(plan.record)
 
 
@@ -241,7 +241,7 @@ def _check_environment(name: str, files: MeshFiles) -> None:
         )
 
 
-def _recorded(record: Record, order: Order, environment: str, context: str) -> AdoptionPlan:
+def _recorded(record: Record, order: MeshRequest, environment: str, context: str) -> AdoptionPlan:
     """Describe a mesh that nksmesh knows already: an environment may still be written of it."""
     mesh = resolve(Request(namespace=record.namespace), order.catalog, None, record.answers).mesh
     return AdoptionPlan(
@@ -255,14 +255,14 @@ def _recorded(record: Record, order: Order, environment: str, context: str) -> A
     )
 
 
-def _hand_made(installation: Installation, helm: Helm) -> HandMade:
+def _hand_made(installation: Installation, helm: Helm) -> HelmMesh:
     for release, one in installation.releases.items():
         if not one.deployed:
             raise ReleaseError(
                 f"release {release.name} is {one.status}: what is there is not what Helm has stored",
                 hint=f"Mend it first: helm rollback {release.name} -n {release.namespace}, or helm upgrade.",
             )
-    return HandMade(
+    return HelmMesh(
         namespace=installation.namespace,
         releases=installation.releases,
         manifests={release: helm.parse(one.manifest) for release, one in installation.releases.items()},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from nksmesh.domain.adoption.adoption import HandMade
+from nksmesh.domain.adoption.adoption import HelmMesh
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, Release
@@ -21,7 +21,7 @@ from nksmesh.domain.values.set_integers import all_kept, set_integers
 from nksmesh.engine.crds import state_of
 from nksmesh.engine.planning import chart_refs
 from nksmesh.engine.ports import Charts, Helm, Objects
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 
 _SHOWN_KEYS: Final = 4
 
@@ -60,7 +60,7 @@ class AdoptedRelease:
 
 
 async def charts_of(
-    mesh: Mesh, order: Order, charts: Charts, listener: Listener
+    mesh: Mesh, order: MeshRequest, charts: Charts, listener: Listener
 ) -> tuple[Mapping[str, Chart], list[str]]:
     """Fetch the charts of the version that is installed; without them the adoption goes on, and says so."""
     refs = chart_refs(mesh)
@@ -73,7 +73,7 @@ async def charts_of(
 
 
 async def describe(
-    release: Release, found: HandMade, ours: Mesh, charts: Mapping[str, Chart], kubernetes: str, helm: Helm
+    release: Release, found: HelmMesh, ours: Mesh, charts: Mapping[str, Chart], kubernetes: str, helm: Helm
 ) -> tuple[AdoptedRelease, list[str]]:
     """Sort a release's values out, and prove by rendering that nothing of it is lost."""
     installed = found.releases[release]

@@ -39,8 +39,8 @@ from nksmesh.engine.executor.removal_proof import delete_all
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import make_plan
 from nksmesh.engine.ports import Charts, Cluster, Helm, Objects, Processes
-from nksmesh.engine.request import Order
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.waiting import WaitOptions
 
 TAKEOVER_STEP: Final = "adopt"
 ORPHANS_STEP: Final = "what istioctl left"
@@ -60,7 +60,7 @@ class TakeoverPlan:
         prune: The orphans go, too.
     """
 
-    order: Order = field(repr=False)
+    order: MeshRequest = field(repr=False)
     plan: Plan
     objects: tuple[TakenObject, ...] = ()
     values: FormerValues = field(default_factory=FormerValues)
@@ -154,7 +154,7 @@ class TakeoverResult:
 
 
 async def plan_takeover(
-    order: Order, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener
+    order: MeshRequest, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener
 ) -> TakeoverPlan:
     """Find a mesh that istioctl made, and say what taking it over would change; nothing is written.
 
@@ -188,7 +188,7 @@ async def take_over(
     charts: Charts,
     processes: Processes,
     *,
-    patience: Patience,
+    waits: WaitOptions,
     listener: Listener,
 ) -> TakeoverResult:
     """Take a mesh over from istioctl: CRDs, base, istiod, the webhook's proof, gateways; then what is left over goes.
@@ -201,7 +201,7 @@ async def take_over(
         helm: Helm.
         charts: Where charts come from.
         processes: Processes of this machine.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         listener: Told of every step.
 
     Raises:
@@ -213,7 +213,7 @@ async def take_over(
         helm,
         charts,
         processes,
-        patience=patience,
+        waits=waits,
         dry_run=False,
         listener=listener,
         command=TAKEOVER_STEP,
@@ -222,7 +222,7 @@ async def take_over(
     removed: tuple[ObjectRef, ...] = ()
     if shown.going:
         async with cluster.lease.held(TAKEOVER_STEP):
-            removed = await _remove(done.plan, shown, cluster, patience.component, listener)
+            removed = await _remove(done.plan, shown, cluster, waits.component, listener)
     return TakeoverResult(plan=shown, progress=done.progress, removed=removed)
 
 

@@ -28,8 +28,8 @@ from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.resolve import DEFAULT_PROFILE
 from nksmesh.engine.foreign import foreign_istiods
 from nksmesh.engine.ports import Charts, Cluster
-from nksmesh.engine.request import Order
-from nksmesh.engine.scope import Part, refuse_during_canary
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.scope import ReleaseScope, refuse_during_canary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +41,11 @@ class Former:
         values: What keeps it what istioctl made it; empty where an earlier run has recorded that already.
     """
 
-    order: Order
+    order: MeshRequest
     values: FormerValues = field(default_factory=FormerValues)
 
 
-async def former_mesh(order: Order, cluster: Cluster, charts: Charts, listener: Listener) -> Former:
+async def former_mesh(order: MeshRequest, cluster: Cluster, charts: Charts, listener: Listener) -> Former:
     """Work out which mesh it is: from the record, where an earlier run has begun, or from what istioctl left.
 
     Raises:
@@ -67,12 +67,12 @@ async def former_mesh(order: Order, cluster: Cluster, charts: Charts, listener: 
     # Taken as an option it would set the gateways aside that are there beside the profile's.
     profile = "" if request.profile == answers.profile else request.profile
     request = replace(request, profile=profile)
-    part = Part(answers=answers, keep=lambda _before, recorded, _done: recorded)
-    return Former(order=replace(order, request=request, part=part, take_over=True, prune=False), values=values)
+    scope = ReleaseScope(answers=answers, keep=lambda _before, recorded, _done: recorded)
+    return Former(order=replace(order, request=request, scope=scope, take_over=True, prune=False), values=values)
 
 
 async def _answers(
-    order: Order, namespace: str, cluster: Cluster, charts: Charts, listener: Listener
+    order: MeshRequest, namespace: str, cluster: Cluster, charts: Charts, listener: Listener
 ) -> tuple[Recorded, FormerValues]:
     deployments, daemons, states, operators = await asyncio.gather(
         cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),

@@ -22,7 +22,7 @@ from nksmesh.domain.plan.preserved_values import flat_defaults, kept_layer, pinn
 from nksmesh.domain.values.layers import Layer, compose, dotted, merge
 from nksmesh.engine.planning import chart_refs
 from nksmesh.engine.ports import Charts, Objects
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 
 _UNTOLD: Final = (
     "there is no IstioOperator: what istioctl was told beside its profile cannot be seen, and is not carried over; it "
@@ -50,7 +50,7 @@ class FormerValues:
 
 
 async def former_values(
-    order: Order,
+    order: MeshRequest,
     answers: Recorded,
     gateways: Sequence[Manifest],
     states: FormerStates,

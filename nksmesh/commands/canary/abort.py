@@ -20,8 +20,8 @@ from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import Order
-from nksmesh.engine.scope import Part
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.scope import ReleaseScope
 from nksmesh.engine.workloads import restart_workloads
 
 
@@ -72,7 +72,7 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
     )
 
 
-async def abandon(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
+async def abandon(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult:
     """Remove the canary, after everybody is where they were. Run again it goes on from what is there.
 
     Args:
@@ -97,7 +97,7 @@ async def abandon(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
         if took:
             await hand_over_tags(standing.tags, canary.release, old, cluster, tools.helm)
     if took:
-        back = Part(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
+        back = ReleaseScope(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
         await tools.install(order, back, "canary abort (the default goes back)")
     async with cluster.lease.held("canary abort"):
         moves = await moves_back(cluster)
@@ -105,13 +105,13 @@ async def abandon(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
         restarts = await restart_workloads(
             plan.restarting,
             cluster,
-            patience=tools.patience,
+            waits=tools.waits,
             listener=tools.listener,
             proxy_image=await proxy_of(old, cluster, tools.helm),
         )
         check_restarted(restarts, canary.release.name, force=plan.force)
         await forget_moves(moves, cluster)
-    done = await tools.install(order, Part(answers=answers, keep=_abandoned), "canary abort")
+    done = await tools.install(order, ReleaseScope(answers=answers, keep=_abandoned), "canary abort")
     newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
     return EndResult(plan=plan, installed=done, restarts=restarts, newer=newer)
 

@@ -21,8 +21,8 @@ from nksmesh.domain.mesh.record import Canary, Record
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels, spoken_revision
 from nksmesh.domain.plan.history import Run
 from nksmesh.engine.ports import Cluster, Helm
-from nksmesh.engine.runs.history import kept_run
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.runs.history import recorded_run
+from nksmesh.engine.waiting import WaitOptions
 from nksmesh.engine.workloads import injected_workloads, restart_workloads, without_releases
 
 
@@ -155,14 +155,14 @@ async def plan_move(
     )
 
 
-async def move(plan: MovePlan, cluster: Cluster, *, back: bool, patience: Patience, listener: Listener) -> MoveResult:
+async def move(plan: MovePlan, cluster: Cluster, *, back: bool, waits: WaitOptions, listener: Listener) -> MoveResult:
     """Move namespaces: label each, then restart what istiod has injected in it.
 
     Args:
         plan: What is to be done, shown and agreed to.
         cluster: The cluster.
         back: Back to where they were.
-        patience: How long is waited for a rollout.
+        waits: How long is waited for a rollout.
         listener: Told of every step.
 
     Raises:
@@ -176,12 +176,12 @@ async def move(plan: MovePlan, cluster: Cluster, *, back: bool, patience: Patien
         if not back and canary.istio_revision != plan.istio_revision:
             raise ConfigError("another canary is on than when this was planned", hint="Run the same command again.")
         run = Run(command=command, namespace=plan.mesh, from_versions=(plan.version,), to_version=plan.version)
-        async with kept_run(cluster, run):
+        async with recorded_run(cluster, run):
             await relabel(plan.moves, cluster, back=back, listener=listener)
             restarts = await restart_workloads(
                 (workload for one in plan.moves for workload in one.workloads),
                 cluster,
-                patience=patience,
+                waits=waits,
                 listener=listener,
                 proxy_image=plan.proxy_image,
             )

@@ -31,8 +31,8 @@ from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine import observation
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import Order
-from nksmesh.engine.scope import Part
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.scope import ReleaseScope
 from nksmesh.engine.waiting import Wait, wait_until_ready
 from nksmesh.engine.workloads import restart_workloads
 
@@ -92,7 +92,7 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
     return plan
 
 
-async def promote(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
+async def promote(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult:
     """Make the canary the mesh's own istiod. Run again it goes on from what is there.
 
     Args:
@@ -115,7 +115,7 @@ async def promote(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
         await hand_over_tags(record.answers.standing.tags, old, new, cluster, helm)
     standing = replace(canary.answers.standing, default_revision=new.istio_revision, tags=tags)
     answers = replace(canary.answers, standing=standing)
-    first = Part(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
+    first = ReleaseScope(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
     gateways = [one.release.namespace for one in record.releases if one.release.kind.injected]
     control_plane = await tools.install(order, first, FIRST_HALF)
     check_default_tag(control_plane.plan, new)
@@ -126,7 +126,7 @@ async def promote(shown: EndPlan, order: Order, tools: Tools) -> EndResult:
         await _prove_default(new, gateways, control_plane.plan.proxy_image, tools)
         restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, tools)
         check_restarted(restarts, old.name, force=plan.force)
-    whole = Part(answers=answers, keep=_promoted(new, old))
+    whole = ReleaseScope(answers=answers, keep=_promoted(new, old))
     done = await tools.install(order, whole, SECOND_HALF)
     return EndResult(plan=plan, installed=done, restarts=restarts)
 
@@ -178,7 +178,7 @@ async def _prove_validator(istiod: Release, tools: Tools) -> None:
     wait = Wait(step=DEFAULT_STEP, judge=lambda: validator_calls(live, istiod))
     _tell(
         tools,
-        await wait_until_ready(wait, live, tools.cluster.objects, patience=tools.patience, listener=tools.listener),
+        await wait_until_ready(wait, live, tools.cluster.objects, waits=tools.waits, listener=tools.listener),
     )
 
 
@@ -187,7 +187,7 @@ async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str,
     where = tuple(dict.fromkeys(namespaces)) or (istiod.namespace,)
     await tools.cluster.live.follow(observation.queries_for(where, istiod.namespace))
     gate = Gate(step=DEFAULT_STEP, istiod=istiod, probes=tuple(map(Probe, where)), proxy_image=proxy)
-    _tell(tools, await pass_gate(gate, tools.cluster, patience=tools.patience, listener=tools.listener))
+    _tell(tools, await pass_gate(gate, tools.cluster, waits=tools.waits, listener=tools.listener))
 
 
 async def _settle_namespaces(plan: EndPlan, old: Release, proxy: str, tools: Tools) -> RestartResult:
@@ -198,7 +198,7 @@ async def _settle_namespaces(plan: EndPlan, old: Release, proxy: str, tools: Too
     await relabel(back, tools.cluster, back=True, listener=tools.listener)
     await forget_moves(moves, tools.cluster)
     return await restart_workloads(
-        plan.restarting, tools.cluster, patience=tools.patience, listener=tools.listener, proxy_image=proxy
+        plan.restarting, tools.cluster, waits=tools.waits, listener=tools.listener, proxy_image=proxy
     )
 
 

@@ -21,9 +21,9 @@ from nksmesh.domain.mesh.versions import newest
 from nksmesh.engine.discovery import record_for
 from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_unseen
 from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
-from nksmesh.engine.request import Order
-from nksmesh.engine.scope import Part
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.scope import ReleaseScope
+from nksmesh.engine.waiting import WaitOptions
 
 LABELS_BEFORE: Final = "nksmesh.io/labels-before-canary"
 """The annotation in which a namespace that was moved keeps the labels it had, as JSON."""
@@ -41,7 +41,7 @@ class Tools:
         helm: Helm.
         charts: Where charts come from.
         processes: Processes of this machine.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         listener: Told of every step.
     """
 
@@ -49,22 +49,24 @@ class Tools:
     helm: Helm
     charts: Charts
     processes: Processes
-    patience: Patience
+    waits: WaitOptions
     listener: Listener
 
-    async def install(self, order: Order, part: Part, command: str, *, dry_run: bool = False) -> InstallResult:
+    async def install(
+        self, order: MeshRequest, scope: ReleaseScope, command: str, *, dry_run: bool = False
+    ) -> InstallResult:
         """Install a part of the mesh; where it is the whole, what the mesh no longer has is removed.
 
         Raises:
             MeshError: As ``install`` says.
         """
         return await install(
-            replace(order, part=part, allow_version_change=True, prune=not part.components),
+            replace(order, scope=scope, allow_version_change=True, prune=not scope.components),
             self.cluster,
             self.helm,
             self.charts,
             self.processes,
-            patience=self.patience,
+            waits=self.waits,
             dry_run=dry_run,
             listener=self.listener,
             command=command,
@@ -96,7 +98,7 @@ class StartResult:
         }
 
 
-async def start(order: Order, tools: Tools, *, dry_run: bool) -> StartResult:
+async def start(order: MeshRequest, tools: Tools, *, dry_run: bool) -> StartResult:
     """Install a later istiod beside the mesh's own, and prove that it injects who asks for it by name.
 
     Run again it goes on from what is there.
@@ -121,8 +123,8 @@ async def start(order: Order, tools: Tools, *, dry_run: bool) -> StartResult:
     check_canary(record.answers.version, wanted)
     _check_revision(record)
     answers = canary.answers if canary else answers_of_canary(record, wanted)
-    part = Part(answers=answers, keep=_beside, components=CONTROL_PLANE)
-    done = await tools.install(order, part, "canary start", dry_run=dry_run)
+    scope = ReleaseScope(answers=answers, keep=_beside, components=CONTROL_PLANE)
+    done = await tools.install(order, scope, "canary start", dry_run=dry_run)
     beside = spoken_revision(record.answers.standing.istio_revision)
     return StartResult(installed=done, istio_revision=revision_of(wanted), beside=beside)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nksmesh.commands.drift.apply import put
 from nksmesh.commands.drift.drift import Found, Survey, survey_drift
-from nksmesh.commands.repair.verify import Proofs
+from nksmesh.commands.repair.verify import RepairVerifier
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
@@ -20,9 +20,9 @@ from nksmesh.domain.plan.history import Run
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.ports import Charts, Cluster, Helm
-from nksmesh.engine.runs.history import kept_run
+from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runs.recording import moves_of, versions_of
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 
 REPAIR_STEP: Final = "repair"
 
@@ -157,7 +157,7 @@ async def repair(
     *,
     lock: Lock,
     objects: Sequence[str],
-    patience: Patience,
+    waits: WaitOptions,
     listener: Listener,
 ) -> RepairResult:
     """Put back what was shown and agreed to, prove that it is back, and that the pods it made anew are ready.
@@ -169,7 +169,7 @@ async def repair(
         charts: Where the CRDs of a crds/ folder come from.
         lock: charts.lock.
         objects: What was named.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         listener: Told how it goes on.
 
     Raises:
@@ -186,8 +186,8 @@ async def repair(
             )
         if not plan.found:
             return RepairResult(plan=plan)
-        async with kept_run(cluster, await _run_of(plan.installation, cluster)):
-            proved, said = await _put_back(plan, cluster, helm, patience=patience, listener=listener)
+        async with recorded_run(cluster, await _run_of(plan.installation, cluster)):
+            proved, said = await _put_back(plan, cluster, helm, waits=waits, listener=listener)
             refs = {one.drift.ref for one in plan.found}
             await _prove_gone(plan, refs, cluster, helm, charts, lock)
     return RepairResult(
@@ -196,13 +196,13 @@ async def repair(
 
 
 async def _put_back(
-    plan: RepairPlan, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener
+    plan: RepairPlan, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
 ) -> tuple[list[str], list[str]]:
     """Put the control plane's objects back and prove them, then the gateways': their proxies come from istiod."""
     ending = [one.drift.ref for one in plan.found if one.drift.change is Change.ENDING]
     if ending:
-        await await_end(ending, cluster, step=REPAIR_STEP, timeout=patience.component, listener=listener)
-    proofs = Proofs(plan.installation, cluster, helm, patience=patience, listener=listener)
+        await await_end(ending, cluster, step=REPAIR_STEP, timeout=waits.component, listener=listener)
+    proofs = RepairVerifier(plan.installation, cluster, helm, waits=waits, listener=listener)
     await proofs.begin(one.wanted for one in plan.found)
     injected = [one for one in plan.found if one.wanted.owner is not None and one.wanted.owner.kind.injected]
     proved: list[str] = []

@@ -18,31 +18,31 @@ from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate
 from nksmesh.engine.executor.retries import Before
 from nksmesh.engine.ports import Cluster, Helm
-from nksmesh.engine.waiting import Patience, Wait, wait_until_ready
+from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
 
 _GATE_STEP: Final = "injection webhook"
 _TEMPLATE: Final = "spec.template"
 
 
-class Proofs:
+class RepairVerifier:
     """The proofs of one repair.
 
     Args:
         installation: The mesh.
         cluster: The cluster.
         helm: Helm, which reads what it stored.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         listener: Told how it goes on.
     """
 
     def __init__(
-        self, installation: Installation, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener
+        self, installation: Installation, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
     ) -> None:
         """Prepare; ``begin`` follows what the proofs need."""
         self._releases = {release: helm.parse(one.manifest) for release, one in installation.releases.items()}
         self._namespace = installation.namespace
         self._cluster = cluster
-        self._patience = patience
+        self._patience = waits
         self._before = Before()
         self._listener = listener
 
@@ -130,7 +130,7 @@ class Proofs:
             proxy_image=proxy_image(manifests),
         )
         self._tell(_GATE_STEP, EventKind.STARTED, "prove")
-        passed = await pass_gate(gate, self._cluster, patience=self._patience, listener=self._listener)
+        passed = await pass_gate(gate, self._cluster, waits=self._patience, listener=self._listener)
         self._tell(_GATE_STEP, EventKind.DONE, passed)
         return passed
 
@@ -145,7 +145,7 @@ class Proofs:
         )
         self._tell(step, EventKind.STARTED, "prove")
         proved = await wait_until_ready(
-            wait, live, self._cluster.objects, patience=self._patience, listener=self._listener
+            wait, live, self._cluster.objects, waits=self._patience, listener=self._listener
         )
         self._tell(step, EventKind.DONE, proved)
         return proved

@@ -18,7 +18,7 @@ from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh, Network
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.plan import Plan, ReleaseChange
-from nksmesh.domain.plan.rollback_target import WayBack, steps_back, way_back, written_since
+from nksmesh.domain.plan.rollback_target import RollbackTarget, rollback_target, steps_back, written_since
 from nksmesh.domain.values.layers import Composed
 from nksmesh.engine import observation
 from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight, refuse_unseen
@@ -43,7 +43,7 @@ class RollbackPlan:
         workloads: Workloads that run another proxy than the one that comes back: a rollback does not restart them.
     """
 
-    way: WayBack
+    way: RollbackTarget
     plan: Plan
     lost: tuple[str, ...] = ()
     overwritten: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ async def plan_rollback(
     """
     listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message="reading the history"))
     history = await history_for(cluster, namespace)
-    plan = await plan_way_back(way_back(history, to_run=to_run), history.namespace, cluster, helm)
+    plan = await plan_way_back(rollback_target(history, to_run=to_run), history.namespace, cluster, helm)
     plan = replace(plan, overwritten=written_since(history, plan.plan.releases.values()))
     if proxy := plan.plan.proxy_image:
         plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, cluster), proxy))
@@ -123,7 +123,7 @@ async def plan_rollback(
     return plan
 
 
-async def plan_way_back(way: WayBack, namespace: str, cluster: Cluster, helm: Helm) -> RollbackPlan:
+async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, helm: Helm) -> RollbackPlan:
     """Read back what the releases were, and order what brings them there.
 
     Raises:
@@ -219,7 +219,7 @@ def _content(one: InstalledRelease) -> tuple[Any, ...]:
 
 
 def _mesh(
-    way: WayBack, namespace: str, changes: Mapping[str, ReleaseChange], recorded: Record | None, proxy: str
+    way: RollbackTarget, namespace: str, changes: Mapping[str, ReleaseChange], recorded: Record | None, proxy: str
 ) -> Mesh:
     """Describe the mesh of before, as far as steps and their report ask."""
     record = way.before or recorded
@@ -238,13 +238,15 @@ def _mesh(
     )
 
 
-def _lost(release: Release, way: WayBack) -> str:
+def _lost(release: Release, way: RollbackTarget) -> str:
     """Say what does not come back; the record of before has it, so that an install knows of it again."""
     anew = "; nksmesh install makes it anew" if way.before else ""
     return f"{release.name} does not come back: it was removed, and Helm's history of it with it{anew}"
 
 
-def _not_to_be_had(release: Release, helm_revision: int, way: WayBack, now: InstalledRelease | None) -> ReleaseError:
+def _not_to_be_had(
+    release: Release, helm_revision: int, way: RollbackTarget, now: InstalledRelease | None
+) -> ReleaseError:
     """Say what Helm no longer has, and how the mesh of before is made anew without it."""
     version = next(reversed(way.to_versions), "")
     if now is None:
@@ -263,6 +265,6 @@ def _not_to_be_had(release: Release, helm_revision: int, way: WayBack, now: Inst
     )
 
 
-def _spoken(way: WayBack) -> str:
+def _spoken(way: RollbackTarget) -> str:
     runs = [f"{run.number} ({run.command}, {run.outcome.value})" for run in way.runs]
     return f"run {runs[0]}" if len(runs) == 1 else f"runs {', '.join(runs)}"

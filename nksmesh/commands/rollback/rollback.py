@@ -23,13 +23,13 @@ from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.history import Run
 from nksmesh.domain.plan.rollback_target import way_back_of
-from nksmesh.engine.executor.executor import Applying
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.pending import pending_of, settle
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.ports import Cluster, Helm, Processes
-from nksmesh.engine.runs.history import history_for, kept_run
+from nksmesh.engine.runs.history import history_for, recorded_run
 from nksmesh.engine.runs.recording import begun_on, run_of
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 
 E = TypeVar("E", bound=MeshError)
 
@@ -70,7 +70,7 @@ async def rollback(
     processes: Processes,
     *,
     to_run: int | None,
-    patience: Patience,
+    waits: WaitOptions,
     listener: Listener,
 ) -> RollbackResult:
     """Follow a plan that was shown and agreed to.
@@ -93,7 +93,7 @@ async def rollback(
             )
         await helm.prove_same_cluster(await cluster.uid())
         try:
-            return await _carry_out(plan, cluster, helm, patience=patience, listener=listener)
+            return await _carry_out(plan, cluster, helm, waits=waits, listener=listener)
         except (HeldError, InterruptedRunError):
             raise
         except MeshError as failure:
@@ -106,7 +106,7 @@ async def rollback(
 
 
 async def undo(
-    failure: MeshError, run: Run, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener
+    failure: MeshError, run: Run, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
 ) -> NoReturn:
     """Take back a run that has just failed, while it still holds the mesh.
 
@@ -115,7 +115,7 @@ async def undo(
         run: The run as it was begun.
         cluster: The cluster.
         helm: Helm.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         listener: Told of every step.
 
     Raises:
@@ -129,7 +129,7 @@ async def undo(
         plan = await plan_way_back(way, run.namespace, cluster, helm)
         for words in plan.lost:
             listener(Event(step=ROLLBACK_STEP, kind=EventKind.WARNING, message=words))
-        await _carry_out(plan, cluster, helm, patience=patience, listener=listener)
+        await _carry_out(plan, cluster, helm, waits=waits, listener=listener)
     except (HeldError, InterruptedRunError) as stopped:
         raise _with_notes(stopped, failure) from failure
     except MeshError as second:
@@ -146,18 +146,18 @@ async def undo(
 
 
 async def _carry_out(
-    shown: RollbackPlan, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener
+    shown: RollbackPlan, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
 ) -> RollbackResult:
     """Take the steps, keep the run, and put the record of before back. The mesh is held."""
     plan, way = shown.plan, shown.way
     run = replace(await run_of(plan, "rollback", cluster), undoes=way.numbers)
-    async with kept_run(cluster, run) as keeping:
+    async with recorded_run(cluster, run) as recorder:
         if plan.recorded is not None:
             writing = {change.release for change in plan.releases.values() if change.reasons} | set(plan.unwanted)
             await cluster.records.write(begun_on(plan.recorded, writing))
-        progress = await Applying(plan, cluster, helm, patience=patience, listener=listener).run()
+        progress = await Executor(plan, cluster, helm, waits=waits, listener=listener).run()
         written = await cluster.storage.revisions(way.targets)
-        keeping.left(written)
+        recorder.left(written)
         if way.before is None:
             await cluster.records.delete(plan.mesh.namespace)
         else:

@@ -66,7 +66,7 @@ class Survey:
     unserved: tuple[str, ...] = ()
 
 
-class Emptiness:
+class NamespaceReader:
     """Judges namespaces: what is the mesh's in them, and what is not.
 
     Args:

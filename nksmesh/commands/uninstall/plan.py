@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nksmesh.commands.uninstall.leftovers import find_leftovers
-from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Contents, Emptiness, Survey
+from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Contents, NamespaceReader, Survey
 from nksmesh.commands.uninstall.orphan_webhooks import webhooks_left_by
 from nksmesh.domain.charts.releases import GATEWAY
 from nksmesh.domain.kube.objects import ObjectRef
@@ -201,7 +201,7 @@ async def _survey(cluster: Cluster, installation: Installation, leftovers: tuple
     ]
     live = await cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in names), metadata_only=True)
     existing = [ref.name for ref, found in live.items() if found is not None]
-    return await Emptiness(cluster, installation, leftovers).survey(existing)
+    return await NamespaceReader(cluster, installation, leftovers).survey(existing)
 
 
 async def _addresses(cluster: Cluster, namespace: str) -> dict[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 
-from nksmesh.commands.uninstall.namespace_contents import Contents, Emptiness
+from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceReader
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.common.errors import NotReadyError
 from nksmesh.domain.common.events import Event, EventKind, Listener
@@ -31,7 +31,7 @@ class Purge:
     def __init__(
         self,
         cluster: Cluster,
-        emptiness: Emptiness,
+        emptiness: NamespaceReader,
         timeout: float,
         listener: Listener,
         removed: list[str],

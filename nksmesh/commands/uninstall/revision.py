@@ -35,7 +35,7 @@ from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, few
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.engine.executor.settling import let_helm_end
 from nksmesh.engine.ports import Cluster, Helm, Processes
-from nksmesh.engine.runs.history import kept_run
+from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.workloads import injected_workloads
 
 _COMMAND: Final = "uninstall --revision"
@@ -116,7 +116,7 @@ async def uninstall_revision(
         check_agreed(plan, shown)
         await helm.prove_same_cluster(await cluster.uid())
         removal = Removal(cluster, helm, timeout, listener, removed)
-        async with kept_run(cluster, await run_of(plan, _COMMAND, cluster)):
+        async with recorded_run(cluster, await run_of(plan, _COMMAND, cluster)):
             try:
                 await removal.of_webhooks(plan)
                 for release, stored in plan.installation.releases.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
-from nksmesh.commands.uninstall.namespace_contents import Contents, Emptiness
+from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceReader
 from nksmesh.commands.uninstall.plan import UninstallPlan, namespaces_of, plan_uninstall
 from nksmesh.commands.uninstall.purge import Purge
 from nksmesh.domain.charts.installed import InstalledRelease
@@ -23,7 +23,7 @@ from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.removal_proof import delete_all, look_after
 from nksmesh.engine.executor.settling import let_helm_end
 from nksmesh.engine.ports import Cluster, Helm, Processes
-from nksmesh.engine.runs.history import kept_run
+from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runs.recording import begun_on, moves_of, versions_of
 
 __all__ = ["UninstallPlan", "UninstallResult", "plan_uninstall", "uninstall"]
@@ -98,7 +98,7 @@ async def uninstall(
         if plan.installation.releases:
             await helm.prove_same_cluster(await cluster.uid())
         kept = plan.namespaces
-        async with kept_run(cluster, await run_of(plan, "uninstall", cluster)):
+        async with recorded_run(cluster, await run_of(plan, "uninstall", cluster)):
             try:
                 if plan.installation.record is not None:
                     await cluster.records.write(begun_on(plan.installation.record, plan.installation.releases))
@@ -106,7 +106,7 @@ async def uninstall(
                 await _remove_releases(plan, removal)
                 staying += removal.staying
                 if plan.purge:
-                    emptiness = Emptiness(cluster, plan.installation, plan.leftovers)
+                    emptiness = NamespaceReader(cluster, plan.installation, plan.leftovers)
                     purge = Purge(cluster, emptiness, timeout, listener, removed, staying)
                     await purge.remove_leftovers(plan.going)
                     await purge.remove_labels(plan.losing_labels)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from nksmesh.commands.upgrade.path import Travel
+from nksmesh.commands.upgrade.path import UpgradeOptions
 from nksmesh.domain.common.errors import CheckError
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.kube.restarts import Outcome, RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.plan.upgrade_path import Stop, proxies_too_old
+from nksmesh.domain.plan.upgrade_path import Hop, proxies_too_old
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import Order
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.waiting import WaitOptions
 from nksmesh.engine.workloads import restart_workloads, workloads_of_users
 
 
 def refuse_old_proxies(
-    workloads: Iterable[Workload], stops: tuple[Stop, ...], order: Order, travel: Travel
+    workloads: Iterable[Workload], hops: tuple[Hop, ...], order: MeshRequest, travel: UpgradeOptions
 ) -> tuple[str, ...]:
     """Stop before anything is written where the last step would leave a workload's proxy too far behind.
 
@@ -28,7 +28,7 @@ def refuse_old_proxies(
     Raises:
         CheckError: A workload would be left behind, and its restart was not asked for or cannot be.
     """
-    last = stops[-1].version
+    last = hops[-1].version
     behind = [
         one
         for one in workloads
@@ -54,30 +54,28 @@ def _left_behind(behind: Collection[Workload], version: str) -> CheckError:
     )
 
 
-async def catch_up(
-    stop: Stop, mesh: Mesh, proxy: str, cluster: Cluster, patience: Patience, listener: Listener
-) -> None:
+async def catch_up(hop: Hop, mesh: Mesh, proxy: str, cluster: Cluster, waits: WaitOptions, listener: Listener) -> None:
     """Restart the workloads whose proxy the next step's istiod would not serve, on the proxy of the running one.
 
     Raises:
         CheckError: Some run their old proxy all the same.
         NotReadyError: One did not become ready again.
     """
-    behind = [one for one in await workloads_of_users(mesh, cluster) if proxies_too_old(one.proxies, stop.version)]
+    behind = [one for one in await workloads_of_users(mesh, cluster) if proxies_too_old(one.proxies, hop.version)]
     able = [one for one in behind if one.restartable]
     if not able:
         return
-    done = await restart(able, proxy, cluster, patience, listener)
+    done = await restart(able, proxy, cluster, waits, listener)
     if done.errors:
         raise done.errors[0]
     if done.warnings:
         left = set(able).difference(one.workload for one in done.of(Outcome.RESTARTED))
-        error = _left_behind(sorted(left), stop.version)
+        error = _left_behind(sorted(left), hop.version)
         raise CheckError(error.message, hint=error.hint, detail="\n".join(done.warnings))
 
 
 async def restart(
-    workloads: Iterable[Workload], proxy: str, cluster: Cluster, patience: Patience, listener: Listener
+    workloads: Iterable[Workload], proxy: str, cluster: Cluster, waits: WaitOptions, listener: Listener
 ) -> RestartResult:
     """Restart workloads while the mesh is held.
 
@@ -86,4 +84,4 @@ async def restart(
         ClusterError: The cluster cannot be reached, or refuses.
     """
     async with cluster.lease.held("upgrade"):
-        return await restart_workloads(workloads, cluster, patience=patience, listener=listener, proxy_image=proxy)
+        return await restart_workloads(workloads, cluster, waits=waits, listener=listener, proxy_image=proxy)

@@ -15,15 +15,15 @@ from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.workloads import Workload, without_releases
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.versions import minors_between, parse_version
-from nksmesh.domain.plan.upgrade_path import Journey, Road, Stop, find_road, proxies_too_old
+from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath, UpgradeQuestion, find_upgrade_path, proxies_too_old
 from nksmesh.engine.ports import Charts, Cluster
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.unrecorded import nothing_to_upgrade
 from nksmesh.engine.versions import version_before
 from nksmesh.engine.workloads import injected_workloads
 
 
-class Way(StrEnum):
+class UpgradeExtent(StrEnum):
     """How far one run goes on a road of several steps."""
 
     ASK = "ask"
@@ -33,7 +33,7 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Travel:
+class UpgradeOptions:
     """How an upgrade goes about it.
 
     Attributes:
@@ -44,16 +44,16 @@ class Travel:
         clear_pending: Clear what somebody else's Helm left pending.
     """
 
-    way: Way = Way.ASK
+    way: UpgradeExtent = UpgradeExtent.ASK
     restart_workloads: bool = False
     dry_run: bool = False
     rollback_on_failure: bool = False
     clear_pending: bool = False
 
 
-async def survey_road(
-    order: Order, mesh: Mesh, kubernetes: str, cluster: Cluster, charts: Charts
-) -> tuple[Road, tuple[Workload, ...]]:
+async def survey_upgrade_path(
+    order: MeshRequest, mesh: Mesh, kubernetes: str, cluster: Cluster, charts: Charts
+) -> tuple[UpgradePath, tuple[Workload, ...]]:
     """Find the road from what is installed, and look whether the charts of every step can be had.
 
     Args:
@@ -78,7 +78,7 @@ async def survey_road(
     everything = await injected_workloads(cluster) if minors_between(before, mesh.version) else ()
     others = without_releases(everything, mesh.releases)
     gateways = [image for one in everything if one not in others for image in one.proxies]
-    journey = Journey(
+    upgrade_question = UpgradeQuestion(
         installed=before,
         wanted=mesh.version,
         kubernetes=kubernetes,
@@ -90,37 +90,37 @@ async def survey_road(
         today=order.today,
         unfinished=_unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before))),
     )
-    road = find_road(journey, order.catalog.versions)
-    alone = len(road.stops) == 1
-    stops = await asyncio.gather(*(_with_charts(stop, mesh, order, charts, alone=alone) for stop in road.stops))
-    return replace(road, stops=tuple(stops)), others
+    road = find_upgrade_path(upgrade_question, order.catalog.versions)
+    alone = len(road.hops) == 1
+    hops = await asyncio.gather(*(_with_charts(hop, mesh, order, charts, alone=alone) for hop in road.hops))
+    return replace(road, hops=tuple(hops)), others
 
 
-def stops_to_go(road: Road, travel: Travel) -> tuple[Stop, ...]:
+def hops_to_take(road: UpgradePath, travel: UpgradeOptions) -> tuple[Hop, ...]:
     """Choose the steps that this run takes.
 
     Raises:
         ConfigError: There are several, and nobody said how far to go.
         CheckError: One of them is closed.
     """
-    several = len(road.stops) > 1
-    if several and travel.way is Way.ASK:
+    several = len(road.hops) > 1
+    if several and travel.way is UpgradeExtent.ASK:
         canary = (
             f"; nksmesh canary start --to {road.wanted} brings it beside the old istiod at once" if road.canary else ""
         )
         raise ConfigError(
-            f"an in-place upgrade from Istio {road.installed} to {road.wanted} takes {len(road.stops)} steps",
+            f"an in-place upgrade from Istio {road.installed} to {road.wanted} takes {len(road.hops)} steps",
             hint=f"--step takes the first of them; --all takes them all, with a health check after each{canary}.",
             detail="\n".join(road.told()),
         )
-    stops = road.stops if travel.way is Way.ALL else road.stops[:1]
+    hops = road.hops if travel.way is UpgradeExtent.ALL else road.hops[:1]
     try:
-        for stop in stops:  # where several are closed, the first is said, and the road with all of them is shown
-            refuse_failures(stop.findings)
+        for hop in hops:  # where several are closed, the first is said, and the road with all of them is shown
+            refuse_failures(hop.findings)
     except CheckError as error:
         error.detail = "\n".join(road.told()) if several else ""
         raise
-    return stops
+    return hops
 
 
 def _unfinished(installed: Iterable[InstalledRelease], version: str) -> bool:
@@ -133,21 +133,21 @@ def _next_minor(version: str) -> str:
     return f"{major}.{minor + 1}.0"
 
 
-async def _with_charts(stop: Stop, mesh: Mesh, order: Order, charts: Charts, *, alone: bool) -> Stop:
+async def _with_charts(hop: Hop, mesh: Mesh, order: MeshRequest, charts: Charts, *, alone: bool) -> Hop:
     """Look whether the charts of a step can be had: where one cannot, the road is closed there.
 
     Raises:
         ChartError: The only step's cannot: there is no road to tell of.
     """
-    if stop.failures:
-        return stop
+    if hop.failures:
+        return hop
     components = dict.fromkeys(release.component for release in mesh.releases)
-    refs = [ChartRef(name=name, version=stop.version, source=mesh.chart_source) for name in components]
+    refs = [ChartRef(name=name, version=hop.version, source=mesh.chart_source) for name in components]
     try:
         await charts.fetch(refs, lock=order.lock, locked=order.locked)
     except ChartError as error:
         if alone:
             raise
-        missing = Finding(level=Level.FAILURE, subject=stop.version, message=error.message, hint=error.hint)
-        return replace(stop, findings=(*stop.findings, missing))
-    return stop
+        missing = Finding(level=Level.FAILURE, subject=hop.version, message=error.message, hint=error.hint)
+        return replace(hop, findings=(*hop.findings, missing))
+    return hop

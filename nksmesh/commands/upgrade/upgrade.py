@@ -13,17 +13,17 @@ from typing import Any, Final
 from nksmesh.commands.install import InstallResult, install
 from nksmesh.commands.status import status
 from nksmesh.commands.upgrade.outdated_proxies import catch_up, refuse_old_proxies, restart
-from nksmesh.commands.upgrade.path import Travel, stops_to_go, survey_road
+from nksmesh.commands.upgrade.path import UpgradeOptions, hops_to_take, survey_upgrade_path
 from nksmesh.domain.common.errors import MeshError, NotReadyError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.plan.upgrade_path import Road, Stop
-from nksmesh.engine.planning import look_around
+from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
+from nksmesh.engine.planning import read_cluster
 from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
-from nksmesh.engine.request import Order
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.waiting import WaitOptions
 from nksmesh.engine.workloads import workloads_of_users
 
 HEALTH_STEP: Final = "health"
@@ -42,7 +42,7 @@ class UpgradeResult:
         said: What a reader should know though nothing failed.
     """
 
-    road: Road
+    road: UpgradePath
     steps: tuple[InstallResult, ...] = ()
     behind: tuple[Workload, ...] = ()
     restarted: RestartResult | None = None
@@ -58,7 +58,7 @@ class UpgradeResult:
     def left(self) -> tuple[str, ...]:
         """The steps that are still to be taken."""
         taken = 0 if self.dry_run else len(self.steps)
-        return tuple(stop.version for stop in self.road.stops[taken:])
+        return tuple(hop.version for hop in self.road.hops[taken:])
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -87,14 +87,14 @@ class UpgradeResult:
 
 
 async def upgrade(
-    order: Order,
-    travel: Travel,
+    order: MeshRequest,
+    travel: UpgradeOptions,
     cluster: Cluster,
     helm: Helm,
     charts: Charts,
     processes: Processes,
     *,
-    patience: Patience,
+    waits: WaitOptions,
     listener: Listener,
 ) -> UpgradeResult:
     """Take an installed mesh to the version that an order names, a minor at a time.
@@ -105,25 +105,25 @@ async def upgrade(
             proxy would be too old.
         MeshError: As ``install`` says.
     """
-    found = await look_around(order, cluster)
-    road, proxies = await survey_road(order, found.resolved.mesh, found.kubernetes, cluster, charts)
-    stops = stops_to_go(road, travel)
-    said = refuse_old_proxies(proxies, stops, order, travel)
+    found = await read_cluster(order, cluster)
+    road, proxies = await survey_upgrade_path(order, found.resolved.mesh, found.kubernetes, cluster, charts)
+    hops = hops_to_take(road, travel)
+    said = refuse_old_proxies(proxies, hops, order, travel)
     taken: list[InstallResult] = []
-    for stop in stops:
-        going = replace(order, request=replace(order.request, version=stop.version), allow_version_change=True)
-        heard = _heard_on_the_road(listener, stop) if len(stops) > 1 else listener
+    for hop in hops:
+        going = replace(order, request=replace(order.request, version=hop.version), allow_version_change=True)
+        heard = _heard_on_the_road(listener, hop) if len(hops) > 1 else listener
         try:
             if travel.restart_workloads and not travel.dry_run:
                 proxy = taken[-1].plan.proxy_image if taken else ""
-                await catch_up(stop, found.resolved.mesh, proxy, cluster, patience, heard)
+                await catch_up(hop, found.resolved.mesh, proxy, cluster, waits, heard)
             ran = await install(
                 going,
                 cluster,
                 helm,
                 charts,
                 processes,
-                patience=patience,
+                waits=waits,
                 dry_run=travel.dry_run,
                 listener=heard,
                 command="upgrade",
@@ -133,10 +133,10 @@ async def upgrade(
             taken.append(ran)
             if travel.dry_run:
                 break
-            if stop is not stops[-1]:
-                await _prove_health(ran.plan.mesh.namespace, cluster, helm, patience, heard)
+            if hop is not hops[-1]:
+                await _prove_health(ran.plan.mesh.namespace, cluster, helm, waits, heard)
         except MeshError as error:
-            if len(road.stops) > 1:
+            if len(road.hops) > 1:
                 error.add_note(_whereabouts(road, taken))
             raise
     said = (*said, *_advice(order, taken[-1].plan.mesh))
@@ -146,18 +146,18 @@ async def upgrade(
     behind = on_other_proxy(await workloads_of_users(plan.mesh, cluster), plan.proxy_image)
     restarted = None
     if behind and travel.restart_workloads:
-        restarted = await restart(behind, plan.proxy_image, cluster, patience, listener)
+        restarted = await restart(behind, plan.proxy_image, cluster, waits, listener)
     return UpgradeResult(road=road, steps=tuple(taken), behind=behind, restarted=restarted, said=said)
 
 
-async def _prove_health(namespace: str, cluster: Cluster, helm: Helm, patience: Patience, listener: Listener) -> None:
+async def _prove_health(namespace: str, cluster: Cluster, helm: Helm, waits: WaitOptions, listener: Listener) -> None:
     """Wait until status calls the whole mesh ready: the next step begins from a mesh that works.
 
     Raises:
         NotReadyError: It is not, when its time is over.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + patience.component
+    deadline = clock() + waits.component
     listener(Event(step=HEALTH_STEP, kind=EventKind.STARTED, message="every release, and the gateways' proxies"))
     while True:
         version = cluster.live.version
@@ -178,21 +178,21 @@ async def _prove_health(namespace: str, cluster: Cluster, helm: Helm, patience: 
         await cluster.live.changed(version, deadline - clock())
 
 
-def _heard_on_the_road(listener: Listener, stop: Stop) -> Listener:
+def _heard_on_the_road(listener: Listener, hop: Hop) -> Listener:
     """Put the version before every step's name: the steps of one run have the same names on every part of the road."""
 
     def heard(event: Event) -> None:
-        listener(replace(event, step=f"{stop.version} {event.step}"))
+        listener(replace(event, step=f"{hop.version} {event.step}"))
 
     return heard
 
 
-def _whereabouts(road: Road, taken: list[InstallResult]) -> str:
-    way = " -> ".join((road.installed, *(stop.version for stop in road.stops)))
+def _whereabouts(road: UpgradePath, taken: list[InstallResult]) -> str:
+    way = " -> ".join((road.installed, *(hop.version for hop in road.hops)))
     return f"the road: {way}; arrived: {taken[-1].plan.mesh.version if taken else road.installed}"
 
 
-def _advice(order: Order, mesh: Mesh) -> tuple[str, ...]:
+def _advice(order: MeshRequest, mesh: Mesh) -> tuple[str, ...]:
     """Say where a version is written that the next install would go by."""
     environment = order.environment
     if environment is None or environment.version in {"", mesh.version}:

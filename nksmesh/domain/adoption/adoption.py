@@ -24,7 +24,7 @@ from nksmesh.domain.values.layers import compose, value_at
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandMade:
+class HelmMesh:
     """The releases of a mesh as Helm has them.
 
     Attributes:
@@ -58,7 +58,7 @@ class HandMade:
         )
 
 
-def answers_of(found: HandMade, request: Request, catalog: Catalog) -> Recorded:
+def answers_of(found: HelmMesh, request: Request, catalog: Catalog) -> Recorded:
     """Describe a mesh as an earlier run would have left it, without the layers beyond our own.
 
     Raises:
@@ -191,7 +191,7 @@ def region_of(hub: str, version: str, catalog: Catalog) -> tuple[str, Network]:
     return "", Network.PUBLIC
 
 
-def _elsewhere(found: HandMade, hub: str) -> list[str]:
+def _elsewhere(found: HelmMesh, hub: str) -> list[str]:
     """Name the registry paths beside the hub that the mesh's images come from."""
     return [
         image.image.rpartition("/")[0]

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.spelling import perhaps
-from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion, Region, Said
+from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion, MeshSettings, Region
 from nksmesh.domain.mesh.nks import Nks
 
 LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -62,7 +62,7 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment(Said):
+class Environment(MeshSettings):
     """A named desired mesh.
 
     Attributes:

@@ -22,7 +22,7 @@ class Network(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class MeshSettings:
     """What one source says of a mesh: the options, an environment, or the record. What it leaves empty, another says.
 
     Attributes:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.mesh.catalog import ValuesFile
-from nksmesh.domain.mesh.mesh import GatewaySpec, Mesh, Said, Standing
+from nksmesh.domain.mesh.mesh import GatewaySpec, Mesh, MeshSettings, Standing
 from nksmesh.domain.values.layers import Layer
 from nksmesh.domain.values.set_values import SetOption
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Said):
+class Request(MeshSettings):
     """What the user said on the command line.
 
     Attributes:
@@ -26,7 +26,7 @@ class Request(Said):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded(Said):
+class Recorded(MeshSettings):
     """What an earlier run resolved, as the record in the cluster has it; its source of charts has no password.
 
     Attributes:

@@ -26,7 +26,7 @@ _ANOTHER_VERSION: Final = "nksmesh upgrade --to brings another version, in place
 
 
 @dataclass(frozen=True, kw_only=True)
-class WayBack:
+class RollbackTarget:
     """From what is there to what was there before some runs.
 
     Attributes:
@@ -55,7 +55,7 @@ class WayBack:
         return next((run for run in reversed(self.runs) if not run.whole), None)
 
 
-def way_back(history: History, *, to_run: int | None = None) -> WayBack:
+def rollback_target(history: History, *, to_run: int | None = None) -> RollbackTarget:
     """Find the runs that are to be taken back.
 
     Without a number that is the last run and, where the runs before it did not reach their end, those as well: what
@@ -97,7 +97,7 @@ def written_since(history: History, changes: Iterable[ReleaseChange]) -> tuple[s
     )
 
 
-def way_back_of(run: Run) -> WayBack:
+def way_back_of(run: Run) -> RollbackTarget:
     """Take back one run alone: the one that has just failed."""
     return _of([run])
 
@@ -148,7 +148,7 @@ def _refuse_passed(history: History, wanted: Run) -> None:
             )
 
 
-def _of(runs: list[Run]) -> WayBack:
+def _of(runs: list[Run]) -> RollbackTarget:
     other = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
     if other is not None:
         raise ConfigError(
@@ -166,7 +166,7 @@ def _of(runs: list[Run]) -> WayBack:
         raise ConfigError(
             f"before run {first.number} there was no mesh", hint="nksmesh uninstall removes the mesh; it asks first."
         )
-    return WayBack(runs=tuple(runs), targets=targets, before=first.before)
+    return RollbackTarget(runs=tuple(runs), targets=targets, before=first.before)
 
 
 def _instead(other: Run, last: Run) -> str:

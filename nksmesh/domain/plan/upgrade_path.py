@@ -21,7 +21,7 @@ _TAG: Final = re.compile(r":v?(\d{1,4})\.(\d{1,4})(?:[.-][^/]*)?$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Journey:
+class UpgradeQuestion:
     """From where to where, and what the cluster and the images allow.
 
     Attributes:
@@ -50,7 +50,7 @@ class Journey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stop:
+class Hop:
     """One step of the road.
 
     Attributes:
@@ -78,18 +78,18 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Road:
+class UpgradePath:
     """The whole way.
 
     Attributes:
         installed: Where it begins.
         wanted: Where it ends.
-        stops: Its steps; the last goes to the wanted version.
+        hops: Its steps; the last goes to the wanted version.
     """
 
     installed: str
     wanted: str
-    stops: tuple[Stop, ...]
+    hops: tuple[Hop, ...]
 
     @property
     def down(self) -> bool:
@@ -99,7 +99,7 @@ class Road:
     @property
     def canary(self) -> bool:
         """Whether a canary may go the whole way at once."""
-        several = len(self.stops) > 1 and not self.stops[0].finishes
+        several = len(self.hops) > 1 and not self.hops[0].finishes
         return several and minors_between(self.installed, self.wanted) <= CANARY_MINORS
 
     def told(self) -> tuple[str, ...]:
@@ -108,38 +108,40 @@ class Road:
 
     def to_data(self) -> list[dict[str, Any]]:
         """Return the steps as JSON has them."""
-        return [stop.to_data() for stop in self.stops]
+        return [hop.to_data() for hop in self.hops]
 
     def _lines(self) -> Iterator[str]:
         before = self.installed
-        for number, stop in enumerate(self.stops, start=1):
-            way = f"finish {stop.version}" if stop.finishes else f"{before} -> {stop.version}"
-            yield "; ".join((f"{number}. {way}", *(finding.message for finding in stop.findings)))
-            before = stop.version
+        for number, hop in enumerate(self.hops, start=1):
+            way = f"finish {hop.version}" if hop.finishes else f"{before} -> {hop.version}"
+            yield "; ".join((f"{number}. {way}", *(finding.message for finding in hop.findings)))
+            before = hop.version
 
 
-def find_road(journey: Journey, known: Sequence[IstioVersion]) -> Road:
+def find_upgrade_path(upgrade_question: UpgradeQuestion, known: Sequence[IstioVersion]) -> UpgradePath:
     """Find the way in place: one minor a step, by the newest version of each that can be had.
 
     What an earlier run left half done is finished before another minor is gone to: the proxies it did not reach would
     be two minors behind. Inside a minor any version is one step away.
 
     Args:
-        journey: From where to where.
+        upgrade_question: From where to where.
         known: The catalog's versions.
 
     Raises:
         ConfigError: A version is not written X.Y.Z.
         CheckError: It goes down by more than one minor, or to another major version.
     """
-    start, end = parse_version(journey.installed), parse_version(journey.wanted)
-    _refuse_what_is_no_road(journey)
+    start, end = parse_version(upgrade_question.installed), parse_version(upgrade_question.wanted)
+    _refuse_what_is_no_road(upgrade_question)
     minors = range(start[1] + 1, end[1])
-    stops = [_stop_between(journey, f"{start[0]}.{minor}", known) for minor in minors]
-    if journey.unfinished and end[1] > start[1]:
-        stops.insert(0, Stop(version=journey.installed, finishes=True))
-    stops.append(Stop(version=journey.wanted, findings=_findings(journey, journey.wanted, known)))
-    return Road(installed=journey.installed, wanted=journey.wanted, stops=tuple(stops))
+    hops = [_stop_between(upgrade_question, f"{start[0]}.{minor}", known) for minor in minors]
+    if upgrade_question.unfinished and end[1] > start[1]:
+        hops.insert(0, Hop(version=upgrade_question.installed, finishes=True))
+    hops.append(
+        Hop(version=upgrade_question.wanted, findings=_findings(upgrade_question, upgrade_question.wanted, known))
+    )
+    return UpgradePath(installed=upgrade_question.installed, wanted=upgrade_question.wanted, hops=tuple(hops))
 
 
 def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -> None:
@@ -167,29 +169,29 @@ def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -
     )
 
 
-def _refuse_what_is_no_road(journey: Journey) -> None:
-    start, end = parse_version(journey.installed), parse_version(journey.wanted)
+def _refuse_what_is_no_road(upgrade_question: UpgradeQuestion) -> None:
+    start, end = parse_version(upgrade_question.installed), parse_version(upgrade_question.wanted)
     if start[0] != end[0] or end[1] - start[1] > _MOST_MINORS:
         raise CheckError(
-            f"there is no road from Istio {journey.installed} to {journey.wanted}",
+            f"there is no road from Istio {upgrade_question.installed} to {upgrade_question.wanted}",
             hint="nksmesh versions lists what there is.",
         )
     if start[1] - end[1] > 1:
         raise CheckError(
-            f"Istio {journey.installed} to {journey.wanted} goes down by {start[1] - end[1]} minors: "
+            f"Istio {upgrade_question.installed} to {upgrade_question.wanted} goes down by {start[1] - end[1]} minors: "
             "at most one is possible",
             hint=f"Go to a version of {end[0]}.{start[1] - 1}; anything older needs a new installation.",
         )
 
 
-def _stop_between(journey: Journey, minor: str, known: Sequence[IstioVersion]) -> Stop:
+def _stop_between(upgrade_question: UpgradeQuestion, minor: str, known: Sequence[IstioVersion]) -> Hop:
     """Choose the version of a minor that is best known, and that the images can be had of."""
-    region = None if journey.own_hub else journey.region
+    region = None if upgrade_question.own_hub else upgrade_question.region
     entry = next((one for one in known if one.minor == minor), None)
     chosen = preferred(entry, region.versions if region else None) if entry else ""
     if chosen:
-        return Stop(version=chosen, findings=_findings(journey, chosen, known))
-    return Stop(version=minor, findings=(_missing(minor, entry.versions if entry else (), region),))
+        return Hop(version=chosen, findings=_findings(upgrade_question, chosen, known))
+    return Hop(version=minor, findings=(_missing(minor, entry.versions if entry else (), region),))
 
 
 def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Finding:
@@ -202,16 +204,16 @@ def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Find
     return Finding(level=Level.FAILURE, subject=minor, message=message, hint=hint)
 
 
-def _findings(journey: Journey, version: str, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
+def _findings(upgrade_question: UpgradeQuestion, version: str, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
     question = VersionQuestion(
         version=version,
-        kubernetes=journey.kubernetes,
-        region=journey.region,
-        own_hub=journey.own_hub,
-        forced=journey.forced,
-        forced_before=journey.forced_before,
-        nks=journey.nks,
-        today=journey.today,
+        kubernetes=upgrade_question.kubernetes,
+        region=upgrade_question.region,
+        own_hub=upgrade_question.own_hub,
+        forced=upgrade_question.forced,
+        forced_before=upgrade_question.forced_before,
+        nks=upgrade_question.nks,
+        today=upgrade_question.today,
         verb="upgrade",
     )
     return judge_version(question, known)

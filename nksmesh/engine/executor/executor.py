@@ -8,29 +8,29 @@ from nksmesh.domain.common.errors import InterruptedRunError, MeshError
 from nksmesh.domain.common.events import EventKind, Listener
 from nksmesh.domain.plan.plan import Action, Phase, Plan, Step
 from nksmesh.engine.executor.retries import Before
-from nksmesh.engine.executor.step_context import Progress, StepOutcome, Work
-from nksmesh.engine.executor.step_handlers import DOERS
+from nksmesh.engine.executor.step_context import Progress, StepContext, StepOutcome
+from nksmesh.engine.executor.step_handlers import STEP_HANDLERS
 from nksmesh.engine.ports import Cluster, Helm
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 
 
-class Applying:
+class Executor:
     """One run of one plan.
 
     Args:
         plan: The plan.
         cluster: The cluster; its live view follows the mesh's namespaces already.
         helm: Helm.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         listener: Told of every step.
     """
 
-    def __init__(self, plan: Plan, cluster: Cluster, helm: Helm, *, patience: Patience, listener: Listener) -> None:
+    def __init__(self, plan: Plan, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener) -> None:
         """Prepare; ``run`` begins."""
         self._plan = plan
         self._cluster = cluster
         self._helm = helm
-        self._patience = patience
+        self._patience = waits
         self._listener = listener
         self._reached = {(step.name, phase): asyncio.Event() for step in plan.steps for phase in Phase}
         self._before = Before.of(((one.release, one.manifests) for one in plan.releases.values()), cluster.live)
@@ -61,12 +61,12 @@ class Applying:
     async def _run(self, step: Step) -> None:
         for need in step.needs:
             await self._reached[need.step, need.phase].wait()
-        work = Work(
+        work = StepContext(
             step=step,
             plan=self._plan,
             cluster=self._cluster,
             helm=self._helm,
-            patience=self._patience,
+            waits=self._patience,
             progress=self.progress,
             listener=self._listener,
             reached=lambda phase: self._reached[step.name, phase].set(),
@@ -79,7 +79,7 @@ class Applying:
         if not kept:
             work.tell(EventKind.STARTED, step.action.value)
         try:
-            message = await DOERS[step.kind](work)
+            message = await STEP_HANDLERS[step.kind](work)
         except MeshError as exc:
             work.tell(EventKind.FAILED, exc.message)
             raise

@@ -31,7 +31,7 @@ from nksmesh.domain.kube.readiness import (
 from nksmesh.domain.mesh.revisions import REVISION_LABEL, injection_labels
 from nksmesh.engine.observation import webhook_configured
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 
 PROBE_POD: Final = "nksmesh-injection-probe"
 
@@ -75,13 +75,13 @@ class Gate:
     proxy_image: str
 
 
-async def pass_gate(gate: Gate, cluster: Cluster, *, patience: Patience, listener: Listener) -> str:
+async def pass_gate(gate: Gate, cluster: Cluster, *, waits: WaitOptions, listener: Listener) -> str:
     """Wait until the injector answers, and prove it by dry runs.
 
     Args:
         gate: What is to be proved.
         cluster: The cluster, whose live view follows webhooks and endpoints.
-        patience: How long is waited.
+        waits: How long is waited.
         listener: Told what is waited for.
 
     Returns:
@@ -91,7 +91,7 @@ async def pass_gate(gate: Gate, cluster: Cluster, *, patience: Patience, listene
         NotReadyError: It does not answer in time, or leaves a namespace's pods alone for longer than is its grace.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + patience.component
+    deadline = clock() + waits.component
     refused_since: float | None = None
     pause, said = _FIRST_PAUSE, ""
     warned: set[str] = set()
@@ -110,11 +110,11 @@ async def pass_gate(gate: Gate, cluster: Cluster, *, patience: Patience, listene
             said = answer.message
             listener(Event(step=gate.step, kind=EventKind.WAITING, message=said))
         refused_since = (refused_since or clock()) if answer.state is State.FAILED else None
-        if refused_since is not None and clock() - refused_since > patience.graces[Cause.NOT_INJECTED]:
+        if refused_since is not None and clock() - refused_since > waits.graces[Cause.NOT_INJECTED]:
             raise NotReadyError(answer.message, hint=next_step(Cause.NOT_INJECTED))
         if clock() > deadline:
             raise NotReadyError(
-                f"istiod's webhook does not answer after {spoken(patience.component)}: waiting for {answer.message}",
+                f"istiod's webhook does not answer after {spoken(waits.component)}: waiting for {answer.message}",
                 hint="Check that the API server reaches port 15017 of the nodes, and istiod's log.",
             )
         await asyncio.sleep(_FIRST_PAUSE)  # a busy namespace changes more often than is worth a probe

@@ -13,7 +13,7 @@ from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.domain.kube.workloads import RESTARTED_AT
 from nksmesh.domain.mesh.mesh import Network
 from nksmesh.engine import observation
-from nksmesh.engine.executor.step_context import Work
+from nksmesh.engine.executor.step_context import StepContext
 
 ADDRESS_SECONDS: Final = 30.0
 """How long a LoadBalancer's address is waited for on a public network; a closed one may never give any."""
@@ -21,7 +21,7 @@ ADDRESS_SECONDS: Final = 30.0
 _MOST_ROUNDS: Final = 2
 
 
-async def prove_gateway(work: Work) -> str:
+async def prove_gateway(work: StepContext) -> str:
     """Wait until a gateway is rolled out on the planned proxy, then for its address.
 
     Raises:
@@ -39,7 +39,7 @@ async def prove_gateway(work: Work) -> str:
     return ", ".join(filter(None, (proved, await _address(work))))
 
 
-async def restart_gateway(work: Work) -> str:
+async def restart_gateway(work: StepContext) -> str:
     """Restart a gateway whose pods run another proxy than the planned one, as ``kubectl rollout restart`` does.
 
     Raises:
@@ -53,7 +53,7 @@ async def restart_gateway(work: Work) -> str:
     return await prove_gateway(work)
 
 
-async def _reinject(work: Work) -> None:
+async def _reinject(work: StepContext) -> None:
     """Delete pods that were admitted without injection, so that they come back with a proxy.
 
     Each is deleted once, and not more of them than would replace every pod twice: what comes back without a proxy
@@ -77,7 +77,7 @@ async def _reinject(work: Work) -> None:
         await live.changed(version)
 
 
-async def _address(work: Work) -> str:
+async def _address(work: StepContext) -> str:
     """Wait for a LoadBalancer's address; one that stays out is a warning, for clouds give it in their own time."""
     change, live = work.change, work.cluster.live
     balanced = observation.services_of(
@@ -104,7 +104,7 @@ async def _address(work: Work) -> str:
         await live.changed(version, deadline - clock())
 
 
-def _address_patience(work: Work) -> float:
-    if work.patience.address is not None:
-        return work.patience.address
+def _address_patience(work: StepContext) -> float:
+    if work.waits.address is not None:
+        return work.waits.address
     return 0.0 if work.plan.mesh.network is Network.PRIVATE else ADDRESS_SECONDS

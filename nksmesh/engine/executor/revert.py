@@ -7,10 +7,10 @@ from nksmesh.domain.kube.objects import crds_of, ref_of
 from nksmesh.engine import observation
 from nksmesh.engine.crd_retention import keep_dropped_crds
 from nksmesh.engine.crds import newer_version, version_of
-from nksmesh.engine.executor.step_context import Work
+from nksmesh.engine.executor.step_context import StepContext
 
 
-async def revert_release(work: Work) -> None:
+async def revert_release(work: StepContext) -> None:
     """Have Helm bring a release back to a Helm revision.
 
     An older CRD never goes over a newer one, and none is removed: objects may be stored that only the newer one knows.
@@ -29,13 +29,13 @@ async def revert_release(work: Work) -> None:
     manifest = await _with_crds_of_now(installed, target, work)
     if manifest != target.manifest:
         await storage.replace_manifest(target, manifest)
-    await work.helm.rollback(change.release, target.helm_revision, timeout=work.patience.component)
+    await work.helm.rollback(change.release, target.helm_revision, timeout=work.waits.component)
     if change.left_pending is not None:  # Helm went by it until now, to see what it had made
         await storage.forget(change.left_pending)
     await work.look_at_workloads(change)
 
 
-async def _with_crds_of_now(installed: InstalledRelease, target: InstalledRelease, work: Work) -> str:
+async def _with_crds_of_now(installed: InstalledRelease, target: InstalledRelease, work: StepContext) -> str:
     """Return a Helm revision's manifest with no CRD older than it is now.
 
     What it shares with the newest Helm revision is as that has it. What that left out, for the cluster has it newer,

@@ -14,7 +14,7 @@ from nksmesh.domain.plan.plan import Phase, Plan, ReleaseChange, Step
 from nksmesh.engine import observation
 from nksmesh.engine.executor.retries import Before, try_again
 from nksmesh.engine.ports import Cluster, Helm
-from nksmesh.engine.waiting import Patience, Wait, wait_until_ready
+from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class StepContext:
     """One step at work.
 
     Attributes:
@@ -86,7 +86,7 @@ class Work:
         plan: The plan it is of.
         cluster: The cluster; its live view follows the mesh's namespaces.
         helm: Helm.
-        patience: How long is waited for what.
+        waits: How long is waited for what.
         progress: What has come of the plan.
         listener: Told how it goes on.
         reached: Called with each phase that the step has come to before its end.
@@ -97,7 +97,7 @@ class Work:
     plan: Plan
     cluster: Cluster
     helm: Helm
-    patience: Patience
+    waits: WaitOptions
     progress: Progress
     listener: Listener
     reached: Callable[[Phase], None]
@@ -137,7 +137,7 @@ class Work:
         wait = Wait(step=self.step.name, judge=judge, troubles=troubles, subject=subject)
         trying = asyncio.create_task(try_again(troubles, live, self.cluster.objects, self.tell))
         try:
-            return await wait_until_ready(wait, live, self.cluster.objects, patience=self.patience, listener=self.hear)
+            return await wait_until_ready(wait, live, self.cluster.objects, waits=self.waits, listener=self.hear)
         finally:
             trying.cancel()
             await asyncio.gather(trying, return_exceptions=True)

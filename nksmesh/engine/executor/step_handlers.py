@@ -16,12 +16,12 @@ from nksmesh.engine.executor.gate import Gate, Probe, pass_gate, where_labels_de
 from nksmesh.engine.executor.gateways import prove_gateway, restart_gateway
 from nksmesh.engine.executor.removal_proof import look_after
 from nksmesh.engine.executor.revert import revert_release
-from nksmesh.engine.executor.step_context import Work
+from nksmesh.engine.executor.step_context import StepContext
 from nksmesh.engine.executor.take_ownership import take_object, take_release
 from nksmesh.engine.ports import Objects
 
 
-async def make_namespace(work: Work) -> str:
+async def make_namespace(work: StepContext) -> str:
     """Create a namespace that does not exist."""
     if work.step.action is Action.KEEP:
         return "exists"
@@ -31,7 +31,7 @@ async def make_namespace(work: Work) -> str:
     return "created"
 
 
-async def apply_crds(work: Work) -> str:
+async def apply_crds(work: StepContext) -> str:
     """Apply the CRDs of base's crds/ folder server-side, and wait until each is Established."""
     crds = [crd for crd in work.plan.crds if crd.differs or not crd.exists]
     if not crds:
@@ -50,7 +50,7 @@ async def apply_crds(work: Work) -> str:
     return await work.until_ready(lambda: observation.crds_established(live, (crd.name for crd in crds)))
 
 
-async def make_release(work: Work) -> str:
+async def make_release(work: StepContext) -> str:
     """Have Helm install or upgrade a release where it must be written, and prove it ready."""
     change, live = work.change, work.cluster.live
     crds = observation.crd_names(change.manifests) if change.reasons else ()
@@ -77,7 +77,7 @@ async def make_release(work: Work) -> str:
             return await prove_gateway(work)
 
 
-async def prove_webhook(work: Work) -> str:
+async def prove_webhook(work: StepContext) -> str:
     """Pass the webhook gate, as the pods of every gateway will; a canary has none, and is asked for by name."""
     releases = work.plan.mesh.releases
     istiod = next(one for one in releases if one.component == ISTIOD.name)
@@ -92,10 +92,10 @@ async def prove_webhook(work: Work) -> str:
         probes=tuple(dict.fromkeys(probes)),
         proxy_image=work.plan.proxy_image,
     )
-    return await pass_gate(gate, work.cluster, patience=work.patience, listener=work.hear)
+    return await pass_gate(gate, work.cluster, waits=work.waits, listener=work.hear)
 
 
-async def remove_release(work: Work) -> str:
+async def remove_release(work: StepContext) -> str:
     """Have Helm remove a release that the mesh no longer has; CRDs it has stay, and what they hold with them."""
     release = work.step.release
     if release is None:
@@ -104,7 +104,7 @@ async def remove_release(work: Work) -> str:
     stored = next((one for one in work.plan.stored if (one.namespace, one.name) == key), None)
     if stored is not None:
         await keep_crds(stored, work.cluster, work.helm)
-    timeout = work.patience.component
+    timeout = work.waits.component
     await work.helm.uninstall(release, timeout=timeout)
     found = await look_after(release, stored, work.cluster, work.helm)
     if found.ending:
@@ -112,7 +112,7 @@ async def remove_release(work: Work) -> str:
     return "removed" + (f"; stays: {', '.join(found.staying)}" if found.staying else "")
 
 
-DOERS: Final[Mapping[StepKind, Callable[[Work], Awaitable[str]]]] = {
+STEP_HANDLERS: Final[Mapping[StepKind, Callable[[StepContext], Awaitable[str]]]] = {
     StepKind.NAMESPACE: make_namespace,
     StepKind.CRDS: apply_crds,
     StepKind.RELEASE: make_release,
@@ -127,7 +127,7 @@ async def _apply(manifest: Manifest, ref: ObjectRef, objects: Objects) -> dict[s
     return await objects.apply(manifest, ref)
 
 
-async def _write(work: Work, change: ReleaseChange) -> None:
+async def _write(work: StepContext, change: ReleaseChange) -> None:
     if change.action is Action.ROLLBACK:
         await revert_release(work)
         return
@@ -135,15 +135,15 @@ async def _write(work: Work, change: ReleaseChange) -> None:
         await work.cluster.storage.forget(change.left_pending)
     await asyncio.gather(*(_make_ours(work, ref) for ref in change.left_crds))
     if change.taken or (work.plan.take_over and change.installed is None):
-        await take_release(change, work.cluster, timeout=work.patience.component, listener=work.hear)
+        await take_release(change, work.cluster, timeout=work.waits.component, listener=work.hear)
     if change.installed is not None and change.action is Action.UPGRADE:
         await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)
     write = work.helm.install if change.action is Action.INSTALL else work.helm.upgrade
-    await write(change.release, change.chart, change.composed.values, timeout=work.patience.component)
+    await write(change.release, change.chart, change.composed.values, timeout=work.waits.component)
     await work.look_at_workloads(change)
 
 
-async def _make_ours(work: Work, ref: ObjectRef) -> None:
+async def _make_ours(work: StepContext, ref: ObjectRef) -> None:
     """Make a CRD the release's, as Helm marks what it owns, so that Helm takes it for its own."""
     release = work.change.release
     annotations = {
@@ -154,7 +154,7 @@ async def _make_ours(work: Work, ref: ObjectRef) -> None:
     await work.cluster.objects.merge({"metadata": {"labels": labels, "annotations": annotations}}, ref)
 
 
-async def _tell_established(work: Work, names: tuple[str, ...]) -> None:
+async def _tell_established(work: StepContext, names: tuple[str, ...]) -> None:
     """Let go on what waits for a release's CRDs alone, while Helm is still at work on its other objects."""
     live = work.cluster.live
     while not observation.crds_established(live, names).ready:
@@ -162,7 +162,7 @@ async def _tell_established(work: Work, names: tuple[str, ...]) -> None:
     work.reached(Phase.ESTABLISHED)
 
 
-async def _prove_crds(work: Work, names: tuple[str, ...]) -> str:
+async def _prove_crds(work: StepContext, names: tuple[str, ...]) -> str:
     """Wait for the CRDs that base's templates have; those it left as they were are read, as no watch tells of them."""
     live = work.cluster.live
     unseen = [

@@ -20,7 +20,7 @@ END_SECONDS: Final = 10.0
 """How long a run that ends tries to have that kept, where the API server does not answer."""
 
 
-class Keeping:
+class RunRecorder:
     """A run while it is kept in the history.
 
     Attributes:
@@ -47,7 +47,7 @@ class Keeping:
 
 
 @asynccontextmanager
-async def kept_run(cluster: Cluster, run: Run) -> AsyncIterator[Keeping]:
+async def recorded_run(cluster: Cluster, run: Run) -> AsyncIterator[RunRecorder]:
     """Keep a run in the mesh's history: as running when the block begins, and with its outcome when it ends.
 
     Use it inside the lease, for what the history still counts as running is then dead, and is marked so.
@@ -79,20 +79,20 @@ async def kept_run(cluster: Cluster, run: Run) -> AsyncIterator[Keeping]:
         return history.begun(run)
 
     await cluster.histories.update(run.namespace, begin)
-    keeping = Keeping(run)
+    recorder = RunRecorder(run)
     try:
-        yield keeping
+        yield recorder
     except (Exception, asyncio.CancelledError) as exc:
         # A run that is stopped is given the time for these requests.
-        await asyncio.shield(_end(cluster, keeping, *_told(exc)))
+        await asyncio.shield(_end(cluster, recorder, *_told(exc)))
         raise
-    await _end(cluster, keeping, Outcome.DONE)
+    await _end(cluster, recorder, Outcome.DONE)
 
 
-async def _end(cluster: Cluster, keeping: Keeping, outcome: Outcome, reason: str = "", evidence: str = "") -> None:
+async def _end(cluster: Cluster, recorder: RunRecorder, outcome: Outcome, reason: str = "", evidence: str = "") -> None:
     try:
         async with asyncio.timeout(END_SECONDS):
-            run = replace(await keeping.ended(cluster), ended=datetime.now(UTC)).ending(outcome, reason, evidence)
+            run = replace(await recorder.ended(cluster), ended=datetime.now(UTC)).ending(outcome, reason, evidence)
             await cluster.histories.update(run.namespace, lambda history: history.ended(run))
     except (ClusterError, TimeoutError):
         return  # the next run marks it

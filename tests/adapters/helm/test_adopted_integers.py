@@ -11,7 +11,7 @@ import pytest
 
 from nksmesh.adapters.helm.releases import Helm
 from nksmesh.commands.adopt.description import describe, notes_on
-from nksmesh.domain.adoption.adoption import HandMade
+from nksmesh.domain.adoption.adoption import HelmMesh
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.values.set_integers import set_integers
 from tests.adapters.helm.conftest import RELEASE, make_chart
@@ -45,7 +45,7 @@ async def test_an_adopted_integer_is_what_it_was(program: str, tmp_path: Path, *
         chart_values={},
         manifest=text,
     )
-    found = HandMade(namespace="default", releases={RELEASE: installed}, manifests={RELEASE: helm.parse(text)})
+    found = HelmMesh(namespace="default", releases={RELEASE: installed}, manifests={RELEASE: helm.parse(text)})
     row, warnings = await describe(RELEASE, found, mesh(RELEASE), {RELEASE.component: chart}, "", helm)
     assert warnings == []
     assert row.kept.beyond == VALUES

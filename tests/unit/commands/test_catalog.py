@@ -20,7 +20,7 @@ from nksmesh.domain.common.errors import ConfigError, UnreachableError
 from nksmesh.domain.mesh.catalog import Catalog, Environment
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.values.set_values import SetKind, parse_set
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 from nksmesh.report.text import render
 from tests.unit.fakes.cluster import FakeCluster
 
@@ -138,7 +138,7 @@ def test_a_starter_says_what_it_wrote(catalog: Catalog) -> None:
 def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) -> None:
     request = Request(sets=(parse_set(r"gateway:podAnnotations.a\.b/c=1"),))
     shown = show_values(
-        ValuesQuestion(target="gateway", order=Order(request=request, catalog=catalog, environment=prod))
+        ValuesQuestion(target="gateway", order=MeshRequest(request=request, catalog=catalog, environment=prod))
     ).to_data()
     assert [one["release"] for one in shown["releases"]] == ["istio-egressgateway", "edge"]
     assert {one["key"]: (one["value"], one["layer"]) for one in shown["releases"][1]["keys"]} == {
@@ -156,7 +156,9 @@ def test_no_secret_is_shown(catalog: Catalog) -> None:
         parse_set("istiod:pilot.key=x", SetKind.FILE, lambda _: key),
         parse_set("istiod:pilot.env.TOKEN=hunter2", SetKind.STRING),
     )
-    question = ValuesQuestion(target="istiod", order=Order(request=Request(region="kr1", sets=sets), catalog=catalog))
+    question = ValuesQuestion(
+        target="istiod", order=MeshRequest(request=Request(region="kr1", sets=sets), catalog=catalog)
+    )
     shown = show_values(question)
     console, verbose = Console(file=StringIO(), record=True, width=400), False
     render(shown, console, verbose)
@@ -166,7 +168,7 @@ def test_no_secret_is_shown(catalog: Catalog) -> None:
 
 
 def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
-    order = Order(request=Request(region="kr1"), catalog=catalog)
+    order = MeshRequest(request=Request(region="kr1"), catalog=catalog)
     question = ValuesQuestion(target="istiod", order=order, key="global.proxy")
     (release,) = show_values(question).to_data()["releases"]
     assert release["keys"] == [{"key": "global.proxy.image", "value": "proxyv2", "layer": "region kr1"}]
@@ -182,7 +184,7 @@ def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
 def test_what_is_not_there_is_told_with_the_nearest(
     catalog: Catalog, target: str, key: str, message: str, hint: str
 ) -> None:
-    order = Order(request=Request(region="kr1"), catalog=catalog)
+    order = MeshRequest(request=Request(region="kr1"), catalog=catalog)
     with pytest.raises(ConfigError) as raised:
         show_values(ValuesQuestion(target=target, order=order, key=key))
     assert message in raised.value.message

@@ -10,14 +10,14 @@ import pytest
 
 from nksmesh.commands.drift.drift import DriftResult, drift
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult, plan_repair, repair
-from nksmesh.commands.repair.verify import Proofs
+from nksmesh.commands.repair.verify import RepairVerifier
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError, ReleaseError
 from nksmesh.domain.drift.drift import Change
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.plan.history import Outcome
 from nksmesh.engine.discovery import Installation
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.commands.test_install import World
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
@@ -56,7 +56,7 @@ async def repaired(world: World, plan: RepairPlan, *objects: str) -> RepairResul
         world.charts,
         lock=Lock(),
         objects=objects,
-        patience=Patience(component=5),
+        waits=WaitOptions(component=5),
         listener=world.heard,
     )
 
@@ -169,8 +169,8 @@ async def test_gateways_on_nodes_are_followed_so_that_their_old_pods_are_named(
     renders = {ISTIOD: [injector], INGRESS: [daemon_set(INGRESS.name)]}
     stored = {one: installed(one, manifest=FakeHelm.text(some)) for one, some in renders.items()}
     cluster.live.show(daemon_set(INGRESS.name), on_node(INGRESS.name, image="old:1"))
-    proofs = Proofs(
-        Installation(namespace=NAMESPACE, releases=stored), cluster, FakeHelm(), patience=Patience(), listener=heard
+    proofs = RepairVerifier(
+        Installation(namespace=NAMESPACE, releases=stored), cluster, FakeHelm(), waits=WaitOptions(), listener=heard
     )
     await proofs.begin(())
     (followed,) = cluster.live.asked("follow")

@@ -19,7 +19,7 @@ from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError
 from nksmesh.domain.common.events import unheard
 from nksmesh.domain.mesh.request import Request
 from nksmesh.engine.discovery import find_installation
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 from tests.unit.domain.meshes import BASE, HUB, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import crd, deployment, of_release
@@ -132,7 +132,7 @@ async def test_install_plan_and_upgrade_refuse_before_they_write(
 
 async def test_adopt_sends_nobody_in_a_circle(world: Journeys, foreign: tuple[str, str, str]) -> None:
     words, _, way = foreign
-    asked = Order(request=Request(charts="charts"), catalog=CATALOG)
+    asked = MeshRequest(request=Request(charts="charts"), catalog=CATALOG)
     runs = (
         plan_adoption(asked, world.cluster, world.helm, world.charts, None, listener=unheard),  # type: ignore[arg-type]  # no folder is asked
         former_mesh(asked, world.cluster, world.charts, unheard),

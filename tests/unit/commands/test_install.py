@@ -30,8 +30,8 @@ from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion, Network, Region
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.plan.plan import Action
 from nksmesh.domain.values.set_values import parse_set
-from nksmesh.engine.request import Order
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import BASE, EDGE, HUB, INGRESS, ISTIOD, chart, installed
 from tests.unit.fakes.cluster import FakeCharts, FakeCluster, FakeHelm, FakeProcesses, Heard
 from tests.unit.fakes.meshes import (
@@ -73,8 +73,8 @@ CATALOG = Catalog(
     profiles={"default": Profile(name="default", gateways=(GatewaySpec(name=INGRESS.name),), ours=True)},
     components={},
 )
-ORDER = Order(request=Request(region="kr1", version="1.20.0", charts="charts"), catalog=CATALOG)
-AGAIN = Order(request=Request(), catalog=CATALOG)
+ORDER = MeshRequest(request=Request(region="kr1", version="1.20.0", charts="charts"), catalog=CATALOG)
+AGAIN = MeshRequest(request=Request(), catalog=CATALOG)
 
 
 class KeepingHelm(FakeHelm):
@@ -121,19 +121,19 @@ class World:
         for name in (NAMESPACE, "edge"):
             cluster.objects.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
-    async def install(self, order: Order = ORDER, *, dry_run: bool = False) -> InstallResult:
+    async def install(self, order: MeshRequest = ORDER, *, dry_run: bool = False) -> InstallResult:
         return await install(
             order,
             self.cluster,
             self.helm,
             self.charts,
             self.processes,
-            patience=Patience(),
+            waits=WaitOptions(),
             dry_run=dry_run,
             listener=self.heard,
         )
 
-    async def preview(self, order: Order = ORDER, *, diff: bool = False, exit_code: bool = False) -> PlanResult:
+    async def preview(self, order: MeshRequest = ORDER, *, diff: bool = False, exit_code: bool = False) -> PlanResult:
         return await preview(
             order, self.cluster, self.helm, self.charts, diff=diff, exit_code=exit_code, listener=self.heard
         )

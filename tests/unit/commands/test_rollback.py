@@ -27,8 +27,8 @@ from nksmesh.domain.mesh.record import Canary, Record
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.plan.history import History, Outcome, Run
 from nksmesh.domain.values.set_values import parse_set
-from nksmesh.engine.request import Order
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.commands.test_install import AGAIN, ORDER, KeepingHelm, World
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
 from tests.unit.fakes.cluster import FakeCluster, Heard
@@ -66,14 +66,14 @@ class Here(World):
         super().__init__(cluster, heard)
         self.helm = GoingBack(cluster)
 
-    async def set(self, order: Order = OTHER, **options: Any) -> InstallResult:
+    async def set(self, order: MeshRequest = OTHER, **options: Any) -> InstallResult:
         return await install(
             order,
             self.cluster,
             self.helm,
             self.charts,
             self.processes,
-            patience=Patience(),
+            waits=WaitOptions(),
             dry_run=False,
             listener=self.heard,
             **options,
@@ -89,7 +89,7 @@ class Here(World):
             self.helm,
             self.processes,
             to_run=None,
-            patience=Patience(),
+            waits=WaitOptions(),
             listener=self.heard,
         )
 

@@ -10,7 +10,7 @@ import pytest
 
 from nksmesh.commands.plan import preview
 from nksmesh.commands.upgrade import outdated_proxies as lagging
-from nksmesh.commands.upgrade.path import Way
+from nksmesh.commands.upgrade.path import UpgradeExtent
 from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError, NotReadyError, ReleaseError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
@@ -136,13 +136,13 @@ async def test_a_longer_road_is_shown_and_not_taken(world: Journeys) -> None:
 
 
 async def test_one_step_of_it_says_what_is_left(world: Journeys) -> None:
-    result = await world.upgrade("1.22.8", Way.STEP)
+    result = await world.upgrade("1.22.8", UpgradeExtent.STEP)
     assert (result.version, result.left) == ("1.20.1", ("1.21.6", "1.22.8"))
     assert world.versions == {"1.20.1"}
 
 
 async def test_the_whole_of_it_has_a_health_check_after_each_step(world: Journeys) -> None:
-    result = await world.upgrade("1.21.6", Way.ALL)
+    result = await world.upgrade("1.21.6", UpgradeExtent.ALL)
     assert [step.plan.mesh.version for step in result.steps] == ["1.20.1", "1.21.6"]
     assert world.heard.said(EventKind.DONE, "1.20.1 health") == ["3 releases are ready"]
     assert world.versions == {"1.21.6"}
@@ -166,7 +166,7 @@ async def test_a_mesh_that_does_not_stay_ready_is_not_taken_further(world: Journ
     said = world.heard
     break_later()
     with pytest.raises(NotReadyError, match="istio-ingressgateway: ") as caught:
-        await world.upgrade("1.21.6", Way.ALL)
+        await world.upgrade("1.21.6", UpgradeExtent.ALL)
     assert caught.value.__notes__ == ["the road: 1.19.0 -> 1.20.1 -> 1.21.6; arrived: 1.20.1"]
     assert world.versions == {"1.20.1"}
     assert said.said(EventKind.FAILED, "1.20.1 health")
@@ -175,12 +175,12 @@ async def test_a_mesh_that_does_not_stay_ready_is_not_taken_further(world: Journ
 async def test_a_step_that_fails_says_where_on_the_road_it_is(world: Journeys) -> None:
     world.helm.fails_on[INGRESS.name] = ReleaseError("helm upgrade failed", hint="x")
     with pytest.raises(ReleaseError) as caught:
-        await world.upgrade("1.21.6", Way.ALL)
+        await world.upgrade("1.21.6", UpgradeExtent.ALL)
     assert caught.value.__notes__[-1] == "the road: 1.19.0 -> 1.20.1 -> 1.21.6; arrived: 1.19.0"
     del world.helm.fails_on[INGRESS.name]
     # the gateway is brought to 1.20.1 before the next minor
-    result = await world.upgrade("1.21.6", Way.ALL)
-    assert [(stop.version, stop.finishes) for stop in result.road.stops] == [("1.20.1", True), ("1.21.6", False)]
+    result = await world.upgrade("1.21.6", UpgradeExtent.ALL)
+    assert [(hop.version, hop.finishes) for hop in result.road.hops] == [("1.20.1", True), ("1.21.6", False)]
     assert world.versions == {"1.21.6"}
 
 
@@ -208,14 +208,14 @@ async def test_a_dry_run_plans_the_first_step(world: Journeys) -> None:
 async def test_charts_that_cannot_be_had_close_the_road_before_anything_is_written(world: Journeys) -> None:
     world.charts.missing = {"1.21.6"}
     with pytest.raises(CheckError, match=r"there is no chart base 1\.21\.6") as caught:
-        await world.upgrade("1.21.6", Way.ALL)
+        await world.upgrade("1.21.6", UpgradeExtent.ALL)
     assert "2. 1.20.1 -> 1.21.6; there is no chart" in caught.value.detail
     world.charts.missing = {"1.20.1", "1.21.6"}
     with pytest.raises(ChartError, match=r"there is no chart base 1\.20\.1"):
         await world.upgrade("1.20.1")
     assert world.wrote() == []
     world.charts.missing = {"1.21.6"}
-    await world.upgrade("1.21.6", Way.STEP)
+    await world.upgrade("1.21.6", UpgradeExtent.STEP)
     assert world.versions == {"1.20.1"}
 
 
@@ -245,7 +245,7 @@ async def test_workloads_on_the_old_proxy_are_listed(world: Journeys) -> None:
 
 async def test_workloads_are_restarted_when_that_is_asked_for(world: Journeys, restarts: list[str]) -> None:
     world.have_sidecar("1.19.0")
-    result = await world.upgrade("1.22.8", Way.ALL, restart_workloads=True)
+    result = await world.upgrade("1.22.8", UpgradeExtent.ALL, restart_workloads=True)
     # before the second and the third step, for istiod serves proxies of one minor before it, and at the end
     assert restarts == [proxy("1.20.1"), proxy("1.21.6"), proxy("1.22.8")]
     assert result.restarted is not None
@@ -256,19 +256,19 @@ async def test_workloads_are_restarted_when_that_is_asked_for(world: Journeys, r
 async def test_a_proxy_that_would_be_too_old_stops_it_before_anything_is_written(world: Journeys) -> None:
     world.have_sidecar("1.19.0")
     with pytest.raises(CheckError, match=r"1 workload runs a proxy that istiod 1\.21\.6 does not serve") as caught:
-        await world.upgrade("1.21.6", Way.ALL)
+        await world.upgrade("1.21.6", UpgradeExtent.ALL)
     assert caught.value.detail == f"Deployment shop/cart: {proxy('1.19.0')}"
     assert "--restart-workloads" in caught.value.hint
     assert world.wrote() == []
     forced = replace(order("1.21.6"), force_version=True)
-    result = await world.upgrade("1.21.6", Way.ALL, asked=forced)
+    result = await world.upgrade("1.21.6", UpgradeExtent.ALL, asked=forced)
     assert "Deployment shop/cart" in result.warnings[0]
 
 
 async def test_one_that_cannot_be_restarted_stops_it_too(world: Journeys, restarts: list[str]) -> None:
     world.have_sidecar("1.19.0", kind="Job")
     with pytest.raises(CheckError) as caught:
-        await world.upgrade("1.21.6", Way.ALL, restart_workloads=True)
+        await world.upgrade("1.21.6", UpgradeExtent.ALL, restart_workloads=True)
     assert "let it end" in caught.value.detail
     assert restarts == []
 

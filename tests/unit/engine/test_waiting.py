@@ -10,7 +10,7 @@ from nksmesh.domain.common.errors import NotReadyError, UnreachableError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.diagnosis import Cause, Trouble
 from nksmesh.domain.kube.readiness import Readiness, failed, ready, waiting
-from nksmesh.engine.waiting import Patience, Wait, wait_until_ready
+from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
 from tests.unit.fakes.cluster import FakeCluster, Heard
 
 PULL = Trouble(Cause.PULL, "Pod istio-system/edge-1", "ErrImagePull", "i/o timeout", "x:1", "istio-proxy")
@@ -42,12 +42,12 @@ class Scene:
 
         asyncio.get_running_loop().call_at(seconds, change)
 
-    async def wait(self, patience: Patience | None = None) -> str:
+    async def wait(self, waits: WaitOptions | None = None) -> str:
         return await wait_until_ready(
             Wait(step="edge", judge=self.judge, troubles=lambda: self.troubles),
             self.cluster.live,
             self.cluster.objects,
-            patience=patience or Patience(),
+            waits=waits or WaitOptions(),
             listener=self.heard,
         )
 
@@ -61,9 +61,9 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def fails(scene: Scene, patience: Patience | None = None) -> NotReadyError:
+async def fails(scene: Scene, waits: WaitOptions | None = None) -> NotReadyError:
     with pytest.raises(NotReadyError) as caught:
-        await scene.wait(patience)
+        await scene.wait(waits)
     return caught.value
 
 
@@ -114,13 +114,13 @@ async def test_what_may_heal_gets_its_grace_and_is_a_warning_until_then(scene: S
 
 async def test_a_grace_can_be_set(scene: Scene) -> None:
     scene.troubles = [PULL]
-    await fails(scene, Patience(graces={Cause.PULL: 5.0}))
+    await fails(scene, WaitOptions(graces={Cause.PULL: 5.0}))
     assert now() == 5
 
 
 async def test_no_grace_is_none(scene: Scene) -> None:
     scene.troubles = [PULL]
-    await fails(scene, Patience(graces={}))
+    await fails(scene, WaitOptions(graces={}))
     assert now() == 0
 
 
@@ -174,7 +174,7 @@ async def test_a_crash_without_a_log(scene: Scene) -> None:
 
 
 async def test_the_timeout_says_what_is_still_waited_for(scene: Scene) -> None:
-    failure = await fails(scene, Patience(component=30))
+    failure = await fails(scene, WaitOptions(component=30))
     assert now() == 30
     assert failure.message == (
         "edge is not ready after 30s: still waiting for Deployment edge: 0 of 1 replicas available"
@@ -184,14 +184,14 @@ async def test_the_timeout_says_what_is_still_waited_for(scene: Scene) -> None:
 
 async def test_a_timeout_during_a_grace_tells_the_trouble(scene: Scene) -> None:
     scene.at(25, troubles=[PULL])
-    failure = await fails(scene, Patience(component=30))
+    failure = await fails(scene, WaitOptions(component=30))
     assert now() == 30
     assert "ErrImagePull" in failure.message
     assert failure.__notes__ == ["still waited for: Deployment edge: 0 of 1 replicas available"]
 
 
 async def test_a_timeout_of_nothing_looks_once(scene: Scene) -> None:
-    await fails(scene, Patience(component=0))
+    await fails(scene, WaitOptions(component=0))
     assert (now(), scene.judged) == (0, 1)
 
 
@@ -230,7 +230,7 @@ async def test_a_lost_api_server_is_said_and_waited_for(scene: Scene) -> None:
 
 async def test_a_lost_api_server_is_not_waited_for_beyond_the_timeout(scene: Scene) -> None:
     scene.cluster.live.lost = True
-    failure = await fails(scene, Patience(component=30))
+    failure = await fails(scene, WaitOptions(component=30))
     assert now() == 30
     assert failure.message == "edge is not ready after 30s: still waiting for the API server to answer again"
 

@@ -11,7 +11,7 @@ from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.kube.restarts import Outcome, RestartResult
 from nksmesh.domain.kube.workloads import RESTARTED_AT, Workload
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 from nksmesh.engine.workloads import injected_workloads, restart_workloads
 from tests.unit.fakes.cluster import FakeCluster, FakeLive, FakeObjects, Heard
 
@@ -132,7 +132,7 @@ class Shop:
         return await restart_workloads(
             some,
             self.cluster,
-            patience=Patience(component=seconds),
+            waits=WaitOptions(component=seconds),
             listener=self.heard,
             proxy_image=proxy,
         )

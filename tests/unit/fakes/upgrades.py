@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from nksmesh.commands.upgrade.path import Travel, Way
+from nksmesh.commands.upgrade.path import UpgradeExtent, UpgradeOptions
 from nksmesh.commands.upgrade.upgrade import UpgradeResult, upgrade
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock
@@ -18,8 +18,8 @@ from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.catalog import Catalog, Profile
 from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion
 from nksmesh.domain.mesh.request import Request
-from nksmesh.engine.request import Order
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.commands.test_install import CATALOG as REGIONS
 from tests.unit.commands.test_install import KeepingHelm, World
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, chart, installed
@@ -41,8 +41,8 @@ CATALOG = Catalog(
 SHOP = ObjectRef("v1", "Pod", "cart", "shop")
 
 
-def order(version: str, **said: Any) -> Order:
-    return Order(request=Request(hub=HUB, version=version, charts="charts", **said), catalog=CATALOG)
+def order(version: str, **said: Any) -> MeshRequest:
+    return MeshRequest(request=Request(hub=HUB, version=version, charts="charts", **said), catalog=CATALOG)
 
 
 def proxy(version: str) -> str:
@@ -125,16 +125,16 @@ class Journeys(World):
         cluster.objects.admit = lambda manifest: injected(manifest, proxy(self.helm.version))
 
     async def upgrade(
-        self, version: str, way: Way = Way.ASK, *, asked: Order | None = None, **how: Any
+        self, version: str, way: UpgradeExtent = UpgradeExtent.ASK, *, asked: MeshRequest | None = None, **how: Any
     ) -> UpgradeResult:
         return await upgrade(
             asked or order(version),
-            Travel(way=way, **how),
+            UpgradeOptions(way=way, **how),
             self.cluster,
             self.helm,
             self.charts,
             self.processes,
-            patience=Patience(),
+            waits=WaitOptions(),
             listener=self.heard,
         )
 

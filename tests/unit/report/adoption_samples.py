@@ -20,7 +20,7 @@ from nksmesh.domain.mesh.request import Recorded, Request
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.domain.plan.preserved_values import Kept
 from nksmesh.engine.executor.step_context import Progress
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 
 NAMESPACE: Final = "istio-system"
 BASE: Final = Release(component="base", name="istio-base", namespace=NAMESPACE)
@@ -83,7 +83,7 @@ def _taken_over(plan: Plan) -> TakeoverResult:
     role = ObjectRef("rbac.authorization.k8s.io/v1", "Role", "istio-ingressgateway-sds", NAMESPACE)
     tag = ObjectRef("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-revision-tag-default")
     shown = TakeoverPlan(
-        order=Order(request=Request(), catalog=Catalog(regions={}, versions=(), profiles={})),
+        order=MeshRequest(request=Request(), catalog=Catalog(regions={}, versions=(), profiles={})),
         plan=plan,
         objects=taken,
         values=FormerValues(

@@ -36,17 +36,17 @@ from nksmesh.domain.plan.diff import ObjectDiff
 from nksmesh.domain.plan.history import Outcome as RunOutcome
 from nksmesh.domain.plan.history import ReleaseMove, Run
 from nksmesh.domain.plan.plan import Action, CrdChange, Plan, ReleaseChange, Step, StepKind
-from nksmesh.domain.plan.rollback_target import WayBack
-from nksmesh.domain.plan.upgrade_path import Road, Stop
+from nksmesh.domain.plan.rollback_target import RollbackTarget
+from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.domain.values.layers import Layer, compose
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
 from nksmesh.engine.runs.history import HistoryResult
-from nksmesh.sandbox.commands import Built, Deleted, Healed, Lowered, Statuses
+from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
-from nksmesh.sandbox.results import PartStatus, Raised, SandboxStatus, State
+from nksmesh.sandbox.results import PartStatus, SandboxStarted, SandboxStatus, State
 
 from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples
@@ -320,7 +320,7 @@ RUNS: Final = (
     ),
 )
 ROLLBACK: Final = RollbackPlan(
-    way=WayBack(runs=RUNS[:1], targets={BASE: 1, ISTIOD: 1, INGRESS: 0}),
+    way=RollbackTarget(runs=RUNS[:1], targets={BASE: 1, ISTIOD: 1, INGRESS: 0}),
     plan=Plan(
         mesh=MESH,
         steps=(
@@ -379,7 +379,7 @@ SANDBOX: Final = SandboxStatus(
         ),
     ),
 )
-RAISED: Final = Raised(
+RAISED: Final = SandboxStarted(
     name="default",
     kubeconfig=SANDBOX.kubeconfig,
     context=SANDBOX.context,
@@ -388,12 +388,12 @@ RAISED: Final = Raised(
     seconds=5.44,
 )
 
-ROAD: Final = Road(
+ROAD: Final = UpgradePath(
     installed="1.19.0",
     wanted="1.21.6",
-    stops=(
-        Stop(version="1.20.0"),
-        Stop(
+    hops=(
+        Hop(version="1.20.0"),
+        Hop(
             version="1.21.6",
             findings=(
                 Finding(
@@ -423,7 +423,7 @@ WORKLOADS: Final = tuple(
     )
 )
 UPGRADED: Final = UpgradeResult(
-    road=Road(installed="1.19.0", wanted="1.20.0", stops=(Stop(version="1.20.0"),)),
+    road=UpgradePath(installed="1.19.0", wanted="1.20.0", hops=(Hop(version="1.20.0"),)),
     steps=(InstallResult(plan=PLAN, progress=PROGRESS),),
     behind=WORKLOADS,
     restarted=RestartResult(
@@ -492,10 +492,10 @@ SAMPLES: Final[dict[str, Any]] = {
     "sandbox up": RAISED,
     "sandbox reset": RAISED,
     "sandbox status": Statuses(sandboxes=(SANDBOX,)),
-    "sandbox down": Lowered(name="default", stopped=True),
+    "sandbox down": SandboxStopped(name="default", stopped=True),
     "sandbox delete": Deleted(name="default", existed=True),
     "sandbox fail": Staged(failure=Failure.IMAGE, reason="not-found", selector="app=edge", marked=2, name="trial"),
-    "sandbox heal": Healed(name="default", ended=1),
+    "sandbox heal": FailuresEnded(name="default", ended=1),
 }
 """By the command's name."""
 
@@ -515,7 +515,7 @@ MORE: Final[dict[str, Any]] = {
     "upgrade, first of two steps": replace(UPGRADED, road=ROAD, restarted=None),
     "upgrade, dry run": UpgradeResult(road=ROAD, steps=(InstallResult(plan=PLAN, dry_run=True),), dry_run=True),
     "upgrade, nothing to do": UpgradeResult(
-        road=Road(installed="1.20.0", wanted="1.20.0", stops=(Stop(version="1.20.0"),)),
+        road=UpgradePath(installed="1.20.0", wanted="1.20.0", hops=(Hop(version="1.20.0"),)),
         steps=(InstallResult(plan=NOTHING_TO_DO),),
     ),
     **more_canary_samples(PLAN),

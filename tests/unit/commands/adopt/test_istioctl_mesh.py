@@ -15,7 +15,7 @@ from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.values.layers import compose
 from nksmesh.domain.values.set_values import parse_set
-from nksmesh.engine.request import Order
+from nksmesh.engine.request import MeshRequest
 from tests.unit.domain.meshes import HUB, INGRESS, chart
 from tests.unit.fakes.cluster import FakeCharts, FakeCluster
 from tests.unit.fakes.upgrades import CATALOG
@@ -26,7 +26,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "gateway": {"resources": {}, "service": {"ports": []}, "autoscaling": {"minReplicas": 5, "maxReplicas": 5}},
 }
 CHARTS = FakeCharts(*(replace(chart(name), defaults=some) for name, some in DEFAULTS.items()))
-ORDER = Order(request=Request(charts="charts"), catalog=CATALOG)
+ORDER = MeshRequest(request=Request(charts="charts"), catalog=CATALOG)
 
 
 def deployment(name: str, component: str, image: str, **labels: str) -> dict[str, Any]:
@@ -64,14 +64,14 @@ def mesh(cluster: FakeCluster) -> FakeCluster:
     return cluster
 
 
-async def former(cluster: FakeCluster, order: Order = ORDER) -> Former:
+async def former(cluster: FakeCluster, order: MeshRequest = ORDER) -> Former:
     return await former_mesh(order, cluster, CHARTS, unheard)
 
 
 def values_of(found: Former, release: str) -> Any:
     order = found.order
-    assert order.part is not None
-    mesh = resolve(order.request, order.catalog, order.environment, order.part.answers).mesh
+    assert order.scope is not None
+    mesh = resolve(order.request, order.catalog, order.environment, order.scope.answers).mesh
     return compose(mesh.layers[release]).values
 
 
@@ -188,8 +188,8 @@ async def test_a_profile_of_istioctls_alone_has_the_gateways_that_are_there(clus
     cluster.objects.put(state(profile="minimal"))
     found = await former(cluster)
     assert "no profile minimal" in found.values.warnings[0]
-    assert found.order.part is not None
-    answers = found.order.part.answers
+    assert found.order.scope is not None
+    answers = found.order.scope.answers
     assert (answers.profile, answers.gateways) == ("default", ())
 
 

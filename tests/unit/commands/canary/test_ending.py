@@ -18,9 +18,9 @@ from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.mesh.mesh import Standing
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.plan import Plan
-from nksmesh.engine.request import Order
-from nksmesh.engine.scope import Part
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.scope import ReleaseScope
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import BASE, ISTIOD, installed
 from tests.unit.domain.meshes import mesh as mesh_of
 from tests.unit.fakes.canaries import (
@@ -135,9 +135,11 @@ class Written(Tools):
 
     commands: ClassVar[list[str]]
 
-    async def install(self, order: Order, part: Part, command: str, *, dry_run: bool = False) -> InstallResult:
+    async def install(
+        self, order: MeshRequest, scope: ReleaseScope, command: str, *, dry_run: bool = False
+    ) -> InstallResult:
         """Note what is installed."""
-        del order, part, dry_run
+        del order, scope, dry_run
         self.commands.append(command)
         return InstallResult(plan=Plan(mesh=mesh_of(), steps=(), releases={}))
 
@@ -154,7 +156,7 @@ async def test_a_tag_that_a_stopped_run_gave_away_comes_back_before_the_canary_g
         helm=helm,
         charts=FakeCharts(),
         processes=FakeProcesses(),
-        patience=Patience(),
+        waits=WaitOptions(),
         listener=heard,
     )
     await abandon(await plan_abandonment(mesh, "", force=False), order("1.20.1"), tools)
@@ -173,7 +175,7 @@ class TestAgreed:
             helm=helm,
             charts=FakeCharts(),
             processes=FakeProcesses(),
-            patience=Patience(),
+            waits=WaitOptions(),
             listener=heard,
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nksmesh.domain.adoption.adoption import HandMade, answers_of, environment_of
+from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, environment_of
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.kube.objects import Manifest
@@ -40,9 +40,9 @@ def istiod_manifests(hub: str, tag: str = "1.20.0", image: str = "proxyv2") -> t
     )
 
 
-def made(*releases: Release, hub: str = HUB, values: dict[str, Any] | None = None, **told: Any) -> HandMade:
+def made(*releases: Release, hub: str = HUB, values: dict[str, Any] | None = None, **told: Any) -> HelmMesh:
     istiod = next((one for one in releases if one.component == "istiod"), None)
-    return HandMade(
+    return HelmMesh(
         namespace="istio-system",
         releases={one: installed(one, values=values if one == istiod and values else {}) for one in releases},
         manifests={one: istiod_manifests(hub, **told) if one == istiod else () for one in releases},

@@ -8,7 +8,7 @@ from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.mesh.record import Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import MOST_EVIDENCE, MOST_RUNS, History, Outcome, ReleaseMove, Run
-from nksmesh.domain.plan.rollback_target import way_back
+from nksmesh.domain.plan.rollback_target import rollback_target
 from tests.unit.domain.meshes import EDGE
 from tests.unit.domain.runs import ISTIOD, NAMESPACE, moves, run
 
@@ -66,7 +66,7 @@ def test_what_fails_again_and_again_does_not_push_out_the_run_that_knows_what_st
         command = "rollback" if number % 3 == 0 else "upgrade"
         kept = kept.begun(run(number, Outcome.FAILED, command=command, releases=again))
     assert [one.number for one in kept.runs] == [2, *range(2 * MOST_RUNS + 1, 3 * MOST_RUNS)]
-    found = way_back(kept)
+    found = rollback_target(kept)
     assert (found.targets[ISTIOD], found.targets[EDGE], found.before) == (3, 0, RECORD)
     # proved at last, they go as all others do
     for number in range(3 * MOST_RUNS, 4 * MOST_RUNS + 1):

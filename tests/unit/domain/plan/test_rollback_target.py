@@ -9,7 +9,7 @@ from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import History, Outcome, Run
 from nksmesh.domain.plan.plan import Action
-from nksmesh.domain.plan.rollback_target import steps_back, way_back, way_back_of
+from nksmesh.domain.plan.rollback_target import rollback_target, steps_back, way_back_of
 from tests.unit.domain import meshes
 from tests.unit.domain.meshes import EDGE, INGRESS, change, changes_of, installed
 from tests.unit.domain.runs import BASE, GATEWAY, ISTIOD, NAMESPACE, moves, run
@@ -27,7 +27,7 @@ def record(version: str) -> Record:
 
 def test_the_last_run_is_taken_back_to_the_helm_revisions_before_it() -> None:
     last = run(2, releases=moves(base=(1, 2), istiod=(1, 2)), before=record("1.19.0"), from_versions=("1.19.0",))
-    found = way_back(history(FIRST, last))
+    found = rollback_target(history(FIRST, last))
     assert found.numbers == (2,)
     assert found.targets == {BASE: 1, ISTIOD: 1, GATEWAY: 1}
     assert found.before == record("1.19.0")
@@ -39,7 +39,7 @@ def test_runs_that_did_not_reach_their_end_are_taken_back_with_the_one_that_went
     half = run(3, Outcome.FAILED, releases=moves(base=(2, 3), istiod=(2, 3), gateway=(2, 2)), before=record("1.19.0"))
     killed = run(4, Outcome.INTERRUPTED, releases=moves(base=(3, 3), istiod=(3, 4), gateway=(2, 2)))
     done = run(5, releases=moves(base=(3, 3), istiod=(4, 5), gateway=(2, 3)))
-    found = way_back(history(run(2), half, killed, done))
+    found = rollback_target(history(run(2), half, killed, done))
     assert found.numbers == (3, 4, 5)
     assert found.targets == {BASE: 2, ISTIOD: 2, GATEWAY: 2}
     assert found.before == record("1.19.0")
@@ -50,7 +50,7 @@ def test_what_was_taken_back_already_and_rollbacks_themselves_are_passed_over() 
     undone = run(3, Outcome.ROLLED_BACK, releases=moves(istiod=(2, 3)))
     back = run(4, command="rollback", releases=moves(istiod=(3, 4)))
     failed = run(5, Outcome.FAILED, command="rollback", releases=moves(istiod=(4, 5)))
-    found = way_back(history(FIRST, run(2, releases=moves(istiod=(1, 2))), undone, back, failed))
+    found = rollback_target(history(FIRST, run(2, releases=moves(istiod=(1, 2))), undone, back, failed))
     assert found.numbers == (2,)
 
 
@@ -62,10 +62,10 @@ def test_a_run_that_a_later_rollback_went_back_behind_is_not_gone_back_to() -> N
     later = run(6, releases=moves(istiod=(5, 6)))
     for runs in ((back, further), (back, further, later)):
         with pytest.raises(ConfigError, match="run 5, a rollback, went back further than run 4") as caught:
-            way_back(history(FIRST, *undone, *runs), to_run=4)
+            rollback_target(history(FIRST, *undone, *runs), to_run=4)
         assert "--to 1.20.0" in caught.value.hint
-    assert way_back(history(FIRST, *undone, back, further, later), to_run=5).numbers == (6,)
-    assert way_back(history(FIRST, *undone, back, further, later), to_run=1).numbers == (6,)
+    assert rollback_target(history(FIRST, *undone, back, further, later), to_run=5).numbers == (6,)
+    assert rollback_target(history(FIRST, *undone, back, further, later), to_run=1).numbers == (6,)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_what_another_command_did_is_not_taken_back_and_the_hint_says_what_is_do
 ) -> None:
     other = run(2, command=command, releases=moves(istiod=(1, 2)))
     with pytest.raises(ConfigError, match=f"run 2 was nksmesh {command}") as caught:
-        way_back(history(FIRST, other))
+        rollback_target(history(FIRST, other))
     assert instead in caught.value.hint
     assert "--to-run" not in caught.value.hint, "there is nothing after it"
     with pytest.raises(ConfigError, match=f"run 2 was nksmesh {command}") as caught:
-        way_back(history(FIRST, other, run(3, releases=moves(istiod=(2, 3)))), to_run=1)
+        rollback_target(history(FIRST, other, run(3, releases=moves(istiod=(2, 3)))), to_run=1)
     assert "--to-run 2" in caught.value.hint
 
 
@@ -90,14 +90,14 @@ def test_what_an_uninstall_that_did_not_end_left_is_no_mesh_to_go_back_to() -> N
     again = run(3, command="install", releases=moves(gateway=(0, 1)))
     for runs in ((half,), (half, replace(again, outcome=Outcome.FAILED))):
         with pytest.raises(ConfigError, match="run 2 was nksmesh uninstall") as caught:
-            way_back(history(FIRST, *runs))
+            rollback_target(history(FIRST, *runs))
         assert "nksmesh install brings back what it removed, nksmesh uninstall removes the rest" in caught.value.hint
     later = run(4, releases=moves(istiod=(1, 2)))
-    assert way_back(history(FIRST, half, again, later)).numbers == (4,)
+    assert rollback_target(history(FIRST, half, again, later)).numbers == (4,)
     promoted = run(2, Outcome.INTERRUPTED, command="canary promote", releases=moves(istiod=(1, 2)))
     for runs in ((half, again), (promoted, run(3, releases=moves(istiod=(2, 3))))):
         with pytest.raises(ConfigError, match="run 2 was nksmesh") as caught:
-            way_back(history(FIRST, *runs))
+            rollback_target(history(FIRST, *runs))
         assert "no whole mesh to go back to. nksmesh upgrade --to" in caught.value.hint
         assert "--to-run" not in caught.value.hint
 
@@ -105,21 +105,21 @@ def test_what_an_uninstall_that_did_not_end_left_is_no_mesh_to_go_back_to() -> N
 def test_a_run_that_has_just_failed_is_taken_back_alone() -> None:
     half = run(2, Outcome.FAILED, releases=moves(istiod=(1, 2)))
     failed = run(3, Outcome.FAILED, releases=moves(istiod=(2, 3)))
-    assert way_back(history(FIRST, half, failed)).numbers == (2, 3)
+    assert rollback_target(history(FIRST, half, failed)).numbers == (2, 3)
     assert way_back_of(failed).targets[ISTIOD] == 2
 
 
 def test_a_first_install_that_failed_goes_back_to_nothing_and_a_whole_one_does_not() -> None:
     failed = run(1, Outcome.FAILED, command="install", releases=FIRST.releases)
-    assert way_back(history(failed)).targets == {BASE: 0, ISTIOD: 0, GATEWAY: 0}
+    assert rollback_target(history(failed)).targets == {BASE: 0, ISTIOD: 0, GATEWAY: 0}
     with pytest.raises(ConfigError, match="before run 1 there was no mesh") as caught:
-        way_back(history(FIRST))
+        rollback_target(history(FIRST))
     assert "nksmesh uninstall" in caught.value.hint
 
 
 def test_to_a_run_is_how_that_run_left_the_mesh() -> None:
     runs = (FIRST, run(2, releases=moves(istiod=(1, 2))), run(3, releases=moves(istiod=(2, 3), gateway=(1, 2))))
-    found = way_back(history(*runs), to_run=1)
+    found = rollback_target(history(*runs), to_run=1)
     assert found.numbers == (2, 3)
     assert found.targets == {BASE: 1, ISTIOD: 1, GATEWAY: 1}
 
@@ -130,18 +130,18 @@ def test_to_a_run_is_how_that_run_left_the_mesh() -> None:
 )
 def test_a_run_that_is_none_to_go_to_is_refused(to_run: int, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        way_back(history(FIRST, run(2, Outcome.FAILED), run(3)), to_run=to_run)
+        rollback_target(history(FIRST, run(2, Outcome.FAILED), run(3)), to_run=to_run)
 
 
 def test_what_another_command_did_is_not_taken_back_but_what_moved_no_release_is_no_hindrance() -> None:
     upgraded = run(2, releases=moves(istiod=(1, 2)))
-    assert way_back(history(FIRST, upgraded, run(3, command="repair", releases=moves()))).numbers == (2,)
+    assert rollback_target(history(FIRST, upgraded, run(3, command="repair", releases=moves()))).numbers == (2,)
     moved = run(3, command="canary promote", releases=moves(istiod=(2, 3)))
     with pytest.raises(ConfigError, match="run 3 was nksmesh canary promote") as caught:
-        way_back(history(FIRST, upgraded, moved))
+        rollback_target(history(FIRST, upgraded, moved))
     assert "nksmesh upgrade --to" in caught.value.hint
     with pytest.raises(ConfigError, match="no run is kept"):
-        way_back(history())
+        rollback_target(history())
 
 
 def test_istiod_goes_back_first_then_its_webhook_is_proved_then_all_that_depends_on_it() -> None:

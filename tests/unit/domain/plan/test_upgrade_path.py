@@ -9,7 +9,13 @@ import pytest
 from nksmesh.domain.common.errors import CheckError, ConfigError
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.mesh.mesh import IstioVersion, Network, Region
-from nksmesh.domain.plan.upgrade_path import Journey, Road, find_road, proxies_too_old, refuse_another_version
+from nksmesh.domain.plan.upgrade_path import (
+    UpgradePath,
+    UpgradeQuestion,
+    find_upgrade_path,
+    proxies_too_old,
+    refuse_another_version,
+)
 
 KNOWN = tuple(
     IstioVersion(minor=minor, kubernetes_min=low, kubernetes_max=high, kubernetes_floor=floor, versions=versions)
@@ -31,12 +37,14 @@ KR1 = Region(
 )
 
 
-def road(installed: str, wanted: str, **more: Any) -> Road:
-    return find_road(Journey(installed=installed, wanted=wanted, **{"kubernetes": "v1.28.15", **more}), KNOWN)
+def road(installed: str, wanted: str, **more: Any) -> UpgradePath:
+    return find_upgrade_path(
+        UpgradeQuestion(installed=installed, wanted=wanted, **{"kubernetes": "v1.28.15", **more}), KNOWN
+    )
 
 
-def stops(found: Road) -> list[str]:
-    return [stop.version for stop in found.stops]
+def hops(found: UpgradePath) -> list[str]:
+    return [hop.version for hop in found.hops]
 
 
 @pytest.mark.parametrize(
@@ -53,32 +61,32 @@ def stops(found: Road) -> list[str]:
 )
 def test_it_goes_a_minor_a_step_by_the_newest_of_each(installed: str, wanted: str, way: list[str]) -> None:
     found = road(installed, wanted)
-    assert stops(found) == way
-    assert not any(stop.findings for stop in found.stops)
+    assert hops(found) == way
+    assert not any(hop.findings for hop in found.hops)
 
 
 def test_the_regions_registry_decides_which_versions_there_are() -> None:
     found = road("1.19.0", "1.22.8", region=KR1)
-    assert stops(found) == ["1.20.0", "1.21", "1.22.8"]
-    (missing,) = found.stops[1].failures
+    assert hops(found) == ["1.20.0", "1.21", "1.22.8"]
+    (missing,) = found.hops[1].failures
     assert missing.message == "the registry of region kr1 provides no version of Istio 1.21, which lies on the way"
     assert "--hub" in missing.hint
-    assert stops(road("1.19.0", "1.22.8", region=KR1, own_hub=True)) == ["1.20.10", "1.21.6", "1.22.8"]
+    assert hops(road("1.19.0", "1.22.8", region=KR1, own_hub=True)) == ["1.20.10", "1.21.6", "1.22.8"]
 
 
 def test_a_minor_that_nobody_knows_a_version_of_closes_the_road_there_even_by_force() -> None:
     found = road("1.22.8", "1.24.6", forced=True)
-    assert stops(found) == ["1.23", "1.24.6"]
-    (missing,) = found.stops[0].failures
+    assert hops(found) == ["1.23", "1.24.6"]
+    (missing,) = found.hops[0].failures
     assert missing.message == "no version of Istio 1.23 is known, which lies on the way"
     assert "nksmesh upgrade --to 1.23.X" in missing.hint
 
 
 def test_what_the_cluster_does_not_run_closes_it_unless_it_is_forced() -> None:
-    closed, forced = road("1.22.8", "1.24.6").stops[-1], road("1.22.8", "1.24.6", forced=True).stops[-1]
+    closed, forced = road("1.22.8", "1.24.6").hops[-1], road("1.22.8", "1.24.6", forced=True).hops[-1]
     assert "does not run on Kubernetes 1.28" in closed.failures[0].message
     assert [finding.level for finding in forced.findings] == [Level.WARNING]
-    again = road("1.24.6", "1.24.6", forced_before=[closed.failures[0].message]).stops[-1]
+    again = road("1.24.6", "1.24.6", forced_before=[closed.failures[0].message]).hops[-1]
     assert [finding.level for finding in again.findings] == [Level.WARNING]
     assert road("1.19.0", "1.20.0").told() == ("1. 1.19.0 -> 1.20.0",)
     assert road("1.22.8", "1.24.6").told()[1] == f"2. 1.23 -> 1.24.6; {closed.findings[0].message}"
@@ -86,11 +94,11 @@ def test_what_the_cluster_does_not_run_closes_it_unless_it_is_forced() -> None:
 
 def test_what_was_begun_is_finished_before_another_minor() -> None:
     found = road("1.20.0", "1.21.6", unfinished=True)
-    assert (stops(found), found.stops[0].finishes) == (["1.20.0", "1.21.6"], True)
+    assert (hops(found), found.hops[0].finishes) == (["1.20.0", "1.21.6"], True)
     assert found.told() == ("1. finish 1.20.0", "2. 1.20.0 -> 1.21.6")
     # a patch, or the way back, mends it too
-    assert stops(road("1.20.0", "1.20.1", unfinished=True)) == ["1.20.1"]
-    assert stops(road("1.20.0", "1.19.0", unfinished=True)) == ["1.19.0"]
+    assert hops(road("1.20.0", "1.20.1", unfinished=True)) == ["1.20.1"]
+    assert hops(road("1.20.0", "1.19.0", unfinished=True)) == ["1.19.0"]
 
 
 def test_down_it_goes_by_one_minor() -> None:

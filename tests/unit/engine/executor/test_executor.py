@@ -21,9 +21,9 @@ from nksmesh.domain.kube.objects import Manifest, ref_of
 from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.plan.ordering import make_steps
 from nksmesh.domain.plan.plan import CRDS_STEP, GATE_STEP, CrdChange, Plan, ReleaseChange
-from nksmesh.engine.executor.executor import Applying
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.step_context import Progress
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, change, changes_of, installed, mesh
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import (
@@ -53,7 +53,7 @@ class Run:
 
     def __init__(self, cluster: FakeCluster, helm: FakeHelm, heard: Heard) -> None:
         self.cluster, self.helm, self.heard = cluster, helm, heard
-        self.patience = Patience()
+        self.waits = WaitOptions()
         cluster.objects.admit = injected
         helm.then[ISTIOD.name] = lambda: cluster.live.show(*rolled_out(ISTIOD.name), *answering())
         helm.then[INGRESS.name] = lambda: self.show_gateway(INGRESS, service(INGRESS.name, address="10.1.1.1"))
@@ -87,8 +87,8 @@ class Run:
     def render(release: Release) -> Sequence[Manifest]:
         return INGRESS_RENDER if release == INGRESS else (deployment(release.name, namespace=release.namespace),)
 
-    def applying(self, plan: Plan) -> Applying:
-        return Applying(plan, self.cluster, self.helm, patience=self.patience, listener=self.heard)
+    def applying(self, plan: Plan) -> Executor:
+        return Executor(plan, self.cluster, self.helm, waits=self.waits, listener=self.heard)
 
     async def __call__(self, plan: Plan) -> Progress:
         return await self.applying(plan).run()
@@ -250,7 +250,7 @@ async def test_an_older_replica_sets_pod_is_nobodys_trouble(run: Run) -> None:
         run.cluster.live.seen.pop(("Pod", NAMESPACE, f"{INGRESS.name}-1-x"))
 
     asyncio.get_running_loop().call_at(5, ended)
-    run.patience = replace(run.patience, address=0)
+    run.waits = replace(run.waits, address=0)
     await run(run.plan())
     assert now() == 5
 
@@ -392,14 +392,14 @@ async def test_a_daemon_set_that_nobody_may_restart_says_why_its_pods_stay(run: 
     by_hand["spec"]["updateStrategy"] = {"type": "OnDelete"}
     run.cluster.objects.put(by_hand)
     run.cluster.live.show(by_hand, on_node(INGRESS.name, image="old:1"))
-    run.patience = Patience(component=20)
+    run.waits = WaitOptions(component=20)
     with pytest.raises(NotReadyError, match=f"DaemonSet {INGRESS.name}: its update strategy is OnDelete: delete its"):
         await run(on_nodes(run, reasons=(), stale_pods=("pod x runs old:1",)))
 
 
 async def test_what_is_waited_for_longer_than_its_timeout_ends_the_run(run: Run) -> None:
     run.helm.then["istiod"] = lambda: run.cluster.live.show(deployment("istiod", available=False))
-    run.patience = Patience(component=20)
+    run.waits = WaitOptions(component=20)
     with pytest.raises(NotReadyError, match="istiod is not ready after 20s"):
         await run(run.plan())
 
@@ -450,7 +450,7 @@ async def test_an_address_is_waited_for_as_long_as_was_asked_and_then_is_a_warni
     loop = asyncio.get_running_loop()
     for seconds in range(3, 12):
         loop.call_at(seconds, run.cluster.live.wake)
-    run.patience = Patience(address=12.0)
+    run.waits = WaitOptions(address=12.0)
     progress = await run(run.plan())
     assert now() == 14
     words = f"Service {NAMESPACE}/{INGRESS.name} has no address yet: quota of floating IPs"

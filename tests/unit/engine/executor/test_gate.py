@@ -11,7 +11,7 @@ from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.diagnosis import Cause
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.engine.executor.gate import PROBE_POD, Gate, Probe, pass_gate, where_labels_decide
-from nksmesh.engine.waiting import Patience
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import ISTIOD
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import NAMESPACE, PROXY, answering, endpoints, injected, root_cert, webhook
@@ -24,8 +24,8 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def passes(cluster: FakeCluster, heard: Heard, gate: Gate = GATE, patience: Patience | None = None) -> str:
-    return await pass_gate(gate, cluster, patience=patience or Patience(), listener=heard)
+async def passes(cluster: FakeCluster, heard: Heard, gate: Gate = GATE, waits: WaitOptions | None = None) -> str:
+    return await pass_gate(gate, cluster, waits=waits or WaitOptions(), listener=heard)
 
 
 def refused(words: str, *, status: int = 500) -> RefusedError:
@@ -107,7 +107,7 @@ async def test_an_injector_that_never_answers_ends_in_time(cluster: FakeCluster,
     cluster.live.show(*answering())
     cluster.objects.fails["create"] = NOT_YET
     with pytest.raises(NotReadyError, match="does not answer after 30s") as caught:
-        await passes(cluster, heard, patience=Patience(component=30))
+        await passes(cluster, heard, waits=WaitOptions(component=30))
     assert 30 <= now() < 32
     assert "connection refused" in caught.value.message
     assert "15017" in caught.value.hint
@@ -115,7 +115,7 @@ async def test_an_injector_that_never_answers_ends_in_time(cluster: FakeCluster,
 
 async def test_a_webhook_that_never_comes_ends_in_time(cluster: FakeCluster, heard: Heard) -> None:
     with pytest.raises(NotReadyError, match="a MutatingWebhookConfiguration"):
-        await passes(cluster, heard, patience=Patience(component=10))
+        await passes(cluster, heard, waits=WaitOptions(component=10))
 
 
 async def test_an_old_istiod_that_still_injects_the_old_image_is_waited_out(cluster: FakeCluster, heard: Heard) -> None:
@@ -132,9 +132,9 @@ async def test_a_namespace_that_the_injector_leaves_alone_fails_after_its_grace(
     cluster: FakeCluster, heard: Heard
 ) -> None:
     cluster.live.show(*answering())  # and admit gives the probe back as it came
-    patience = Patience(graces={Cause.NOT_INJECTED: 12.0})
+    waits = WaitOptions(graces={Cause.NOT_INJECTED: 12.0})
     with pytest.raises(NotReadyError, match=f"leaves pods of namespace {NAMESPACE} alone") as caught:
-        await passes(cluster, heard, patience=patience)
+        await passes(cluster, heard, waits=waits)
     assert 12 <= now() <= 14
     assert "istio-injection" in caught.value.hint
 
@@ -166,7 +166,7 @@ async def test_an_injector_that_refuses_pods_for_good_fails_after_its_grace(clus
     words = 'admission webhook "object.sidecar-injector.istio.io" denied the request: template: inject: no such field'
     cluster.objects.fails["create"] = refused(words, status=400)
     with pytest.raises(NotReadyError, match=r"the injector refuses pods: .*no such field"):
-        await passes(cluster, heard, patience=Patience(graces={Cause.NOT_INJECTED: 12.0}))
+        await passes(cluster, heard, waits=WaitOptions(graces={Cause.NOT_INJECTED: 12.0}))
     assert 12 <= now() <= 14
 
 

@@ -9,7 +9,7 @@ from nksmesh.domain.common.errors import ClusterError, InterruptedRunError, NotR
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import History, Outcome, Run
-from nksmesh.engine.runs.history import history_for, kept_run, show_history
+from nksmesh.engine.runs.history import history_for, recorded_run, show_history
 from tests.unit.domain.runs import ISTIOD, NAMESPACE, moves, run
 from tests.unit.fakes.cluster import FakeCluster
 
@@ -37,12 +37,12 @@ def kept(cluster: FakeCluster) -> tuple[Run, ...]:
 
 async def test_a_run_is_kept_as_running_while_it_runs_and_as_done_at_its_end() -> None:
     cluster = FakeCluster()
-    async with cluster.lease.held("upgrade"), kept_run(cluster, wanted()) as keeping:
+    async with cluster.lease.held("upgrade"), recorded_run(cluster, wanted()) as recorder:
         begun = kept(cluster)[-1]
         assert begun.outcome is Outcome.RUNNING
         assert (begun.number, begun.who, begun.account) == (1, "kim@desk", "nks-admin")
         assert begun.ended is None
-        assert keeping.run == begun
+        assert recorder.run == begun
         cluster.storage.put(installed(2))
     done = kept(cluster)[-1]
     assert (done.outcome, done.reason) == (Outcome.DONE, "")
@@ -53,14 +53,14 @@ async def test_a_run_is_kept_as_running_while_it_runs_and_as_done_at_its_end() -
 
 async def test_what_a_run_left_is_not_read_again_where_it_is_told() -> None:
     cluster = FakeCluster()
-    async with kept_run(cluster, wanted()) as keeping:
-        keeping.left({(NAMESPACE, "istiod"): (7, "deployed")})
+    async with recorded_run(cluster, wanted()) as recorder:
+        recorder.left({(NAMESPACE, "istiod"): (7, "deployed")})
     assert kept(cluster)[-1].releases[0].after == 7
     assert not cluster.storage.asked("revisions")
 
 
 async def failing(error: BaseException, cluster: FakeCluster) -> None:
-    async with kept_run(cluster, wanted()):
+    async with recorded_run(cluster, wanted()):
         raise error
 
 
@@ -90,7 +90,7 @@ async def test_a_run_that_is_cancelled_is_still_given_the_time_to_keep_it() -> N
     cluster = FakeCluster()
 
     async def wait() -> None:
-        async with kept_run(cluster, wanted()):
+        async with recorded_run(cluster, wanted()):
             await asyncio.sleep(100)
 
     task = asyncio.create_task(wait())
@@ -103,7 +103,7 @@ async def test_a_run_that_is_cancelled_is_still_given_the_time_to_keep_it() -> N
 
 async def test_a_history_that_cannot_be_written_stops_a_run_before_it_begins_and_not_at_its_end() -> None:
     cluster = FakeCluster()
-    async with kept_run(cluster, wanted()):
+    async with recorded_run(cluster, wanted()):
         cluster.histories.fails["update"] = cluster.storage.fails["revisions"] = UNSEEN
     assert kept(cluster)[-1].outcome is Outcome.RUNNING
     with pytest.raises(ClusterError, match="gone"):
