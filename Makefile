@@ -7,13 +7,17 @@ EXTRAS := $(shell command -v go >/dev/null 2>&1 || echo '[sandbox]')
 JOBS   ?= 2
 VERSION ?= 1.20.0
 
-.PHONY: demo test unit bench lint types check clean
+.PHONY: help demo test unit bench lint types check clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --editable '.$(EXTRAS)' --group dev
 	touch $@
+
+## help: what make can do
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 ## demo: a real control plane on this machine, the mesh on it, and its status
 demo: $(VENV)/.ready
@@ -40,14 +44,18 @@ bench: $(VENV)/.ready
 	$(BIN)/nksmesh sandbox build --helm4
 	$(BIN)/python bench/bench.py
 
+## lint: ruff, the formatter's opinion included
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+## types: mypy --strict over code and tests
 types: $(VENV)/.ready
 	$(BIN)/mypy
 
+## check: lint, types and the whole suite
 check: lint types test
 
+## clean: remove the virtual environment and what the tools keep
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -6,6 +6,7 @@ import ast
 import functools
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -85,7 +86,14 @@ def imports_of(module: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name_of(module)}:{node.lineno} imports relatively"
             base = node.module or ""
-            yield from (f"{base}.{alias.name}" for alias in node.names) if base == "nksmesh" else (base,)
+            yield from dict.fromkeys(_module_of(base, alias.name) for alias in node.names)
+
+
+def _module_of(base: str, name: str) -> str:
+    """Return the module that an import takes something from: a package's module, or the module's own name."""
+    path = ROOT.joinpath(*base.split("."), name)
+    within = base == "nksmesh" or path.with_suffix(".py").exists() or path.is_dir()
+    return f"{base}.{name}" if within else base
 
 
 def parts_imported_by(module: Path) -> set[str]:
@@ -103,6 +111,22 @@ def test_a_part_imports_only_the_parts_below_it(module: Path) -> None:
     part = name_of(module).removesuffix(".py").split("/")[0]
     allowed = LAYERS[part] | {target for name, target in EXCEPTIONS if name == name_of(module)}
     assert parts_imported_by(module) <= allowed
+
+
+def test_wings_of_the_domain_units_of_the_engine_and_commands_form_no_circle() -> None:
+    below: dict[str, set[str]] = {}
+    for module in MODULES:
+        unit = unit_of(f"nksmesh.{name_of(module).removesuffix('.py').replace('/', '.')}")
+        if unit:
+            below.setdefault(unit, set()).update({unit_of(name) for name in imports_of(module)} - {unit, ""})
+    assert {"domain.mesh", "engine.planning", "commands.install"} <= below.keys()
+    TopologicalSorter(below).prepare()
+
+
+def unit_of(name: str) -> str:
+    """Name the wing, the unit of the engine or the command that a module is of; empty for another floor's."""
+    _, *parts = name.split(".")
+    return ".".join(parts[:2]) if parts and parts[0] in {"domain", "engine", "commands"} and len(parts) > 1 else ""
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
