@@ -47,7 +47,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """What workflows on a cluster work with."""
+    """What commands on a cluster work with."""
 
     cluster: Cluster
     helm: Helm

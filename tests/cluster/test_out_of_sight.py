@@ -16,7 +16,7 @@ FLUX = {"helm.toolkit.fluxcd.io/name": "mesh", "helm.toolkit.fluxcd.io/namespace
 RECORD = "/api/v1/namespaces/kube-system/secrets/nksmesh.istio-system"
 
 WRITERS: tuple[tuple[str, ...], ...] = (("install", "--region", "kr1"), ("uninstall", "--yes", "--purge"))
-"""Of the commands that write the two that did most harm; the workflows' own tests have every one."""
+"""Of the commands that write the two that did most harm; the unit tests have every one."""
 
 
 def move_records(cluster: Reader, source: str, target: str) -> None:

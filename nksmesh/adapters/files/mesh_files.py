@@ -1,4 +1,4 @@
-"""The files of meshes as workflows see them: nksmesh's own, with the user's folder over them."""
+"""The files of meshes as commands see them: nksmesh's own, with the user's folder over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workflows need of the outside world. The adapters satisfy these; tests may stand others in."""
+"""What commands and the engine need of the outside world. The adapters satisfy these; tests may stand others in."""
 
 from nksmesh.engine.ports.charts import Charts
 from nksmesh.engine.ports.cluster import Cluster

@@ -1,4 +1,4 @@
-"""Stand-ins for ``workflows/ports.py``: what is put in comes out, and each method can be told to fail.
+"""Stand-ins for ``engine/ports``: what is put in comes out, and each method can be told to fail.
 
 ``fails["apply"] = RefusedError(...)`` makes every ``apply`` fail. What a write sets off in a real cluster is told in
 ``then``: ``helm.then["istiod"] = ...`` is called when that release has been written.

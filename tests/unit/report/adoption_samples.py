@@ -1,4 +1,4 @@
-"""Results of ``nksmesh adopt``, as its workflows would return them."""
+"""Results of ``nksmesh adopt``, as its command would return them."""
 
 from __future__ import annotations
 
