@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from nksmesh.domain.common.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.common.events import Event, EventKind, Listener
@@ -21,9 +21,6 @@ from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runs.history import RunRecorder, history_for, recorded_run
 from nksmesh.engine.runs.recording import record_of, run_of
 from nksmesh.engine.waiting import WaitOptions
-
-ONE_WAY: Final = "run the same command again: it goes on from here"
-BOTH_WAYS: Final = "both ways on: run the same command again, or go back with nksmesh rollback"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +116,15 @@ async def install(
                 from nksmesh.commands.rollback.rollback import undo  # noqa: PLC0415 - few runs fail, and fewer go back
 
                 await undo(failure, begun, cluster, helm, waits=waits, listener=listener)
-            failure.add_note(BOTH_WAYS if command in TAKEN_BACK else ONE_WAY)
+            failure.add_note(_ways_on(failure, command))
             raise
+
+
+def _ways_on(failure: MeshError, command: str) -> str:
+    """Say how it goes on after a failure, and back; the same command helps only where what failed may be over."""
+    again = "run the same command again: it goes on from here"
+    forward = again if failure.passing else f"put the cause right first: nksmesh {command} then goes on from here"
+    return f"{forward}; or go back with nksmesh rollback" if command in TAKEN_BACK else forward
 
 
 def _warn(plan: Plan, listener: Listener) -> None:

@@ -122,6 +122,7 @@ async def _timeout(name: str, awaited: str, troubles: list[Trouble], objects: Ob
     return NotReadyError(
         f"{name} is not ready after {spoken(seconds)}: still waiting for {awaited}",
         hint="Give it longer with --timeout, or look at it with: nksmesh status",
+        passing=True,
     )
 
 

@@ -247,6 +247,9 @@ def _taken_by(lease: Mapping[str, Any]) -> HeldError:
 def _not_renewed(failure: ClusterError) -> ClusterError:
     return ClusterError(
         f"this run could not renew its lease of the mesh for {WITHOUT_RENEWAL_SECONDS:.0f} s",
-        hint="Run again when the API server answers: it goes on from what is there.",
+        hint="Run again when the API server answers: it goes on from what is there."
+        if failure.passing
+        else failure.hint,
         detail="\n".join(filter(None, (failure.message, failure.detail))),
+        passing=failure.passing,
     )

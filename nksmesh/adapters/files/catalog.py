@@ -66,7 +66,9 @@ def load_environment(folders: ValuesFolders, name: str) -> Environment:
     check_label(name, "environment")
     found = folders.find(ENVIRONMENTS, name, MESH)
     if found is None:  # it went away since it was listed
-        raise ConfigError(f"values/environments/{name}/{MESH} is gone", hint="Run again.")
+        raise ConfigError(
+            f"values/environments/{name}/{MESH} is gone", hint=f"Create {MESH} there, or name another with -e."
+        )
     document = check_document(read_document(found.file, found.shown), "mesh")
     said: dict[str, Any] = dict(document.values)
     network, gateways, components = (said.pop(key, None) for key in ("network", "gateways", "components"))
@@ -214,7 +216,9 @@ def _has(folders: ValuesFolders, profile: str) -> bool:
 def _profile(folders: ValuesFolders, name: str) -> Profile:
     found = folders.find(PROFILES, name, PROFILE)
     if found is None:  # it went away since it was listed
-        raise ConfigError(f"values/profiles/{name}/{PROFILE} is gone", hint="Run again.")
+        raise ConfigError(
+            f"values/profiles/{name}/{PROFILE} is gone", hint=f"Create {PROFILE} there, or name another with --profile."
+        )
     document = check_document(read_document(found.file, found.shown), "profile")
     gateways = _gateways(document, document.values.get("gateways", ()))
     files = {stem: file for stem, file in _yaml_files(folders, PROFILES, name).items() if f"{stem}{_YAML}" != PROFILE}

@@ -35,6 +35,7 @@ _UNREACHABLE: Final = (
     "network is unreachable",
     "unexpected EOF",
 )
+_CREDENTIALS: Final = "provide credentials"
 _ANSWERED: Final = "failed calling webhook"
 """The API server's own words on a webhook it could not reach: it was there to say them."""
 
@@ -143,10 +144,14 @@ async def _let_finish(process: asyncio.subprocess.Process, work: asyncio.Future[
 def _failure(arguments: list[str], words: str) -> ClusterError | ReleaseError:
     """Turn Helm's words into the error they are."""
     if _ANSWERED not in words and any(sign in words for sign in _UNREACHABLE):
+        refused = _CREDENTIALS in words
         return ClusterError(
             f"helm {arguments[0]} lost its connection to the API server",
-            hint="Check the cluster, then run again.",
+            hint="Fetch the cluster's kubeconfig again from the NKS console: its credentials are not accepted."
+            if refused
+            else "Check the cluster, then run again.",
             detail=words,
+            passing=not refused,
         )
     hint = "Helm's own words say why; put it right, then run again: what was done already is not done twice."
     return ReleaseError(f"helm {arguments[0]} {arguments[1]} failed", hint=hint, detail=words)

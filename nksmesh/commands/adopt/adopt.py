@@ -209,7 +209,7 @@ async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
     if there != described:
         raise ClusterError(
             "the mesh is not as it was when it was described; nothing was recorded",
-            hint="Run the same command again.",
+            hint="Run the same command again: it describes the mesh as it is now.",
         )
     run = Run(
         command=ADOPT_STEP,

@@ -174,7 +174,10 @@ async def move(plan: MovePlan, cluster: Cluster, *, back: bool, waits: WaitOptio
     async with cluster.lease.held("canary move"):
         canary = _standing_canary(await recorded_mesh(cluster, plan.mesh))  # the user may have thought for long
         if not back and canary.istio_revision != plan.istio_revision:
-            raise ConfigError("another canary is on than when this was planned", hint="Run the same command again.")
+            raise ConfigError(
+                "another canary is on than when this was planned",
+                hint="Run the same command again: it shows what it moves now.",
+            )
         run = Run(command=command, namespace=plan.mesh, from_versions=(plan.version,), to_version=plan.version)
         async with recorded_run(cluster, run):
             await relabel(plan.moves, cluster, back=back, listener=listener)

@@ -23,9 +23,13 @@ Adapters translate foreign exceptions into these at their edge; nothing else cat
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import ClassVar, Final
 
 CHANGES_PENDING: Final = 10
+
+_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+"""What an API server answers that has too much to do, or is not up yet."""
 
 
 class MeshError(Exception):
@@ -35,16 +39,18 @@ class MeshError(Exception):
         message: One sentence: what failed, where.
         hint: One sentence: what to do next.
         detail: The words of the tool that failed (Helm's stderr, an event's message), may be empty.
+        passing: What failed may be over by itself: the same command may end well, with nothing changed before it.
     """
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "bug"
 
-    def __init__(self, message: str, *, hint: str, detail: str = "") -> None:
+    def __init__(self, message: str, *, hint: str, detail: str = "", passing: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.detail = detail
+        self.passing = passing
 
 
 class ConfigError(MeshError):
@@ -71,6 +77,9 @@ class ClusterError(MeshError):
 class UnreachableError(ClusterError):
     """Nothing answers at the API server's address, for now at least."""
 
+    def __init__(self, message: str, *, hint: str, detail: str = "") -> None:
+        super().__init__(message, hint=hint, detail=detail, passing=True)
+
 
 class RefusedError(ClusterError):
     """The API server answered, with an error; its words are in ``detail``.
@@ -81,7 +90,7 @@ class RefusedError(ClusterError):
     """
 
     def __init__(self, message: str, *, hint: str, status: int, reason: str, detail: str = "") -> None:
-        super().__init__(message, hint=hint, detail=detail)
+        super().__init__(message, hint=hint, detail=detail, passing=status in _BUSY or reason == "Conflict")
         self.status = status
         self.reason = reason
 

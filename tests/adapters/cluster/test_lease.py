@@ -171,9 +171,21 @@ async def test_a_refusal_is_not_taken_for_another_run(objects: Objects, monkeypa
             pass
 
 
-async def test_a_run_that_cannot_renew_for_too_long_ends(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("failure", "hint"),
+    [
+        (UnreachableError("cannot reach the API server", hint="look"), "Run again when the API server answers"),
+        (
+            RefusedError("cannot reach the API server", hint="Ask for it.", status=403, reason="Forbidden"),
+            "Ask for it.",
+        ),
+    ],
+)
+async def test_a_run_that_cannot_renew_for_too_long_ends(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch, failure: ClusterError, hint: str
+) -> None:
     async def away(*_: object, **__: object) -> dict[str, Any]:
-        raise UnreachableError("cannot reach the API server", hint="look")
+        raise failure
 
     monkeypatch.setattr(lease_module, "WITHOUT_RENEWAL_SECONDS", 0.3)
 
@@ -188,6 +200,8 @@ async def test_a_run_that_cannot_renew_for_too_long_ends(objects: Objects, monke
     with pytest.raises(ClusterError, match="could not renew its lease") as caught:
         await run()
     assert caught.value.detail == "cannot reach the API server\ndone: istio-base"
+    assert caught.value.hint.startswith(hint)
+    assert caught.value.passing is failure.passing
 
 
 async def test_a_lease_that_cannot_be_read_is_somebodys_until_it_lapses(objects: Objects) -> None:

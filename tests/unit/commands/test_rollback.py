@@ -17,9 +17,13 @@ from nksmesh.domain.common.errors import (
     ClusterError,
     ConfigError,
     HeldError,
+    MeshError,
+    NotReadyError,
+    RefusedError,
     ReleaseError,
     RollbackError,
     RolledBackError,
+    UnreachableError,
 )
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.mesh.holding import Holder
@@ -160,9 +164,36 @@ async def test_a_step_that_fails_says_both_ways_on(here: Here) -> None:
     told = "\n".join(caught.value.__notes__)
     assert "done: namespace" in told
     assert "begun: istiod" in told
-    assert "run the same command again, or go back with nksmesh rollback" in told
+    assert "put the cause right first: nksmesh install then goes on from here; or go back with nksmesh rollback" in told
+    assert "same command again" not in told
     assert here.runs[-1].outcome is Outcome.FAILED
     assert "Helm's words" in here.runs[-1].evidence
+
+
+REPEATED = {
+    "nothing answers": (UnreachableError("cannot reach the API server", hint=""), True),
+    "too much to do": (RefusedError("refused", hint="", status=429, reason="TooManyRequests"), True),
+    "somebody else wrote": (RefusedError("refused", hint="", status=409, reason="Conflict"), True),
+    "time was short": (NotReadyError("not ready after 5m", hint="", passing=True), True),
+    "not allowed": (RefusedError("refused", hint="", status=403, reason="Forbidden"), False),
+    "it is there": (RefusedError("refused", hint="", status=409, reason="AlreadyExists"), False),
+    "a webhook denied it": (RefusedError("refused", hint="", status=500, reason="InternalError"), False),
+    "never ready": (NotReadyError("istiod cannot become ready", hint=""), False),
+    "Helm refused": (WHY, False),
+}
+
+
+@pytest.mark.parametrize(("failure", "helps"), REPEATED.values(), ids=REPEATED)
+async def test_the_same_command_is_advised_only_where_repetition_may_help(
+    here: Here, failure: MeshError, *, helps: bool
+) -> None:
+    here.helm.fails_on["istiod"] = failure
+    with pytest.raises(type(failure)) as caught:
+        await here.install()
+    told = "\n".join(caught.value.__notes__)
+    assert ("run the same command again" in told) is helps
+    assert ("put the cause right first: nksmesh install then" in told) is not helps
+    assert "go back with nksmesh rollback" in told
 
 
 async def test_with_rollback_on_failure_a_failed_run_is_taken_back_at_once(here: Here) -> None:

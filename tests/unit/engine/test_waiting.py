@@ -233,6 +233,7 @@ async def test_a_lost_api_server_is_not_waited_for_beyond_the_timeout(scene: Sce
     failure = await fails(scene, WaitOptions(component=30))
     assert now() == 30
     assert failure.message == "edge is not ready after 30s: still waiting for the API server to answer again"
+    assert failure.passing, "it may be ready a moment later"
 
 
 async def test_what_was_seen_before_the_api_server_was_lost_is_no_proof_of_failure(scene: Scene) -> None:
