@@ -34,6 +34,7 @@ from nksmesh.engine.hidden_releases import look_for, refuse_elsewhere, refuse_ou
 from nksmesh.engine.location import about_the_place, read_zones
 from nksmesh.engine.ownership import check_owners, ending_of
 from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.pull_secrets import survey_pull_secrets
 from nksmesh.engine.rendering import InstalledState, render_releases
 from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.scope import refuse_during_canary
@@ -92,7 +93,8 @@ async def make_plan(order: MeshRequest, cluster: Cluster, helm: Helm, charts: Ch
     moved = former.version not in {"", mesh.version}
     changes = await prove_setters(mesh, changes, helm, kubernetes=found.kubernetes, versions=moved)
     findings = await check_renders_after(former, mesh, changes)
-    crds, owned, _ = await asyncio.gather(
+    missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
+    crds, owned, unpulled, _ = await asyncio.gather(
         survey_crds(
             read.charts[BASE.name],
             cluster.objects,
@@ -100,6 +102,7 @@ async def make_plan(order: MeshRequest, cluster: Cluster, helm: Helm, charts: Ch
             at_least=base.chart_version if base else "",
         ),
         check_owners(changes, cluster, take_over=order.take_over),
+        survey_pull_secrets(changes.values(), cluster, hub=mesh.hub, absent=missing),
         cluster.live.follow(
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
@@ -127,6 +130,7 @@ async def make_plan(order: MeshRequest, cluster: Cluster, helm: Helm, charts: Ch
             *about_the_place(order, found),
             *findings,
             *injection,
+            *unpulled,
             *_about_the_name(mesh, moved=before not in {"", mesh.version}),
         ),
         notes=(*found.resolved.notes, *moved_images(mesh)),

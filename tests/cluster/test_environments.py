@@ -88,6 +88,28 @@ def test_an_environment_with_gateways_of_its_own(
     assert inside("plan", "-e", "shop", "--exit-code").data["unwanted"] == []
 
 
+def test_a_pull_secret_that_does_not_exist_is_seen_before_anything_is_written(mesh: Program, cluster: Reader) -> None:
+    (mesh.folder / "charts.lock").write_text("nksmesh: 1\ncharts: []\n")
+    gateways = [{"name": "istio-ingressgateway", "namespace": "edge"}]
+    write(mesh.folder, "own", mesh={"region": "kr1", "pull_secrets": ["ncr"], "gateways": gateways})
+
+    def missing() -> list[str]:
+        ran = mesh("plan", "-e", "own", "--version", "1.20.0")
+        return [one["message"] for one in ran.data["findings"] if one["subject"] == "Secret ncr"]
+
+    before = cluster.everything()
+    assert [one.partition(":")[0] for one in missing()] == [
+        "pull secret ncr does not exist in namespaces istio-system, edge"
+    ]
+    shown = mesh("plan", "-e", "own", "--version", "1.20.0", output="").stdout
+    assert "kubectl create namespace edge" in " ".join(shown.split())
+    assert cluster.everything() == before
+    cluster.post("/api/v1/namespaces", {"metadata": {"name": "edge"}})
+    kept = {"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": '{"auths": {}}'}}
+    cluster.post("/api/v1/namespaces/edge/secrets", {"metadata": {"name": "ncr"}, **kept})
+    assert [one.partition(":")[0] for one in missing()] == ["pull secret ncr does not exist in namespace istio-system"]
+
+
 def test_the_control_plane_in_another_namespace(mesh: Program, cluster: Reader) -> None:
     ran = mesh("install", "--region", "kr1", "-n", "mesh-system")
     assert ran.data["namespace"] == "mesh-system"
