@@ -91,12 +91,15 @@ class Release:
         """Return the release with the Istio revision that its values render.
 
         istiod's, cni's and ztunnel's charts name their objects by ``revision``, and the gateway chart labels its pods
-        with it (1.19 to 1.30); base has none of its own. ``default`` is the revision without a name.
+        with it, and with all of ``labels`` (1.19 to 1.30); base has none of its own. ``default`` is the revision
+        without a name.
 
         Args:
             values: The values that Helm is given.
         """
-        named = str(values.get("revision") or "") if self.kind.has_pods else ""
+        labels = values.get("labels") if self.kind.injected else None
+        labelled = labels.get("istio.io/rev") if isinstance(labels, Mapping) else ""
+        named = str(values.get("revision") or labelled or "") if self.kind.has_pods else ""
         return replace(self, istio_revision="" if named == "default" else named)
 
     @property

@@ -70,6 +70,9 @@ def test_a_revision_in_values_is_the_releases_own_and_its_name_stays(catalog: Ca
         ("istiod", "1-20-0"),
         ("istio-ingressgateway", "1-20-0"),
     ]
+    labelled = (parse_set("gateway:labels.istio\\.io/rev=prod"),)
+    mesh = resolve(Request(hub="hub.example/istio", version="1.20.0", sets=labelled), catalog).mesh
+    assert [one.istio_revision for one in mesh.releases] == ["", "", "prod"]
     plain = (parse_set("istiod:revision=default"),)
     mesh = resolve(Request(hub="hub.example/istio", version="1.20.0", sets=plain), catalog).mesh
     assert {one.istio_revision for one in mesh.releases} == {""}
