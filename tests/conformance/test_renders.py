@@ -154,7 +154,7 @@ async def test_our_own_values_are_all_known_to_the_charts(version: str) -> None:
         for release in mesh.releases:
             layers = mesh.layers[release.name]
             assert layers or release.component in {"base", "gateway"}
-            found = unknown_keys(release.component, layers, charts[refs[release.component]].defaults)
+            found = unknown_keys(layers, charts[refs[release.component]])
             assert list(found) == [], f"{release.name} of {profile}"
 
 
@@ -176,7 +176,7 @@ async def test_what_istioctl_was_told_of_pods_is_in_them_again(version: str, com
     release = Release(component=component, name="one", namespace="istio-system")
     defaults = flat_defaults(chart.defaults)
     side = "ingressGateways" if component == "gateway" else ""
-    target = Target(release=release, known=known_tree(component, chart.defaults), under=defaults, side=side)
+    target = Target(release=release, known=known_tree(chart), under=defaults, side=side)
     told = {"ingressGateways": [{"name": "one", "k8s": OF_PODS}]} if side else {"pilot": {"k8s": OF_PODS}}
     found = carry_over({"components": told}, [target], hub="registry.example.com/istio", version=version)
     assert found.left == {}

@@ -13,6 +13,7 @@ from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of, digest
 from nksmesh.adapters.charts.cache import Cache, cache_folder
 from nksmesh.adapters.charts.contents import Contents, check_identity
 from nksmesh.adapters.charts.sources import Folder, Repository, source_named, unknown_version
+from nksmesh.adapters.charts.templates import Templates
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock, public_ref, public_source
 from nksmesh.domain.common.errors import ChartError, MeshError
@@ -188,6 +189,7 @@ def _chart(ref: ChartRef, folder: Path, digest: str, contents: Contents, *, from
         app_version=contents.app_version,
         defaults=contents.defaults,
         crds=tuple(contents.crds),
+        templates=Templates(folder, title=f"chart {ref}"),
         from_archive=from_archive,
     )
 

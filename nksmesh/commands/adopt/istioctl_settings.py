@@ -9,6 +9,7 @@ from typing import Any, Final
 from nksmesh.domain.adoption.former_states import FormerStates
 from nksmesh.domain.adoption.istio_operator import CarriedOver, Target, carry_over
 from nksmesh.domain.adoption.takeover import COMPONENT_LABEL, GATEWAY_COMPONENTS, selector_values, service_values
+from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.known_keys import known_tree
 from nksmesh.domain.charts.releases import GATEWAY
 from nksmesh.domain.common.errors import CheckError
@@ -81,8 +82,7 @@ async def former_values(
     mesh = resolve(bare, order.catalog, order.environment, answers).mesh
     refs = chart_refs(mesh)
     fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
-    defaults = {component: fetched[ref].defaults for component, ref in refs.items()}
-    targets = _targets(mesh, defaults, gateways)
+    targets = _targets(mesh, {component: fetched[ref] for component, ref in refs.items()}, gateways)
     carried, said_by = _carried(states, targets, mesh)
     warnings = [*([] if states.own else [_UNTOLD]), *_about(states)]
     keys = {name: _keys(values) for name, values in carried.values.items()}
@@ -154,7 +154,7 @@ def _named(state: Manifest) -> str:
     return f"{ISTIO_OPERATOR} {state['metadata']['name']}"
 
 
-def _targets(mesh: Mesh, defaults: Mapping[str, Mapping[str, Any]], gateways: Iterable[Manifest]) -> dict[str, Target]:
+def _targets(mesh: Mesh, charts: Mapping[str, Chart], gateways: Iterable[Manifest]) -> dict[str, Target]:
     sides = {
         (str(one["metadata"]["namespace"]), str(one["metadata"]["name"])): side
         for one in gateways
@@ -163,10 +163,10 @@ def _targets(mesh: Mesh, defaults: Mapping[str, Mapping[str, Any]], gateways: It
     return {
         release.name: Target(
             release=release,
-            known=known_tree(release.component, defaults[release.component]),
-            under=merge(flat_defaults(defaults[release.component]), compose(mesh.layers[release.name]).values),
+            known=known_tree(charts[release.component]),
+            under=merge(flat_defaults(charts[release.component].defaults), compose(mesh.layers[release.name]).values),
             side=sides.get((release.namespace, release.name), ""),
-            defaults=flat_defaults(defaults[release.component]),
+            defaults=flat_defaults(charts[release.component].defaults),
         )
         for release in mesh.releases
     }

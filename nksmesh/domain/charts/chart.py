@@ -54,6 +54,8 @@ class Chart:
         app_version: Chart.yaml's appVersion.
         defaults: values.yaml, parsed.
         crds: The documents of crds/, parsed, in file order; empty from Istio 1.24 on, where they are templates.
+        templates: The texts of templates/ and of the templates below files/, by their paths in the chart; read when
+            they are asked for, which may raise a ChartError.
         from_archive: False for a folder that was unpacked already: charts.lock then has nothing to say.
     """
 
@@ -63,4 +65,5 @@ class Chart:
     app_version: str
     defaults: Mapping[str, Any] = field(repr=False)
     crds: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    templates: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     from_archive: bool = True

@@ -19,7 +19,7 @@ from nksmesh.domain.values.layers import dotted, overrides_of
 def check_renders(
     mesh: Mesh, changes: Mapping[str, ReleaseChange], former: Mapping[str, Chart] | None = None
 ) -> tuple[Finding, ...]:
-    """Look for an istiod that is not there, for keys that the charts do not have, and for images outside the hub.
+    """Look for an istiod that is not there, for keys that the charts do not read, and for images outside the hub.
 
     Args:
         mesh: The mesh.
@@ -27,19 +27,14 @@ def check_renders(
         former: The charts of the version that is installed, by component, where keys may be compared with theirs.
 
     Raises:
-        ChartError: There is no istiod, or an image lies outside the hub.
+        ChartError: There is no istiod, an image lies outside the hub, or a chart's template cannot be read.
     """
     for change in changes.values():
         _check_istiod(change)
     unknown = [
         finding
         for change in changes.values()
-        for finding in unknown_keys(
-            change.release.component,
-            change.layers,
-            change.chart.defaults,
-            former=(former or {}).get(change.release.component),
-        )
+        for finding in unknown_keys(change.layers, change.chart, former=(former or {}).get(change.release.component))
     ]
     return (*dict.fromkeys(unknown), *check_images(mesh, changes))
 

@@ -73,14 +73,14 @@ async def test_a_profile_warns_of_nothing_even_as_a_users_own(version: str, prof
     charts, mesh = await charts_of(version, tmp_path), mesh_of(version, profile, namespace="mesh")
     for release in mesh.releases:
         layers = [replace(layer, ours=False) for layer in mesh.layers[release.name]]
-        assert unknown_keys(release.component, layers, charts[release.component].defaults) == ()
+        assert unknown_keys(layers, charts[release.component]) == ()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_misspelt_key_is_found_on_every_version(version: str, tmp_path: Path) -> None:
     istiod = (await charts_of(version, tmp_path))["istiod"]
     layer = Layer(name="-f istiod=x.yaml", values={"pilot": {"traceSamplng": 1}, "global": {"proxy": {"imgae": "x"}}})
-    assert [finding.hint for finding in unknown_keys("istiod", [layer], istiod.defaults)] == [
+    assert [finding.hint for finding in unknown_keys([layer], istiod)] == [
         "Did you mean pilot.traceSampling?",
         "Did you mean global.proxy.image?",
     ]

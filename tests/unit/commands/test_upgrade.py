@@ -292,12 +292,12 @@ async def test_a_key_that_only_the_installed_charts_had_is_named_before(world: J
         listener=world.heard,
     )
     messages = [finding.message for finding in planned.plan.findings]
-    assert any("no key pilot.old any more: 1.19.0 had it" in message for message in messages)
-    assert any(message.endswith("no key pilot.odd") for message in messages)
+    assert any("of chart istiod 1.20.0 reads pilot.old any more: 1.19.0 did" in message for message in messages)
+    assert any(message.endswith("no template of chart istiod 1.20.0 reads pilot.odd") for message in messages)
     # charts that are not to be had any more only explain less
     world.charts.missing = {"1.19.0"}
     result = await world.upgrade("1.20.0", asked=asked)
-    assert any(finding.message.endswith("no key pilot.old") for finding in result.steps[0].plan.findings)
+    assert any(finding.message.endswith("reads pilot.old") for finding in result.steps[0].plan.findings)
 
 
 async def test_a_plan_to_another_version_shows_both_and_the_road(world: Journeys) -> None:

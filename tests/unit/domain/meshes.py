@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.values.layers import Layer, compose
 
 HUB = "registry.example/istio"
+
+WHOLE = ("meshConfig", "resources")
+"""Maps that a made chart reads as a whole."""
 
 BASE = Release(component="base", name="istio-base", namespace=ISTIO_NAMESPACE)
 ISTIOD = Release(component="istiod", name="istiod", namespace=ISTIO_NAMESPACE)
@@ -37,15 +41,27 @@ def mesh(*gateways: Release, **changed: Any) -> Mesh:
     return Mesh(**{**fields, **changed})
 
 
-def chart(component: str, *, version: str = "1.20.0", crds: Sequence[Manifest] = (), digest: str = "") -> Chart:
-    """Make a chart that was fetched."""
+def chart(
+    component: str,
+    *,
+    version: str = "1.20.0",
+    crds: Sequence[Manifest] = (),
+    digest: str = "",
+    defaults: Mapping[str, Any] | None = None,
+) -> Chart:
+    """Make a chart that was fetched; its template reads every key of its defaults, and some maps whole."""
+    keys = [path for path, _, _ in compose([Layer(name="values.yaml", values=defaults or {})]).leaves()]
+    lengths = [min([len(path), *(path.index(key) + 1 for key in WHOLE if key in path)]) for path in keys]
+    places = [" ".join(map(json.dumps, path[:length])) for path, length in zip(keys, lengths, strict=True)]
+    reads = [f"{{{{ index .Values {place} }}}}" for place in places]
     return Chart(
         ref=ChartRef(name=component, version=version, source="charts"),
         folder=Path("/charts") / component,
         digest=digest or f"sha256:{component}-{version}",
         app_version=version,
-        defaults={},
+        defaults=defaults or {},
         crds=tuple(crds),
+        templates={"templates/all.yaml": "\n".join(reads)},
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from nksmesh.commands.upgrade.path import UpgradeExtent, UpgradeOptions
@@ -65,8 +64,7 @@ class VersionedCharts(FakeCharts):
             if ref.version in self.missing:
                 raise ChartError(f"there is no chart {ref}", hint="Fetch it.")
         return {
-            ref: replace(chart(ref.name, version=ref.version), defaults=self.defaults.get(ref.version, {}))
-            for ref in wanted
+            ref: chart(ref.name, version=ref.version, defaults=self.defaults.get(ref.version, {})) for ref in wanted
         }
 
 

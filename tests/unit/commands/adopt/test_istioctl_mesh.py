@@ -25,7 +25,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "istiod": {"meshConfig": {}, "pilot": {"traceSampling": 1, "image": "pilot"}, "global": {"proxy": {}}},
     "gateway": {"resources": {}, "service": {"ports": []}, "autoscaling": {"minReplicas": 5, "maxReplicas": 5}},
 }
-CHARTS = FakeCharts(*(replace(chart(name), defaults=some) for name, some in DEFAULTS.items()))
+CHARTS = FakeCharts(*(chart(name, defaults=some) for name, some in DEFAULTS.items()))
 ORDER = MeshRequest(request=Request(charts="charts"), catalog=CATALOG)
 
 

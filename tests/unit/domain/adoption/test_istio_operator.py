@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nksmesh.domain.adoption.istio_operator import CarriedOver, Target, carry_over, pull_secrets_of
+from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.known_keys import known_tree
 from nksmesh.domain.charts.releases import Release
-from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
+from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, chart
 
 EGRESS = Release(component="gateway", name="istio-egressgateway", namespace="istio-system")
 HUB = "registry.example.com/istio"
+READ = {
+    "istiod": (
+        "pilot.tolerations",
+        "pilot.affinity",
+        "global.trustDomain",
+        "global.proxy.holdApplicationUntilProxyStarts",
+    ),
+    "gateway": ("service.loadBalancerClass",),
+}
+"""Keys that templates read and no values.yaml lists."""
+
 OF_BASE = {"global": {"imagePullSecrets": [], "istioNamespace": "istio-system"}, "defaultRevision": "default"}
 OF_ISTIOD: Mapping[str, Any] = {
     "pilot": {
@@ -57,6 +70,13 @@ OF_GATEWAY: Mapping[str, Any] = {
 DEFAULTS = {"base": OF_BASE, "istiod": OF_ISTIOD, "gateway": OF_GATEWAY}
 
 
+def of(component: str) -> Chart:
+    """Make a chart whose templates read its defaults, and some keys that it does not list."""
+    made = chart(component, defaults=DEFAULTS[component])
+    beyond = "".join(f"{{{{ toYaml .Values.{key} }}}}" for key in READ.get(component, ()))
+    return replace(made, templates={**made.templates, "templates/beyond.yaml": beyond})
+
+
 def carried(
     spec: Mapping[str, Any],
     under: Mapping[str, Mapping[str, Any]] | None = None,
@@ -68,7 +88,7 @@ def carried(
     targets = [
         Target(
             release=one,
-            known=known_tree(one.component, DEFAULTS[one.component]),
+            known=known_tree(of(one.component)),
             under={**DEFAULTS[one.component], **(under or {}).get(one.name, {})},
             side=sides.get(one, ""),
             owner="" if owned is None or one in owned else "IstioOperator installed-state",
