@@ -23,7 +23,7 @@ IN_TURN = ("CRDs: started", "istiod: started", "injection webhook: started", "is
 MOMENTS = ("plan: started", "istio-base: started", "istiod: waiting for Deployment istiod")
 """Others."""
 
-SLOW = 2.5
+SLOW = 5.0
 """Seconds that a policy takes to let Helm's next object in: time enough to kill what waits for it."""
 
 
@@ -156,7 +156,7 @@ def helm_script(folder: Path, helm3: str, before: str) -> str:
 
 def test_killed_before_it_could_note_its_helm(mesh: Program, cluster: Reader, tmp_path: Path, helm3: str) -> None:
     """Helm begins to write only after the next run has begun: nothing in the cluster tells of it yet."""
-    killing = helm_script(tmp_path, helm3, "kill -9 $PPID; sleep 2")
+    killing = helm_script(tmp_path, helm3, "kill -9 $PPID; sleep 5")
     with started(replace(mesh, helm=killing), "install", "--region", "kr1") as run:
         run.process.wait()
     again = mesh("install", "--region", "kr1")
