@@ -96,8 +96,6 @@ def target(shell: Shell, environment: Environment | None, folder: Path | None) -
     """Decide which cluster is meant.
 
     Args:
-        shell: The options.
-        environment: The environment given with -e.
         folder: The user's folder, which a kubeconfig of mesh.yaml is relative to.
 
     Raises:

@@ -151,7 +151,6 @@ def list_versions(files: MeshFiles, look: Look | None = None, today: date | None
     Args:
         files: values/.
         look: What was seen of the cluster; None where none is asked about.
-        today: The day of the run.
 
     Raises:
         ConfigError: A file of values/ is wrong.
@@ -162,11 +161,7 @@ def list_versions(files: MeshFiles, look: Look | None = None, today: date | None
 
 
 async def look_at(connect: Callable[[], AbstractAsyncContextManager[Cluster]]) -> Look:
-    """Ask a cluster for its version; one that does not answer soon, or that no kubeconfig names, is done without.
-
-    Args:
-        connect: Opens the cluster.
-    """
+    """Ask a cluster for its version; one that does not answer soon, or that no kubeconfig names, is done without."""
     try:
         async with asyncio.timeout(LONGEST_LOOK), connect() as cluster:
             kubernetes = await cluster.version()

@@ -97,13 +97,9 @@ async def fetch_charts(
     """Fetch the charts of the components that every mesh has into the cache, and those of others on request.
 
     Args:
-        versions: The Istio versions.
-        source: Where to fetch from.
-        charts: Where charts come from.
         locks: The charts.lock that archives are held against.
         locked: Refuse what the lock does not pin.
         components: Further components, of which a mesh may have none: cni, ztunnel.
-        listener: Hears what is fetched.
 
     Raises:
         ConfigError: No version was named, a component is none, or the lock cannot be read.
@@ -129,12 +125,9 @@ async def lock_charts(
     """Pin the archives of some versions in charts.lock; of everything it names, where no version is given.
 
     Args:
-        versions: The Istio versions.
         source: Where to fetch from; by default the official repository, or what the lock's entries say.
-        charts: Where charts come from.
         locks: The charts.lock to read and write.
         components: Components to pin at these versions, beside those that the lock names or every mesh has.
-        listener: Hears what is fetched.
 
     Raises:
         ConfigError: There is nothing to pin, a component is none, or the lock cannot be read or written.

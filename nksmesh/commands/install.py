@@ -65,14 +65,6 @@ async def install(
     """Bring a cluster to the mesh that an order describes, each component proved ready before what depends on it.
 
     Args:
-        order: The order.
-        cluster: The cluster.
-        helm: Helm.
-        charts: Where charts come from.
-        processes: Processes of this machine.
-        waits: How long is waited for what.
-        dry_run: Plan, and change nothing.
-        listener: Told of every step.
         command: What the lease and the history call the run.
         rollback_on_failure: Roll back what the run did if one of its steps fails.
         clear_pending: Clear what another Helm than ours has begun and not ended.

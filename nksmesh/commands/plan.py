@@ -128,15 +128,6 @@ async def preview(
 ) -> PlanResult:
     """Plan an install, or an upgrade where the order lets the version change: to its end, whatever the steps there.
 
-    Args:
-        order: What was asked for.
-        cluster: The cluster.
-        helm: Helm.
-        charts: Where charts come from.
-        diff: Compare manifests.
-        exit_code: Exit with 10 where changes are pending.
-        listener: Told how it goes on.
-
     Raises:
         MeshError: As ``make_plan`` says.
     """

@@ -117,10 +117,7 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, tools: Too
     """Point a revision tag to an istiod; one that pointed to another goes over without a gap.
 
     Args:
-        name: The tag.
         istio_revision: The istiod's Istio revision, in words.
-        order: What was asked for.
-        tools: What it works with.
 
     Raises:
         ConfigError: There is no such Istio revision, or the tag is the default one, which promotion moves.
@@ -150,8 +147,6 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
     """Check that a tag may be removed: it is the mesh's, and no namespace carries it.
 
     Args:
-        name: The tag.
-        cluster: The cluster.
         namespace: The control plane's namespace, or empty.
         yes: Namespaces may carry it.
 
@@ -184,11 +179,6 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
 
 async def remove_tag(name: str, order: MeshRequest, tools: Tools) -> TagsResult:
     """Remove a revision tag that ``check_removal`` let pass.
-
-    Args:
-        name: The tag.
-        order: What was asked for.
-        tools: What it works with.
 
     Raises:
         MeshError: As ``install`` says.

@@ -45,8 +45,6 @@ async def keep_dropped_crds(
     Args:
         installed: What Helm has of the release.
         manifests: What it is to have next.
-        cluster: The cluster.
-        helm: Helm, which reads what it stored.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.

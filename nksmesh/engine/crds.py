@@ -42,7 +42,6 @@ async def survey_crds(
 
     Args:
         chart: The chart of base.
-        objects: The cluster's objects.
         applied_digest: The digest of the chart whose CRDs the last run applied, or empty: those of the same
             chart need no asking.
         at_least: The version of the base that is installed, which CRDs that say no version of their own are taken
@@ -73,9 +72,7 @@ async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
     that was removed left them behind.
 
     Args:
-        mesh: The mesh.
         chart: The chart of base.
-        objects: The cluster's objects.
 
     Returns:
         The mesh, with one more layer of base's values where anything stays.

@@ -46,7 +46,6 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     """Find the mesh whose control plane is in a namespace, or the only one there is.
 
     Args:
-        cluster: The cluster.
         namespace: The namespace that was asked for, or empty.
         without_record: Go on where the record may not be read; the notes say so.
 

@@ -110,7 +110,6 @@ async def refuse_living(releases: Collection[Release], cluster: Cluster) -> None
 
     Args:
         releases: The recorded releases that Helm does not show.
-        cluster: The cluster.
 
     Raises:
         ClusterError: One lives; or the cluster cannot be reached, or refuses.

@@ -36,8 +36,6 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
     """Check that whatever exists already belongs to the release that wants it; see what of a release is missing.
 
     Args:
-        changes: What is to become of each release.
-        cluster: The cluster.
         take_over: What istioctl made becomes the release's.
 
     Raises:

@@ -147,8 +147,6 @@ async def read_cluster(order: MeshRequest, cluster: Cluster, *, to_write: bool =
     """Read what decides which mesh is meant: the cluster's version, and what an earlier run recorded.
 
     Args:
-        order: What was asked for.
-        cluster: The cluster.
         to_write: The mesh is to be written: an istiod of another tool stops that.
 
     Raises:

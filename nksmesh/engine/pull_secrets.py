@@ -20,7 +20,6 @@ async def survey_pull_secrets(
     """Find the pull secrets that do not exist where pods will be given them.
 
     Args:
-        changes: What is to become of each release.
         cluster: The cluster; a Secret that may not be read is taken to be there.
         hub: The registry path that they are for.
         absent: The namespaces that do not exist: nothing in them is read.

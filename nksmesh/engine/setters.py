@@ -26,9 +26,7 @@ async def prove_setters(
     Nothing is rendered where every image is in order.
 
     Args:
-        mesh: The mesh.
         changes: What is to become of each release, by name.
-        helm: Helm.
         kubernetes: The version to render for, as the releases were.
         versions: Images of other versions than the mesh's are complained of, too.
     """

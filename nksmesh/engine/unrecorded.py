@@ -28,10 +28,7 @@ async def refuse_to_take_away(
 
     Args:
         version: The version that is installed.
-        mesh: The mesh that was resolved.
-        changes: What is to become of each release.
         record: What the last run left, or None.
-        cluster: The cluster.
 
     Raises:
         ConfigError: It would.

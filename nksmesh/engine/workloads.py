@@ -47,7 +47,6 @@ async def injected_workloads(cluster: Cluster, *, namespaces: Collection[str] | 
     """Find the workloads with injected pods; a mesh's own gateways are among them (``without_releases``).
 
     Args:
-        cluster: The cluster.
         namespaces: Where to look; everywhere where it is None.
 
     Raises:
@@ -85,8 +84,6 @@ async def restart_workloads(
     The caller holds the lease.
 
     Args:
-        workloads: Which.
-        cluster: The cluster.
         waits: ``component`` is for one rollout, and for the budgets of a namespace.
         listener: Told how it goes on; a step is named after its workload.
         proxy_image: The proxy its pods must run afterwards; empty for whichever they are given.

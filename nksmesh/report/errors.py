@@ -15,7 +15,6 @@ def error_lines(error: MeshError, *, verbose: bool = False) -> list[str]:
     """Return an error as the lines that stderr gets.
 
     Args:
-        error: What ended the run.
         verbose: Show all of the tool's own words.
     """
     message, *more = redact(error.message).splitlines() or [""]

@@ -16,7 +16,6 @@ def without_mesh(console: Console, installation: Installation, otherwise: str) -
     """Name the istiods of other tools, and what a user can do; where there are none, say something else.
 
     Args:
-        console: Where to.
         installation: What was found, without a release.
         otherwise: What is said where no other tool has an istiod, either.
     """

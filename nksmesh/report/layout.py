@@ -54,9 +54,6 @@ def rows(console: Console, headers: Sequence[str], lines: Iterable[Sequence[Cell
     """Print a table; nothing at all where it has no lines.
 
     Args:
-        console: Where to.
-        headers: The columns' names.
-        lines: The cells of each line.
         indent: Columns to leave free on the left.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=FAINT)

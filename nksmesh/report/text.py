@@ -48,8 +48,6 @@ def show(result: object, console: Console, *, verbose: bool = False) -> str:
 
     Args:
         result: What a workflow returned.
-        console: Where it is laid out.
-        verbose: Show what ``-v`` adds.
 
     Returns:
         A document that must go out as it is (manifests), beside what is on the console.

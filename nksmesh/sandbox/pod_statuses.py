@@ -16,7 +16,6 @@ def status(
     """Write the template of a pod's status.
 
     Args:
-        ready: Whether it is Ready.
         waiting: The reason and the message (%s: the image) that its containers wait for.
         crashed: Whether its containers crashed and wait to be started again.
         only: The template condition that picks the containers that wait.

@@ -45,7 +45,6 @@ def unpack(archive: IO[bytes], into: Path, *, title: str) -> None:
     """Unpack a chart's archive: what its one top folder holds is put into ``into``.
 
     Args:
-        archive: The gzipped tar.
         into: A folder that is there and empty; nothing is written outside of it.
         title: What errors call the archive.
 

@@ -12,11 +12,7 @@ from nksmesh.domain.common.errors import ConfigError
 
 
 class LockFile:
-    """A charts.lock.
-
-    Args:
-        path: The file.
-    """
+    """A charts.lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

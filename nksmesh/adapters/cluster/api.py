@@ -52,8 +52,6 @@ class Api:
         """Wrap a configured client; ``Api.connect`` makes one.
 
         Args:
-            client: The client.
-            context: The kubeconfig's context.
             account: The user that it names.
             renew: Makes the same client with fresh credentials; None where they cannot be had anew.
         """
@@ -112,12 +110,8 @@ class Api:
         """Send a request and return the answer's JSON.
 
         Args:
-            method: The HTTP method.
             path: The path, without the server.
-            query: The query parameters.
-            body: JSON for the body.
             content_type: The body's type; the patch types matter.
-            accept: JSON, METADATA or METADATA_LIST.
 
         Raises:
             UnreachableError: Nothing answers.

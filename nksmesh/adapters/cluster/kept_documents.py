@@ -71,7 +71,6 @@ class DocumentKind:
         """Read a document back.
 
         Args:
-            secret: The Secret.
             build: Makes of the data what it is in the program.
 
         Raises:

@@ -83,8 +83,6 @@ class Objects:
         """List the objects of a kind, in a namespace or everywhere; none where the kind is not served.
 
         Args:
-            api_version: Its API version.
-            kind: The kind.
             namespace: The namespace; empty is everywhere.
             labels: A label selector.
             fields: A field selector.
@@ -116,9 +114,6 @@ class Objects:
         """Apply an object server-side.
 
         Args:
-            manifest: The object.
-            ref: Which one it is.
-            dry_run: Only ask what would come of it.
             force: Take the fields that others hold; without it they are a Conflict that names the holders.
             manager: The field manager: what it applied before and does not apply now goes.
 
@@ -170,7 +165,6 @@ class Objects:
         """Delete an object.
 
         Args:
-            ref: The object.
             orphan: What it owns stays, and belongs to nobody; else it goes too.
 
         Returns:

@@ -78,7 +78,6 @@ def connected(client: ApiClient, *, socks: str = "") -> Client:
     """Give a Kubernetes client connections that end with it; it has sent nothing yet.
 
     Args:
-        client: The Kubernetes client.
         socks: The URL of the SOCKS5 proxy on the way; empty for none.
     """
     connections = _connections(client.rest_client.ssl_context, socks)

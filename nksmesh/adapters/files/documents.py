@@ -69,7 +69,6 @@ def read_document(file: Path, shown: str = "") -> Document:
     """Read a YAML file whose one document is a map; an empty file is an empty map.
 
     Args:
-        file: The file.
         shown: Its path for messages; the file's own where empty.
 
     Raises:
@@ -84,7 +83,6 @@ def read_bytes(file: Path, name: str) -> bytes:
     """Read a file of a user's that goes into values.
 
     Args:
-        file: The file.
         name: The file as a reader knows it.
 
     Raises:
@@ -109,7 +107,6 @@ def decode(raw: bytes, name: str, *, encoding: str = "utf-8") -> str:
     """Decode a file of a user's.
 
     Args:
-        raw: Its bytes.
         name: The file as a reader knows it.
         encoding: ``utf-8``, or ``utf-8-sig`` to leave out a byte order mark.
 
@@ -127,7 +124,6 @@ def parse_document(raw: bytes, name: str) -> Document:
     """Parse YAML of one document that is a map; empty documents beside it mean nothing.
 
     Args:
-        raw: Its bytes.
         name: The file as a reader knows it.
 
     Raises:

@@ -18,7 +18,6 @@ def write_environment(folders: ValuesFolders, name: str, documents: Mapping[str,
 
     Args:
         folders: Where values/ is.
-        name: The environment.
         documents: The files' contents by their names.
 
     Returns:

@@ -50,7 +50,6 @@ class Helm:
     Args:
         named: The program given by --helm or NKSMESH_HELM; empty to look for one.
         kubeconfig: The kubeconfig, None for Helm's own way to find it, which is KUBECONFIG.
-        context: The context.
         watcher: Told which Helm process is writing.
         found: The search for the program, where it has begun already.
     """
@@ -87,8 +86,6 @@ class Helm:
         """Render a release's manifests, without the chart's crds/ folder.
 
         Args:
-            release: The release.
-            chart: Its chart.
             values: The values, merged already: exactly one mapping.
             kubernetes: The cluster's version, such as ``v1.28.15``; empty for Helm's own default.
             upgrade: Render as an upgrade would: charts from 1.28.6 on tell the two apart.

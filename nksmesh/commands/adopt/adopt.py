@@ -122,14 +122,10 @@ async def plan_adoption(
     """Find a mesh by the charts of its Helm releases, and describe it; nothing is written.
 
     Args:
-        order: The options.
-        cluster: The cluster.
-        helm: Helm.
         charts: Where charts come from; without them the description is not proved.
         files: The user's folder.
         environment: The environment that is to be written; empty for none.
         dry_run: It is to be described only: what cannot be adopted is described, too, and a note says why.
-        listener: Told how it goes on.
 
     Raises:
         ConfigError: There is no such mesh, it is none that nksmesh could have made, or the options contradict it; or

@@ -197,12 +197,6 @@ async def take_over(
 
     Args:
         shown: What was found and agreed to.
-        cluster: The cluster.
-        helm: Helm.
-        charts: Where charts come from.
-        processes: Processes of this machine.
-        waits: How long is waited for what.
-        listener: Told of every step.
 
     Raises:
         MeshError: As ``install`` says.

@@ -64,13 +64,7 @@ async def former_values(
     An environment says all of that itself: then what istioctl was told otherwise is named, and nothing is kept.
 
     Args:
-        order: The options.
-        answers: What the mesh is resolved from.
         gateways: The gateways' Deployments.
-        states: The IstioOperators.
-        objects: The cluster's objects.
-        charts: Where charts come from.
-        listener: Told how it goes on.
 
     Raises:
         CheckError: A gateway cannot be what it is.

@@ -29,7 +29,6 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
     """See what abandoning the canary would do; nothing is written.
 
     Args:
-        cluster: The cluster.
         namespace: The control plane's namespace, or empty.
         force: Go on where workloads keep the canary's proxy.
 
@@ -74,11 +73,6 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
 
 async def abandon(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult:
     """Remove the canary, after everybody is where they were. Run again it goes on from what is there.
-
-    Args:
-        shown: What is to be done, shown and agreed to.
-        order: What was asked for.
-        tools: What it works with.
 
     Raises:
         ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.

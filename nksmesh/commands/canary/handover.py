@@ -31,11 +31,8 @@ async def hand_over_tags(
     They lead to the old istiod until then. Run again it does what is left to do, in whichever direction.
 
     Args:
-        tags: The revision tags.
         old: The istiod that has them.
         new: The istiod that is to have them.
-        cluster: The cluster.
-        helm: Helm, to read what it has stored.
 
     Returns:
         The tags whose objects were handed over.

@@ -23,7 +23,6 @@ def refuse_to_leave(left: Collection[Workload], stranded: Collection[str], going
         left: Workloads that no restart of the run's takes off it.
         stranded: Namespaces that are labelled for it, and whose new pods would get no proxy.
         going: The istiod's release.
-        hint: What to do next.
 
     Raises:
         CheckError: There are some.

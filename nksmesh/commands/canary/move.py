@@ -104,9 +104,6 @@ async def plan_move(
     """See what moving namespaces to the canary, or back from it, would do; nothing is written.
 
     Args:
-        names: The namespaces.
-        cluster: The cluster.
-        helm: Helm, to read what it has stored.
         namespace: The control plane's namespace, or empty.
         everything: All that follow the mesh's own istiod; with ``back`` all that were moved.
         back: Back to where they were.
@@ -159,11 +156,8 @@ async def move(plan: MovePlan, cluster: Cluster, *, back: bool, waits: WaitOptio
     """Move namespaces: label each, then restart what istiod has injected in it.
 
     Args:
-        plan: What is to be done, shown and agreed to.
-        cluster: The cluster.
         back: Back to where they were.
         waits: How long is waited for a rollout.
-        listener: Told of every step.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.

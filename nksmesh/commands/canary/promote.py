@@ -47,7 +47,6 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
     """See what promoting the canary would do; nothing is written.
 
     Args:
-        cluster: The cluster.
         namespace: The control plane's namespace, or empty.
         restart: Restart the workloads that follow the default and were not moved.
         force: Go on where workloads keep the old istiod's proxy.
@@ -94,11 +93,6 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
 
 async def promote(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult:
     """Make the canary the mesh's own istiod. Run again it goes on from what is there.
-
-    Args:
-        shown: What is to be done, shown and agreed to.
-        order: What was asked for.
-        tools: What it works with.
 
     Raises:
         ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.

@@ -105,8 +105,6 @@ async def start(order: MeshRequest, tools: Tools, *, dry_run: bool) -> StartResu
 
     Args:
         order: What was asked for; its version is the canary's.
-        tools: What it works with.
-        dry_run: Plan, and change nothing.
 
     Raises:
         ConfigError: No recorded mesh is installed, or another canary is on.
@@ -231,7 +229,6 @@ def with_canary(record: Record, after: Record, release: Release, *, promoting: b
         record: What was recorded before.
         after: What an install of the canary's part would record.
         release: The canary's istiod.
-        promoting: Its promotion has begun.
     """
     return replace(
         record,

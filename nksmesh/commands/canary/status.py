@@ -111,8 +111,6 @@ def namespace_status(namespace: Mapping[str, Any], record: Record, workloads: It
     """See which istiod a namespace's labels lead to, and what is in it.
 
     Args:
-        namespace: The namespace.
-        record: The record of the mesh.
         workloads: Workloads with injected pods, of any namespace.
     """
     name, labels = namespace["metadata"]["name"], namespace["metadata"].get("labels") or {}

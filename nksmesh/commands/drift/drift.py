@@ -121,13 +121,8 @@ async def drift(
     """Compare a mesh's live objects with its releases' manifests; nothing is written.
 
     Args:
-        cluster: The cluster.
-        helm: Helm, which reads what it stored.
         charts: Where the CRDs of a crds/ folder come from.
         namespace: The control plane's namespace; empty for the mesh there is.
-        lock: charts.lock.
-        diff: Show the differences line by line.
-        exit_code: Exit with 10 where there is drift.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses to show what is installed.

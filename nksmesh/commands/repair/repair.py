@@ -114,11 +114,8 @@ async def plan_repair(
     """Look for what differs, and choose what is put back.
 
     Args:
-        cluster: The cluster.
-        helm: Helm, which reads what it stored.
         charts: Where the CRDs of a crds/ folder come from.
         namespace: The control plane's namespace; empty for the mesh there is.
-        lock: charts.lock.
         objects: ``Kind/name`` or ``Kind/namespace/name`` of what is put back; none for all of it.
 
     Raises:
@@ -163,14 +160,8 @@ async def repair(
     """Put back what was shown and agreed to, prove that it is back, and that the pods it made anew are ready.
 
     Args:
-        shown: What was shown.
-        cluster: The cluster.
-        helm: Helm.
         charts: Where the CRDs of a crds/ folder come from.
-        lock: charts.lock.
         objects: What was named.
-        waits: How long is waited for what.
-        listener: Told how it goes on.
 
     Raises:
         ClusterError: The mesh is not as it was when it was shown, or what was put back differs again.

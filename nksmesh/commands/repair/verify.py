@@ -25,15 +25,7 @@ _TEMPLATE: Final = "spec.template"
 
 
 class RepairVerifier:
-    """The proofs of one repair.
-
-    Args:
-        installation: The mesh.
-        cluster: The cluster.
-        helm: Helm, which reads what it stored.
-        waits: How long is waited for what.
-        listener: Told how it goes on.
-    """
+    """The proofs of one repair."""
 
     def __init__(
         self, installation: Installation, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener

@@ -102,11 +102,8 @@ async def plan_rollback(
     """Plan the way back from the last run, or to a run; nothing is written.
 
     Args:
-        cluster: The cluster.
-        helm: Helm, which reads what it stored.
         namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
         to_run: Go back to how this run left the mesh; None for the state before the last one.
-        listener: Told of the reading.
 
     Raises:
         ConfigError: There is nothing to take back, or the run is not one to go back to.

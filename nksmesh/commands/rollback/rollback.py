@@ -111,12 +111,7 @@ async def undo(
     """Take back a run that has just failed, while it still holds the mesh.
 
     Args:
-        failure: Why it failed.
         run: The run as it was begun.
-        cluster: The cluster.
-        helm: Helm.
-        waits: How long is waited for what.
-        listener: Told of every step.
 
     Raises:
         RolledBackError: It was taken back.

@@ -47,8 +47,6 @@ async def find_leftovers(
     """Name what Helm leaves of a mesh: CRDs with their objects, the mesh's CA, certificates, elections; and labels.
 
     Args:
-        cluster: The cluster.
-        installation: The mesh.
         purge: Look for other control planes, too, which need the same things.
         keep_crds: The CRDs with all Istio objects stay, whatever goes.
 
@@ -87,7 +85,6 @@ async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None
     """Name the Leases by which istiod's replicas elect who does what.
 
     Args:
-        cluster: The cluster.
         namespace: The control plane's.
         istio_revision: Only those that are this Istio revision's own, in words; None for all.
 

@@ -70,8 +70,6 @@ class NamespaceReader:
     """Judges namespaces: what is the mesh's in them, and what is not.
 
     Args:
-        cluster: The cluster.
-        installation: The mesh.
         leftovers: What its releases leave.
     """
 
@@ -88,7 +86,6 @@ class NamespaceReader:
         """Look into namespaces that exist.
 
         Args:
-            namespaces: Their names.
             known: What was found in them before: what was the mesh's then is so still, though its owner is gone.
 
         Raises:

@@ -139,7 +139,6 @@ async def plan_uninstall(cluster: Cluster, namespace: str, *, purge: bool, keep_
     """Find what is installed, and what would be left behind; nothing is written.
 
     Args:
-        cluster: The cluster.
         namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
         purge: What the releases leave goes, too.
         keep_crds: The CRDs with all Istio objects stay all the same.

@@ -20,10 +20,8 @@ class Purge:
     """Removes what is left of a mesh, and waits until it is gone.
 
     Args:
-        cluster: The cluster.
         emptiness: Judges what a namespace holds.
         timeout: Seconds for the CRDs to end, and for each namespace.
-        listener: Told of every step.
         removed: Takes in, in words, what went.
         staying: Takes in, in words, what is there again.
     """

@@ -46,7 +46,6 @@ async def plan_revision(cluster: Cluster, namespace: str, istio_revision: str, *
     """See what would go with an Istio revision, and who is on it; nothing is written.
 
     Args:
-        cluster: The cluster.
         namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
         istio_revision: The Istio revision in words: the istiod without one is ``default``.
         yes: Namespaces and workloads may be on it.
@@ -95,13 +94,8 @@ async def uninstall_revision(
     """Remove an Istio revision: webhooks of no release that call it, then its release; the record forgets it.
 
     Args:
-        shown: The plan, shown and agreed to.
-        cluster: The cluster.
-        helm: Helm.
-        processes: Processes of this machine.
         yes: Namespaces and workloads may be on it.
         timeout: Seconds for the release.
-        listener: Told of every step.
 
     Raises:
         MeshError: It could not be removed; what was removed is noted on it.

@@ -77,12 +77,7 @@ async def uninstall(
     Without istiod, base's validating webhook refuses every Istio object (istio-facts 5).
 
     Args:
-        shown: The plan, shown and agreed to.
-        cluster: The cluster.
-        helm: Helm.
-        processes: Processes of this machine.
         timeout: Seconds for one release, and for the CRDs and namespaces to end.
-        listener: Told of every step.
 
     Raises:
         MeshError: Something could not be removed; what was removed is noted on it.
@@ -216,7 +211,6 @@ def left_of(plan: UninstallPlan, namespaces: dict[str, Contents]) -> tuple[str, 
     """Say what is left when a plan is done.
 
     Args:
-        plan: The plan.
         namespaces: The namespaces that a purge left, and why.
     """
     left = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels), *sidecars_in_words(plan.workloads))

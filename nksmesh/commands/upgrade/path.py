@@ -57,11 +57,7 @@ async def survey_upgrade_path(
     """Find the road from what is installed, and look whether the charts of every step can be had.
 
     Args:
-        order: What was asked for.
         mesh: What it comes to; its version is where the road ends.
-        kubernetes: The cluster's version.
-        cluster: The cluster.
-        charts: Where charts come from.
 
     Returns:
         The road, and where it goes to another minor the workloads with a proxy, but for the mesh's own.

@@ -133,7 +133,6 @@ def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
     """Write a mesh as an environment: mesh.yaml and a file of values for each release that has any of its own.
 
     Args:
-        mesh: The mesh.
         context: The kubeconfig's context; empty leaves the cluster open.
 
     Returns:

@@ -91,7 +91,6 @@ def foreign_istiod(deployment: Manifest, helm: InstalledRelease | None = None) -
     """Describe an istiod of another tool.
 
     Args:
-        deployment: Its Deployment.
         helm: The Helm release that its marks name, where Helm has it.
     """
     metadata = deployment["metadata"]

@@ -45,7 +45,6 @@ def states_of(istiod: Manifest, gateways: Sequence[Manifest], states: Sequence[M
     """Tell which IstioOperator owns istiod, and which of the others which gateway.
 
     Args:
-        istiod: Its Deployment.
         gateways: The gateways' Deployments.
         states: Every IstioOperator of the cluster.
     """

@@ -65,7 +65,6 @@ def stored_elsewhere(release: InstalledRelease, objects: Collection[Mapping[str,
     """Describe a release whose record lies elsewhere.
 
     Args:
-        release: The release.
         objects: The metadata of its live objects, which tell the tool where the record does not.
     """
     owners = [owner_of(one) for one in ({"metadata": release.record}, *objects)]

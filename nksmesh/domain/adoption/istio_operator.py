@@ -81,7 +81,6 @@ def carry_over(spec: Mapping[str, Any], targets: Iterable[Target], *, hub: str, 
         spec: The IstioOperator's ``spec``.
         targets: The releases that istioctl's objects become: those that this IstioOperator owns, base and istiod.
         hub: The registry that istiod's image comes from.
-        version: The Istio version.
     """
     reading = _Reading(targets=tuple(targets), hub=hub, version=version)
     own = [target for target in reading.targets if not target.owner]

@@ -162,7 +162,6 @@ def service_values(live: Manifest, under: Mapping[str, Any]) -> dict[str, Any]:
     """Say which values keep a gateway's Service as istioctl made it: its ports, and all that its address hangs on.
 
     Args:
-        live: The Service.
         under: The chart's own defaults and our layers for it.
     """
     spec, owned = live.get("spec") or {}, owned_paths(live)

@@ -34,7 +34,6 @@ def unknown_keys(layers: Iterable[Layer], chart: Chart, *, former: Chart | None 
     """Find the keys in a user's layers that no template of the chart reads. Our own layers are not looked at.
 
     Args:
-        layers: The release's layers.
         chart: Its chart; its templates are read only where there is a user's layer.
         former: The chart of the version that is installed, where it is another one.
 
@@ -67,7 +66,6 @@ def known_tree(chart: Chart, texts: Iterable[str] = ()) -> Mapping[str, Any]:
     """Lay out the keys that a chart reads where a user writes them: at the top, however deep its defaults are.
 
     Args:
-        chart: The chart.
         texts: Strings of the user's values that are templates themselves.
 
     Returns:

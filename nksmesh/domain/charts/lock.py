@@ -132,7 +132,6 @@ def parse_lock(data: Any, *, file: str = LOCK_NAME, lines: Mapping[Where, int] |
     """Read a lock from YAML that is loaded already.
 
     Args:
-        data: The document.
         file: The file's name, for errors.
         lines: The line each place of the document stands on, where that is known.
 

@@ -15,7 +15,6 @@ def perhaps(word: str, known: Iterable[str], kinds: str) -> str:
     """Write the next step for a word that is not known: the nearest one, and all there are.
 
     Args:
-        word: The unknown word.
         known: The known ones.
         kinds: What they are, in the plural: ``regions``.
     """

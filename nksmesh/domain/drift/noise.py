@@ -107,7 +107,6 @@ def take_noise(body: dict[str, Any], live: Manifest, *, autoscaled: bool) -> Non
 
     Args:
         body: The manifest, which is changed.
-        live: The live object.
         autoscaled: A HorizontalPodAutoscaler of the release targets it.
     """
     for noise in NOISE:

@@ -127,13 +127,7 @@ class Trouble:
 
 
 def next_step(cause: Cause, namespace: str = "", name: str = "") -> str:
-    """Say what a reader can do about a cause.
-
-    Args:
-        cause: The cause.
-        namespace: The pod's namespace.
-        name: The pod.
-    """
+    """Say what a reader can do about a cause."""
     return _NEXT_STEP[cause].format(namespace=namespace, name=name)
 
 
@@ -158,7 +152,6 @@ def troubles_of_pod(pod: Manifest, events: Iterable[Manifest]) -> list[Trouble]:
     """List what keeps a pod from being ready.
 
     Args:
-        pod: The pod.
         events: The Warning events about it, oldest first.
     """
     metadata, status = pod["metadata"], pod.get("status") or {}

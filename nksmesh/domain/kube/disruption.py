@@ -68,7 +68,6 @@ def obstacle(workload: Manifest, budgets: Iterable[Manifest]) -> Obstacle | None
     """Return the budget that does not allow a workload's restart now; one that never will before the others.
 
     Args:
-        workload: The Deployment, StatefulSet or DaemonSet.
         budgets: The PodDisruptionBudgets of its namespace.
     """
     needed = taken_down_at_once(workload)

@@ -55,7 +55,6 @@ def images_of(manifests: Iterable[Manifest], namespace: str) -> Iterator[FoundIm
 
     Args:
         manifests: The rendered objects of one release.
-        namespace: The release's namespace.
     """
     rendered = tuple(manifests)
     for one in rendered:

@@ -29,7 +29,6 @@ def by_key(field: str, items: Any) -> dict[str, Any] | None:
 
     Args:
         field: The name that the list has in its object.
-        items: The list.
     """
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
         return None

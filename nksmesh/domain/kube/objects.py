@@ -73,7 +73,6 @@ def ref_of(manifest: Manifest, namespace: str = "") -> ObjectRef:
     """Name the object a manifest describes.
 
     Args:
-        manifest: The object.
         namespace: Where a namespaced object goes that does not say so itself, as Helm places it.
     """
     metadata = manifest.get("metadata") or {}

@@ -128,8 +128,6 @@ def of_workload(workload: Manifest | None, kind: str, name: str) -> Readiness:
 
     Args:
         workload: The object as it is now, or None.
-        kind: Its kind.
-        name: Its name.
     """
     match kind:
         case "StatefulSet":
@@ -181,7 +179,6 @@ def of_webhooks(configuration: Manifest | None, name: str, ca_bundle: str | None
 
     Args:
         configuration: The Mutating- or ValidatingWebhookConfiguration.
-        name: Its name.
         ca_bundle: What istiod published in ConfigMap istio-ca-root-cert, base64 as a caBundle is; None where
             it is not known (a plugged-in CA): then any caBundle will do.
     """

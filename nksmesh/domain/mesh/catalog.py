@@ -129,7 +129,6 @@ def check_label(name: str, what: str, longest: int = LONGEST_NAMESPACE) -> str:
     """Return a name that Kubernetes takes as an RFC 1123 label.
 
     Args:
-        name: The name.
         what: What it names and where it was written, for the error: ``namespace (-n)``.
         longest: The most characters it may have.
 

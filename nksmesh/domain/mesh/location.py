@@ -78,9 +78,7 @@ def locate(server: str, zones: Iterable[str], regions: Mapping[str, Region], nks
 
     Args:
         server: The API server's URL or host name.
-        zones: The nodes' zones.
         regions: The regions, by name.
-        nks: The clouds.
     """
     host, named = host_name(server), tuple(sorted({zone for zone in zones if zone}))
     cloud = nks.cloud_of(host)
@@ -106,10 +104,8 @@ def check_location(
     """Compare the region whose registry is used with the one that was read of the cluster.
 
     Args:
-        location: What was read.
         chosen: The region whose registry images come from; empty with a registry of one's own.
         regions: The regions, by name.
-        nks: The clouds.
         by_default: Nobody chose the region: it is the one that was read.
 
     Returns:
@@ -140,10 +136,7 @@ def check_support(location: Location, minor: str, nks: Nks, today: date | None) 
     """Say until when NKS supports the Kubernetes of a cluster of its own; a warning when that is over.
 
     Args:
-        location: What was read.
         minor: The cluster's Kubernetes minor.
-        nks: The table.
-        today: The day of the run.
     """
     told, over = support_told(nks, minor, today) if location.on_nks else ("", False)
     if not told:

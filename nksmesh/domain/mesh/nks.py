@@ -87,7 +87,6 @@ def support_told(nks: Nks, minor: str, today: date | None) -> tuple[str, bool]:
     """Say until when NKS supports a Kubernetes minor.
 
     Args:
-        nks: The table.
         minor: ``1.33``.
         today: The day of the run; None where it does not matter.
 

@@ -65,9 +65,7 @@ def components_layer(release: Release, components: Collection[str], version: str
     charts sets; which of it is wanted is left to the user.
 
     Args:
-        release: The release.
         components: The optional components that the mesh has.
-        version: The Istio version.
     """
     values: dict[str, Any] = {}
     if release.component == ISTIOD.name and CNI.name in components:
@@ -80,7 +78,6 @@ def placement_layer(release: Release, namespace: str, standing: Standing | None 
     """Say where the control plane lives and which Istio revision it has, where either is not the chart's default.
 
     Args:
-        release: The release.
         namespace: The control plane's namespace.
         standing: How the mesh's istiod stands among several: base's validator calls the default one, and the tags are
             made by the istiod that they point to.

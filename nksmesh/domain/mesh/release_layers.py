@@ -91,9 +91,6 @@ def check_targets(
     """Check that everything said is for a component or a release there is.
 
     Args:
-        request: The options.
-        environment: The environment given with ``-e``.
-        releases: The mesh's releases.
         gateways: The gateways that an environment may have a file for though the mesh has no such release.
 
     Raises:

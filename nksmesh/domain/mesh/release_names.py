@@ -23,11 +23,9 @@ def releases_of(
 
     Args:
         namespace: The control plane's namespace.
-        gateways: The gateways.
         istio_revision: The Istio revision of the mesh's istiod; empty for the istiod without one.
         names: For a component, the name of its release, where that is another than usual. An istiod with an Istio
             revision is always named after it, for there may be two.
-        components: The optional components.
 
     Raises:
         ConfigError: A release has a name that Kubernetes or Helm does not take, or one that is taken.

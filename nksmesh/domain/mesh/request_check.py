@@ -26,10 +26,6 @@ def check_request(
     """Check what was said against the catalog; what only the record or the cluster knows is left to ``resolve``.
 
     Args:
-        request: The options.
-        catalog: Regions, versions, profiles.
-        environment: The environment given with ``-e``.
-        force_version: ``--force-version``.
         record_follows: The record is read later, and may have that the version was forced: here only how it is
             written is judged.
 

@@ -58,9 +58,7 @@ def resolve(
     The strongest source that names a region or a hub decides both: ``--region`` sets a recorded hub aside.
 
     Args:
-        request: The options.
         catalog: Regions, versions, profiles and the components' values.
-        environment: The environment given with ``-e``.
         recorded: What an earlier run left in the cluster; None where nothing is installed.
         location: Where the cluster is; None without a cluster.
         kubernetes: What the API server calls its version; empty without a cluster.

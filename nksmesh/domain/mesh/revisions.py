@@ -145,7 +145,6 @@ def follows(labels: Mapping[str, str], *, istio_revision: str, tags: Iterable[st
     """Tell whether a namespace's labels lead its pods to an istiod; ``istio-injection`` has precedence.
 
     Args:
-        labels: The namespace's labels.
         istio_revision: The istiod's Istio revision; empty for the one without.
         tags: The revision tags that point to it.
         default: It is the one that ``istio-injection=enabled`` means.

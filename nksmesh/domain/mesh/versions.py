@@ -163,7 +163,6 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
     of NKS, a patch version that nksmesh is not tried with.
 
     Args:
-        question: What is to be checked.
         known: The catalog's versions.
 
     Returns:

@@ -30,7 +30,6 @@ def judge_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
     """Check a version as ``check_version`` does; what a region can never serve is one failure, with the way out.
 
     Args:
-        question: What is to be checked.
         known: The catalog's versions.
 
     Raises:

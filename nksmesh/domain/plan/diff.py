@@ -41,7 +41,6 @@ def diff_manifests(
     Args:
         old: What is installed.
         new: What would be.
-        namespace: The release's namespace.
         dump: Writes a manifest as YAML.
     """
     before = {ref_of(one, namespace): one for one in old}
@@ -83,7 +82,6 @@ def masked_value(value: Any, key: str = "") -> Any:
     """Hide of a release's values what is called a secret, and a private key whatever its key is called.
 
     Args:
-        value: The value.
         key: Its key; empty for an item of a list.
     """
     if isinstance(value, Mapping):

@@ -41,7 +41,6 @@ def check_injection(changes: Iterable[ReleaseChange], around: Surrounding) -> tu
     """Find gateways that no injector serves, and a validator that calls no istiod.
 
     Args:
-        changes: What is to become of each release.
         around: What the cluster has beside them.
 
     Returns:

@@ -32,11 +32,9 @@ def make_steps(
     """Order what is to be done: namespaces, CRDs, components before the gate, the gate, gateways, restarts, removals.
 
     Args:
-        mesh: The desired mesh.
         changes: What is to become of each release, by name.
         crds: What becomes of the CRDs of base's crds/ folder.
         missing_namespaces: Those of the mesh's namespaces that do not exist.
-        unwanted: Releases to remove.
     """
     namespaces = [_namespace_step(name, missing_namespaces) for name in _namespaces(mesh)]
     ordered = components_in_order()

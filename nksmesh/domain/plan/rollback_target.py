@@ -62,7 +62,6 @@ def rollback_target(history: History, *, to_run: int | None = None) -> RollbackT
     such a run left was never proved, and the next one only went on with it.
 
     Args:
-        history: The mesh's runs.
         to_run: Go back to how this run left the mesh.
 
     Raises:

@@ -52,7 +52,6 @@ def setters_of(image: FoundImage, change: ReleaseChange, *, tag: str = "") -> tu
     """List the values that an image may come from, the likeliest first: of equal ones that of the strongest layer.
 
     Args:
-        image: The image.
         change: The release that renders it.
         tag: The image's tag, where it is asked who set that: the tag itself is likelier than an image with it. Else
             the longest value that the image begins with is the likeliest.
@@ -97,8 +96,6 @@ def undecided(mesh: Mesh, change: ReleaseChange, *, versions: bool) -> dict[tupl
     """List the images that will be complained of, and that may come from more than one value.
 
     Args:
-        mesh: The mesh.
-        change: A release.
         versions: Images of other versions are complained of, too.
 
     Returns:

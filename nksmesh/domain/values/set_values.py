@@ -74,7 +74,6 @@ def parse_set(text: str, kind: SetKind = SetKind.VALUE, read: Callable[[str], st
 
     Args:
         text: What it was given.
-        kind: Which option it is.
         read: Reads a file of ``--set-file``.
 
     Raises:

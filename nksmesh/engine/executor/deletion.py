@@ -18,11 +18,8 @@ async def await_end(
     """Wait until objects are gone: an install right after an uninstall must not take them for its own.
 
     Args:
-        refs: The objects.
-        cluster: The cluster.
         step: The step that waits.
         timeout: Seconds.
-        listener: Told what is waited for.
 
     Raises:
         NotReadyError: Something is still there; a finalizer keeps it.

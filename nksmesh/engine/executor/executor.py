@@ -18,11 +18,7 @@ class Executor:
     """One run of one plan.
 
     Args:
-        plan: The plan.
         cluster: The cluster; its live view follows the mesh's namespaces already.
-        helm: Helm.
-        waits: How long is waited for what.
-        listener: Told of every step.
     """
 
     def __init__(self, plan: Plan, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener) -> None:

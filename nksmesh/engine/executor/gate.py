@@ -81,8 +81,6 @@ async def pass_gate(gate: Gate, cluster: Cluster, *, waits: WaitOptions, listene
     Args:
         gate: What is to be proved.
         cluster: The cluster, whose live view follows webhooks and endpoints.
-        waits: How long is waited.
-        listener: Told what is waited for.
 
     Returns:
         What was proved.
@@ -127,7 +125,6 @@ async def where_labels_decide(preferred: str, cluster: Cluster) -> tuple[str, ..
 
     Args:
         preferred: Taken where it is one.
-        cluster: The cluster.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.

@@ -35,11 +35,8 @@ async def settle(
     """Let whoever may still be at work on pending releases end.
 
     Args:
-        pending: The releases.
-        processes: Processes of this machine.
         dead: The run that the mesh was taken over from, if it was.
         step: The step that waits.
-        listener: Told what is waited for.
 
     Returns:
         Whether anything was waited for: what was read before may have changed.
@@ -61,7 +58,6 @@ def refuse_foreign(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> None
     """Leave alone what somebody else's Helm has begun: it may still be at work, however long ago it began.
 
     Args:
-        plan: The plan.
         ours: What is known to be left by a dead run of ours, or is to be cleared on the user's word.
 
     Raises:

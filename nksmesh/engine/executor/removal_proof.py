@@ -43,8 +43,6 @@ async def look_after(release: Release, stored: InstalledRelease | None, cluster:
     Args:
         release: The release that Helm has removed.
         stored: What Helm had of it.
-        cluster: The cluster.
-        helm: Helm, which reads what it stored.
 
     Raises:
         ReleaseError: The record or an object is still there.

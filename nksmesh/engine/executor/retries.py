@@ -65,7 +65,6 @@ async def try_again(
     Args:
         troubles: Lists what keeps the newest pods from being ready.
         live: What follows them.
-        objects: The cluster's objects.
         tell: Told of each that was tried again.
     """
     tried: set[str] = set()

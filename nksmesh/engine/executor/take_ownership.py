@@ -33,8 +33,6 @@ async def take_object(
 
     Args:
         manifest: What it is to be.
-        ref: Which one.
-        objects: The cluster's objects.
         manager: The field manager that it gets.
 
     Raises:
@@ -62,10 +60,7 @@ async def take_release(change: ReleaseChange, cluster: Cluster, *, timeout: floa
     """Take a release's objects over before Helm writes it; those that run come last, on what they stand on.
 
     Args:
-        change: The release.
-        cluster: The cluster.
         timeout: Seconds that a Deployment, which is made anew, may take to go.
-        listener: Told what is waited for.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.

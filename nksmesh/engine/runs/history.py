@@ -53,7 +53,6 @@ async def recorded_run(cluster: Cluster, run: Run) -> AsyncIterator[RunRecorder]
     Use it inside the lease, for what the history still counts as running is then dead, and is marked so.
 
     Args:
-        cluster: The cluster.
         run: What is known of the run; who, when and its number are filled in here. ``releases`` has each release's
             Helm revision before the run; those after it are read at its end.
 
@@ -137,7 +136,6 @@ async def show_history(cluster: Cluster, namespace: str, *, limit: int) -> Histo
     """Read the newest runs of a mesh.
 
     Args:
-        cluster: The cluster.
         namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
         limit: How many runs are shown at most.
 

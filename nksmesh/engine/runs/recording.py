@@ -23,10 +23,8 @@ def record_of(
     """Describe what the plan resolved; what it has not proved yet is recorded without digest and revision.
 
     Args:
-        plan: The plan.
         written: Helm's revisions after the run, where it wrote anything; the plan knows those from before.
         helm_driver: The storage driver with which Helm keeps the releases.
-        done: Everything is proved.
     """
     before = {
         (one.namespace, one.name): (one.helm_revision, one.status)
@@ -67,7 +65,6 @@ def begun_on(recorded: Record, releases: Collection[Release]) -> Record:
 
     Args:
         recorded: The record as it is.
-        releases: The releases.
     """
     noted = (
         replace(one, chart_digest="", helm_revision=0) if one.release in releases else one for one in recorded.releases
