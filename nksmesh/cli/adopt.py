@@ -12,13 +12,12 @@ from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, order_of, target_of, wait_options_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import agreed, perform, run, show
+from nksmesh.cli.run import agreed, perform_on, run_on, show
 from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nksmesh.commands.adopt.adopt import AdoptionPlan, AdoptResult
-    from nksmesh.commands.adopt.from_istioctl import TakeoverPlan, TakeoverResult
-    from nksmesh.domain.common.events import Listener
+    from nksmesh.commands.adopt.adopt import AdoptResult
+    from nksmesh.commands.adopt.from_istioctl import TakeoverResult
     from nksmesh.engine.request import MeshRequest
 
 app = command_group()
@@ -76,57 +75,32 @@ def _adopt(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    from nksmesh.commands.adopt import adopt as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.adopt import adopt as workflow
 
-    async def make(listener: Listener) -> AdoptionPlan:
-        async with wiring.tools(shell, where) as tools:
-            return await workflow.plan_adoption(
-                order,
-                tools.cluster,
-                tools.helm,
-                tools.charts,
-                files.mesh,
-                environment=environment,
-                dry_run=dry_run,
-                listener=listener,
-            )
-
-    plan = perform(shell, make)
+    plan = perform_on(
+        shell,
+        where,
+        lambda runtime: workflow.plan_adoption(order, runtime, files.mesh, environment=environment, dry_run=dry_run),
+    )
     found = workflow.AdoptResult(plan=plan)
     question = f"Write it as environment {environment}?" if plan.recorded else "Record this as a mesh of nksmesh's?"
-    if not _agreed(shell, found, question, dry_run=dry_run, yes=yes):
-        return
-
-    async def work(listener: Listener) -> AdoptResult:
-        async with wiring.tools(shell, where) as tools:
-            return await workflow.adopt(plan, tools.cluster, files.mesh, listener=listener)
-
-    run(shell, work)
+    if _agreed(shell, found, question, dry_run=dry_run, yes=yes):
+        run_on(
+            shell,
+            where,
+            lambda runtime: workflow.adopt(plan, runtime.cluster, files.mesh, listener=runtime.listener),
+        )
 
 
 def _take_over(
     shell: Shell, options: ApplyOptions, order: MeshRequest, where: wiring.Target, *, dry_run: bool, yes: bool
 ) -> None:
-    from nksmesh.commands.adopt import from_istioctl as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.adopt import from_istioctl as workflow
 
-    waits = wait_options_of(options)
-
-    async def make(listener: Listener) -> TakeoverPlan:
-        async with wiring.tools(shell, where) as tools:
-            return await workflow.plan_takeover(order, tools.cluster, tools.helm, tools.charts, listener=listener)
-
-    plan = perform(shell, make)
+    plan = perform_on(shell, where, lambda runtime: workflow.plan_takeover(order, runtime))
     found = workflow.TakeoverResult(plan=plan)
-    if not _agreed(shell, found, "Take all of this over?", dry_run=dry_run, yes=yes):
-        return
-
-    async def work(listener: Listener) -> TakeoverResult:
-        async with wiring.tools(shell, where) as tools:
-            return await workflow.take_over(
-                plan, tools.cluster, tools.helm, tools.charts, tools.processes, waits=waits, listener=listener
-            )
-
-    run(shell, work)
+    if _agreed(shell, found, "Take all of this over?", dry_run=dry_run, yes=yes):
+        run_on(shell, where, lambda runtime: workflow.take_over(plan, runtime), waits=wait_options_of(options))
 
 
 def _agreed(shell: Shell, found: AdoptResult | TakeoverResult, question: str, *, dry_run: bool, yes: bool) -> bool:

@@ -48,6 +48,6 @@ def timeout_seconds(text: str) -> float:
     Raises:
         ConfigError: It is no duration, or shorter than a second.
     """
-    from nksmesh.domain.common.durations import parse_duration  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.domain.common.durations import parse_duration
 
     return parse_duration(text, "--timeout", least=_LEAST_TIMEOUT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,19 +12,8 @@ from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import CanaryOptions, order_of, target_of, wait_options_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import agreed, perform, run, show
+from nksmesh.cli.run import run_agreed, run_on
 from nksmesh.domain.common.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from nksmesh.commands.canary.ending import EndPlan, EndResult
-    from nksmesh.commands.canary.move import MovePlan, MoveResult
-    from nksmesh.commands.canary.start import StartResult, Tools
-    from nksmesh.commands.canary.status import CanaryStatus
-    from nksmesh.domain.common.events import Listener
-    from nksmesh.engine.request import MeshRequest
-    from nksmesh.engine.waiting import WaitOptions
 
 app = command_group("A later istiod beside the mesh's own: start, move namespaces to it, promote or abort.")
 
@@ -47,31 +36,23 @@ def start(
     CRDs and base go to the new version; the old istiod, the gateways and the workloads are not touched. Nothing uses
     the new istiod until a namespace is moved to it.
     """
-    from nksmesh.commands.canary import start as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import start as workflow
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
     waits, where = wait_options_of(options), target_of(shell, order, files)
 
-    async def work(listener: Listener) -> StartResult:
-        async with wiring.tools(shell, where) as tools:
-            return await workflow.start(order, canary_tools(tools, waits, listener), dry_run=dry_run)
-
-    run(shell, work)
+    run_on(shell, where, lambda runtime: workflow.start(order, runtime, dry_run=dry_run), waits=waits)
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh canary status", "nksmesh canary status -e prod -o json"])
 def status(shell: Shell, options: RevisionOptions) -> None:
     """Show which istiod each namespace follows, and which proxy its workloads and the gateways run."""
-    from nksmesh.commands.canary import status as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import status as workflow
 
     said = meant(shell, options)
 
-    async def work(_listener: Listener) -> CanaryStatus:
-        async with wiring.tools(shell, said.where) as tools:
-            return await workflow.status(tools.cluster, said.namespace)
-
-    run(shell, work)
+    run_on(shell, said.where, lambda runtime: workflow.status(runtime.cluster, said.namespace))
 
 
 @command(
@@ -93,31 +74,24 @@ def move(
 
     Workloads are restarted one after the other, within their disruption budgets, each watched until it is ready.
     """
-    from nksmesh.commands.canary import move as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import move as workflow
 
     if bool(namespaces) == everything:
         raise ConfigError("name the namespaces, or pass --all", hint="nksmesh canary status lists them.")
     said = meant(shell, options)
 
-    async def make(_listener: Listener) -> MovePlan:
-        async with wiring.tools(shell, said.where) as tools:
-            return await workflow.plan_move(
-                namespaces or (), tools.cluster, tools.helm, said.namespace, everything=everything, back=back
-            )
-
-    plan = perform(shell, make)
-    if plan.empty:
-        show(shell, workflow.MoveResult(plan=plan))
-        return
-    if not agreed(shell, plan, "Move them?", yes=yes):
-        show(shell, workflow.MoveResult(plan=plan, agreed=False))
-        return
-
-    async def work(listener: Listener) -> MoveResult:
-        async with wiring.tools(shell, said.where) as tools:
-            return await workflow.move(plan, tools.cluster, back=back, waits=said.waits, listener=listener)
-
-    run(shell, work)
+    run_agreed(
+        shell,
+        said.where,
+        make=lambda runtime: workflow.plan_move(
+            namespaces or (), runtime.cluster, runtime.helm, said.namespace, everything=everything, back=back
+        ),
+        question="Move them?",
+        undone=workflow.MoveResult,
+        follow=lambda plan, runtime: workflow.move(plan, runtime, back=back),
+        yes=yes,
+        waits=said.waits,
+    )
 
 
 @command(
@@ -141,16 +115,23 @@ def promote(
 
     Moved namespaces get the labels they had, which mean the new istiod now; gateways keep their names and addresses.
     """
-    from nksmesh.commands.canary import promote as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import promote as workflow
+    from nksmesh.commands.canary.ending import EndResult
 
     said = meant(shell, options)
 
-    async def make(_listener: Listener) -> EndPlan:
-        async with wiring.tools(shell, said.where) as tools:
-            return await workflow.plan_promotion(tools.cluster, said.namespace, restart=restart_workloads, force=force)
-
-    plan = perform(shell, make)
-    _end(shell, plan, yes=yes, question="Promote it?", end=_at(shell, plan, said.order, said.waits, said.where))
+    run_agreed(
+        shell,
+        said.where,
+        make=lambda runtime: workflow.plan_promotion(
+            runtime.cluster, said.namespace, restart=restart_workloads, force=force
+        ),
+        question="Promote it?",
+        undone=EndResult,
+        follow=lambda plan, runtime: workflow.promote(plan, said.order, runtime),
+        yes=yes,
+        waits=said.waits,
+    )
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh canary abort", "nksmesh canary abort -e prod --yes"])
@@ -163,54 +144,18 @@ def abort(
     yes: Yes = False,
 ) -> None:
     """Remove the canary: moved namespaces go back and are restarted, then it goes. CRDs and base stay newer."""
-    from nksmesh.commands.canary import abort as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.canary import abort as workflow
+    from nksmesh.commands.canary.ending import EndResult
 
     said = meant(shell, options)
 
-    async def make(_listener: Listener) -> EndPlan:
-        async with wiring.tools(shell, said.where) as tools:
-            return await workflow.plan_abandonment(tools.cluster, said.namespace, force=force)
-
-    plan = perform(shell, make)
-    _end(shell, plan, yes=yes, question="Remove it?", end=_at(shell, plan, said.order, said.waits, said.where))
-
-
-def _at(
-    shell: Shell, plan: EndPlan, order: MeshRequest, waits: WaitOptions, where: wiring.Target
-) -> Callable[[Listener], Awaitable[EndResult]]:
-    """Make the workflow that ends a canary as its plan says."""
-
-    async def work(listener: Listener) -> EndResult:
-        from nksmesh.commands.canary import abort, promote  # noqa: PLC0415 - only what a command uses is imported
-
-        async with wiring.tools(shell, where) as tools:
-            end = promote.promote if plan.promote else abort.abandon
-            return await end(plan, order, canary_tools(tools, waits, listener))
-
-    return work
-
-
-def _end(
-    shell: Shell, plan: EndPlan, *, yes: bool, question: str, end: Callable[[Listener], Awaitable[EndResult]]
-) -> None:
-    """Show how a canary would end, ask, and end it."""
-    from nksmesh.commands.canary.ending import EndResult  # noqa: PLC0415 - only what a command uses is imported
-
-    if not agreed(shell, plan, question, yes=yes):
-        show(shell, EndResult(plan=plan, agreed=False))
-        return
-    run(shell, end)
-
-
-def canary_tools(tools: wiring.Tools, waits: WaitOptions, listener: Listener) -> Tools:
-    """Hand a workflow on Istio revisions what it works with."""
-    from nksmesh.commands.canary.start import Tools as CanaryTools  # noqa: PLC0415 - only what a command uses is imported
-
-    return CanaryTools(
-        cluster=tools.cluster,
-        helm=tools.helm,
-        charts=tools.charts,
-        processes=tools.processes,
-        waits=waits,
-        listener=listener,
+    run_agreed(
+        shell,
+        said.where,
+        make=lambda runtime: workflow.plan_abandonment(runtime.cluster, said.namespace, force=force),
+        question="Remove it?",
+        undone=EndResult,
+        follow=lambda plan, runtime: workflow.abandon(plan, said.order, runtime),
+        yes=yes,
+        waits=said.waits,
     )

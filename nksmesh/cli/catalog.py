@@ -20,7 +20,7 @@ app = command_group()
 @command(app, examples=["nksmesh regions", "nksmesh regions -o json"])
 def regions(shell: Shell, directory: Directory = None) -> None:
     """List the NKS regions, their registries, and the Istio versions each provides."""
-    from nksmesh.commands.catalog import list_regions  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.catalog import list_regions
 
     async def work(_listener: Listener) -> Regions:
         return list_regions(wiring.files(directory).mesh)
@@ -34,9 +34,9 @@ def versions(shell: Shell, environment: EnvironmentName = "", directory: Directo
 
     The cluster is the kubeconfig's, or the environment's. Where it does not answer at once, the list says so, and why.
     """
-    from datetime import UTC, datetime  # noqa: PLC0415 - only what a command uses is imported
+    from datetime import UTC, datetime
 
-    from nksmesh.commands.catalog import list_versions, look_at  # noqa: PLC0415
+    from nksmesh.commands.catalog import list_versions, look_at
 
     files = wiring.files(directory)
     where, _ = wiring.target_of_mesh(shell, environment, files)

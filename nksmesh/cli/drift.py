@@ -1,4 +1,4 @@
-"""``nksmesh drift`` and ``repair``: what is live against what the releases say, and the way back."""
+"""``nksmesh drift``: what is live against what the releases say."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName, Timeout, Yes, timeout_seconds
+from nksmesh.cli.arguments import Directory, EnvironmentName
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import agreed, perform, run, show
+from nksmesh.cli.run import run_on
 
 if TYPE_CHECKING:
     from nksmesh.commands.drift.drift import DriftResult, Survey
-    from nksmesh.commands.repair.repair import RepairPlan, RepairResult
-    from nksmesh.domain.common.events import Listener
+    from nksmesh.domain.drift.drift import ObjectDrift
+    from nksmesh.engine.runtime import Runtime
 
 app = command_group()
 
@@ -39,95 +39,24 @@ def drift(
     known and left out, and so are labels, annotations and keys of ConfigMaps that somebody added. nksmesh repair puts
     back what differs.
     """
-    from nksmesh.commands.drift.drift import drift as workflow  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.commands.drift.drift import drift as workflow
 
     files = wiring.files(directory)
     where, namespace = wiring.target_of_mesh(shell, environment, files)
 
-    async def work(_listener: Listener) -> DriftResult:
-        async with wiring.tools(shell, where) as tools:
-            found = await workflow(
-                tools.cluster,
-                tools.helm,
-                tools.charts,
-                namespace,
-                lock=files.lock.read(),
-                diff=diff,
-                exit_code=exit_code,
-            )
-            return replace(found, survey=_redacted(found.survey))
+    async def work(runtime: Runtime) -> DriftResult:
+        found = await workflow(runtime, namespace, lock=files.lock.read(), diff=diff, exit_code=exit_code)
+        return replace(found, survey=redacted(found.survey))
 
-    run(shell, work)
+    run_on(shell, where, work)
 
 
-@command(
-    app,
-    examples=["nksmesh repair", "nksmesh repair --yes Deployment/istiod ConfigMap/istio-system/istio-sidecar-injector"],
-)
-def repair(
-    shell: Shell,
-    objects: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="OBJECT", help="Kind/name or Kind/namespace/name; all that differs without any."),
-    ] = None,
-    environment: EnvironmentName = "",
-    directory: Directory = None,
-    timeout: Timeout = "5m",
-    yes: Yes = False,
-) -> None:
-    """Put back what differs from the releases, object by object, as Helm itself would write it.
-
-    Shows what differs and asks. What is missing is made anew; pods that this makes anew are waited for, gateways behind
-    istiod's webhook. Helm's releases stay as they are.
-    """
-    from nksmesh.commands.repair import repair as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.engine.waiting import WaitOptions  # noqa: PLC0415
-
-    files = wiring.files(directory)
-    where, namespace = wiring.target_of_mesh(shell, environment, files)
-    waits = WaitOptions(component=timeout_seconds(timeout))
-    lock, named = files.lock.read(), tuple(objects or ())
-
-    async def make(_listener: Listener) -> RepairPlan:
-        async with wiring.tools(shell, where) as tools:
-            return await workflow.plan_repair(
-                tools.cluster, tools.helm, tools.charts, namespace, lock=lock, objects=named
-            )
-
-    plan = perform(shell, make)
-    said = replace(plan, survey=_redacted(plan.survey))
-    if not plan.found:
-        show(shell, workflow.RepairResult(plan=said))
-        return
-    if not agreed(shell, said, "Put all of this back?", yes=yes):
-        show(shell, workflow.RepairResult(plan=said, agreed=False))
-        return
-
-    async def work(listener: Listener) -> RepairResult:
-        async with wiring.tools(shell, where) as tools:
-            done = await workflow.repair(
-                plan,
-                tools.cluster,
-                tools.helm,
-                tools.charts,
-                lock=lock,
-                objects=named,
-                waits=waits,
-                listener=listener,
-            )
-            return replace(done, plan=replace(done.plan, survey=_redacted(done.plan.survey)))
-
-    run(shell, work)
+def redacted(survey: Survey) -> Survey:
+    """Leave out what looks like a secret where a manifest or a live object has found in the open."""
+    return replace(survey, found=tuple(replace(found, drift=_redacted(found.drift)) for found in survey.found))
 
 
-def _redacted(survey: Survey) -> Survey:
-    """Leave out what looks like a secret where a manifest or a live object has one in the open."""
-    from nksmesh.report.redaction import redact  # noqa: PLC0415 - only what a command uses is imported
+def _redacted(drift: ObjectDrift) -> ObjectDrift:
+    from nksmesh.report.redaction import redact
 
-    found = (
-        replace(
-            one, drift=replace(one.drift, lines=tuple(map(redact, one.drift.lines)), refusal=redact(one.drift.refusal))
-        )
-        for one in survey.found
-    )
-    return replace(survey, found=tuple(found))
+    return replace(drift, lines=tuple(map(redact, drift.lines)), refusal=redact(drift.refusal))

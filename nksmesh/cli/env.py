@@ -22,7 +22,7 @@ app = command_group("List and show the environments: the meshes described in val
 @command(app, "list", examples=["nksmesh env list"])
 def list_(shell: Shell, directory: Directory = None) -> None:
     """List the environments: those of your folder, and the ones that ship with nksmesh."""
-    from nksmesh.commands.env import list_environments  # noqa: PLC0415 - only what a command uses
+    from nksmesh.commands.env import list_environments
 
     async def work(_listener: Listener) -> EnvironmentList:
         return list_environments(wiring.files(directory).mesh)
@@ -37,7 +37,7 @@ def show(
     directory: Directory = None,
 ) -> None:
     """Show what an environment says: its mesh.yaml, and its values for each component."""
-    from nksmesh.commands.env import show_environment  # noqa: PLC0415 - only what a command uses
+    from nksmesh.commands.env import show_environment
 
     async def work(_listener: Listener) -> EnvironmentShown:
         return show_environment(wiring.files(directory).mesh, name)

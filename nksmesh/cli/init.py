@@ -25,7 +25,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write into; it is made if need be.")],
 ) -> None:
     """Write a starter, with comments, for a repository of your own meshes; it overwrites nothing."""
-    from nksmesh.commands.env import write_starter  # noqa: PLC0415 - only what a command uses
+    from nksmesh.commands.env import write_starter
 
     async def work(_listener: Listener) -> StarterWritten:
         return write_starter(wiring.files(None).mesh, folder)

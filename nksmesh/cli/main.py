@@ -41,13 +41,13 @@ def run_command_line(arguments: Sequence[str]) -> int:
             return _failed(error)
         return 0
     gc.set_threshold(_GARBAGE)
-    from nksmesh.cli.app import run_app  # noqa: PLC0415 - see above
+    from nksmesh.cli.app import run_app
 
     return run_app(list(arguments))
 
 
 def _failed(error: ConfigError) -> int:
-    from nksmesh.cli.failure import fail  # noqa: PLC0415 - Python starts faster without, and this is rare
-    from nksmesh.cli.options import Shell  # noqa: PLC0415 - the same
+    from nksmesh.cli.failure import fail
+    from nksmesh.cli.options import Shell
 
     return fail(Shell(command=""), error)

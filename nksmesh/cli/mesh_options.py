@@ -119,13 +119,13 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshReq
         ConfigError: Something is unknown, or wrong in one of the files.
         CheckError: The version is not supported, or not provided by the region.
     """
-    from datetime import UTC, datetime  # noqa: PLC0415 - only what a command uses is imported
+    from datetime import UTC, datetime
 
-    from nksmesh.domain.mesh.mesh import Network  # noqa: PLC0415
-    from nksmesh.domain.mesh.request import Request  # noqa: PLC0415
-    from nksmesh.domain.mesh.request_check import check_request  # noqa: PLC0415
-    from nksmesh.domain.values.set_values import SetKind, parse_set  # noqa: PLC0415
-    from nksmesh.engine.request import MeshRequest  # noqa: PLC0415
+    from nksmesh.domain.mesh.mesh import Network
+    from nksmesh.domain.mesh.request import Request
+    from nksmesh.domain.mesh.request_check import check_request
+    from nksmesh.domain.values.set_values import SetKind, parse_set
+    from nksmesh.engine.request import MeshRequest
 
     sets = {
         SetKind.JSON: options.set_json,
@@ -180,9 +180,9 @@ def wait_options_of(options: WaitingOptions) -> WaitOptions:
     Raises:
         ConfigError: A duration is none, or a cause has no grace.
     """
-    from nksmesh.domain.common.durations import parse_duration  # noqa: PLC0415
-    from nksmesh.domain.kube.diagnosis import GRACES, grace_option  # noqa: PLC0415
-    from nksmesh.engine.waiting import WaitOptions  # noqa: PLC0415
+    from nksmesh.domain.common.durations import parse_duration
+    from nksmesh.domain.kube.diagnosis import GRACES, grace_option
+    from nksmesh.engine.waiting import WaitOptions
 
     return WaitOptions(
         component=timeout_seconds(options.timeout),

@@ -7,18 +7,35 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import typer
 
+from nksmesh.cli import wiring
 from nksmesh.cli.options import Shell
 from nksmesh.domain.common.errors import ConfigError, InterruptedRunError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.report.envelope import Result, exit_code_of
 from nksmesh.report.report import Report
 
+if TYPE_CHECKING:
+    from nksmesh.cli.wiring import Target
+    from nksmesh.engine.runtime import Runtime
+    from nksmesh.engine.waiting import WaitOptions
+
 T = TypeVar("T")
 R = TypeVar("R", bound=Result)
+
+
+class Agreeable(Result, Protocol):
+    """What a user is shown and asked about before it is done."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+
+
+P = TypeVar("P", bound=Agreeable)
 
 _ENDINGS: Final = {EventKind.DONE, EventKind.KEPT}
 
@@ -53,6 +70,69 @@ def perform(shell: Shell, workflow: Callable[[Listener], Awaitable[T]]) -> T:
         return asyncio.run(_supervised(workflow, _Diary(listener), shell.report))
 
 
+def run_on(
+    shell: Shell, where: Target, workflow: Callable[[Runtime], Awaitable[R]], *, waits: WaitOptions | None = None
+) -> None:
+    """Run a workflow on a cluster and show what it came to.
+
+    Raises:
+        MeshError: The cluster cannot be reached, or as ``run`` says.
+        typer.Exit: The result asks for an exit code other than 0.
+    """
+    show(shell, perform_on(shell, where, workflow, waits=waits))
+
+
+def perform_on(
+    shell: Shell, where: Target, workflow: Callable[[Runtime], Awaitable[T]], *, waits: WaitOptions | None = None
+) -> T:
+    """Run a workflow on a cluster and return what it came to.
+
+    Raises:
+        MeshError: The cluster cannot be reached, or as ``perform`` says.
+    """
+
+    async def connected(listener: Listener) -> T:
+        async with wiring.runtime(shell, where, listener, waits) as runtime:
+            return await workflow(runtime)
+
+    return perform(shell, connected)
+
+
+def run_agreed(
+    shell: Shell,
+    where: Target,
+    *,
+    make: Callable[[Runtime], Awaitable[P]],
+    question: str,
+    undone: Callable[..., Result],
+    follow: Callable[[P, Runtime], Awaitable[Result]],
+    yes: bool,
+    waits: WaitOptions | None = None,
+) -> None:
+    """Show what would be done, ask, and do it: the form of every command that asks before it writes.
+
+    Args:
+        shell: What surrounds the command.
+        where: The cluster.
+        make: Makes the plan; it reads, and writes nothing.
+        question: What is asked, without the ``[y/N]``.
+        undone: Makes the result where nothing was done, of ``plan`` and ``agreed``: False where the user said no.
+        follow: Follows the plan. It plans again behind the lease, and refuses what goes beyond what was shown.
+        yes: ``--yes`` was given: nothing is shown or asked before.
+        waits: How long ``follow`` waits.
+
+    Raises:
+        ConfigError: There is no terminal to ask on.
+        MeshError: As ``make`` and ``follow`` say.
+        typer.Exit: The result asks for an exit code other than 0.
+    """
+    plan = perform_on(shell, where, make)
+    if plan.empty or not agreed(shell, plan, question, yes=yes):
+        show(shell, undone(plan=plan, agreed=plan.empty))
+    else:
+        run_on(shell, where, lambda runtime: follow(plan, runtime), waits=waits)
+
+
 def show(shell: Shell, result: Result) -> None:
     """Show a result.
 
@@ -85,7 +165,7 @@ def confirm(question: str, *, yes: bool) -> bool:
     Raises:
         ConfigError: There is no terminal to ask on.
     """
-    from nksmesh.report.streams import write_err  # noqa: PLC0415 - of the few commands that ask
+    from nksmesh.report.streams import write_err
 
     if yes:
         return True

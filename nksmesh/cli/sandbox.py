@@ -34,7 +34,7 @@ LoadBalancer = Annotated[
 @command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name try-1"])
 def up(shell: Shell, name: Name = DEFAULT_NAME, load_balancer: LoadBalancer = None) -> None:
     """Bring a sandbox up: start what does not run. The first time builds the programs, once, which takes minutes."""
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> SandboxStarted:
         return await commands.up(name, load_balancer=load_balancer, listener=listener)
@@ -48,7 +48,7 @@ def build(
     helm4: Annotated[bool, typer.Option("--helm4", help="Build Helm 4, too, to try nksmesh with it.")] = False,
 ) -> None:
     """Build the sandbox's programs into the cache, and start nothing."""
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> Built:
         return await commands.build(helm4=helm4, listener=listener)
@@ -64,7 +64,7 @@ def status(
     ] = None,
 ) -> None:
     """Say how each part of a sandbox is, with the last lines of the log of one that crashed."""
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(_listener: Listener) -> Statuses:
         return await commands.status(name)
@@ -75,7 +75,7 @@ def status(
 @command(app, examples=["nksmesh sandbox down"])
 def down(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Stop a sandbox and keep its data: up continues with it."""
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> SandboxStopped:
         return await commands.down(name, listener=listener)
@@ -86,7 +86,7 @@ def down(shell: Shell, name: Name = DEFAULT_NAME) -> None:
 @command(app, examples=["nksmesh sandbox delete --name try-1"])
 def delete(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Stop a sandbox and remove its data, its certificates and its kubeconfig."""
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> Deleted:
         return await commands.delete(name, listener=listener)
@@ -97,7 +97,7 @@ def delete(shell: Shell, name: Name = DEFAULT_NAME) -> None:
 @command(app, examples=["nksmesh sandbox reset"])
 def reset(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Empty a sandbox's cluster; its kubeconfig and its port stay as they are."""
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> SandboxStarted:
         return await commands.reset(name, listener=listener)
@@ -127,7 +127,7 @@ def fail(
 
     Pods that are there already crash or turn unready too; the other failures concern new pods alone.
     """
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(_listener: Listener) -> Staged:
         return await commands.fail(failure, name, selector=selector, reason=reason)
@@ -138,7 +138,7 @@ def fail(
 @command(app, examples=["nksmesh sandbox heal"])
 def heal(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """End every staged failure: the pods that failed become Ready."""
-    from nksmesh.sandbox import commands  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.sandbox import commands
 
     async def work(_listener: Listener) -> FailuresEnded:
         return await commands.heal(name)

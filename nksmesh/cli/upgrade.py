@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,12 +11,8 @@ from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import UpgradeOptions, order_of, target_of, wait_options_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
+from nksmesh.cli.run import run_on
 from nksmesh.domain.common.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nksmesh.commands.upgrade.upgrade import UpgradeResult
-    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -51,8 +47,8 @@ def upgrade(
     Istio goes one minor at a time; a longer road is shown as its steps first. What is not given is as installed.
     Down it goes by one minor, and CRDs stay as they are. Workloads keep their old proxy until they are restarted.
     """
-    from nksmesh.commands.upgrade import upgrade as workflow  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.commands.upgrade.path import UpgradeExtent, UpgradeOptions  # noqa: PLC0415
+    from nksmesh.commands.upgrade import upgrade as workflow
+    from nksmesh.commands.upgrade.path import UpgradeExtent, UpgradeOptions
 
     if step and whole:
         raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")
@@ -67,17 +63,4 @@ def upgrade(
         clear_pending=yes,
     )
 
-    async def work(listener: Listener) -> UpgradeResult:
-        async with wiring.tools(shell, where) as tools:
-            return await workflow.upgrade(
-                order,
-                travel,
-                tools.cluster,
-                tools.helm,
-                tools.charts,
-                tools.processes,
-                waits=waits,
-                listener=listener,
-            )
-
-    run(shell, work)
+    run_on(shell, where, lambda runtime: workflow.upgrade(order, travel, runtime), waits=waits)

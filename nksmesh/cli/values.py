@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,11 +10,8 @@ from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import MeshOptions, order_of, target_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
-
-if TYPE_CHECKING:
-    from nksmesh.commands.values import ValuesShown
-    from nksmesh.domain.common.events import Listener
+from nksmesh.cli.run import run_on
+from nksmesh.cli.run import show as show_result
 
 app = command_group("Show the values of each release, and the layer that set each key.")
 
@@ -43,17 +40,14 @@ def show(
 
     No cluster is asked without --installed.
     """
-    from nksmesh.commands.values import ValuesQuestion, show_installed_values, show_values  # noqa: PLC0415
+    from nksmesh.commands.values import ValuesQuestion, show_installed_values, show_values
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
     where = target_of(shell, order, files) if installed else None
     question = ValuesQuestion(target=component, order=order, key=key)
 
-    async def work(_listener: Listener) -> ValuesShown:
-        if where is None:
-            return show_values(question)
-        async with wiring.tools(shell, where) as tools:
-            return await show_installed_values(question, tools.cluster)
-
-    run(shell, work)
+    if where is None:
+        show_result(shell, show_values(question))
+    else:
+        run_on(shell, where, lambda runtime: show_installed_values(question, runtime.cluster))

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
     from nksmesh.cli.options import Shell
+    from nksmesh.domain.common.events import Listener
     from nksmesh.domain.mesh.catalog import Environment
-    from nksmesh.engine.ports import Processes
+    from nksmesh.engine.runtime import Runtime
+    from nksmesh.engine.waiting import WaitOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,25 +47,15 @@ class Target:
     context: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tools:
-    """What commands on a cluster work with."""
-
-    cluster: Cluster
-    helm: Helm
-    charts: ChartStore
-    processes: Processes
-
-
 def files(directory: Path | None) -> Files:
     """Find values/ and charts.lock: of ``--dir``, of the current folder if it is one of ours, or the packaged ones.
 
     Raises:
         ConfigError: The folder given is none of ours.
     """
-    from nksmesh.adapters.charts.lockfile import LockFile  # noqa: PLC0415 - only what a command uses is imported
-    from nksmesh.adapters.files.folders import LOCK, ValuesFolders, packaged, user_folder  # noqa: PLC0415
-    from nksmesh.adapters.files.mesh_files import MeshFiles  # noqa: PLC0415
+    from nksmesh.adapters.charts.lockfile import LockFile
+    from nksmesh.adapters.files.folders import LOCK, ValuesFolders, packaged, user_folder
+    from nksmesh.adapters.files.mesh_files import MeshFiles
 
     user = user_folder(directory, Path.cwd())
     lock = user / LOCK if user else packaged(LOCK)
@@ -73,21 +65,21 @@ def files(directory: Path | None) -> Files:
 
 def chart_source(text: str) -> str:
     """Return a source of charts that means the same from every folder; empty stays empty."""
-    from nksmesh.domain.charts.chart import placed_source  # noqa: PLC0415
+    from nksmesh.domain.charts.chart import placed_source
 
     return placed_source(text, Path.cwd())
 
 
 def chart_store() -> ChartStore:
     """Make the store that charts are fetched into."""
-    from nksmesh.adapters.charts import ChartStore  # noqa: PLC0415
+    from nksmesh.adapters.charts import ChartStore
 
     return ChartStore()
 
 
 def offline_helm(shell: Shell) -> Helm:
     """Make a Helm that renders and has no cluster."""
-    from nksmesh.adapters.helm.releases import Helm  # noqa: PLC0415
+    from nksmesh.adapters.helm.releases import Helm
 
     return Helm(shell.helm, kubeconfig=None, context="")
 
@@ -105,7 +97,7 @@ def target(shell: Shell, environment: Environment | None, folder: Path | None) -
     if environment is None:
         return Target(kubeconfig=_path(kubeconfig), context=context)
     if environment.sandbox:
-        from nksmesh.sandbox.layout import layout_of  # noqa: PLC0415
+        from nksmesh.sandbox.layout import layout_of
 
         layout = layout_of(environment.sandbox)
         if not kubeconfig and not layout.kubeconfig.exists():
@@ -138,25 +130,29 @@ async def cluster(where: Target) -> AsyncIterator[Cluster]:
     Raises:
         ClusterError: The kubeconfig does not describe a cluster.
     """
-    from nksmesh.adapters.cluster.connection import Cluster  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.adapters.cluster.connection import Cluster
 
     async with await Cluster.connect(kubeconfig=where.kubeconfig, context=where.context) as connected:
         yield connected
 
 
 @asynccontextmanager
-async def tools(shell: Shell, where: Target) -> AsyncIterator[Tools]:
+async def runtime(
+    shell: Shell, where: Target, listener: Listener, waits: WaitOptions | None = None
+) -> AsyncIterator[Runtime]:
     """Connect to the cluster and find what works on it.
 
     Raises:
         ClusterError: The kubeconfig does not describe a cluster.
     """
-    from nksmesh.adapters.helm.program import finding_helm  # noqa: PLC0415 - only what a command uses is imported
+    from nksmesh.adapters.helm.program import finding_helm
 
     async with finding_helm(shell.helm) as found:  # before the imports below: they take longer than its answer
-        from nksmesh.adapters import processes  # noqa: PLC0415
-        from nksmesh.adapters.cluster.connection import Cluster  # noqa: PLC0415
-        from nksmesh.adapters.helm.releases import Helm  # noqa: PLC0415
+        from nksmesh.adapters import processes
+        from nksmesh.adapters.cluster.connection import Cluster
+        from nksmesh.adapters.helm.releases import Helm
+        from nksmesh.engine.runtime import Runtime
+        from nksmesh.engine.waiting import WaitOptions
 
         async with await Cluster.connect(kubeconfig=where.kubeconfig, context=where.context) as cluster:
             # Helm is told the context by name: whoever changes the current one meanwhile does not turn Helm elsewhere.
@@ -167,7 +163,14 @@ async def tools(shell: Shell, where: Target) -> AsyncIterator[Tools]:
                 watcher=cluster.lease.note_helm,
                 found=found,
             )
-            yield Tools(cluster=cluster, helm=helm, charts=chart_store(), processes=processes)
+            yield Runtime(
+                cluster=cluster,
+                helm=helm,
+                charts=chart_store(),
+                processes=processes,
+                listener=listener,
+                waits=waits or WaitOptions(),
+            )
 
 
 def _agree(environment: Environment, given: str, named: str) -> None:

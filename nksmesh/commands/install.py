@@ -16,11 +16,11 @@ from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.pending import pending_of, refuse_foreign, settle
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import PLAN_STEP, make_plan
-from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runs.history import RunRecorder, history_for, recorded_run
 from nksmesh.engine.runs.recording import record_of, run_of
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +49,9 @@ class InstallResult:
 
 async def install(
     order: MeshRequest,
-    cluster: Cluster,
-    helm: Helm,
-    charts: Charts,
-    processes: Processes,
+    runtime: Runtime,
     *,
-    waits: WaitOptions,
     dry_run: bool,
-    listener: Listener,
     command: str = "install",
     rollback_on_failure: bool = False,
     clear_pending: bool = False,
@@ -75,39 +70,41 @@ async def install(
             ReleaseError where another Helm has begun something. With ``rollback_on_failure`` a failed step is
             RolledBackError, or RollbackError where that failed, too.
     """
-    plan = await make_plan(order, cluster, helm, charts, listener=listener)
+    plan = await make_plan(order, runtime)
     if dry_run:
         return InstallResult(plan=plan, dry_run=True)
-    async with cluster.lease.held(command) as dead:
+    async with runtime.cluster.lease.held(command) as dead:
         pending = pending_of(plan)
         if not clear_pending and dead is None:
             refuse_foreign(plan)
-        settled = await settle(pending, processes, dead, step=PLAN_STEP, listener=listener)
+        settled = await settle(pending, runtime.processes, dead, step=PLAN_STEP, listener=runtime.listener)
         if plan.ending:
-            await await_end(plan.ending, cluster, step=PLAN_STEP, timeout=waits.component, listener=listener)
-        if settled or plan.ending or not await _still_stands(plan, cluster):
-            plan = await make_plan(order, cluster, helm, charts, listener=listener)
+            await await_end(
+                plan.ending, runtime.cluster, step=PLAN_STEP, timeout=runtime.waits.component, listener=runtime.listener
+            )
+        if settled or plan.ending or not await _still_stands(plan, runtime.cluster):
+            plan = await make_plan(order, runtime)
         refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
         check(plan)
-        _warn(plan, listener)
-        applying = Executor(plan, cluster, helm, waits=waits, listener=listener)
+        _warn(plan, runtime.listener)
+        applying = Executor(plan, runtime)
         if not plan.changes:
-            if not await _left_unproved(plan, cluster):
-                return await _prove(applying, plan, cluster)
-            async with recorded_run(cluster, await run_of(plan, command, cluster)):
-                return await _prove(applying, plan, cluster)
+            if not await _left_unproved(plan, runtime.cluster):
+                return await _prove(applying, plan, runtime.cluster)
+            async with recorded_run(runtime.cluster, await run_of(plan, command, runtime.cluster)):
+                return await _prove(applying, plan, runtime.cluster)
         begun: Run | None = None
         try:
-            async with recorded_run(cluster, await run_of(plan, command, cluster)) as recorder:
+            async with recorded_run(runtime.cluster, await run_of(plan, command, runtime.cluster)) as recorder:
                 begun = recorder.run
-                return await _apply(applying, plan, recorder, cluster)
+                return await _apply(applying, plan, recorder, runtime.cluster)
         except (HeldError, InterruptedRunError):
             raise  # somebody else has the mesh now, or the user said stop
         except MeshError as failure:
             if begun is not None and rollback_on_failure:
                 from nksmesh.commands.rollback.rollback import undo  # noqa: PLC0415 - few runs fail, and fewer go back
 
-                await undo(failure, begun, cluster, helm, waits=waits, listener=listener)
+                await undo(failure, begun, runtime)
             failure.add_note(_ways_on(failure, command))
             raise
 

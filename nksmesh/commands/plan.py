@@ -23,8 +23,9 @@ from nksmesh.domain.plan.rendered import check_renders, moved_images
 from nksmesh.domain.plan.upgrade_path import UpgradePath
 from nksmesh.domain.values.layers import compose, dotted
 from nksmesh.engine.planning import chart_refs, check_versions, make_plan
-from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.ports import Charts, Helm
 from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.setters import prove_setters
 
 _CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
@@ -123,21 +124,19 @@ class TemplateResult:
         }
 
 
-async def preview(
-    order: MeshRequest, cluster: Cluster, helm: Helm, charts: Charts, *, diff: bool, exit_code: bool, listener: Listener
-) -> PlanResult:
+async def preview(order: MeshRequest, runtime: Runtime, *, diff: bool, exit_code: bool) -> PlanResult:
     """Plan an install, or an upgrade where the order lets the version change: to its end, whatever the steps there.
 
     Raises:
         MeshError: As ``make_plan`` says.
     """
-    plan = await make_plan(order, cluster, helm, charts, listener=listener)
+    plan = await make_plan(order, runtime)
     road = None
     if order.allow_version_change:
-        road, _ = await survey_upgrade_path(order, plan.mesh, plan.kubernetes, cluster, charts)
+        road, _ = await survey_upgrade_path(order, plan.mesh, plan.kubernetes, runtime.cluster, runtime.charts)
     return PlanResult(
         plan=plan,
-        diff=tuple(_differences(plan, helm)) if diff else None,
+        diff=tuple(_differences(plan, runtime.helm)) if diff else None,
         exit_code=CHANGES_PENDING if exit_code and plan.changes else 0,
         road=road,
         charts=tuple(_move(change, order) for change in plan.releases.values()) if road else (),

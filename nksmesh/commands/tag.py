@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nksmesh.commands.canary.handover import hand_over_tags
-from nksmesh.commands.canary.start import CONTROL_PLANE, Tools, later_base, merged, own_istiod, recorded_mesh
+from nksmesh.commands.canary.start import CONTROL_PLANE, install_scope, later_base, merged, own_istiod, recorded_mesh
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import CheckError, ConfigError
 from nksmesh.domain.mesh.record import Keep, Record
@@ -26,6 +26,7 @@ from nksmesh.domain.mesh.revisions import (
 )
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import ReleaseScope
 
 
@@ -113,7 +114,7 @@ async def list_tags(cluster: Cluster, namespace: str) -> TagsResult:
     return TagsResult(tags=tuple(sorted((_tag(one, namespaces) for one in webhooks), key=lambda tag: tag.name)))
 
 
-async def set_tag(name: str, istio_revision: str, order: MeshRequest, tools: Tools) -> TagsResult:
+async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: Runtime) -> TagsResult:
     """Point a revision tag to an istiod; one that pointed to another goes over without a gap.
 
     Args:
@@ -123,7 +124,7 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, tools: Too
         ConfigError: There is no such Istio revision, or the tag is the default one, which promotion moves.
         MeshError: As ``install`` says.
     """
-    cluster = tools.cluster
+    cluster = runtime.cluster
     record = await recorded_mesh(cluster, order.request.namespace)
     holders = _holders(record)
     _check_name(name, holders)
@@ -136,9 +137,9 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, tools: Too
     others = [one for key, one in holders.items() if key != istio_revision and name in one.tags]
     for old in others:
         async with cluster.lease.held("tag set"):
-            await hand_over_tags([name], old.release, target.release, cluster, tools.helm)
+            await hand_over_tags([name], old.release, target.release, cluster, runtime.helm)
     changed = [target.with_tags(tuple(dict.fromkeys((*target.tags, name)))), *(_without(one, name) for one in others)]
-    wrote = await _apply(changed, order, tools, f"tag set {name}")
+    wrote = await _apply(changed, order, runtime, f"tag set {name}")
     found = await list_tags(cluster, order.request.namespace)
     return replace(found, name=name, done="set" if wrote else "unchanged")
 
@@ -177,28 +178,28 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
     return tag
 
 
-async def remove_tag(name: str, order: MeshRequest, tools: Tools) -> TagsResult:
+async def remove_tag(name: str, order: MeshRequest, runtime: Runtime) -> TagsResult:
     """Remove a revision tag that ``check_removal`` let pass.
 
     Raises:
         MeshError: As ``install`` says.
     """
-    record = await recorded_mesh(tools.cluster, order.request.namespace)
+    record = await recorded_mesh(runtime.cluster, order.request.namespace)
     changed = [_without(one, name) for one in _holders(record).values() if name in one.tags]
-    await _apply(changed, order, tools, f"tag remove {name}")
-    return replace(await list_tags(tools.cluster, order.request.namespace), name=name, done="removed")
+    await _apply(changed, order, runtime, f"tag remove {name}")
+    return replace(await list_tags(runtime.cluster, order.request.namespace), name=name, done="removed")
 
 
-async def _apply(changed: Iterable[_Holder], order: MeshRequest, tools: Tools, command: str) -> bool:
+async def _apply(changed: Iterable[_Holder], order: MeshRequest, runtime: Runtime, command: str) -> bool:
     """Have Helm upgrade each istiod whose tags change; tell whether anything was written."""
     wrote = False
     for one in changed:
-        record = await recorded_mesh(tools.cluster, order.request.namespace)
-        standing = replace(one.answers.standing, base_version=await later_base(record, tools.cluster))
+        record = await recorded_mesh(runtime.cluster, order.request.namespace)
+        standing = replace(one.answers.standing, base_version=await later_base(record, runtime.cluster))
         scope = ReleaseScope(
             answers=replace(one.answers, standing=standing), keep=_keep(one.release), components=CONTROL_PLANE
         )
-        done = await tools.install(order, scope, command)
+        done = await install_scope(order, scope, runtime, command)
         wrote = wrote or done.plan.changes
     return wrote
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, ISTIOD, Component, Release
-from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import ObjectRef
@@ -33,10 +33,11 @@ from nksmesh.engine.foreign import list_istiods, refuse_foreign
 from nksmesh.engine.hidden_releases import look_for, refuse_elsewhere, refuse_out_of_sight, refuse_unseen
 from nksmesh.engine.location import about_the_place, read_zones
 from nksmesh.engine.ownership import check_owners, ending_of
-from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.pull_secrets import survey_pull_secrets
 from nksmesh.engine.rendering import InstalledState, render_releases
 from nksmesh.engine.request import ClusterState, MeshRequest
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import refuse_during_canary
 from nksmesh.engine.setters import prove_setters
 from nksmesh.engine.stale_pods import with_stale_pods
@@ -61,7 +62,7 @@ class MeshState:
     namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]
 
 
-async def make_plan(order: MeshRequest, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener) -> Plan:
+async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     """Plan what would bring a cluster to the mesh that an order describes.
 
     Raises:
@@ -70,54 +71,56 @@ async def make_plan(order: MeshRequest, cluster: Cluster, helm: Helm, charts: Ch
         ChartError: A chart cannot be had or rendered, or names an image outside the hub.
         ClusterError: The cluster cannot be reached, or an object belongs to somebody else.
     """
-    listener(Event(step=PLAN_STEP, kind=EventKind.STARTED, message="reading the cluster"))
-    found = await read_cluster(order, cluster)
+    runtime.listener(Event(step=PLAN_STEP, kind=EventKind.STARTED, message="reading the cluster"))
+    found = await read_cluster(order, runtime.cluster)
     mesh, record = found.resolved.mesh, found.record
     versions = check_versions(order, mesh, found.kubernetes)
     refuse_failures(versions)
-    read = await _read(order, found, cluster, charts, listener)
-    await refuse_elsewhere(read.installed.values(), cluster)
+    read = await _read(order, found, runtime)
+    await refuse_elsewhere(read.installed.values(), runtime.cluster)
     before = version_before(mesh, read.installed)
     if before and not order.allow_version_change:
         told = (order.request, order.environment, record.answers if record else None)
         refuse_another_version(before, mesh.version, asked=any(one.version for one in told if one))
     base = read.installed.get(_key(_only(mesh, BASE)))
-    mesh = await leave_newer_crds(mesh, read.charts[BASE.name], cluster.objects)
-    listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
+    mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
+    runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
-    changes = await render_releases(mesh, read.charts, seen, cluster, helm)
+    changes = await render_releases(mesh, read.charts, seen, runtime.cluster, runtime.helm)
     if before and order.scope is None and not order.take_over:
-        await refuse_to_take_away(before, mesh, changes, record, cluster)
+        await refuse_to_take_away(before, mesh, changes, record, runtime.cluster)
     beside = record.answers.version if order.scope and record else ""  # a canary's own istiod was never there
-    former = Former(version=before or beside, charts=charts, lock=order.lock, forced=order.force_version)
+    former = Former(version=before or beside, charts=runtime.charts, lock=order.lock, forced=order.force_version)
     moved = former.version not in {"", mesh.version}
-    changes = await prove_setters(mesh, changes, helm, kubernetes=found.kubernetes, versions=moved)
+    changes = await prove_setters(mesh, changes, runtime.helm, kubernetes=found.kubernetes, versions=moved)
     findings = await check_renders_after(former, mesh, changes)
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     crds, owned, unpulled, _ = await asyncio.gather(
         survey_crds(
             read.charts[BASE.name],
-            cluster.objects,
+            runtime.cluster.objects,
             applied_digest=_applied_crds(record),
             at_least=base.chart_version if base else "",
         ),
-        check_owners(changes, cluster, take_over=order.take_over),
-        survey_pull_secrets(changes.values(), cluster, hub=mesh.hub, absent=missing),
-        cluster.live.follow(
+        check_owners(changes, runtime.cluster, take_over=order.take_over),
+        survey_pull_secrets(changes.values(), runtime.cluster, hub=mesh.hub, absent=missing),
+        runtime.cluster.live.follow(
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
     )
     if not order.take_over:
-        await refuse_out_of_sight(owned.not_shown, cluster)
-    injection = check_injection(owned.changes.values(), _around(cluster, read.namespaces))
+        await refuse_out_of_sight(owned.not_shown, runtime.cluster)
+    injection = check_injection(owned.changes.values(), _around(runtime.cluster, read.namespaces))
     refuse_failures(injection)
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
-    changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in owned.changes.items()}
+    changes = {
+        name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()
+    }
     unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
     unwanted = () if order.scope and order.scope.components else unwanted
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     steps = make_steps(mesh, changes, crds, missing_namespaces=missing, unwanted=unwanted if order.prune else ())
-    listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
+    runtime.listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
     return Plan(
         mesh=mesh,
         steps=steps,
@@ -199,18 +202,18 @@ def _question(order: MeshRequest, mesh: Mesh, kubernetes: str) -> VersionQuestio
     )
 
 
-async def _read(
-    order: MeshRequest, found: ClusterState, cluster: Cluster, charts: Charts, listener: Listener
-) -> MeshState:
+async def _read(order: MeshRequest, found: ClusterState, runtime: Runtime) -> MeshState:
     """Fetch the charts, read what is installed, and begin to follow the mesh's namespaces, all at once."""
     mesh = found.resolved.mesh
     refs = chart_refs(mesh)
     namespaces = tuple(dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases))))
     fetched, installed, live, _ = await asyncio.gather(
-        charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener),
-        cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
-        cluster.objects.get_all((ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True),
-        cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
+        runtime.charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=runtime.listener),
+        runtime.cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
+        runtime.cluster.objects.get_all(
+            (ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True
+        ),
+        runtime.cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
     )
     return MeshState(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
 

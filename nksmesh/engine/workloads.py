@@ -25,6 +25,7 @@ from nksmesh.domain.kube.workloads import (
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.rollouts import BUDGETS, Rollout, found, queries_in, rolled_out
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.waiting import WaitOptions
 
 
@@ -66,14 +67,7 @@ async def injected_workloads(cluster: Cluster, *, namespaces: Collection[str] | 
     return workloads_of(pods, replica_sets, [one for some in owners for one in some])
 
 
-async def restart_workloads(
-    workloads: Iterable[Workload],
-    cluster: Cluster,
-    *,
-    waits: WaitOptions,
-    listener: Listener,
-    proxy_image: str = "",
-) -> RestartResult:
+async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, proxy_image: str = "") -> RestartResult:
     """Restart workloads, namespace by namespace and one after the other, each watched until it is rolled out.
 
     A rollout is not held back by a PodDisruptionBudget, so each restart waits until every budget of its pods allows
@@ -84,8 +78,6 @@ async def restart_workloads(
     The caller holds the lease.
 
     Args:
-        waits: ``component`` is for one rollout, and for the budgets of a namespace.
-        listener: Told how it goes on; a step is named after its workload.
         proxy_image: The proxy its pods must run afterwards; empty for whichever they are given.
 
     Raises:
@@ -93,17 +85,17 @@ async def restart_workloads(
     """
     wanted = sorted(set(workloads))
     untouched = [one for one in wanted if not one.restartable]
-    restarts = [_kept(one, Outcome.NOT_RESTARTABLE, one.not_restartable, listener) for one in untouched]
+    restarts = [_kept(one, Outcome.NOT_RESTARTABLE, one.not_restartable, runtime.listener) for one in untouched]
     for namespace, some in groupby((one for one in wanted if one.restartable), key=lambda one: one.namespace):
         if any(one.outcome is Outcome.FAILED for one in restarts):
-            restarts += [_kept(one, Outcome.NOT_BEGUN, _FAILED_BEFORE, listener) for one in some]
+            restarts += [_kept(one, Outcome.NOT_BEGUN, _FAILED_BEFORE, runtime.listener) for one in some]
             continue
-        new = await cluster.live.follow(queries_in(namespace))
+        new = await runtime.cluster.live.follow(queries_in(namespace))
         try:
-            one_by_one = _Namespace(tuple(some), cluster, waits, listener, proxy_image)
+            one_by_one = _Namespace(tuple(some), runtime.cluster, runtime.waits, runtime.listener, proxy_image)
             restarts += [one async for one in one_by_one.restarts()]
         finally:
-            await cluster.live.unfollow(new)
+            await runtime.cluster.live.unfollow(new)
     return RestartResult(restarts=tuple(restarts))
 
 

@@ -17,6 +17,7 @@ from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.cluster.program import Program
 from tests.cluster.reader import Object, Reader
+from tests.unit.fakes.runtime import runtime_of
 
 pytestmark = pytest.mark.cluster
 
@@ -87,7 +88,7 @@ def restarted(sandbox: Sandbox, some: list[Workload], *, seconds: float = 60) ->
     result: RestartResult = run(
         sandbox,
         lambda cluster: restart_workloads(
-            some, cluster, waits=WaitOptions(component=seconds), listener=said.append, proxy_image=NEW
+            some, runtime_of(cluster, waits=WaitOptions(component=seconds), listener=said.append), proxy_image=NEW
         ),
     )
     assert {event.step for event in said} == {str(one) for one in some}

@@ -24,9 +24,10 @@ from nksmesh.domain.plan.preserved_values import layer_of
 from nksmesh.domain.values.layers import compose
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.engine.planning import check_versions
-from nksmesh.engine.ports import Charts, Cluster, Helm, MeshFiles
+from nksmesh.engine.ports import Cluster, Helm, MeshFiles
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runs.history import recorded_run
+from nksmesh.engine.runtime import Runtime
 
 ADOPT_STEP: Final = "adopt"
 
@@ -109,20 +110,11 @@ class AdoptResult:
 
 
 async def plan_adoption(
-    order: MeshRequest,
-    cluster: Cluster,
-    helm: Helm,
-    charts: Charts,
-    files: MeshFiles,
-    *,
-    environment: str = "",
-    dry_run: bool = False,
-    listener: Listener,
+    order: MeshRequest, runtime: Runtime, files: MeshFiles, *, environment: str = "", dry_run: bool = False
 ) -> AdoptionPlan:
     """Find a mesh by the charts of its Helm releases, and describe it; nothing is written.
 
     Args:
-        charts: Where charts come from; without them the description is not proved.
         files: The user's folder.
         environment: The environment that is to be written; empty for none.
         dry_run: It is to be described only: what cannot be adopted is described, too, and a note says why.
@@ -136,18 +128,20 @@ async def plan_adoption(
     """
     if environment:
         _check_environment(environment, files)
-    listener(Event(step=ADOPT_STEP, kind=EventKind.STARTED, message="reading the cluster"))
+    runtime.listener(Event(step=ADOPT_STEP, kind=EventKind.STARTED, message="reading the cluster"))
     told = order.environment
     namespace = order.request.namespace or (told.namespace if told else "")
-    kubernetes, installation = await asyncio.gather(cluster.version(), find_installation(cluster, namespace))
+    kubernetes, installation = await asyncio.gather(
+        runtime.cluster.version(), find_installation(runtime.cluster, namespace)
+    )
     if not dry_run:
-        await refuse_unmanageable(installation, cluster)
+        await refuse_unmanageable(installation, runtime.cluster)
     if installation.record is not None:
-        plan = _recorded(installation.record, order, environment, cluster.context)
+        plan = _recorded(installation.record, order, environment, runtime.cluster.context)
         return replace(plan, notes=(*plan.notes, *installation.notes))
     if installation.foreign and not any(one.component == ISTIOD.name for one in installation.releases):
         raise ConfigError(f"{installation.foreign[0]}", hint=installation.foreign[0].way_on)
-    found = _hand_made(installation, helm)
+    found = _hand_made(installation, runtime.helm)
     answers = answers_of(found, order.request, order.catalog)
     bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))
     ours = resolve(bare, order.catalog, None, answers).mesh
@@ -155,13 +149,15 @@ async def plan_adoption(
     named = {(release.namespace, release.name): release for release in found.releases}
     ours = replace(ours, releases=tuple(named[release.namespace, release.name] for release in ours.releases))
     warnings = [str(one) for one in check_versions(order, ours, kubernetes) if one.level is not Level.NOTE]
-    have, missing = await charts_of(ours, order, charts, listener)
+    have, missing = await charts_of(ours, order, runtime.charts, runtime.listener)
     warnings += missing
-    listener(Event(step=ADOPT_STEP, kind=EventKind.WAITING, message="Helm to render what the description comes to"))
-    described = await asyncio.gather(
-        *(describe(release, found, ours, have, kubernetes, helm) for release in ours.releases)
+    runtime.listener(
+        Event(step=ADOPT_STEP, kind=EventKind.WAITING, message="Helm to render what the description comes to")
     )
-    differing = await differing_crds(have, cluster.objects)
+    described = await asyncio.gather(
+        *(describe(release, found, ours, have, kubernetes, runtime.helm) for release in ours.releases)
+    )
+    differing = await differing_crds(have, runtime.cluster.objects)
     rows = [one for one, _ in described]
     warnings += [words for _, more in described for words in more]
     if differing:
@@ -169,15 +165,17 @@ async def plan_adoption(
         rows = [replace(one, chart_digest="") if one.release.component == BASE.name else one for one in rows]
     layers = {one.release.name: layer_of(one.release, one.kept.beyond) for one in rows}
     mesh = resolve(bare, order.catalog, None, replace(answers, layers=layers)).mesh
-    listener(Event(step=ADOPT_STEP, kind=EventKind.DONE, message=f"{len(rows)} releases of Istio {mesh.version}"))
+    runtime.listener(
+        Event(step=ADOPT_STEP, kind=EventKind.DONE, message=f"{len(rows)} releases of Istio {mesh.version}")
+    )
     return AdoptionPlan(
         mesh=mesh,
         releases=tuple(rows),
-        record=_record_of(mesh, rows, cluster.storage.driver),
+        record=_record_of(mesh, rows, runtime.cluster.storage.driver),
         warnings=tuple(warnings),
         notes=(*installation.notes, *(words for one in rows for words in notes_on(one))),
         environment=environment,
-        documents=environment_of(mesh, cluster.context) if environment else {},
+        documents=environment_of(mesh, runtime.cluster.context) if environment else {},
     )
 
 

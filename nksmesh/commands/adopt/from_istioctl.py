@@ -38,9 +38,9 @@ from nksmesh.domain.plan.plan import Plan, ReleaseChange
 from nksmesh.engine.executor.removal_proof import delete_all
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import make_plan
-from nksmesh.engine.ports import Charts, Cluster, Helm, Objects, Processes
+from nksmesh.engine.ports import Cluster, Objects
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 
 TAKEOVER_STEP: Final = "adopt"
 ORPHANS_STEP: Final = "what istioctl left"
@@ -153,9 +153,7 @@ class TakeoverResult:
         }
 
 
-async def plan_takeover(
-    order: MeshRequest, cluster: Cluster, helm: Helm, charts: Charts, *, listener: Listener
-) -> TakeoverPlan:
+async def plan_takeover(order: MeshRequest, runtime: Runtime) -> TakeoverPlan:
     """Find a mesh that istioctl made, and say what taking it over would change; nothing is written.
 
     Raises:
@@ -163,12 +161,12 @@ async def plan_takeover(
         CheckError: It cannot be taken over as it is.
         MeshError: As ``make_plan`` says.
     """
-    former = await former_mesh(order, cluster, charts, listener)
-    plan = await make_plan(former.order, cluster, helm, charts, listener=listener)
-    await _refuse_other_gateways(plan, cluster.objects)
-    replaced, orphans = await _left_behind(plan, cluster.objects)
+    former = await former_mesh(order, runtime)
+    plan = await make_plan(former.order, runtime)
+    await _refuse_other_gateways(plan, runtime.cluster.objects)
+    replaced, orphans = await _left_behind(plan, runtime.cluster.objects)
     objects = await asyncio.gather(
-        *(_taken(ref, change, cluster.objects) for change in plan.releases.values() for ref in change.taken)
+        *(_taken(ref, change, runtime.cluster.objects) for change in plan.releases.values() for ref in change.taken)
     )
     return TakeoverPlan(
         order=former.order,
@@ -181,16 +179,7 @@ async def plan_takeover(
     )
 
 
-async def take_over(
-    shown: TakeoverPlan,
-    cluster: Cluster,
-    helm: Helm,
-    charts: Charts,
-    processes: Processes,
-    *,
-    waits: WaitOptions,
-    listener: Listener,
-) -> TakeoverResult:
+async def take_over(shown: TakeoverPlan, runtime: Runtime) -> TakeoverResult:
     """Take a mesh over from istioctl: CRDs, base, istiod, the webhook's proof, gateways; then what is left over goes.
 
     Stopped anywhere, it has lost nothing: the same command goes on.
@@ -201,22 +190,11 @@ async def take_over(
     Raises:
         MeshError: As ``install`` says.
     """
-    done = await install(
-        shown.order,
-        cluster,
-        helm,
-        charts,
-        processes,
-        waits=waits,
-        dry_run=False,
-        listener=listener,
-        command=TAKEOVER_STEP,
-        check=shown.check_agreed,
-    )
+    done = await install(shown.order, runtime, dry_run=False, command=TAKEOVER_STEP, check=shown.check_agreed)
     removed: tuple[ObjectRef, ...] = ()
     if shown.going:
-        async with cluster.lease.held(TAKEOVER_STEP):
-            removed = await _remove(done.plan, shown, cluster, waits.component, listener)
+        async with runtime.cluster.lease.held(TAKEOVER_STEP):
+            removed = await _remove(done.plan, shown, runtime.cluster, runtime.waits.component, runtime.listener)
     return TakeoverResult(plan=shown, progress=done.progress, removed=removed)
 
 

@@ -19,7 +19,6 @@ from nksmesh.domain.adoption.takeover import (
     of_istioctl,
 )
 from nksmesh.domain.common.errors import CheckError, ConfigError
-from nksmesh.domain.common.events import Listener
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.mesh.catalog import Catalog, Profile
@@ -27,8 +26,9 @@ from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, GatewaySpec
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.resolve import DEFAULT_PROFILE
 from nksmesh.engine.foreign import foreign_istiods
-from nksmesh.engine.ports import Charts, Cluster
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import ReleaseScope, refuse_during_canary
 
 
@@ -45,7 +45,7 @@ class Former:
     values: FormerValues = field(default_factory=FormerValues)
 
 
-async def former_mesh(order: MeshRequest, cluster: Cluster, charts: Charts, listener: Listener) -> Former:
+async def former_mesh(order: MeshRequest, runtime: Runtime) -> Former:
     """Work out which mesh it is: from the record, where an earlier run has begun, or from what istioctl left.
 
     Raises:
@@ -56,14 +56,14 @@ async def former_mesh(order: MeshRequest, cluster: Cluster, charts: Charts, list
     told = order.environment
     namespace = order.request.namespace or (told.namespace if told else "") or ISTIO_NAMESPACE
     request = replace(order.request, namespace=namespace)
-    records = await cluster.records.read_all()
+    records = await runtime.cluster.records.read_all()
     record = records.get(namespace)
     refuse_during_canary(record)
     values = FormerValues()
     if record is not None:
         answers = record.answers
     else:
-        answers, values = await _answers(replace(order, request=request), namespace, cluster, charts, listener)
+        answers, values = await _answers(replace(order, request=request), namespace, runtime)
     # Taken as an option it would set the gateways aside that are there beside the profile's.
     profile = "" if request.profile == answers.profile else request.profile
     request = replace(request, profile=profile)
@@ -71,16 +71,14 @@ async def former_mesh(order: MeshRequest, cluster: Cluster, charts: Charts, list
     return Former(order=replace(order, request=request, scope=scope, take_over=True, prune=False), values=values)
 
 
-async def _answers(
-    order: MeshRequest, namespace: str, cluster: Cluster, charts: Charts, listener: Listener
-) -> tuple[Recorded, FormerValues]:
+async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tuple[Recorded, FormerValues]:
     deployments, daemons, states, operators = await asyncio.gather(
-        cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),
-        cluster.objects.list("apps/v1", "DaemonSet", labels=COMPONENT_LABEL, metadata_only=True),
-        cluster.objects.list(OPERATOR_API, ISTIO_OPERATOR),
-        cluster.objects.list("apps/v1", "Deployment", fields="metadata.name=istio-operator"),
+        runtime.cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),
+        runtime.cluster.objects.list("apps/v1", "DaemonSet", labels=COMPONENT_LABEL, metadata_only=True),
+        runtime.cluster.objects.list(OPERATOR_API, ISTIO_OPERATOR),
+        runtime.cluster.objects.list("apps/v1", "Deployment", fields="metadata.name=istio-operator"),
     )
-    istiod = await _only_istiod(deployments, namespace, cluster)
+    istiod = await _only_istiod(deployments, namespace, runtime.cluster)
     if operators:
         where = operators[0]["metadata"]["namespace"]
         raise CheckError(
@@ -116,7 +114,9 @@ async def _answers(
         pull_secrets=pull_secrets_of(spec),
         gateways=_specs(gateways, namespace, order.catalog.profile(profile)),
     )
-    values = await former_values(order, answers, gateways, found, cluster.objects, charts, listener)
+    values = await former_values(
+        order, answers, gateways, found, runtime.cluster.objects, runtime.charts, runtime.listener
+    )
     if said and not told and said != profile:
         words = (
             f"nksmesh has no profile {said}: the mesh is taken as one of profile {profile}, with what it has otherwise"

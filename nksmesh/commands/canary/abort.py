@@ -14,13 +14,22 @@ from nksmesh.commands.canary.handover import hand_over_tags
 from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.commands.canary.move import proxy_of
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
-from nksmesh.commands.canary.start import CONTROL_PLANE, Tools, canary_of, later_base, merged, own_istiod, recorded_mesh
+from nksmesh.commands.canary.start import (
+    CONTROL_PLANE,
+    canary_of,
+    install_scope,
+    later_base,
+    merged,
+    own_istiod,
+    recorded_mesh,
+)
 from nksmesh.commands.canary.status import status
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import ReleaseScope
 from nksmesh.engine.workloads import restart_workloads
 
@@ -71,14 +80,14 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
     )
 
 
-async def abandon(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult:
+async def abandon(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndResult:
     """Remove the canary, after everybody is where they were. Run again it goes on from what is there.
 
     Raises:
         ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.
         MeshError: As ``plan_abandonment`` and ``install`` say; or a workload did not come off the canary, which stays.
     """
-    cluster = tools.cluster
+    cluster = runtime.cluster
     async with cluster.lease.held("canary abort"):
         plan = await plan_abandonment(cluster, order.request.namespace, force=shown.force)
         check_agreed(plan, shown)
@@ -89,23 +98,19 @@ async def abandon(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult
         answers = replace(record.answers, standing=standing)
         took = canary.promoting or bool(standing.tags)  # a run that was stopped may have, and recorded nothing
         if took:
-            await hand_over_tags(standing.tags, canary.release, old, cluster, tools.helm)
+            await hand_over_tags(standing.tags, canary.release, old, cluster, runtime.helm)
     if took:
         back = ReleaseScope(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
-        await tools.install(order, back, "canary abort (the default goes back)")
+        await install_scope(order, back, runtime, "canary abort (the default goes back)")
     async with cluster.lease.held("canary abort"):
         moves = await moves_back(cluster)
-        await relabel(moves, cluster, back=True, listener=tools.listener)
+        await relabel(moves, cluster, back=True, listener=runtime.listener)
         restarts = await restart_workloads(
-            plan.restarting,
-            cluster,
-            waits=tools.waits,
-            listener=tools.listener,
-            proxy_image=await proxy_of(old, cluster, tools.helm),
+            plan.restarting, runtime, proxy_image=await proxy_of(old, cluster, runtime.helm)
         )
         check_restarted(restarts, canary.release.name, force=plan.force)
         await forget_moves(moves, cluster)
-    done = await tools.install(order, ReleaseScope(answers=answers, keep=_abandoned), "canary abort")
+    done = await install_scope(order, ReleaseScope(answers=answers, keep=_abandoned), runtime, "canary abort")
     newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
     return EndResult(plan=plan, installed=done, restarts=restarts, newer=newer)
 

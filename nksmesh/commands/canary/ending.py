@@ -41,6 +41,11 @@ class EndPlan:
     restart: bool = False
     force: bool = False
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do: never, for a plan of nothing is not made."""
+        return False
+
     def beyond(self, shown: EndPlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
         return (

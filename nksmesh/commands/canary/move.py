@@ -14,7 +14,6 @@ from nksmesh.commands.canary.start import canary_of, own_istiod, recorded_mesh
 from nksmesh.commands.canary.status import followed
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ConfigError, MeshError
-from nksmesh.domain.common.events import Listener
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.mesh.record import Canary, Record
@@ -22,7 +21,7 @@ from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injec
 from nksmesh.domain.plan.history import Run
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import recorded_run
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import injected_workloads, restart_workloads, without_releases
 
 
@@ -152,12 +151,11 @@ async def plan_move(
     )
 
 
-async def move(plan: MovePlan, cluster: Cluster, *, back: bool, waits: WaitOptions, listener: Listener) -> MoveResult:
+async def move(plan: MovePlan, runtime: Runtime, *, back: bool) -> MoveResult:
     """Move namespaces: label each, then restart what istiod has injected in it.
 
     Args:
         back: Back to where they were.
-        waits: How long is waited for a rollout.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
@@ -165,25 +163,21 @@ async def move(plan: MovePlan, cluster: Cluster, *, back: bool, waits: WaitOptio
         HeldError: Another run holds the mesh.
     """
     command = f"canary move{' --back' if back else ''} {' '.join(one.namespace for one in plan.moves)}"
-    async with cluster.lease.held("canary move"):
-        canary = _standing_canary(await recorded_mesh(cluster, plan.mesh))  # the user may have thought for long
+    async with runtime.cluster.lease.held("canary move"):
+        canary = _standing_canary(await recorded_mesh(runtime.cluster, plan.mesh))  # the user may have thought for long
         if not back and canary.istio_revision != plan.istio_revision:
             raise ConfigError(
                 "another canary is on than when this was planned",
                 hint="Run the same command again: it shows what it moves now.",
             )
         run = Run(command=command, namespace=plan.mesh, from_versions=(plan.version,), to_version=plan.version)
-        async with recorded_run(cluster, run):
-            await relabel(plan.moves, cluster, back=back, listener=listener)
+        async with recorded_run(runtime.cluster, run):
+            await relabel(plan.moves, runtime.cluster, back=back, listener=runtime.listener)
             restarts = await restart_workloads(
-                (workload for one in plan.moves for workload in one.workloads),
-                cluster,
-                waits=waits,
-                listener=listener,
-                proxy_image=plan.proxy_image,
+                (workload for one in plan.moves for workload in one.workloads), runtime, proxy_image=plan.proxy_image
             )
             if back and not restarts.errors:
-                await forget_moves(plan.moves, cluster)
+                await forget_moves(plan.moves, runtime.cluster)
     moved = tuple(one.namespace for one in plan.moves if one.before != one.after)
     return MoveResult(plan=plan, moved=moved, restarts=restarts)
 

@@ -18,7 +18,14 @@ from nksmesh.commands.canary.ending import EndPlan, EndResult, check_agreed
 from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, tag_of, validator_calls
 from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
-from nksmesh.commands.canary.start import CONTROL_PLANE, Tools, canary_of, own_istiod, recorded_mesh, with_canary
+from nksmesh.commands.canary.start import (
+    CONTROL_PLANE,
+    canary_of,
+    install_scope,
+    own_istiod,
+    recorded_mesh,
+    with_canary,
+)
 from nksmesh.commands.canary.status import status
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ChartError
@@ -32,6 +39,7 @@ from nksmesh.engine import observation
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import ReleaseScope
 from nksmesh.engine.waiting import Wait, wait_until_ready
 from nksmesh.engine.workloads import restart_workloads
@@ -91,7 +99,7 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
     return plan
 
 
-async def promote(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult:
+async def promote(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndResult:
     """Make the canary the mesh's own istiod. Run again it goes on from what is there.
 
     Raises:
@@ -99,7 +107,7 @@ async def promote(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult
         MeshError: As ``plan_promotion`` and ``install`` say; or a workload did not come off the old istiod, which
             stays.
     """
-    cluster, helm, namespace = tools.cluster, tools.helm, order.request.namespace
+    cluster, helm, namespace = runtime.cluster, runtime.helm, order.request.namespace
     async with cluster.lease.held("canary promote"):
         plan = await plan_promotion(cluster, namespace, restart=shown.restart, force=shown.force)
         check_agreed(plan, shown)
@@ -111,17 +119,17 @@ async def promote(shown: EndPlan, order: MeshRequest, tools: Tools) -> EndResult
     answers = replace(canary.answers, standing=standing)
     first = ReleaseScope(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
     gateways = [one.release.namespace for one in record.releases if one.release.kind.injected]
-    control_plane = await tools.install(order, first, FIRST_HALF)
+    control_plane = await install_scope(order, first, runtime, FIRST_HALF)
     check_default_tag(control_plane.plan, new)
     async with cluster.lease.held("canary promote"):
-        await _prove_validator(new, tools)
+        await _prove_validator(new, runtime)
         if await retire_injector(old, cluster):
-            _tell(tools, f"the injector of {old.name} is gone: {DEFAULT_TAG} is {new.istio_revision}")
-        await _prove_default(new, gateways, control_plane.plan.proxy_image, tools)
-        restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, tools)
+            _tell(runtime, f"the injector of {old.name} is gone: {DEFAULT_TAG} is {new.istio_revision}")
+        await _prove_default(new, gateways, control_plane.plan.proxy_image, runtime)
+        restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, runtime)
         check_restarted(restarts, old.name, force=plan.force)
     whole = ReleaseScope(answers=answers, keep=_promoted(new, old))
-    done = await tools.install(order, whole, SECOND_HALF)
+    done = await install_scope(order, whole, runtime, SECOND_HALF)
     return EndResult(plan=plan, installed=done, restarts=restarts)
 
 
@@ -165,36 +173,34 @@ def check_default_tag(plan: Plan, istiod: Release) -> None:
         )
 
 
-async def _prove_validator(istiod: Release, tools: Tools) -> None:
+async def _prove_validator(istiod: Release, runtime: Runtime) -> None:
     """Wait until base's validator calls an istiod and trusts it: without one every Istio object is refused."""
-    live = tools.cluster.live
+    live = runtime.cluster.live
     await live.follow(observation.queries_for([istiod.namespace], istiod.namespace))
     wait = Wait(step=DEFAULT_STEP, judge=lambda: validator_calls(live, istiod))
     _tell(
-        tools,
-        await wait_until_ready(wait, live, tools.cluster.objects, waits=tools.waits, listener=tools.listener),
+        runtime,
+        await wait_until_ready(wait, live, runtime.cluster.objects, waits=runtime.waits, listener=runtime.listener),
     )
 
 
-async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str, tools: Tools) -> None:
+async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str, runtime: Runtime) -> None:
     """Prove that a pod which names no Istio revision comes back with the new proxy."""
     where = tuple(dict.fromkeys(namespaces)) or (istiod.namespace,)
-    await tools.cluster.live.follow(observation.queries_for(where, istiod.namespace))
+    await runtime.cluster.live.follow(observation.queries_for(where, istiod.namespace))
     gate = Gate(step=DEFAULT_STEP, istiod=istiod, probes=tuple(map(Probe, where)), proxy_image=proxy)
-    _tell(tools, await pass_gate(gate, tools.cluster, waits=tools.waits, listener=tools.listener))
+    _tell(runtime, await pass_gate(gate, runtime))
 
 
-async def _settle_namespaces(plan: EndPlan, old: Release, proxy: str, tools: Tools) -> RestartResult:
+async def _settle_namespaces(plan: EndPlan, old: Release, proxy: str, runtime: Runtime) -> RestartResult:
     """Put the labels of moved namespaces back, where they mean the new istiod now, and restart who was not moved."""
-    moves = await moves_back(tools.cluster)
+    moves = await moves_back(runtime.cluster)
     pinned = {one.namespace for one in moves if old.istio_revision and old.istio_revision in one.after.values()}
     back = [one for one in moves if one.namespace not in pinned]
-    await relabel(back, tools.cluster, back=True, listener=tools.listener)
-    await forget_moves(moves, tools.cluster)
-    return await restart_workloads(
-        plan.restarting, tools.cluster, waits=tools.waits, listener=tools.listener, proxy_image=proxy
-    )
+    await relabel(back, runtime.cluster, back=True, listener=runtime.listener)
+    await forget_moves(moves, runtime.cluster)
+    return await restart_workloads(plan.restarting, runtime, proxy_image=proxy)
 
 
-def _tell(tools: Tools, message: str) -> None:
-    tools.listener(Event(step=DEFAULT_STEP, kind=EventKind.DONE, message=message))
+def _tell(runtime: Runtime, message: str) -> None:
+    runtime.listener(Event(step=DEFAULT_STEP, kind=EventKind.DONE, message=message))

@@ -12,7 +12,6 @@ from typing import Any, Final
 from nksmesh.commands.install import InstallResult, install
 from nksmesh.domain.charts.releases import BASE, ISTIOD, Release
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.common.events import Listener
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
@@ -20,10 +19,10 @@ from nksmesh.domain.mesh.revisions import check_canary, names_of, revision_of, s
 from nksmesh.domain.mesh.versions import newest
 from nksmesh.engine.discovery import record_for
 from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_unseen
-from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import ReleaseScope
-from nksmesh.engine.waiting import WaitOptions
 
 LABELS_BEFORE: Final = "nksmesh.io/labels-before-canary"
 """The annotation in which a namespace that was moved keeps the labels it had, as JSON."""
@@ -32,45 +31,16 @@ CONTROL_PLANE: Final = frozenset({BASE.name, ISTIOD.name})
 """What a canary is of: gateways stay with the default istiod until it is promoted."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tools:
-    """What a run on a canary works with, beside its order.
+async def install_scope(
+    order: MeshRequest, scope: ReleaseScope, runtime: Runtime, command: str, *, dry_run: bool = False
+) -> InstallResult:
+    """Install a part of the mesh; where it is the whole, what the mesh no longer has is removed.
 
-    Attributes:
-        cluster: The cluster.
-        helm: Helm.
-        charts: Where charts come from.
-        processes: Processes of this machine.
-        waits: How long is waited for what.
-        listener: Told of every step.
+    Raises:
+        MeshError: As ``install`` says.
     """
-
-    cluster: Cluster
-    helm: Helm
-    charts: Charts
-    processes: Processes
-    waits: WaitOptions
-    listener: Listener
-
-    async def install(
-        self, order: MeshRequest, scope: ReleaseScope, command: str, *, dry_run: bool = False
-    ) -> InstallResult:
-        """Install a part of the mesh; where it is the whole, what the mesh no longer has is removed.
-
-        Raises:
-            MeshError: As ``install`` says.
-        """
-        return await install(
-            replace(order, scope=scope, allow_version_change=True, prune=not scope.components),
-            self.cluster,
-            self.helm,
-            self.charts,
-            self.processes,
-            waits=self.waits,
-            dry_run=dry_run,
-            listener=self.listener,
-            command=command,
-        )
+    order = replace(order, scope=scope, allow_version_change=True, prune=not scope.components)
+    return await install(order, runtime, dry_run=dry_run, command=command)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +68,7 @@ class StartResult:
         }
 
 
-async def start(order: MeshRequest, tools: Tools, *, dry_run: bool) -> StartResult:
+async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> StartResult:
     """Install a later istiod beside the mesh's own, and prove that it injects who asks for it by name.
 
     Run again it goes on from what is there.
@@ -111,7 +81,7 @@ async def start(order: MeshRequest, tools: Tools, *, dry_run: bool) -> StartResu
         CheckError: The version is not later than the mesh's own, or more than two minors ahead.
         MeshError: As ``install`` says.
     """
-    record = await recorded_mesh(tools.cluster, order.request.namespace)
+    record = await recorded_mesh(runtime.cluster, order.request.namespace)
     wanted, canary = order.request.version, record.canary
     if canary is not None and (canary.promoting or canary.version != wanted):
         raise ConfigError(
@@ -122,7 +92,7 @@ async def start(order: MeshRequest, tools: Tools, *, dry_run: bool) -> StartResu
     _check_revision(record)
     answers = canary.answers if canary else answers_of_canary(record, wanted)
     scope = ReleaseScope(answers=answers, keep=_beside, components=CONTROL_PLANE)
-    done = await tools.install(order, scope, "canary start", dry_run=dry_run)
+    done = await install_scope(order, scope, runtime, "canary start", dry_run=dry_run)
     beside = spoken_revision(record.answers.standing.istio_revision)
     return StartResult(installed=done, istio_revision=revision_of(wanted), beside=beside)
 

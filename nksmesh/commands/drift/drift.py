@@ -20,7 +20,8 @@ from nksmesh.domain.kube.keyed_lists import merged
 from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, crds_of, ref_of
 from nksmesh.engine.crds import newer_version
 from nksmesh.engine.discovery import Installation, find_installation
-from nksmesh.engine.ports import Charts, Cluster, Helm, Objects
+from nksmesh.engine.ports import Charts, Helm, Objects
+from nksmesh.engine.runtime import Runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,20 +116,17 @@ class DriftResult:
         }
 
 
-async def drift(
-    cluster: Cluster, helm: Helm, charts: Charts, namespace: str, *, lock: Lock, diff: bool, exit_code: bool
-) -> DriftResult:
+async def drift(runtime: Runtime, namespace: str, *, lock: Lock, diff: bool, exit_code: bool) -> DriftResult:
     """Compare a mesh's live objects with its releases' manifests; nothing is written.
 
     Args:
-        charts: Where the CRDs of a crds/ folder come from.
         namespace: The control plane's namespace; empty for the mesh there is.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses to show what is installed.
     """
-    installation = await find_installation(cluster, namespace, without_record=True)
-    survey = await survey_drift(installation, cluster, helm, charts, lock)
+    installation = await find_installation(runtime.cluster, namespace, without_record=True)
+    survey = await survey_drift(installation, runtime, lock)
     drifted = survey.found or installation.gone or not installation.releases
     return DriftResult(
         installation=installation,
@@ -139,24 +137,18 @@ async def drift(
 
 
 async def survey_drift(
-    installation: Installation,
-    cluster: Cluster,
-    helm: Helm,
-    charts: Charts,
-    lock: Lock,
-    *,
-    only: Collection[ObjectRef] | None = None,
+    installation: Installation, runtime: Runtime, lock: Lock, *, only: Collection[ObjectRef] | None = None
 ) -> Survey:
     """Look at every object that a mesh's releases and their crds/ have, or only at some.
 
     Raises:
         ClusterError: The cluster cannot be reached.
     """
-    manifests = {release: helm.parse(one.manifest) for release, one in installation.releases.items()}
-    crds, notes = await _crds_of_chart(installation, manifests, charts, lock)
+    manifests = {release: runtime.helm.parse(one.manifest) for release, one in installation.releases.items()}
+    crds, notes = await _crds_of_chart(installation, manifests, runtime.charts, lock)
     wanted = [*crds, *(one for release, some in manifests.items() for one in _of_release(release, some, installation))]
     asked = [one for one in wanted if only is None or one.ref in only]
-    answers = await asyncio.gather(*(_look(one, cluster.objects, helm) for one in asked))
+    answers = await asyncio.gather(*(_look(one, runtime.cluster.objects, runtime.helm) for one in asked))
     unseen = tuple(one for one in answers if isinstance(one, NotLookedAt))
     halfway = (
         f"release {release.name} is {one.status}, not deployed: it is compared with what Helm last tried"

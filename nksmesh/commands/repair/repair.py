@@ -12,17 +12,17 @@ from nksmesh.commands.repair.verify import RepairVerifier
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
-from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.drift.drift import Change, is_named
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import hash_of
 from nksmesh.domain.plan.history import Run
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.engine.executor.deletion import await_end
-from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runs.recording import moves_of, versions_of
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 
 REPAIR_STEP: Final = "repair"
 
@@ -40,6 +40,11 @@ class RepairPlan:
     installation: Installation
     survey: Survey
     others: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.found
 
     @property
     def found(self) -> tuple[Found, ...]:
@@ -108,13 +113,10 @@ class RepairResult:
         }
 
 
-async def plan_repair(
-    cluster: Cluster, helm: Helm, charts: Charts, namespace: str, *, lock: Lock, objects: Sequence[str]
-) -> RepairPlan:
+async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: Sequence[str]) -> RepairPlan:
     """Look for what differs, and choose what is put back.
 
     Args:
-        charts: Where the CRDs of a crds/ folder come from.
         namespace: The control plane's namespace; empty for the mesh there is.
         objects: ``Kind/name`` or ``Kind/namespace/name`` of what is put back; none for all of it.
 
@@ -123,10 +125,10 @@ async def plan_repair(
         ReleaseError: Helm has begun something and not ended it, or failed.
         ClusterError: Something cannot be put back in its place, or the cluster cannot be reached.
     """
-    installation = await find_installation(cluster, namespace)
-    await refuse_unmanageable(installation, cluster)
+    installation = await find_installation(runtime.cluster, namespace)
+    await refuse_unmanageable(installation, runtime.cluster)
     _refuse_halfway(installation)
-    survey = await survey_drift(installation, cluster, helm, charts, lock)
+    survey = await survey_drift(installation, runtime, lock)
     for text in objects:
         if not any(is_named(one.drift.ref, text) for one in survey.found):
             there = ", ".join(_named(one.drift.ref) for one in survey.found) or "nothing does"
@@ -146,21 +148,10 @@ async def plan_repair(
     )
 
 
-async def repair(
-    shown: RepairPlan,
-    cluster: Cluster,
-    helm: Helm,
-    charts: Charts,
-    *,
-    lock: Lock,
-    objects: Sequence[str],
-    waits: WaitOptions,
-    listener: Listener,
-) -> RepairResult:
+async def repair(shown: RepairPlan, runtime: Runtime, *, lock: Lock, objects: Sequence[str]) -> RepairResult:
     """Put back what was shown and agreed to, prove that it is back, and that the pods it made anew are ready.
 
     Args:
-        charts: Where the CRDs of a crds/ folder come from.
         objects: What was named.
 
     Raises:
@@ -168,8 +159,8 @@ async def repair(
         NotReadyError: What was put back does not become ready.
         HeldError: Another run holds the mesh.
     """
-    async with cluster.lease.held("repair"):
-        plan = await plan_repair(cluster, helm, charts, shown.installation.namespace, lock=lock, objects=objects)
+    async with runtime.cluster.lease.held("repair"):
+        plan = await plan_repair(runtime, shown.installation.namespace, lock=lock, objects=objects)
         if plan.outline != shown.outline:
             raise ClusterError(
                 "the mesh has changed since its drift was shown; nothing was put back",
@@ -177,44 +168,42 @@ async def repair(
             )
         if not plan.found:
             return RepairResult(plan=plan)
-        async with recorded_run(cluster, await _run_of(plan.installation, cluster)):
-            proved, said = await _put_back(plan, cluster, helm, waits=waits, listener=listener)
+        async with recorded_run(runtime.cluster, await _run_of(plan.installation, runtime.cluster)):
+            proved, said = await _put_back(plan, runtime)
             refs = {one.drift.ref for one in plan.found}
-            await _prove_gone(plan, refs, cluster, helm, charts, lock)
+            await _prove_gone(plan, refs, runtime, lock)
     return RepairResult(
         plan=plan, repaired=tuple(one.drift.ref for one in plan.found), proved=tuple(proved), said=tuple(said)
     )
 
 
-async def _put_back(
-    plan: RepairPlan, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
-) -> tuple[list[str], list[str]]:
+async def _put_back(plan: RepairPlan, runtime: Runtime) -> tuple[list[str], list[str]]:
     """Put the control plane's objects back and prove them, then the gateways': their proxies come from istiod."""
     ending = [one.drift.ref for one in plan.found if one.drift.change is Change.ENDING]
     if ending:
-        await await_end(ending, cluster, step=REPAIR_STEP, timeout=waits.component, listener=listener)
-    proofs = RepairVerifier(plan.installation, cluster, helm, waits=waits, listener=listener)
+        await await_end(
+            ending, runtime.cluster, step=REPAIR_STEP, timeout=runtime.waits.component, listener=runtime.listener
+        )
+    proofs = RepairVerifier(plan.installation, runtime)
     await proofs.begin(one.wanted for one in plan.found)
     injected = [one for one in plan.found if one.wanted.owner is not None and one.wanted.owner.kind.injected]
     proved: list[str] = []
     for some in ([one for one in plan.found if one not in injected], injected):
         for one in some:
-            listener(Event(step=str(one.drift.ref), kind=EventKind.STARTED, message="put back"))
+            runtime.listener(Event(step=str(one.drift.ref), kind=EventKind.STARTED, message="put back"))
             try:
-                live = await cluster.objects.get(one.wanted.ref)
-                proofs.written(one.wanted, await put(one.wanted, live, cluster.objects, dry_run=False))
+                live = await runtime.cluster.objects.get(one.wanted.ref)
+                proofs.written(one.wanted, await put(one.wanted, live, runtime.cluster.objects, dry_run=False))
             except MeshError as exc:
-                listener(Event(step=str(one.drift.ref), kind=EventKind.FAILED, message=exc.message))
+                runtime.listener(Event(step=str(one.drift.ref), kind=EventKind.FAILED, message=exc.message))
                 raise
-            listener(Event(step=str(one.drift.ref), kind=EventKind.DONE, message="as its release says"))
+            runtime.listener(Event(step=str(one.drift.ref), kind=EventKind.DONE, message="as its release says"))
         proved += await proofs.prove(some)
     return proved, proofs.stale()
 
 
-async def _prove_gone(
-    plan: RepairPlan, refs: Collection[ObjectRef], cluster: Cluster, helm: Helm, charts: Charts, lock: Lock
-) -> None:
-    left = await survey_drift(plan.installation, cluster, helm, charts, lock, only=refs)
+async def _prove_gone(plan: RepairPlan, refs: Collection[ObjectRef], runtime: Runtime, lock: Lock) -> None:
+    left = await survey_drift(plan.installation, runtime, lock, only=refs)
     if left.found:
         ref = left.found[0].drift.ref
         where = f" -n {ref.namespace}" if ref.namespace else ""

@@ -8,7 +8,7 @@ from typing import Final
 from nksmesh.commands.drift.apply import Wanted
 from nksmesh.commands.drift.drift import Found
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.readiness import Readiness
@@ -17,8 +17,8 @@ from nksmesh.engine import observation
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate
 from nksmesh.engine.executor.retries import Before
-from nksmesh.engine.ports import Cluster, Helm
-from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
+from nksmesh.engine.runtime import Runtime
+from nksmesh.engine.waiting import Wait, wait_until_ready
 
 _GATE_STEP: Final = "injection webhook"
 _TEMPLATE: Final = "spec.template"
@@ -27,16 +27,12 @@ _TEMPLATE: Final = "spec.template"
 class RepairVerifier:
     """The proofs of one repair."""
 
-    def __init__(
-        self, installation: Installation, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
-    ) -> None:
+    def __init__(self, installation: Installation, runtime: Runtime) -> None:
         """Prepare; ``begin`` follows what the proofs need."""
-        self._releases = {release: helm.parse(one.manifest) for release, one in installation.releases.items()}
+        self._releases = {release: runtime.helm.parse(one.manifest) for release, one in installation.releases.items()}
         self._namespace = installation.namespace
-        self._cluster = cluster
-        self._patience = waits
+        self._runtime = runtime
         self._before = Before()
-        self._listener = listener
 
     async def begin(self, wanted: Iterable[Wanted]) -> None:
         """Follow what is to become ready, before anything is written."""
@@ -45,15 +41,15 @@ class RepairVerifier:
         for release, manifests in self._releases.items():
             queries += observation.queries_of(release, manifests)
         queries += [observation.CRDS] if any(one.ref.kind == observation.CRDS.kind for one in wanted) else []
-        await self._cluster.live.follow(queries)
-        self._before = Before.of(self._releases.items(), self._cluster.live)
+        await self._runtime.cluster.live.follow(queries)
+        self._before = Before.of(self._releases.items(), self._runtime.cluster.live)
 
     def written(self, wanted: Wanted, after: Manifest) -> None:
         """Take what was written into the view: its watch events may still be on the way."""
         if wanted.ref.kind in ROLLOUT_KINDS:
-            self._cluster.live.put(observation.query_for(wanted.ref), after)
+            self._runtime.cluster.live.put(observation.query_for(wanted.ref), after)
         elif wanted.ref.kind == observation.CRDS.kind:
-            self._cluster.live.put(observation.CRDS, after)
+            self._runtime.cluster.live.put(observation.CRDS, after)
 
     async def prove(self, put_back: Sequence[Found]) -> list[str]:
         """Wait until what was put back is ready.
@@ -64,7 +60,7 @@ class RepairVerifier:
         Raises:
             NotReadyError: It cannot become ready, or its time is over.
         """
-        live = self._cluster.live
+        live = self._runtime.cluster.live
         proved = []
         crds = [one.drift.ref.name for one in put_back if one.drift.ref.kind == observation.CRDS.kind]
         if crds:
@@ -80,7 +76,7 @@ class RepairVerifier:
 
     def stale(self) -> list[str]:
         """Name the gateways whose pods run another proxy than istiod gives now: only a restart changes that."""
-        live, said = self._cluster.live, []
+        live, said = self._runtime.cluster.live, []
         for release, manifests in self._releases.items():
             proxy = self._proxy_of(release) if release.kind.injected else ""
             pods = observation.pods_on_other_proxy(live, release, manifests, proxy) if proxy else []
@@ -91,7 +87,7 @@ class RepairVerifier:
 
     def _judge(self, release: Release, rolled: Sequence[Found]) -> Callable[[], Readiness]:
         """Judge a rollout; pods that the repair made anew must be on istiod's proxy, too."""
-        live, manifests = self._cluster.live, self._releases[release]
+        live, manifests = self._runtime.cluster.live, self._releases[release]
         anew = any(
             not one.drift.fields or any(field.startswith(_TEMPLATE) for field in one.drift.fields) for one in rolled
         )
@@ -122,12 +118,12 @@ class RepairVerifier:
             proxy_image=proxy_image(manifests),
         )
         self._tell(_GATE_STEP, EventKind.STARTED, "prove")
-        passed = await pass_gate(gate, self._cluster, waits=self._patience, listener=self._listener)
+        passed = await pass_gate(gate, self._runtime)
         self._tell(_GATE_STEP, EventKind.DONE, passed)
         return passed
 
     async def _wait(self, step: str, judge: Callable[[], Readiness], release: Release | None = None) -> str:
-        live = self._cluster.live
+        live = self._runtime.cluster.live
         wait = Wait(
             step=step,
             judge=judge,
@@ -137,10 +133,10 @@ class RepairVerifier:
         )
         self._tell(step, EventKind.STARTED, "prove")
         proved = await wait_until_ready(
-            wait, live, self._cluster.objects, waits=self._patience, listener=self._listener
+            wait, live, self._runtime.cluster.objects, waits=self._runtime.waits, listener=self._runtime.listener
         )
         self._tell(step, EventKind.DONE, proved)
         return proved
 
     def _tell(self, step: str, kind: EventKind, message: str) -> None:
-        self._listener(Event(step=step, kind=kind, message=message))
+        self._runtime.listener(Event(step=step, kind=kind, message=message))

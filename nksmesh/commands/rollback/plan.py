@@ -12,7 +12,7 @@ from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import ConfigError, ReleaseError
-from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh, Network
@@ -24,6 +24,7 @@ from nksmesh.engine import observation
 from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight, refuse_unseen
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import history_for
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import refuse_during_canary
 from nksmesh.engine.stale_pods import with_stale_pods
 from nksmesh.engine.workloads import workloads_of_users
@@ -48,6 +49,11 @@ class RollbackPlan:
     lost: tuple[str, ...] = ()
     overwritten: tuple[str, ...] = ()
     workloads: tuple[Workload, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do: never, for a plan of nothing is not made."""
+        return False
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -96,9 +102,7 @@ class RollbackPlan:
         }
 
 
-async def plan_rollback(
-    cluster: Cluster, helm: Helm, namespace: str, *, to_run: int | None, listener: Listener
-) -> RollbackPlan:
+async def plan_rollback(runtime: Runtime, namespace: str, *, to_run: int | None) -> RollbackPlan:
     """Plan the way back from the last run, or to a run; nothing is written.
 
     Args:
@@ -110,13 +114,15 @@ async def plan_rollback(
         ReleaseError: Helm no longer has what is to come back.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message="reading the history"))
-    history = await history_for(cluster, namespace)
-    plan = await plan_way_back(rollback_target(history, to_run=to_run), history.namespace, cluster, helm)
+    runtime.listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message="reading the history"))
+    history = await history_for(runtime.cluster, namespace)
+    plan = await plan_way_back(
+        rollback_target(history, to_run=to_run), history.namespace, runtime.cluster, runtime.helm
+    )
     plan = replace(plan, overwritten=written_since(history, plan.plan.releases.values()))
     if proxy := plan.plan.proxy_image:
-        plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, cluster), proxy))
-    listener(Event(step=ROLLBACK_STEP, kind=EventKind.DONE, message=f"takes back {_spoken(plan.way)}"))
+        plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, runtime.cluster), proxy))
+    runtime.listener(Event(step=ROLLBACK_STEP, kind=EventKind.DONE, message=f"takes back {_spoken(plan.way)}"))
     return plan
 
 

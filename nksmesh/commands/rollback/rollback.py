@@ -19,17 +19,16 @@ from nksmesh.domain.common.errors import (
     RollbackError,
     RolledBackError,
 )
-from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.history import Run
 from nksmesh.domain.plan.rollback_target import way_back_of
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.pending import pending_of, settle
 from nksmesh.engine.executor.step_context import Progress
-from nksmesh.engine.ports import Cluster, Helm, Processes
 from nksmesh.engine.runs.history import history_for, recorded_run
 from nksmesh.engine.runs.recording import begun_on, run_of
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 
 E = TypeVar("E", bound=MeshError)
 
@@ -63,16 +62,7 @@ class RollbackResult:
         }
 
 
-async def rollback(
-    shown: RollbackPlan,
-    cluster: Cluster,
-    helm: Helm,
-    processes: Processes,
-    *,
-    to_run: int | None,
-    waits: WaitOptions,
-    listener: Listener,
-) -> RollbackResult:
+async def rollback(shown: RollbackPlan, runtime: Runtime, *, to_run: int | None) -> RollbackResult:
     """Follow a plan that was shown and agreed to.
 
     What Helm has begun and not ended is shown in the plan and, after it was given the time to end, rolled back too.
@@ -82,18 +72,18 @@ async def rollback(
         ClusterError: The mesh is not as it was when the plan was shown, or Helm reaches another cluster.
         HeldError: Another run holds the mesh.
     """
-    async with cluster.lease.held("rollback") as dead:
-        await settle(pending_of(shown.plan), processes, dead, step=ROLLBACK_STEP, listener=listener)
-        plan = await plan_rollback(cluster, helm, shown.plan.mesh.namespace, to_run=to_run, listener=listener)
+    async with runtime.cluster.lease.held("rollback") as dead:
+        await settle(pending_of(shown.plan), runtime.processes, dead, step=ROLLBACK_STEP, listener=runtime.listener)
+        plan = await plan_rollback(runtime, shown.plan.mesh.namespace, to_run=to_run)
         more = plan.beyond(shown)
         if more:
             raise ClusterError(
                 f"there is more to roll back now than was shown: {', '.join(more)}; nothing was rolled back",
                 hint="Run the same command again: it shows what there is to do now.",
             )
-        await helm.prove_same_cluster(await cluster.uid())
+        await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
         try:
-            return await _carry_out(plan, cluster, helm, waits=waits, listener=listener)
+            return await _carry_out(plan, runtime)
         except (HeldError, InterruptedRunError):
             raise
         except MeshError as failure:
@@ -105,9 +95,7 @@ async def rollback(
             raise _with_notes(error, failure) from failure
 
 
-async def undo(
-    failure: MeshError, run: Run, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
-) -> NoReturn:
+async def undo(failure: MeshError, run: Run, runtime: Runtime) -> NoReturn:
     """Take back a run that has just failed, while it still holds the mesh.
 
     Args:
@@ -117,14 +105,16 @@ async def undo(
         RolledBackError: It was taken back.
         RollbackError: That failed, too.
     """
-    listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message=f"taking back what failed: {failure.message}"))
+    runtime.listener(
+        Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message=f"taking back what failed: {failure.message}")
+    )
     try:
-        history = await history_for(cluster, run.namespace)
+        history = await history_for(runtime.cluster, run.namespace)
         way = way_back_of(history.of(run.number) or run)
-        plan = await plan_way_back(way, run.namespace, cluster, helm)
+        plan = await plan_way_back(way, run.namespace, runtime.cluster, runtime.helm)
         for words in plan.lost:
-            listener(Event(step=ROLLBACK_STEP, kind=EventKind.WARNING, message=words))
-        await _carry_out(plan, cluster, helm, waits=waits, listener=listener)
+            runtime.listener(Event(step=ROLLBACK_STEP, kind=EventKind.WARNING, message=words))
+        await _carry_out(plan, runtime)
     except (HeldError, InterruptedRunError) as stopped:
         raise _with_notes(stopped, failure) from failure
     except MeshError as second:
@@ -140,24 +130,22 @@ async def undo(
     raise _with_notes(error, failure) from failure
 
 
-async def _carry_out(
-    shown: RollbackPlan, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener
-) -> RollbackResult:
+async def _carry_out(shown: RollbackPlan, runtime: Runtime) -> RollbackResult:
     """Take the steps, keep the run, and put the record of before back. The mesh is held."""
     plan, way = shown.plan, shown.way
-    run = replace(await run_of(plan, "rollback", cluster), undoes=way.numbers)
-    async with recorded_run(cluster, run) as recorder:
+    run = replace(await run_of(plan, "rollback", runtime.cluster), undoes=way.numbers)
+    async with recorded_run(runtime.cluster, run) as recorder:
         if plan.recorded is not None:
             writing = {change.release for change in plan.releases.values() if change.reasons} | set(plan.unwanted)
-            await cluster.records.write(begun_on(plan.recorded, writing))
-        progress = await Executor(plan, cluster, helm, waits=waits, listener=listener).run()
-        written = await cluster.storage.revisions(way.targets)
+            await runtime.cluster.records.write(begun_on(plan.recorded, writing))
+        progress = await Executor(plan, runtime).run()
+        written = await runtime.cluster.storage.revisions(way.targets)
         recorder.left(written)
         if way.before is None:
-            await cluster.records.delete(plan.mesh.namespace)
+            await runtime.cluster.records.delete(plan.mesh.namespace)
         else:
-            record = replace(_restored(way.before, way.targets, written), helm_driver=cluster.storage.driver)
-            await cluster.records.write(record)
+            record = replace(_restored(way.before, way.targets, written), helm_driver=runtime.cluster.storage.driver)
+            await runtime.cluster.records.write(record)
     return RollbackResult(plan=shown, progress=progress)
 
 

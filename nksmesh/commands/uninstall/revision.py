@@ -18,7 +18,6 @@ from nksmesh.commands.uninstall.uninstall import UNINSTALL_STEP, Removal, Uninst
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import CheckError, ConfigError, MeshError
-from nksmesh.domain.common.events import Listener
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Record
@@ -34,8 +33,9 @@ from nksmesh.domain.mesh.revisions import (
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, few
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.engine.executor.settling import let_helm_end
-from nksmesh.engine.ports import Cluster, Helm, Processes
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import injected_workloads
 
 _COMMAND: Final = "uninstall --revision"
@@ -81,16 +81,7 @@ async def plan_revision(cluster: Cluster, namespace: str, istio_revision: str, *
     )
 
 
-async def uninstall_revision(
-    shown: UninstallPlan,
-    cluster: Cluster,
-    helm: Helm,
-    processes: Processes,
-    *,
-    yes: bool,
-    timeout: float,
-    listener: Listener,
-) -> UninstallResult:
+async def uninstall_revision(shown: UninstallPlan, runtime: Runtime, *, yes: bool) -> UninstallResult:
     """Remove an Istio revision: webhooks of no release that call it, then its release; the record forgets it.
 
     Args:
@@ -103,20 +94,20 @@ async def uninstall_revision(
         ClusterError: There is more now than the plan named, or Helm reaches another cluster; nothing was removed.
     """
     removed: list[str] = []
-    async with cluster.lease.held(_COMMAND) as dead:
+    async with runtime.cluster.lease.held(_COMMAND) as dead:
         if dead is not None:
-            await let_helm_end(dead, processes, step=UNINSTALL_STEP, listener=listener)
-        plan = await plan_revision(cluster, shown.installation.namespace, shown.istio_revision, yes=yes)
+            await let_helm_end(dead, runtime.processes, step=UNINSTALL_STEP, listener=runtime.listener)
+        plan = await plan_revision(runtime.cluster, shown.installation.namespace, shown.istio_revision, yes=yes)
         check_agreed(plan, shown)
-        await helm.prove_same_cluster(await cluster.uid())
-        removal = Removal(cluster, helm, timeout, listener, removed)
-        async with recorded_run(cluster, await run_of(plan, _COMMAND, cluster)):
+        await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
+        removal = Removal(runtime.cluster, runtime.helm, runtime.waits.component, runtime.listener, removed)
+        async with recorded_run(runtime.cluster, await run_of(plan, _COMMAND, runtime.cluster)):
             try:
                 await removal.of_webhooks(plan)
                 for release, stored in plan.installation.releases.items():
                     await removal.of_release(release, stored)
                     await removal.end()
-                    await _forget(release, plan.installation.record, cluster)
+                    await _forget(release, plan.installation.record, runtime.cluster)
             except MeshError as exc:
                 exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
                 raise

@@ -22,9 +22,10 @@ from nksmesh.engine.crd_retention import keep_crds
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.removal_proof import delete_all, look_after
 from nksmesh.engine.executor.settling import let_helm_end
-from nksmesh.engine.ports import Cluster, Helm, Processes
+from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runs.recording import begun_on, moves_of, versions_of
+from nksmesh.engine.runtime import Runtime
 
 __all__ = ["UninstallPlan", "UninstallResult", "plan_uninstall", "uninstall"]
 
@@ -69,9 +70,7 @@ class UninstallResult:
         }
 
 
-async def uninstall(
-    shown: UninstallPlan, cluster: Cluster, helm: Helm, processes: Processes, *, timeout: float, listener: Listener
-) -> UninstallResult:
+async def uninstall(shown: UninstallPlan, runtime: Runtime) -> UninstallResult:
     """Remove what a plan names: gateways at once, then the istiods, then base; without a pause before the last.
 
     Without istiod, base's validating webhook refuses every Istio object (istio-facts 5).
@@ -85,33 +84,37 @@ async def uninstall(
     """
     removed: list[str] = []
     staying: list[str] = []
-    async with cluster.lease.held("uninstall") as dead:
+    async with runtime.cluster.lease.held("uninstall") as dead:
         if dead is not None:
-            await let_helm_end(dead, processes, step=UNINSTALL_STEP, listener=listener)
-        plan = await plan_uninstall(cluster, shown.installation.namespace, purge=shown.purge, keep_crds=shown.keep_crds)
+            await let_helm_end(dead, runtime.processes, step=UNINSTALL_STEP, listener=runtime.listener)
+        plan = await plan_uninstall(
+            runtime.cluster, shown.installation.namespace, purge=shown.purge, keep_crds=shown.keep_crds
+        )
         check_agreed(plan, shown)
         if plan.installation.releases:
-            await helm.prove_same_cluster(await cluster.uid())
+            await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
         kept = plan.namespaces
-        async with recorded_run(cluster, await run_of(plan, "uninstall", cluster)):
+        async with recorded_run(runtime.cluster, await run_of(plan, "uninstall", runtime.cluster)):
             try:
                 if plan.installation.record is not None:
-                    await cluster.records.write(begun_on(plan.installation.record, plan.installation.releases))
-                removal = Removal(cluster, helm, timeout, listener, removed)
+                    await runtime.cluster.records.write(begun_on(plan.installation.record, plan.installation.releases))
+                removal = Removal(runtime.cluster, runtime.helm, runtime.waits.component, runtime.listener, removed)
                 await _remove_releases(plan, removal)
                 staying += removal.staying
                 if plan.purge:
-                    emptiness = NamespaceReader(cluster, plan.installation, plan.leftovers)
-                    purge = Purge(cluster, emptiness, timeout, listener, removed, staying)
+                    emptiness = NamespaceReader(runtime.cluster, plan.installation, plan.leftovers)
+                    purge = Purge(
+                        runtime.cluster, emptiness, runtime.waits.component, runtime.listener, removed, staying
+                    )
                     await purge.remove_leftovers(plan.going)
                     await purge.remove_labels(plan.losing_labels)
                     kept = await purge.remove_namespaces(plan.namespaces)
-                await cluster.records.delete(plan.installation.namespace)
+                await runtime.cluster.records.delete(plan.installation.namespace)
             except MeshError as exc:
                 exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
                 raise
         if plan.purge:  # the last: until here the history has this run, too
-            await cluster.histories.delete(plan.installation.namespace)
+            await runtime.cluster.histories.delete(plan.installation.namespace)
             removed += [HISTORY] if plan.runs else []
     return UninstallResult(plan=plan, removed=tuple(removed), left=(*staying, *left_of(plan, kept)))
 

@@ -6,14 +6,12 @@ from collections.abc import Collection, Iterable
 
 from nksmesh.commands.upgrade.path import UpgradeOptions
 from nksmesh.domain.common.errors import CheckError
-from nksmesh.domain.common.events import Listener
 from nksmesh.domain.kube.restarts import Outcome, RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.upgrade_path import Hop, proxies_too_old
-from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import restart_workloads, workloads_of_users
 
 
@@ -54,18 +52,20 @@ def _left_behind(behind: Collection[Workload], version: str) -> CheckError:
     )
 
 
-async def catch_up(hop: Hop, mesh: Mesh, proxy: str, cluster: Cluster, waits: WaitOptions, listener: Listener) -> None:
+async def catch_up(hop: Hop, mesh: Mesh, proxy: str, runtime: Runtime) -> None:
     """Restart the workloads whose proxy the next step's istiod would not serve, on the proxy of the running one.
 
     Raises:
         CheckError: Some run their old proxy all the same.
         NotReadyError: One did not become ready again.
     """
-    behind = [one for one in await workloads_of_users(mesh, cluster) if proxies_too_old(one.proxies, hop.version)]
+    behind = [
+        one for one in await workloads_of_users(mesh, runtime.cluster) if proxies_too_old(one.proxies, hop.version)
+    ]
     able = [one for one in behind if one.restartable]
     if not able:
         return
-    done = await restart(able, proxy, cluster, waits, listener)
+    done = await restart(able, proxy, runtime)
     if done.errors:
         raise done.errors[0]
     if done.warnings:
@@ -74,14 +74,12 @@ async def catch_up(hop: Hop, mesh: Mesh, proxy: str, cluster: Cluster, waits: Wa
         raise CheckError(error.message, hint=error.hint, detail="\n".join(done.warnings))
 
 
-async def restart(
-    workloads: Iterable[Workload], proxy: str, cluster: Cluster, waits: WaitOptions, listener: Listener
-) -> RestartResult:
+async def restart(workloads: Iterable[Workload], proxy: str, runtime: Runtime) -> RestartResult:
     """Restart workloads while the mesh is held.
 
     Raises:
         HeldError: Another run holds it.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    async with cluster.lease.held("upgrade"):
-        return await restart_workloads(workloads, cluster, waits=waits, listener=listener, proxy_image=proxy)
+    async with runtime.cluster.lease.held("upgrade"):
+        return await restart_workloads(workloads, runtime, proxy_image=proxy)

@@ -21,9 +21,8 @@ from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
 from nksmesh.engine.planning import read_cluster
-from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import workloads_of_users
 
 HEALTH_STEP: Final = "health"
@@ -86,17 +85,7 @@ class UpgradeResult:
         }
 
 
-async def upgrade(
-    order: MeshRequest,
-    travel: UpgradeOptions,
-    cluster: Cluster,
-    helm: Helm,
-    charts: Charts,
-    processes: Processes,
-    *,
-    waits: WaitOptions,
-    listener: Listener,
-) -> UpgradeResult:
+async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) -> UpgradeResult:
     """Take an installed mesh to the version that an order names, a minor at a time.
 
     Raises:
@@ -105,27 +94,25 @@ async def upgrade(
             proxy would be too old.
         MeshError: As ``install`` says.
     """
-    found = await read_cluster(order, cluster)
-    road, proxies = await survey_upgrade_path(order, found.resolved.mesh, found.kubernetes, cluster, charts)
+    found = await read_cluster(order, runtime.cluster)
+    road, proxies = await survey_upgrade_path(
+        order, found.resolved.mesh, found.kubernetes, runtime.cluster, runtime.charts
+    )
     hops = hops_to_take(road, travel)
     said = refuse_old_proxies(proxies, hops, order, travel)
     taken: list[InstallResult] = []
     for hop in hops:
         going = replace(order, request=replace(order.request, version=hop.version), allow_version_change=True)
-        heard = _heard_on_the_road(listener, hop) if len(hops) > 1 else listener
+        heard = _heard_on_the_road(runtime.listener, hop) if len(hops) > 1 else runtime.listener
+        on_hop = replace(runtime, listener=heard)
         try:
             if travel.restart_workloads and not travel.dry_run:
                 proxy = taken[-1].plan.proxy_image if taken else ""
-                await catch_up(hop, found.resolved.mesh, proxy, cluster, waits, heard)
+                await catch_up(hop, found.resolved.mesh, proxy, on_hop)
             ran = await install(
                 going,
-                cluster,
-                helm,
-                charts,
-                processes,
-                waits=waits,
+                on_hop,
                 dry_run=travel.dry_run,
-                listener=heard,
                 command="upgrade",
                 rollback_on_failure=travel.rollback_on_failure,
                 clear_pending=travel.clear_pending,
@@ -134,7 +121,7 @@ async def upgrade(
             if travel.dry_run:
                 break
             if hop is not hops[-1]:
-                await _prove_health(ran.plan.mesh.namespace, cluster, helm, waits, heard)
+                await _prove_health(ran.plan.mesh.namespace, on_hop)
         except MeshError as error:
             if len(road.hops) > 1:
                 error.add_note(_whereabouts(road, taken))
@@ -143,39 +130,43 @@ async def upgrade(
     if travel.dry_run:
         return UpgradeResult(road=road, steps=tuple(taken), dry_run=True, said=said)
     plan = taken[-1].plan
-    behind = on_other_proxy(await workloads_of_users(plan.mesh, cluster), plan.proxy_image)
+    behind = on_other_proxy(await workloads_of_users(plan.mesh, runtime.cluster), plan.proxy_image)
     restarted = None
     if behind and travel.restart_workloads:
-        restarted = await restart(behind, plan.proxy_image, cluster, waits, listener)
+        restarted = await restart(behind, plan.proxy_image, runtime)
     return UpgradeResult(road=road, steps=tuple(taken), behind=behind, restarted=restarted, said=said)
 
 
-async def _prove_health(namespace: str, cluster: Cluster, helm: Helm, waits: WaitOptions, listener: Listener) -> None:
+async def _prove_health(namespace: str, runtime: Runtime) -> None:
     """Wait until status calls the whole mesh ready: the next step begins from a mesh that works.
 
     Raises:
         NotReadyError: It is not, when its time is over.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + waits.component
-    listener(Event(step=HEALTH_STEP, kind=EventKind.STARTED, message="every release, and the gateways' proxies"))
+    deadline = clock() + runtime.waits.component
+    runtime.listener(
+        Event(step=HEALTH_STEP, kind=EventKind.STARTED, message="every release, and the gateways' proxies")
+    )
     while True:
-        version = cluster.live.version
-        found = await status(cluster, helm, namespace)
+        version = runtime.cluster.live.version
+        found = await status(runtime.cluster, runtime.helm, namespace)
         if found.ready and found.releases:
-            listener(Event(step=HEALTH_STEP, kind=EventKind.DONE, message=f"{len(found.releases)} releases are ready"))
+            runtime.listener(
+                Event(step=HEALTH_STEP, kind=EventKind.DONE, message=f"{len(found.releases)} releases are ready")
+            )
             return
         unready = [one for one in found.releases if not (one.readiness.ready and one.installed.deployed)]
         gone = (f"{one.name}: Helm has no release of it" for one in found.installation.gone)
         words = "; ".join((*(f"{one.release.name}: {one.readiness.message}" for one in unready), *gone))
         if clock() >= deadline:
-            listener(Event(step=HEALTH_STEP, kind=EventKind.FAILED, message=words))
+            runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.FAILED, message=words))
             raise NotReadyError(
                 f"the mesh is not ready after its step, so the next one was not begun: {words}",
                 hint="Look with nksmesh status, and run the same command again when it is.",
             )
-        listener(Event(step=HEALTH_STEP, kind=EventKind.WAITING, message=words))
-        await cluster.live.changed(version, deadline - clock())
+        runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.WAITING, message=words))
+        await runtime.cluster.live.changed(version, deadline - clock())
 
 
 def _heard_on_the_road(listener: Listener, hop: Hop) -> Listener:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from nksmesh.domain.common.errors import InterruptedRunError, MeshError
-from nksmesh.domain.common.events import EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.plan.plan import Action, Phase, Plan, Step
 from nksmesh.engine.executor.retries import Before
 from nksmesh.engine.executor.step_context import Progress, StepContext, StepOutcome
 from nksmesh.engine.executor.step_handlers import STEP_HANDLERS
-from nksmesh.engine.ports import Cluster, Helm
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 
 
 class Executor:
@@ -21,15 +21,13 @@ class Executor:
         cluster: The cluster; its live view follows the mesh's namespaces already.
     """
 
-    def __init__(self, plan: Plan, cluster: Cluster, helm: Helm, *, waits: WaitOptions, listener: Listener) -> None:
+    def __init__(self, plan: Plan, runtime: Runtime) -> None:
         """Prepare; ``run`` begins."""
         self._plan = plan
-        self._cluster = cluster
-        self._helm = helm
-        self._patience = waits
-        self._listener = listener
+        self._runtime = replace(runtime, listener=self._hear)
+        self._listener = runtime.listener
         self._reached = {(step.name, phase): asyncio.Event() for step in plan.steps for phase in Phase}
-        self._before = Before.of(((one.release, one.manifests) for one in plan.releases.values()), cluster.live)
+        self._before = Before.of(((one.release, one.manifests) for one in plan.releases.values()), runtime.cluster.live)
         self.progress = Progress()
 
     async def run(self) -> Progress:
@@ -54,17 +52,20 @@ class Executor:
             ) from None
         return self.progress
 
+    def _hear(self, event: Event) -> None:
+        """Pass an event on, and keep the warnings: they are the whole run's, too."""
+        if event.kind is EventKind.WARNING:
+            self.progress.warnings.append(f"{event.step}: {event.message}")
+        self._listener(event)
+
     async def _run(self, step: Step) -> None:
         for need in step.needs:
             await self._reached[need.step, need.phase].wait()
         work = StepContext(
             step=step,
             plan=self._plan,
-            cluster=self._cluster,
-            helm=self._helm,
-            waits=self._patience,
+            runtime=self._runtime,
             progress=self.progress,
-            listener=self._listener,
             reached=lambda phase: self._reached[step.name, phase].set(),
             before=self._before,
         )

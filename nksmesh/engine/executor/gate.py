@@ -15,7 +15,7 @@ from typing import Any, Final
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.common.errors import ClusterError, NotReadyError, RefusedError
-from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.diagnosis import Cause, next_step
 from nksmesh.domain.kube.objects import INJECTED_IMAGE, ObjectRef
 from nksmesh.domain.kube.readiness import (
@@ -31,7 +31,7 @@ from nksmesh.domain.kube.readiness import (
 from nksmesh.domain.mesh.revisions import REVISION_LABEL, injection_labels
 from nksmesh.engine.observation import webhook_configured
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 
 PROBE_POD: Final = "nksmesh-injection-probe"
 
@@ -75,12 +75,11 @@ class Gate:
     proxy_image: str
 
 
-async def pass_gate(gate: Gate, cluster: Cluster, *, waits: WaitOptions, listener: Listener) -> str:
+async def pass_gate(gate: Gate, runtime: Runtime) -> str:
     """Wait until the injector answers, and prove it by dry runs.
 
     Args:
         gate: What is to be proved.
-        cluster: The cluster, whose live view follows webhooks and endpoints.
 
     Returns:
         What was proved.
@@ -89,7 +88,7 @@ async def pass_gate(gate: Gate, cluster: Cluster, *, waits: WaitOptions, listene
         NotReadyError: It does not answer in time, or leaves a namespace's pods alone for longer than is its grace.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + waits.component
+    deadline = clock() + runtime.waits.component
     refused_since: float | None = None
     pause, said = _FIRST_PAUSE, ""
     warned: set[str] = set()
@@ -97,26 +96,27 @@ async def pass_gate(gate: Gate, cluster: Cluster, *, waits: WaitOptions, listene
     def warn(words: str) -> None:
         if words not in warned:
             warned.add(words)
-            listener(Event(step=gate.step, kind=EventKind.WARNING, message=words))
+            runtime.listener(Event(step=gate.step, kind=EventKind.WARNING, message=words))
 
     while True:
-        version = cluster.live.version
-        answer = await _look(gate, cluster, warn)
+        version = runtime.cluster.live.version
+        answer = await _look(gate, runtime.cluster, warn)
         if answer.ready:
             return answer.message
         if answer.message != said:
             said = answer.message
-            listener(Event(step=gate.step, kind=EventKind.WAITING, message=said))
+            runtime.listener(Event(step=gate.step, kind=EventKind.WAITING, message=said))
         refused_since = (refused_since or clock()) if answer.state is State.FAILED else None
-        if refused_since is not None and clock() - refused_since > waits.graces[Cause.NOT_INJECTED]:
+        if refused_since is not None and clock() - refused_since > runtime.waits.graces[Cause.NOT_INJECTED]:
             raise NotReadyError(answer.message, hint=next_step(Cause.NOT_INJECTED))
         if clock() > deadline:
             raise NotReadyError(
-                f"istiod's webhook does not answer after {spoken(waits.component)}: waiting for {answer.message}",
+                f"istiod's webhook does not answer after {spoken(runtime.waits.component)}: "
+                f"waiting for {answer.message}",
                 hint="Check that the API server reaches port 15017 of the nodes, and istiod's log.",
             )
         await asyncio.sleep(_FIRST_PAUSE)  # a busy namespace changes more often than is worth a probe
-        await cluster.live.changed(version, min(pause, max(deadline - clock(), 0.0)))
+        await runtime.cluster.live.changed(version, min(pause, max(deadline - clock(), 0.0)))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 

@@ -105,6 +105,6 @@ async def _address(work: StepContext) -> str:
 
 
 def _address_patience(work: StepContext) -> float:
-    if work.waits.address is not None:
-        return work.waits.address
+    if work.runtime.waits.address is not None:
+        return work.runtime.waits.address
     return 0.0 if work.plan.mesh.network is Network.PRIVATE else ADDRESS_SECONDS

@@ -29,7 +29,7 @@ async def revert_release(work: StepContext) -> None:
     manifest = await _with_crds_of_now(installed, target, work)
     if manifest != target.manifest:
         await storage.replace_manifest(target, manifest)
-    await work.helm.rollback(change.release, target.helm_revision, timeout=work.waits.component)
+    await work.helm.rollback(change.release, target.helm_revision, timeout=work.runtime.waits.component)
     if change.left_pending is not None:  # Helm went by it until now, to see what it had made
         await storage.forget(change.left_pending)
     await work.look_at_workloads(change)

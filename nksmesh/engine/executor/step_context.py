@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.diagnosis import Trouble
 from nksmesh.domain.kube.readiness import Readiness
 from nksmesh.domain.plan.plan import Phase, Plan, ReleaseChange, Step
 from nksmesh.engine import observation
 from nksmesh.engine.executor.retries import Before, try_again
 from nksmesh.engine.ports import Cluster, Helm
-from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
+from nksmesh.engine.runtime import Runtime
+from nksmesh.engine.waiting import Wait, wait_until_ready
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,22 +85,16 @@ class StepContext:
     Attributes:
         step: The step.
         plan: The plan it is of.
-        cluster: The cluster; its live view follows the mesh's namespaces.
-        helm: Helm.
-        waits: How long is waited for what.
+        runtime: Its listener keeps the warnings; the live view follows the mesh's namespaces already.
         progress: What has come of the plan.
-        listener: Told how it goes on.
         reached: Called with each phase that the step has come to before its end.
         before: What was wrong before the plan began.
     """
 
     step: Step
     plan: Plan
-    cluster: Cluster
-    helm: Helm
-    waits: WaitOptions
+    runtime: Runtime
     progress: Progress
-    listener: Listener
     reached: Callable[[Phase], None]
     before: Before = field(default_factory=Before)
 
@@ -110,15 +105,19 @@ class StepContext:
             raise ValueError(f"step {self.step.name} is about no release")
         return self.plan.releases[self.step.release.name]
 
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that the step writes to."""
+        return self.runtime.cluster
+
+    @property
+    def helm(self) -> Helm:
+        """The Helm that the step writes with."""
+        return self.runtime.helm
+
     def tell(self, kind: EventKind, message: str) -> None:
         """Say what happens to the step; a warning is the run's, too."""
-        self.hear(Event(step=self.step.name, kind=kind, message=message))
-
-    def hear(self, event: Event) -> None:
-        """Listen in place of the listener, and keep the warnings."""
-        if event.kind is EventKind.WARNING:
-            self.progress.warnings.append(f"{event.step}: {event.message}")
-        self.listener(event)
+        self.runtime.listener(Event(step=self.step.name, kind=kind, message=message))
 
     async def until_ready(self, judge: Callable[[], Readiness], change: ReleaseChange | None = None) -> str:
         """Wait for a judge to say ready; with a release, its pods' troubles are watched, too.
@@ -137,7 +136,9 @@ class StepContext:
         wait = Wait(step=self.step.name, judge=judge, troubles=troubles, subject=subject)
         trying = asyncio.create_task(try_again(troubles, live, self.cluster.objects, self.tell))
         try:
-            return await wait_until_ready(wait, live, self.cluster.objects, waits=self.waits, listener=self.hear)
+            return await wait_until_ready(
+                wait, live, self.cluster.objects, waits=self.runtime.waits, listener=self.runtime.listener
+            )
         finally:
             trying.cancel()
             await asyncio.gather(trying, return_exceptions=True)

@@ -92,7 +92,7 @@ async def prove_webhook(work: StepContext) -> str:
         probes=tuple(dict.fromkeys(probes)),
         proxy_image=work.plan.proxy_image,
     )
-    return await pass_gate(gate, work.cluster, waits=work.waits, listener=work.hear)
+    return await pass_gate(gate, work.runtime)
 
 
 async def remove_release(work: StepContext) -> str:
@@ -104,11 +104,13 @@ async def remove_release(work: StepContext) -> str:
     stored = next((one for one in work.plan.stored if (one.namespace, one.name) == key), None)
     if stored is not None:
         await keep_crds(stored, work.cluster, work.helm)
-    timeout = work.waits.component
+    timeout = work.runtime.waits.component
     await work.helm.uninstall(release, timeout=timeout)
     found = await look_after(release, stored, work.cluster, work.helm)
     if found.ending:
-        await await_end(found.ending, work.cluster, step=work.step.name, timeout=timeout, listener=work.hear)
+        await await_end(
+            found.ending, work.cluster, step=work.step.name, timeout=timeout, listener=work.runtime.listener
+        )
     return "removed" + (f"; stays: {', '.join(found.staying)}" if found.staying else "")
 
 
@@ -135,11 +137,11 @@ async def _write(work: StepContext, change: ReleaseChange) -> None:
         await work.cluster.storage.forget(change.left_pending)
     await asyncio.gather(*(_make_ours(work, ref) for ref in change.left_crds))
     if change.taken or (work.plan.take_over and change.installed is None):
-        await take_release(change, work.cluster, timeout=work.waits.component, listener=work.hear)
+        await take_release(change, work.cluster, timeout=work.runtime.waits.component, listener=work.runtime.listener)
     if change.installed is not None and change.action is Action.UPGRADE:
         await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)
     write = work.helm.install if change.action is Action.INSTALL else work.helm.upgrade
-    await write(change.release, change.chart, change.composed.values, timeout=work.waits.component)
+    await write(change.release, change.chart, change.composed.values, timeout=work.runtime.waits.component)
     await work.look_at_workloads(change)
 
 

@@ -35,13 +35,13 @@ def test_a_no_to_uninstall_prints_its_envelope(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @asynccontextmanager
-    async def tools(*_: object) -> AsyncIterator[Any]:
+    async def runtime(*_: object) -> AsyncIterator[Any]:
         yield SimpleNamespace(cluster=None)
 
     async def planned(*_: object, **__: object) -> workflow.UninstallPlan:
         return UNINSTALL
 
-    monkeypatch.setattr(wiring, "tools", tools)
+    monkeypatch.setattr(wiring, "runtime", runtime)
     monkeypatch.setattr(workflow, "plan_uninstall", planned)
     monkeypatch.setattr("sys.stdin", Terminal())
     assert run_command_line(("uninstall", "-o", "json")) == 0
@@ -53,14 +53,14 @@ def test_a_no_to_rollback_prints_its_envelope_after_the_plan(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @asynccontextmanager
-    async def tools(*_: object) -> AsyncIterator[Any]:
-        yield SimpleNamespace(cluster=None, helm=None)
+    async def runtime(*_: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(cluster=None, helm=None, charts=None)
 
     async def planned(*_: object, **__: object) -> RollbackPlan:
         secret = replace(RUNS[0], evidence="Authorization: Bearer abcdef0123456789")
         return replace(ROLLBACK, way=replace(ROLLBACK.way, runs=(secret,)))
 
-    monkeypatch.setattr(wiring, "tools", tools)
+    monkeypatch.setattr(wiring, "runtime", runtime)
     monkeypatch.setattr(rollback_plan, "plan_rollback", planned)
     monkeypatch.setattr("sys.stdin", Terminal())
     assert run_command_line(("rollback", "-o", "json")) == 0
@@ -75,13 +75,13 @@ def test_a_no_to_repair_prints_its_envelope_after_what_differs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @asynccontextmanager
-    async def tools(*_: object) -> AsyncIterator[Any]:
+    async def runtime(*_: object) -> AsyncIterator[Any]:
         yield SimpleNamespace(cluster=None, helm=None, charts=None)
 
     async def planned(*_: object, **__: object) -> RepairPlan:
         return drift_samples.PLAN
 
-    monkeypatch.setattr(wiring, "tools", tools)
+    monkeypatch.setattr(wiring, "runtime", runtime)
     monkeypatch.setattr(repair, "plan_repair", planned)
     monkeypatch.setattr("sys.stdin", Terminal())
     assert run_command_line(("repair", "-o", "json")) == 0

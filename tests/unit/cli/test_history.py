@@ -25,10 +25,10 @@ def test_the_history_shows_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: py
     cluster.histories.kept = {told.namespace: History(namespace=told.namespace, runs=(told, *RUNS[1:]))}
 
     @asynccontextmanager
-    async def tools(*_: object) -> AsyncIterator[Any]:
+    async def runtime(*_: object) -> AsyncIterator[Any]:
         yield SimpleNamespace(cluster=cluster)
 
-    monkeypatch.setattr(wiring, "tools", tools)
+    monkeypatch.setattr(wiring, "runtime", runtime)
     assert run_command_line(("history", "-o", "json")) == 0
     out = capsys.readouterr().out
     newest, failed = json.loads(out)["data"]["runs"]

@@ -22,6 +22,7 @@ from tests.unit.commands.test_install import World
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import NAMESPACE, PROXY, daemon_set, on_node, rolled_out
+from tests.unit.fakes.runtime import runtime_of
 
 CONFIG = ObjectRef("v1", "ConfigMap", "istio-sidecar-injector", NAMESPACE)
 DEPLOYMENT = ObjectRef("apps/v1", "Deployment", "istiod", NAMESPACE)
@@ -41,23 +42,21 @@ async def world(cluster: FakeCluster, heard: Heard) -> World:
 
 
 async def looked(world: World, *, exit_code: bool = False) -> DriftResult:
-    return await drift(world.cluster, world.helm, world.charts, "", lock=Lock(), diff=True, exit_code=exit_code)
+    return await drift(world.runtime, "", lock=Lock(), diff=True, exit_code=exit_code)
 
 
 async def planned(world: World, *objects: str) -> RepairPlan:
-    return await plan_repair(world.cluster, world.helm, world.charts, "", lock=Lock(), objects=objects)
+    return await plan_repair(world.runtime, "", lock=Lock(), objects=objects)
 
 
 async def repaired(world: World, plan: RepairPlan, *objects: str) -> RepairResult:
     return await repair(
         plan,
-        world.cluster,
-        world.helm,
-        world.charts,
+        runtime_of(
+            world.cluster, helm=world.helm, charts=world.charts, waits=WaitOptions(component=5), listener=world.heard
+        ),
         lock=Lock(),
         objects=objects,
-        waits=WaitOptions(component=5),
-        listener=world.heard,
     )
 
 
@@ -170,7 +169,8 @@ async def test_gateways_on_nodes_are_followed_so_that_their_old_pods_are_named(
     stored = {one: installed(one, manifest=FakeHelm.text(some)) for one, some in renders.items()}
     cluster.live.show(daemon_set(INGRESS.name), on_node(INGRESS.name, image="old:1"))
     proofs = RepairVerifier(
-        Installation(namespace=NAMESPACE, releases=stored), cluster, FakeHelm(), waits=WaitOptions(), listener=heard
+        Installation(namespace=NAMESPACE, releases=stored),
+        runtime_of(cluster, helm=FakeHelm(), listener=heard),
     )
     await proofs.begin(())
     (followed,) = cluster.live.asked("follow")

@@ -23,6 +23,7 @@ from nksmesh.engine.request import MeshRequest
 from tests.unit.domain.meshes import BASE, HUB, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import crd, deployment, of_release
+from tests.unit.fakes.runtime import runtime_of
 from tests.unit.fakes.upgrades import CATALOG, Journeys, order
 
 RENDERED = {
@@ -108,7 +109,7 @@ async def test_what_reads_says_so(world: Journeys, foreign: tuple[str, str, str]
     assert found.installation.namespace == seen.namespace
     data = found.to_data()
     assert (data["installed"], data["recorded"], data["foreign"][0]["version"]) == (True, False, "1.20.0")
-    drifted = await drift(world.cluster, world.helm, world.charts, "", lock=Lock(), diff=False, exit_code=True)
+    drifted = await drift(world.runtime, "", lock=Lock(), diff=False, exit_code=True)
     going = await plan_uninstall(world.cluster, "", purge=True, keep_crds=False)
     assert drifted.installation.foreign == going.installation.foreign == (seen,)
     assert (going.empty, going.going, going.going_namespaces) == (True, (), ())
@@ -134,8 +135,8 @@ async def test_adopt_sends_nobody_in_a_circle(world: Journeys, foreign: tuple[st
     words, _, way = foreign
     asked = MeshRequest(request=Request(charts="charts"), catalog=CATALOG)
     runs = (
-        plan_adoption(asked, world.cluster, world.helm, world.charts, None, listener=unheard),  # type: ignore[arg-type]  # no folder is asked
-        former_mesh(asked, world.cluster, world.charts, unheard),
+        plan_adoption(asked, runtime_of(world.cluster, helm=world.helm, charts=world.charts, listener=unheard), None),  # type: ignore[arg-type]  # no folder is asked
+        former_mesh(asked, runtime_of(world.cluster, charts=world.charts, listener=unheard)),
     )
     for run in runs:
         with pytest.raises(ConfigError) as caught:

@@ -31,7 +31,7 @@ from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.plan.plan import Action
 from nksmesh.domain.values.set_values import parse_set
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 from tests.unit.domain.meshes import BASE, EDGE, HUB, INGRESS, ISTIOD, chart, installed
 from tests.unit.fakes.cluster import FakeCharts, FakeCluster, FakeHelm, FakeProcesses, Heard
 from tests.unit.fakes.meshes import (
@@ -46,6 +46,7 @@ from tests.unit.fakes.meshes import (
     rolled_out,
     service,
 )
+from tests.unit.fakes.runtime import runtime_of
 
 INJECTOR: Manifest = {
     "apiVersion": "v1",
@@ -121,21 +122,25 @@ class World:
         for name in (NAMESPACE, "edge"):
             cluster.objects.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
+    @property
+    def runtime(self) -> Runtime:
+        return runtime_of(
+            self.cluster, helm=self.helm, charts=self.charts, processes=self.processes, listener=self.heard
+        )
+
     async def install(self, order: MeshRequest = ORDER, *, dry_run: bool = False) -> InstallResult:
         return await install(
             order,
-            self.cluster,
-            self.helm,
-            self.charts,
-            self.processes,
-            waits=WaitOptions(),
+            self.runtime,
             dry_run=dry_run,
-            listener=self.heard,
         )
 
     async def preview(self, order: MeshRequest = ORDER, *, diff: bool = False, exit_code: bool = False) -> PlanResult:
         return await preview(
-            order, self.cluster, self.helm, self.charts, diff=diff, exit_code=exit_code, listener=self.heard
+            order,
+            self.runtime,
+            diff=diff,
+            exit_code=exit_code,
         )
 
     def wrote(self) -> list[str]:

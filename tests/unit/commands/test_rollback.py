@@ -32,7 +32,6 @@ from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.plan.history import History, Outcome, Run
 from nksmesh.domain.values.set_values import parse_set
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.waiting import WaitOptions
 from tests.unit.commands.test_install import AGAIN, ORDER, KeepingHelm, World
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
 from tests.unit.fakes.cluster import FakeCluster, Heard
@@ -73,28 +72,19 @@ class Here(World):
     async def set(self, order: MeshRequest = OTHER, **options: Any) -> InstallResult:
         return await install(
             order,
-            self.cluster,
-            self.helm,
-            self.charts,
-            self.processes,
-            waits=WaitOptions(),
+            self.runtime,
             dry_run=False,
-            listener=self.heard,
             **options,
         )
 
     async def plan(self, to_run: int | None = None) -> RollbackPlan:
-        return await plan_rollback(self.cluster, self.helm, "", to_run=to_run, listener=self.heard)
+        return await plan_rollback(self.runtime, "", to_run=to_run)
 
     async def back(self, shown: RollbackPlan | None = None) -> RollbackResult:
         return await rollback(
             shown or await self.plan(),
-            self.cluster,
-            self.helm,
-            self.processes,
+            self.runtime,
             to_run=None,
-            waits=WaitOptions(),
-            listener=self.heard,
         )
 
     @property

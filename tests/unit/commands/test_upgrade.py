@@ -284,12 +284,9 @@ async def test_a_key_that_only_the_installed_charts_had_is_named_before(world: J
     asked = order("1.20.0", sets=(parse_set("istiod:pilot.old=2"), parse_set("istiod:pilot.odd=2")))
     planned = await preview(
         replace(asked, allow_version_change=True),
-        world.cluster,
-        world.helm,
-        world.charts,
+        world.runtime,
         diff=False,
         exit_code=False,
-        listener=world.heard,
     )
     messages = [finding.message for finding in planned.plan.findings]
     assert any("of chart istiod 1.20.0 reads pilot.old any more: 1.19.0 did" in message for message in messages)

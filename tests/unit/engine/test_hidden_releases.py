@@ -40,8 +40,8 @@ WRITERS: dict[str, Act] = {
     "uninstall": lambda world: plan_uninstall(world.cluster, "", purge=False),
     "uninstall --purge": lambda world: plan_uninstall(world.cluster, "", purge=True),
     "uninstall --revision": lambda world: plan_revision(world.cluster, "", "default", yes=True),
-    "rollback": lambda world: plan_rollback(world.cluster, world.helm, "", to_run=None, listener=world.heard),
-    "repair": lambda world: plan_repair(world.cluster, world.helm, world.charts, "", lock=Lock(), objects=()),
+    "rollback": lambda world: plan_rollback(world.runtime, "", to_run=None),
+    "repair": lambda world: plan_repair(world.runtime, "", lock=Lock(), objects=()),
     "canary and tag": lambda world: recorded_mesh(world.cluster, ""),
 }
 
@@ -124,7 +124,13 @@ async def test_a_look_says_where_the_record_is(world: World) -> None:
         found = await status(world.cluster, world.helm, "")
         assert [one.release.name for one in found.releases] == [BASE.name, ISTIOD.name, INGRESS.name]
         assert sum("is in namespace flux-system" in note for note in found.notes) == 3
-        differing = await drift(world.cluster, world.helm, world.charts, "", lock=Lock(), diff=False, exit_code=False)
+        differing = await drift(
+            world.runtime,
+            "",
+            lock=Lock(),
+            diff=False,
+            exit_code=False,
+        )
         assert any("flux-system" in note for note in differing.survey.notes)
 
 

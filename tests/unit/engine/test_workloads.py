@@ -14,6 +14,7 @@ from nksmesh.domain.kube.workloads import RESTARTED_AT, Workload
 from nksmesh.engine.waiting import WaitOptions
 from nksmesh.engine.workloads import injected_workloads, restart_workloads
 from tests.unit.fakes.cluster import FakeCluster, FakeLive, FakeObjects, Heard
+from tests.unit.fakes.runtime import runtime_of
 
 OLD, NEW = "registry.example/istio/proxyv2:1.19.0", "registry.example/istio/proxyv2:1.20.0"
 FIELDS = {
@@ -130,11 +131,7 @@ class Shop:
         if show:
             self.cluster.live.show(*(live(one) for one in some if one.restartable))
         return await restart_workloads(
-            some,
-            self.cluster,
-            waits=WaitOptions(component=seconds),
-            listener=self.heard,
-            proxy_image=proxy,
+            some, runtime_of(self.cluster, waits=WaitOptions(component=seconds), listener=self.heard), proxy_image=proxy
         )
 
 

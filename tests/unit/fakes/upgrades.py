@@ -18,7 +18,6 @@ from nksmesh.domain.mesh.catalog import Catalog, Profile
 from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion
 from nksmesh.domain.mesh.request import Request
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.waiting import WaitOptions
 from tests.unit.commands.test_install import CATALOG as REGIONS
 from tests.unit.commands.test_install import KeepingHelm, World
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, chart, installed
@@ -128,12 +127,7 @@ class Journeys(World):
         return await upgrade(
             asked or order(version),
             UpgradeOptions(way=way, **how),
-            self.cluster,
-            self.helm,
-            self.charts,
-            self.processes,
-            waits=WaitOptions(),
-            listener=self.heard,
+            self.runtime,
         )
 
     def have_sidecar(self, version: str, *, kind: str = "ReplicaSet") -> None:

@@ -18,6 +18,7 @@ from nksmesh.domain.values.set_values import parse_set
 from nksmesh.engine.request import MeshRequest
 from tests.unit.domain.meshes import HUB, INGRESS, chart
 from tests.unit.fakes.cluster import FakeCharts, FakeCluster
+from tests.unit.fakes.runtime import runtime_of
 from tests.unit.fakes.upgrades import CATALOG
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -65,7 +66,7 @@ def mesh(cluster: FakeCluster) -> FakeCluster:
 
 
 async def former(cluster: FakeCluster, order: MeshRequest = ORDER) -> Former:
-    return await former_mesh(order, cluster, CHARTS, unheard)
+    return await former_mesh(order, runtime_of(cluster, charts=CHARTS, listener=unheard))
 
 
 def values_of(found: Former, release: str) -> Any:

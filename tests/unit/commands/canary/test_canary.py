@@ -18,7 +18,6 @@ from nksmesh.domain.mesh.mesh import Standing
 from nksmesh.domain.mesh.record import Canary
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine.scope import refuse_during_canary
-from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, change, installed
 from tests.unit.domain.meshes import mesh as mesh_of
 from tests.unit.fakes.canaries import (
@@ -39,6 +38,7 @@ from tests.unit.fakes.canaries import (
 )
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import BUNDLE
+from tests.unit.fakes.runtime import runtime_of
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ class TestMoving:
         plan = await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
         mesh.records.kept = {"istio-system": record(now)}
         with pytest.raises(ConfigError, match="canary"):
-            await move(plan, mesh, back=False, waits=WaitOptions(), listener=heard)
+            await move(plan, runtime_of(mesh, listener=heard), back=False)
         assert mesh.objects.asked("merge") == []
 
     async def test_labels_from_before_are_kept_and_put_back(
@@ -182,13 +182,13 @@ class TestMoving:
             return found["labels"], found["annotations"]
 
         there = await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
-        result = await move(there, mesh, back=False, waits=WaitOptions(), listener=heard)
+        result = await move(there, runtime_of(mesh, listener=heard), back=False)
         assert result.moved == ("shop",)
         assert metadata() == ({"istio.io/rev": "1-22-8"}, {LABELS_BEFORE: '{"istio-injection": "enabled"}'})
         assert len(result.warnings) == 1  # a lone pod cannot be restarted: it is said
         back = await plan_move(["shop"], mesh, helm, "", everything=False, back=True)
         assert back.istio_revision == "default"
-        await move(back, mesh, back=True, waits=WaitOptions(), listener=heard)
+        await move(back, runtime_of(mesh, listener=heard), back=True)
         assert metadata() == ({"istio-injection": "enabled"}, {})
         assert [run.command for run in mesh.histories.kept["istio-system"].runs] == [
             "canary move shop",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
 import pytest
 
@@ -11,7 +10,7 @@ from nksmesh.commands.canary.abort import abandon, plan_abandonment
 from nksmesh.commands.canary.ending import EndResult
 from nksmesh.commands.canary.leaving import check_restarted
 from nksmesh.commands.canary.promote import plan_promotion, promote
-from nksmesh.commands.canary.start import Tools, later_base
+from nksmesh.commands.canary.start import later_base
 from nksmesh.commands.install import InstallResult
 from nksmesh.domain.common.errors import CheckError, ClusterError, MeshError, NotReadyError
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
@@ -19,8 +18,7 @@ from nksmesh.domain.mesh.mesh import Standing
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.scope import ReleaseScope
-from nksmesh.engine.waiting import WaitOptions
+from nksmesh.engine.runtime import Runtime
 from tests.unit.domain.meshes import BASE, ISTIOD, installed
 from tests.unit.domain.meshes import mesh as mesh_of
 from tests.unit.fakes.canaries import (
@@ -38,7 +36,8 @@ from tests.unit.fakes.canaries import (
     record,
     webhook,
 )
-from tests.unit.fakes.cluster import FakeCharts, FakeCluster, FakeHelm, FakeProcesses, Heard
+from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
+from tests.unit.fakes.runtime import runtime_of
 from tests.unit.fakes.upgrades import order
 
 
@@ -130,79 +129,69 @@ class TestEnding:
         assert await later_base(record(canary()), mesh) == "1.22.8"
 
 
-class Written(Tools):
-    """Tools whose installs are noted, and done at once."""
+@pytest.fixture
+def runtime(mesh: FakeCluster, helm: FakeHelm, heard: Heard) -> Runtime:
+    return runtime_of(mesh, helm=helm, listener=heard)
 
-    commands: ClassVar[list[str]]
 
-    async def install(
-        self, order: MeshRequest, scope: ReleaseScope, command: str, *, dry_run: bool = False
-    ) -> InstallResult:
-        """Note what is installed."""
-        del order, scope, dry_run
-        self.commands.append(command)
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let installs be noted, and done at once."""
+    noted: list[str] = []
+
+    async def noting(_: MeshRequest, __: Runtime, *, command: str, dry_run: bool) -> InstallResult:
+        assert not dry_run
+        noted.append(command)
         return InstallResult(plan=Plan(mesh=mesh_of(), steps=(), releases={}))
+
+    monkeypatch.setattr("nksmesh.commands.canary.start.install", noting)
+    return noted
 
 
 async def test_a_tag_that_a_stopped_run_gave_away_comes_back_before_the_canary_goes(
-    mesh: FakeCluster, helm: FakeHelm, heard: Heard
+    mesh: FakeCluster, runtime: Runtime, commands: list[str]
 ) -> None:
     mesh.records.kept = {"istio-system": record(canary(), tags=("prod",))}
     mesh.objects.put(webhook("istio-revision-tag-prod", NEW, tag="prod", rev="default"))
     on_proxies(mesh)
-    Written.commands = []
-    tools = Written(
-        cluster=mesh,
-        helm=helm,
-        charts=FakeCharts(),
-        processes=FakeProcesses(),
-        waits=WaitOptions(),
-        listener=heard,
-    )
-    await abandon(await plan_abandonment(mesh, "", force=False), order("1.20.1"), tools)
+    await abandon(await plan_abandonment(mesh, "", force=False), order("1.20.1"), runtime)
     assert owner_of(mesh, "istio-revision-tag-prod") == ISTIOD.name
-    assert Written.commands == ["canary abort (the default goes back)", "canary abort"]
+    assert commands == ["canary abort (the default goes back)", "canary abort"]
 
 
 class TestAgreed:
     """The cluster may have changed while the user thought: no more is done than was shown."""
 
-    @pytest.fixture
-    def tools(self, mesh: FakeCluster, helm: FakeHelm, heard: Heard) -> Written:
-        Written.commands = []
-        return Written(
-            cluster=mesh,
-            helm=helm,
-            charts=FakeCharts(),
-            processes=FakeProcesses(),
-            waits=WaitOptions(),
-            listener=heard,
-        )
-
-    async def test_a_workload_that_came_meanwhile_is_not_restarted(self, mesh: FakeCluster, tools: Written) -> None:
+    async def test_a_workload_that_came_meanwhile_is_not_restarted(
+        self, mesh: FakeCluster, runtime: Runtime, commands: list[str]
+    ) -> None:
         shown = await plan_promotion(mesh, "", restart=True, force=False)
         on_proxies(mesh, *deployment("cart", "shop", "default"), *deployment("late", "shop", "default"))
         with pytest.raises(ClusterError, match="Deployment shop/late is restarted; nothing was changed") as refused:
-            await promote(shown, order("1.20.1"), tools)
+            await promote(shown, order("1.20.1"), runtime)
         assert "same command again" in refused.value.hint
-        assert (Written.commands, mesh.objects.asked("merge")) == ([], [])
+        assert (commands, mesh.objects.asked("merge")) == ([], [])
 
-    async def test_a_namespace_that_was_moved_meanwhile_is_named(self, mesh: FakeCluster, tools: Written) -> None:
+    async def test_a_namespace_that_was_moved_meanwhile_is_named(
+        self, mesh: FakeCluster, runtime: Runtime, commands: list[str]
+    ) -> None:
         shown = await plan_abandonment(mesh, "", force=False)
         before = await plan_abandonment(mesh, "", force=False)
         shown = replace(shown, returning=(), restarting=())
         assert before.beyond(shown) == ("namespace pay gets the labels it had", "Deployment pay/till is restarted")
         with pytest.raises(ClusterError, match="removing the canary does more now than was shown: namespace pay"):
-            await abandon(shown, order("1.20.1"), tools)
-        assert (Written.commands, mesh.objects.asked("merge")) == ([], [])
+            await abandon(shown, order("1.20.1"), runtime)
+        assert (commands, mesh.objects.asked("merge")) == ([], [])
 
-    async def test_somebody_who_came_on_the_old_istiod_keeps_it(self, mesh: FakeCluster, tools: Written) -> None:
+    async def test_somebody_who_came_on_the_old_istiod_keeps_it(
+        self, mesh: FakeCluster, runtime: Runtime, commands: list[str]
+    ) -> None:
         on_proxies(mesh)
         shown = await plan_promotion(mesh, "", restart=False, force=False)
         on_proxies(mesh, *deployment("late", "shop", "default"))
         with pytest.raises(CheckError, match="1 workload is on istiod still"):
-            await promote(shown, order("1.20.1"), tools)
-        assert Written.commands == []
+            await promote(shown, order("1.20.1"), runtime)
+        assert commands == []
 
     async def test_another_canary_is_not_ended(self, mesh: FakeCluster) -> None:
         plan = await plan_abandonment(mesh, "", force=False)

@@ -9,9 +9,11 @@ from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError, NotReadyError, RefusedError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.history import History, Outcome, Run
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
-from tests.unit.fakes.cluster import FakeCluster, FakeHelm, FakeProcesses, Heard
+from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import NAMESPACE, SIGNED, crd, deployment, of_release, pod, replica_set, webhook
+from tests.unit.fakes.runtime import runtime_of
 
 KINDS = [
     ("v1", "ConfigMap"),
@@ -66,12 +68,15 @@ def mesh(cluster: FakeCluster) -> FakeCluster:
     return cluster
 
 
+SHORT = WaitOptions(component=60)
+
+
 async def planned(cluster: FakeCluster) -> UninstallPlan:
     return await plan_uninstall(cluster, "", purge=True)
 
 
 async def purged(cluster: FakeCluster, plan: UninstallPlan) -> UninstallResult:
-    return await uninstall(plan, cluster, helm_of(cluster), FakeProcesses(), timeout=60, listener=Heard())
+    return await uninstall(plan, runtime_of(cluster, helm=helm_of(cluster), waits=SHORT, listener=Heard()))
 
 
 def helm_of(cluster: FakeCluster) -> FakeHelm:
@@ -264,7 +269,7 @@ async def test_pods_whose_owner_went_before_them_are_still_the_meshs(mesh: FakeC
             mesh.objects.stored.pop(ref)
 
     helm.then["istiod"] = owners_end_first
-    result = await uninstall(plan, mesh, helm, FakeProcesses(), timeout=60, listener=Heard())
+    result = await uninstall(plan, runtime_of(mesh, helm=helm, waits=SHORT, listener=Heard()))
     assert f"namespace {NAMESPACE}" in result.removed
 
 

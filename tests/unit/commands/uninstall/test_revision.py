@@ -15,8 +15,9 @@ from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import Outcome
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, installed
-from tests.unit.fakes.cluster import FakeCluster, FakeHelm, FakeProcesses, Heard
+from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import NAMESPACE, SIGNED, of_release, pod, webhook
+from tests.unit.fakes.runtime import runtime_of
 
 OLD = Release(component="istiod", name="istiod-1-18-7", namespace=NAMESPACE, istio_revision="1-18-7")
 MWC = "MutatingWebhookConfiguration"
@@ -64,7 +65,7 @@ async def planned(cluster: FakeCluster, revision: str = "1-18-7", *, yes: bool =
 
 
 async def removed(cluster: FakeCluster, helm: FakeHelm, plan: UninstallPlan, *, yes: bool = False) -> UninstallResult:
-    return await uninstall_revision(plan, cluster, helm, FakeProcesses(), yes=yes, timeout=60, listener=Heard())
+    return await uninstall_revision(plan, runtime_of(cluster, helm=helm, listener=Heard()), yes=yes)
 
 
 async def test_its_release_goes_and_nothing_else(cluster: FakeCluster, helm: FakeHelm) -> None:

@@ -18,9 +18,11 @@ from nksmesh.domain.mesh.mesh import Standing
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import History, Outcome, Run
+from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, FakeProcesses, Heard
 from tests.unit.fakes.meshes import NAMESPACE, SIGNED, crd, of_release, pod, service, webhook
+from tests.unit.fakes.runtime import runtime_of
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "istio-ca-secret", "namespace": NAMESPACE}}
 
@@ -52,7 +54,11 @@ class Uninstalling:
         self.cluster, self.helm, self.heard, self.processes = cluster, helm, heard, FakeProcesses()
 
     async def __call__(self, plan: UninstallPlan, *, timeout: float = 60) -> UninstallResult:
-        return await uninstall(plan, self.cluster, self.helm, self.processes, timeout=timeout, listener=self.heard)
+        waits = WaitOptions(component=timeout)
+        return await uninstall(
+            plan,
+            runtime_of(self.cluster, helm=self.helm, processes=self.processes, waits=waits, listener=self.heard),
+        )
 
 
 @pytest.fixture

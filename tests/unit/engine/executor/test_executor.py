@@ -43,6 +43,7 @@ from tests.unit.fakes.meshes import (
     rolled_out,
     service,
 )
+from tests.unit.fakes.runtime import runtime_of
 
 INGRESS_RENDER = (deployment(INGRESS.name), service(INGRESS.name))
 CRD = CrdChange(name="gateways.istio.io", manifest=crd("gateways.istio.io", established=False))
@@ -88,7 +89,7 @@ class Run:
         return INGRESS_RENDER if release == INGRESS else (deployment(release.name, namespace=release.namespace),)
 
     def applying(self, plan: Plan) -> Executor:
-        return Executor(plan, self.cluster, self.helm, waits=self.waits, listener=self.heard)
+        return Executor(plan, runtime_of(self.cluster, helm=self.helm, waits=self.waits, listener=self.heard))
 
     async def __call__(self, plan: Plan) -> Progress:
         return await self.applying(plan).run()

@@ -15,6 +15,7 @@ from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import ISTIOD
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import NAMESPACE, PROXY, answering, endpoints, injected, root_cert, webhook
+from tests.unit.fakes.runtime import runtime_of
 
 GATE = Gate(step="injection webhook", istiod=ISTIOD, probes=(Probe(NAMESPACE),), proxy_image=PROXY)
 PROVED = f"a pod admitted in {NAMESPACE} comes back with {PROXY}"
@@ -25,7 +26,7 @@ def now() -> float:
 
 
 async def passes(cluster: FakeCluster, heard: Heard, gate: Gate = GATE, waits: WaitOptions | None = None) -> str:
-    return await pass_gate(gate, cluster, waits=waits or WaitOptions(), listener=heard)
+    return await pass_gate(gate, runtime_of(cluster, waits=waits or WaitOptions(), listener=heard))
 
 
 def refused(words: str, *, status: int = 500) -> RefusedError:

@@ -1,0 +1,79 @@
+"""``nksmesh plan`` and ``template``: what an install would do, and the manifests that it would apply."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of, target_of
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import run, run_on
+from nksmesh.domain.common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from nksmesh.commands.plan import TemplateResult
+    from nksmesh.domain.common.events import Listener
+
+app = command_group()
+
+
+@command(
+    app,
+    shared=ApplyOptions,
+    examples=["nksmesh plan", "nksmesh plan -e prod --to 1.20.1 --diff", "nksmesh plan -e prod --exit-code -q"],
+)
+def plan(
+    shell: Shell,
+    options: ApplyOptions,
+    to: Annotated[
+        str, typer.Option("--to", metavar="X.Y.Z", help="Show what upgrade would do: manifests of both versions.")
+    ] = "",
+    diff: Annotated[bool, typer.Option("--diff", help="Show manifests, old against new.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 10 where install would change something.")
+    ] = False,
+) -> None:
+    """Show what install would do, step by step with the reason, and change nothing; with --to, what upgrade would do.
+
+    With -v it tells for every value which layer set it.
+    """
+    from nksmesh.commands.plan import preview
+
+    if to and options.version:
+        raise ConfigError("--to and --version contradict each other", hint="Leave one of them out.")
+    files = wiring.files(options.directory)
+    order = order_of(shell, replace(options, version=to) if to else options, files)
+    order = replace(order, allow_version_change=bool(to))
+    where = target_of(shell, order, files)
+
+    run_on(shell, where, lambda runtime: preview(order, runtime, diff=diff, exit_code=exit_code))
+
+
+@command(
+    app,
+    shared=MeshOptions,
+    examples=[
+        "nksmesh template --region kr1 --profile demo > istio.yaml",
+        "nksmesh template -e prod --charts ./charts",
+    ],
+)
+def template(shell: Shell, options: MeshOptions) -> None:
+    """Write the manifests that install would apply to stdout, in its order, Namespace and CRDs included.
+
+    No cluster is asked. Applied in one go, gateways can come before the webhook answers, and then stay without a
+    proxy until their pods are deleted: install waits for the proof instead.
+    """
+    from nksmesh.commands.plan import template as workflow
+
+    order = order_of(shell, options, wiring.files(options.directory))
+
+    def work(listener: Listener) -> Awaitable[TemplateResult]:
+        return workflow(order, wiring.offline_helm(shell), wiring.chart_store(), listener=listener)
+
+    run(shell, work)

@@ -1,0 +1,69 @@
+"""``nksmesh repair``: what differs from the releases is put back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.arguments import Directory, EnvironmentName, Timeout, Yes, timeout_seconds
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.drift import redacted
+from nksmesh.cli.options import Shell
+from nksmesh.cli.run import run_agreed
+
+if TYPE_CHECKING:
+    from nksmesh.commands.repair.repair import RepairPlan, RepairResult
+    from nksmesh.engine.runtime import Runtime
+
+app = command_group()
+
+
+@command(
+    app,
+    examples=["nksmesh repair", "nksmesh repair --yes Deployment/istiod ConfigMap/istio-system/istio-sidecar-injector"],
+)
+def repair(
+    shell: Shell,
+    objects: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="OBJECT", help="Kind/name or Kind/namespace/name; all that differs without any."),
+    ] = None,
+    environment: EnvironmentName = "",
+    directory: Directory = None,
+    timeout: Timeout = "5m",
+    yes: Yes = False,
+) -> None:
+    """Put back what differs from the releases, object by object, as Helm itself would write it.
+
+    Shows what differs and asks. What is missing is made anew; pods that this makes anew are waited for, gateways behind
+    istiod's webhook. Helm's releases stay as they are.
+    """
+    from nksmesh.commands.repair import repair as workflow
+    from nksmesh.engine.waiting import WaitOptions
+
+    files = wiring.files(directory)
+    where, namespace = wiring.target_of_mesh(shell, environment, files)
+    waits = WaitOptions(component=timeout_seconds(timeout))
+    lock, named = files.lock.read(), tuple(objects or ())
+
+    async def make(runtime: Runtime) -> RepairPlan:
+        plan = await workflow.plan_repair(runtime, namespace, lock=lock, objects=named)
+        return replace(plan, survey=redacted(plan.survey))
+
+    async def follow(plan: RepairPlan, runtime: Runtime) -> RepairResult:
+        done = await workflow.repair(plan, runtime, lock=lock, objects=named)
+        return replace(done, plan=replace(done.plan, survey=redacted(done.plan.survey)))
+
+    run_agreed(
+        shell,
+        where,
+        make=make,
+        question="Put all of this back?",
+        undone=workflow.RepairResult,
+        follow=follow,
+        yes=yes,
+        waits=waits,
+    )
