@@ -19,7 +19,7 @@ from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.versions import is_newer
 from nksmesh.domain.plan.plan import CrdChange
-from nksmesh.domain.values.layers import Layer, compose
+from nksmesh.domain.values.layers import Layer, LayerKind, compose
 from nksmesh.engine import observation
 from nksmesh.engine.ports import Objects
 
@@ -98,7 +98,9 @@ async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
     left_out: dict[str, Any] = {"excludedCRDs": sorted({*own, *newer})}
     if without_templates:  # such a base renders every CRD, whatever is to be left out (istio-facts 5)
         left_out["enableCRDTemplates"] = True
-    layer = Layer(name="CRDs that are newer than the chart's", values={"base": left_out}, ours=True)
+    layer = Layer(
+        name="CRDs that are newer than the chart's", values={"base": left_out}, kind=LayerKind.MESH, ours=True
+    )
     return replace(mesh, layers={**mesh.layers, base.name: (*layers, layer)})
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
 from nksmesh.domain.mesh.request import Recorded
-from nksmesh.domain.values.layers import Layer, dotted
+from nksmesh.domain.values.layers import Layer, LayerKind, dotted
 from nksmesh.domain.values.set_integers import set_integers, with_set_integers
 
 RECORD_VERSION: Final = 1
@@ -97,6 +97,7 @@ class Record:
         data = asdict(self)
         for answers in filter(None, (data["answers"], (data["canary"] or {}).get("answers"))):
             for layer in (layer for layers in answers["layers"].values() for layer in layers):
+                layer["option"] = LayerKind(layer["kind"]).option  # what nksmesh read before layers had a kind
                 layer["integers"] = [path for path, _ in set_integers(layer["values"])]
         return data
 
@@ -172,11 +173,21 @@ def _answers(data: Mapping[str, Any]) -> Recorded:
     )
 
 
+_KINDS: Final = {
+    "": LayerKind.CATALOG,
+    "-e": LayerKind.ENVIRONMENT,
+    "-f": LayerKind.FILE,
+    "--set": LayerKind.SET,
+}
+"""The kinds of layers that were recorded with their option alone."""
+
+
 def _layer(data: Mapping[str, Any]) -> Layer:
     known = _known(Layer, data)
     return Layer(
         **{
             **known,
+            "kind": LayerKind(known["kind"]) if "kind" in known else _KINDS[data.get("option", "")],
             "values": with_set_integers(known["values"], data.get("integers", ())),
             "replaces": tuple(tuple(path) for path in known.get("replaces", ())),
         }

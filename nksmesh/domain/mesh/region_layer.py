@@ -9,7 +9,7 @@ from typing import Any, Final
 from nksmesh.domain.charts.releases import BASE, CNI, ISTIOD, ZTUNNEL, Release
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
 from nksmesh.domain.mesh.versions import parse_version
-from nksmesh.domain.values.layers import Layer
+from nksmesh.domain.values.layers import Layer, LayerKind
 
 PROXY_IMAGE: Final = "proxyv2"
 
@@ -55,7 +55,7 @@ def region_layer(release: Release, images: ImageSource) -> Layer:
         values = {"global": inner} if inner else {}
         if release.component == ZTUNNEL.name:
             values |= inner  # up to 1.22.3 its chart reads them at its root alone
-    return Layer(name=images.name, values=values, ours=True)
+    return Layer(name=images.name, values=values, kind=LayerKind.IMAGES, ours=True)
 
 
 def components_layer(release: Release, components: Collection[str], version: str) -> Layer:
@@ -71,7 +71,7 @@ def components_layer(release: Release, components: Collection[str], version: str
     if release.component == ISTIOD.name and CNI.name in components:
         enabled = {"cni": {"enabled": True}}
         values = {"pilot": enabled} if parse_version(version) >= _PILOT_CNI else {"istio_cni": enabled["cni"]}
-    return Layer(name=f"components {', '.join(components)}", values=values, ours=True)
+    return Layer(name=f"components {', '.join(components)}", values=values, kind=LayerKind.MESH, ours=True)
 
 
 def placement_layer(release: Release, namespace: str, standing: Standing | None = None) -> Layer:
@@ -93,7 +93,7 @@ def placement_layer(release: Release, namespace: str, standing: Standing | None 
         values["defaultRevision"] = standing.default_revision
     if standing and standing.tags and release.component == ISTIOD.name:
         values["revisionTags"] = list(standing.tags)
-    return Layer(name=f"namespace {namespace}", values=values, ours=True)
+    return Layer(name=f"namespace {namespace}", values=values, kind=LayerKind.MESH, ours=True)
 
 
 def _images(images: ImageSource) -> dict[str, Any]:

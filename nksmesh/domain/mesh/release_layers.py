@@ -12,7 +12,7 @@ from nksmesh.domain.mesh.catalog import Environment, Profile, ValuesFile
 from nksmesh.domain.mesh.mesh import GatewaySpec, Standing
 from nksmesh.domain.mesh.region_layer import ImageSource, components_layer, placement_layer, region_layer
 from nksmesh.domain.mesh.request import Request
-from nksmesh.domain.values.layers import Layer, compose
+from nksmesh.domain.values.layers import Layer, LayerKind, compose
 from nksmesh.domain.values.set_values import SetKind, SetOption, set_layer
 
 
@@ -73,7 +73,7 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
         *_kept(release, sources, "-e"),
         *_kept(release, sources, "-f"),
         *(
-            Layer(name=f"-f {target}={file.path}", values=file.values, option="-f")
+            Layer(name=f"-f {target}={file.path}", values=file.values, kind=LayerKind.FILE)
             for target, file in sources.values_files
             if target in _targets(release)
         ),
@@ -144,7 +144,7 @@ def _environment_layers(release: Release, sources: Sources) -> list[Layer]:
     own = ValuesFile(path=environment.path, values=_gateway_values(release, environment.gateways or ()))
     files = [*(environment.files.get(target) for target in _targets(release)), own]
     layers = [layer for file in files for layer in _file_layer(f"environment {environment.name}", file)]
-    return [replace(layer, option="-e") for layer in layers]
+    return [replace(layer, kind=LayerKind.ENVIRONMENT) for layer in layers]
 
 
 def _kept(release: Release, sources: Sources, option: str) -> list[Layer]:

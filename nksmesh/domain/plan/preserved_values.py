@@ -14,7 +14,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.known_keys import NESTS
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.values.layers import Layer, Path, compose, dotted, merge, value_at
+from nksmesh.domain.values.layers import Layer, LayerKind, Path, compose, dotted, merge, value_at
 
 _PINS: Final = frozenset({"hub", "tag", "image"})
 """Keys that say which image runs: one of them in a user's layer outlasts upgrades and moves to another registry."""
@@ -95,7 +95,7 @@ def pinned(release: str, values: Mapping[str, Any], key: str) -> str:
 
 def kept_layer(name: str, values: Mapping[str, Any]) -> tuple[Layer, ...]:
     """Make a layer that is kept of another tool's: as an environment's, it holds on below ``-f``, until ``-e``."""
-    return (Layer(name=name, values=values, option="-e"),) if values else ()
+    return (Layer(name=name, values=values, kind=LayerKind.PRESERVED),) if values else ()
 
 
 def layer_of(release: Release, beyond: Mapping[str, Any]) -> tuple[Layer, ...]:

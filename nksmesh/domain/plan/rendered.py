@@ -13,7 +13,7 @@ from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.changes import check_images
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.setters import other_versions, setter_of
-from nksmesh.domain.values.layers import dotted, overrides_of
+from nksmesh.domain.values.layers import LayerKind, dotted, overrides_of
 
 
 def check_renders(
@@ -55,7 +55,7 @@ def moved_images(mesh: Mesh) -> tuple[str, ...]:
     return tuple(
         f"{name}: {dotted(moved.path)} is {moved.value}, set by {moved.layer}, where {region} has {moved.wanted}"
         for name, layers in mesh.layers.items()
-        for moved in overrides_of(layers, region)
+        for moved in overrides_of(layers, LayerKind.IMAGES)
     )
 
 

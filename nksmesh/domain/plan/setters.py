@@ -13,7 +13,7 @@ from typing import Any, Final
 from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.values.layers import SetPath, copied, dotted
+from nksmesh.domain.values.layers import LayerKind, SetPath, copied, dotted
 
 _VERSION_TAG: Final = re.compile(r"(?:pilot|proxy)[^/:]*:(v?(\d{1,4}\.\d{1,4}\.\d{1,4})(?:[.-][^/]*)?)$")
 _MARK: Final = "-nksmesh"
@@ -112,7 +112,7 @@ def _layer_of_item(path: SetPath, text: str, change: ReleaseChange) -> str:
     named, before = "", ""
     for layer in change.layers:
         (now,) = [found for place, found in _texts(layer.values, ()) if place == path] or [""]
-        if now == text and not (layer.option == "--set" and before == text):
+        if now == text and not (layer.kind is LayerKind.SET and before == text):
             named = layer.name
         before = now or before
     return named

@@ -5,7 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, TypeAlias
+
+
+class LayerKind(StrEnum):
+    """What a layer is; ``name`` is only what a reader knows it by."""
+
+    CATALOG = "catalog"
+    IMAGES = "images"
+    MESH = "mesh"
+    ENVIRONMENT = "environment"
+    PRESERVED = "preserved"
+    FILE = "file"
+    SET = "set"
+
+    @property
+    def option(self) -> str:
+        """The option that takes the layer's place when it is given: ``-e``, ``-f`` or ``--set`` (all of its kind).
+
+        Empty where no option does. The record keeps the others, since a later run may be given other options or none.
+        """
+        return _OPTIONS.get(self, "")
+
+
+_OPTIONS: Final = {
+    LayerKind.ENVIRONMENT: "-e",
+    LayerKind.PRESERVED: "-e",
+    LayerKind.FILE: "-f",
+    LayerKind.SET: "--set",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,17 +44,22 @@ class Layer:
     Attributes:
         name: What a reader knows it by: ``profile demo``, ``region kr1``, ``-f istiod=x.yaml``, ``--set``.
         values: The values it sets.
+        kind: CATALOG for the components' and the profile's files, IMAGES for the region's or the hub's, MESH for what
+            follows from the mesh itself, PRESERVED for what another tool had set.
         ours: It ships with nksmesh: its keys are never called misspelt.
-        option: The option that brought it: ``-e``, ``-f`` or ``--set`` (``--set-string`` and the others, too); empty
-            where the catalog has it. The record keeps these, since a later run may be given other options or none.
         replaces: The keys whose maps take the place of those beneath, and are not merged with them.
     """
 
     name: str
     values: Mapping[str, Any] = field(repr=False)
+    kind: LayerKind = LayerKind.CATALOG
     ours: bool = False
-    option: str = ""
     replaces: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def option(self) -> str:
+        """The option that takes its place when it is given; empty where none does."""
+        return self.kind.option
 
 
 Path: TypeAlias = tuple[str, ...]
@@ -144,13 +178,13 @@ class Override:
     layer: str
 
 
-def overrides_of(layers: Iterable[Layer], name: str) -> tuple[Override, ...]:
-    """List the keys of one layer (the region's, say) that later layers set to something else."""
+def overrides_of(layers: Iterable[Layer], kind: LayerKind) -> tuple[Override, ...]:
+    """List the keys of the layers of one kind that later layers set to something else."""
     all_layers = tuple(layers)
     composed = compose(all_layers)
     overrides = []
     for layer in all_layers:
-        if layer.name != name:
+        if layer.kind is not kind:
             continue
         for path, wanted, _ in compose((layer,)).leaves():
             value = value_at(composed.values, path)

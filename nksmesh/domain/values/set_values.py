@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.values.layers import Layer, Path, SetPath, copied, dotted, merge, value_at
+from nksmesh.domain.values.layers import Layer, LayerKind, Path, SetPath, copied, dotted, merge, value_at
 from nksmesh.domain.values.set_grammar import GrammarError, Reader, decode_json, told, typed
 
 _STRINGS: Final = frozenset({"tag", "revision"})
@@ -113,7 +113,7 @@ def set_layer(option: SetOption, under: Mapping[str, Any]) -> Layer:
         value = value_at(working, keys)
         _assign(layer, keys, copied(value), option.layer_name)
         replaces += [keys] if isinstance(value, Mapping) else []
-    return Layer(name=option.layer_name, values=layer, option="--set", replaces=tuple(replaces))
+    return Layer(name=option.layer_name, values=layer, kind=LayerKind.SET, replaces=tuple(replaces))
 
 
 def _object(text: str, named: str, hint: str) -> Mapping[str, Any]:

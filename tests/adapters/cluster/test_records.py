@@ -15,7 +15,7 @@ from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.mesh import GatewaySpec, Network
 from nksmesh.domain.mesh.record import Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
-from nksmesh.domain.values.layers import Layer
+from nksmesh.domain.values.layers import Layer, LayerKind
 
 pytestmark = pytest.mark.cluster
 
@@ -30,7 +30,7 @@ def record(namespace: str, *, helm_revision: int = 1) -> Record:
             version="1.20.0",
             namespace=namespace,
             gateways=(GatewaySpec(name="edge", namespace="edge", values={"replicas": 2}),),
-            layers={"istiod": (Layer(name="--set", values={"pilot": {"env": {"A": "판교"}}}, option="--set"),)},
+            layers={"istiod": (Layer(name="--set", values={"pilot": {"env": {"A": "판교"}}}, kind=LayerKind.SET),)},
         ),
         hub="h",
         releases=(RecordedRelease(release=RELEASE, chart_digest="d", values_hash="v", helm_revision=helm_revision),),

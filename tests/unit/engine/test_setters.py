@@ -15,7 +15,7 @@ from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.plan.changes import check_images
 from nksmesh.domain.plan.rendered import pinned_images
 from nksmesh.domain.plan.setters import setters_of
-from nksmesh.domain.values.layers import Layer
+from nksmesh.domain.values.layers import Layer, LayerKind
 from nksmesh.domain.values.set_values import parse_set, set_layer
 from nksmesh.engine.setters import prove_setters
 from tests.unit.domain.meshes import HUB, ISTIOD, change, changes_of, mesh
@@ -109,7 +109,7 @@ async def test_each_image_has_its_own_setter_in_lists_too() -> None:
 
 
 def test_an_index_of_set_is_not_the_setter_of_the_items_that_it_takes_along() -> None:
-    layers = [Layer(name="-f x", values={"l": [{"image": f"{X}/a:1"}, {"image": "b"}]}, option="-f")]
+    layers = [Layer(name="-f x", values={"l": [{"image": f"{X}/a:1"}, {"image": "b"}]}, kind=LayerKind.FILE)]
     layers.append(set_layer(parse_set(f"istiod:l[1].image={X}/b:1"), layers[0].values))
     made = change(ISTIOD, layers=layers)
     named = {}

@@ -15,7 +15,7 @@ from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Region, Standing
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.plan.preserved_values import layer_of, said_to_helm, sort_out, values_lost
-from nksmesh.domain.values.layers import Layer, compose, merge
+from nksmesh.domain.values.layers import Layer, LayerKind, compose, merge
 from nksmesh.domain.values.set_values import parse_set
 from tests.unit.domain.meshes import BASE, EDGE, ISTIOD, change, installed
 
@@ -99,7 +99,7 @@ def test_a_release_that_is_not_named_after_its_istio_revision_keeps_its_name_and
     values = {"revision": "1-20-0", "revisionTags": ["default"]}
     answers = answers_of(made(BASE, MADE, values=values), Request(), CATALOG)
     assert answers.standing == Standing()
-    layer = Layer(name="values given to Helm", values=values, option="-e")
+    layer = Layer(name="values given to Helm", values=values, kind=LayerKind.PRESERVED)
     mesh = resolve(Request(), CATALOG, None, replace(answers, layers={MADE.name: (layer,)})).mesh
     assert mesh.releases[1] == replace(MADE, istio_revision="1-20-0")
 

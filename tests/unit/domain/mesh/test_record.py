@@ -12,7 +12,7 @@ from nksmesh.domain.charts.releases import COMPONENTS, Release
 from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease, hash_of
 from nksmesh.domain.mesh.request import Recorded
-from nksmesh.domain.values.layers import Layer
+from nksmesh.domain.values.layers import Layer, LayerKind
 from nksmesh.domain.values.set_integers import SetInteger, set_integers
 
 WORDS = st.text(max_size=8)
@@ -88,7 +88,7 @@ def as_json(record: Record) -> dict[str, Any]:
 def test_integers_of_set_and_maps_of_json_are_told_from_others() -> None:
     """JSON has no word for them; without it a later run would give Helm floats, and merge what was replaced."""
     values = {"a.b": [{"c": SetInteger(10**6)}, 10**6], "d": SetInteger(-(2**63)), "e": {}}
-    layer = Layer(name="--set x", values=values, option="--set", replaces=(("e",),))
+    layer = Layer(name="--set x", values=values, kind=LayerKind.SET, replaces=(("e",),))
     answers = Recorded(layers={"istiod": (layer,)})
     canary = Canary(answers=answers, release=Release(component="istiod", name="b", namespace="n"))
     record = Record(answers=answers, hub="", canary=canary)
@@ -99,6 +99,16 @@ def test_integers_of_set_and_maps_of_json_are_told_from_others() -> None:
         (kept,) = found.layers["istiod"]
         assert set_integers(kept.values) == ((("a.b", 0, "c"), 10**6), (("d",), -(2**63)))
         assert hash_of(kept.values) == hash_of(values)
+
+
+def test_a_layer_that_was_recorded_without_its_kind_has_the_kind_of_its_option() -> None:
+    kept = tuple(Layer(name=kind.option, values={"a": 1}, kind=kind) for kind in (LayerKind.FILE, LayerKind.SET))
+    record = Record(answers=Recorded(layers={"istiod": kept}), hub="")
+    data = json.loads(json.dumps(record.to_data()))
+    for layer in data["answers"]["layers"]["istiod"]:
+        assert layer["option"] == layer["name"]  # so that the version before finds it, too
+        del layer["kind"]
+    assert Record.from_data(data) == record
 
 
 def test_the_hash_tells_an_integer_from_a_float_and_is_the_old_one_without() -> None:

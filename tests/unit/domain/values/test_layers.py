@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from nksmesh.domain.values.layers import Layer, compose, dotted, merge, overrides_of, undotted, value_at
+from nksmesh.domain.values.layers import Layer, LayerKind, compose, dotted, merge, overrides_of, undotted, value_at
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,8 @@ def test_origins_name_exactly_the_leaves() -> None:
 
 
 def test_the_keys_that_later_layers_moved_are_listed() -> None:
-    moved = overrides_of(layers({"a": 0}, {"hub": "x", "tag": "1", "p": {"q": 1}}, {"hub": "y", "tag": "1"}), "layer 1")
+    below, images, above = layers({"a": 0}, {"hub": "x", "tag": "1", "p": {"q": 1}}, {"hub": "y", "tag": "1"})
+    moved = overrides_of((below, replace(images, kind=LayerKind.IMAGES), above), LayerKind.IMAGES)
     assert [(one.path, one.wanted, one.value, one.layer) for one in moved] == [(("hub",), "x", "y", "layer 2")]
 
 
