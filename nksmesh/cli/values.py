@@ -10,8 +10,7 @@ from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import MeshOptions, order_of, target_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run_on
-from nksmesh.cli.run import show as show_result
+from nksmesh.cli.run import run, run_on
 
 app = command_group("Show the values of each release, and the layer that set each key.")
 
@@ -40,7 +39,7 @@ def show(
 
     No cluster is asked without --installed.
     """
-    from nksmesh.commands.values import ValuesQuestion, show_installed_values, show_values
+    from nksmesh.commands.values import ValuesQuestion, show_values
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
@@ -48,6 +47,6 @@ def show(
     question = ValuesQuestion(target=component, order=order, key=key)
 
     if where is None:
-        show_result(shell, show_values(question))
+        run(shell, lambda _: show_values(question, None))
     else:
-        run_on(shell, where, lambda runtime: show_installed_values(question, runtime.cluster))
+        run_on(shell, where, lambda runtime: show_values(question, runtime.cluster))

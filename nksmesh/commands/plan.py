@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from nksmesh.commands.upgrade.path import survey_upgrade_path
-from nksmesh.domain.charts.chart import Chart
-from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import CHANGES_PENDING
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.catalog import Catalog
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
 from nksmesh.domain.plan.plan import Action, Plan, ReleaseChange, StepKind
-from nksmesh.domain.plan.rendered import check_renders, moved_images
+from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import UpgradePath
-from nksmesh.domain.values.layers import compose, dotted
-from nksmesh.engine.planning import chart_refs, check_versions, make_plan
+from nksmesh.domain.values.layers import dotted
+from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
+from nksmesh.engine.planning import make_plan
 from nksmesh.engine.ports import Charts, Helm
+from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.setters import prove_setters
 
 _CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
 """Instead of the CRD itself: what the server makes of it takes the live object to tell, and is long."""
@@ -151,27 +148,21 @@ async def template(order: MeshRequest, helm: Helm, charts: Charts, *, listener: 
         ChartError: A chart cannot be had, does not render, or names an image outside the hub.
         CheckError: The version is not provided.
     """
-    resolved = resolve(order.request, order.catalog, order.environment)
+    resolved = (await resolve_mesh(order, None)).resolved
     mesh = resolved.mesh
-    versions = check_versions(order, mesh, "")
+    versions = order.judge_version(mesh, "")
     refuse_failures(versions)
-    refs = chart_refs(mesh)
-    fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
-    kubernetes = _newest_kubernetes(order.catalog, mesh.version)
-    rendered = await asyncio.gather(
-        *(_render(mesh, release, fetched[refs[release.component]], helm, kubernetes) for release in mesh.releases)
-    )
-    changes = await prove_setters(
-        mesh, {change.release.name: change for change, _ in rendered}, helm, kubernetes=kubernetes, versions=False
-    )
+    fetched = await fetch_charts(order, mesh, charts, listener)
+    state = InstalledState(kubernetes=_newest_kubernetes(order.catalog, mesh.version))
+    rendered = await render_mesh(mesh, fetched, state, helm)
     namespaces = dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases)))
     parts = [helm.dump(_namespace(name)) for name in namespaces]
     parts += [helm.dump(crd) for chart in fetched.values() for crd in chart.crds]
     documents = "".join(f"---\n{part}" for part in parts)
     return TemplateResult(
         mesh=mesh,
-        manifests=documents + "".join(text for _, text in rendered),
-        findings=(*versions, *check_renders(mesh, changes)),
+        manifests=documents + "".join(change.text for change in rendered.changes.values()),
+        findings=(*versions, *rendered.findings),
         notes=resolved.notes,
         moved=moved_images(mesh),
     )
@@ -186,15 +177,6 @@ def _move(change: ReleaseChange, order: MeshRequest) -> ChartMove:
         digest=change.chart.digest,
         pinned=order.lock.digest(change.chart.ref) == change.chart.digest,
     )
-
-
-async def _render(mesh: Mesh, release: Release, chart: Chart, helm: Helm, kubernetes: str) -> tuple[ReleaseChange, str]:
-    """Render a release as if it were not installed; return it with Helm's own text, comments included."""
-    layers = mesh.layers[release.name]
-    composed = compose(layers)
-    text = await helm.render(release, chart, composed.values, kubernetes=kubernetes, upgrade=False)
-    change = ReleaseChange(release=release, chart=chart, layers=layers, composed=composed, manifests=helm.parse(text))
-    return change, text
 
 
 def _newest_kubernetes(catalog: Catalog, version: str) -> str:

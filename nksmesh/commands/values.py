@@ -8,10 +8,9 @@ from typing import Any
 from nksmesh.domain.charts.releases import COMPONENTS, Release
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.spelling import perhaps
-from nksmesh.domain.mesh.resolve import Resolved, resolve
 from nksmesh.domain.plan.diff import masked_value
 from nksmesh.domain.values.layers import Composed, Path, compose, dotted, undotted
-from nksmesh.engine.planning import read_cluster
+from nksmesh.engine.pipeline import resolve_mesh
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 
@@ -77,27 +76,17 @@ class ValuesQuestion:
     key: str = ""
 
 
-def show_values(question: ValuesQuestion) -> ValuesShown:
-    """Show the values that releases get above their charts' defaults, and which layer set each; no cluster is asked.
+async def show_values(question: ValuesQuestion, cluster: Cluster | None) -> ValuesShown:
+    """Show the values that releases get above their charts' defaults, and which layer set each.
+
+    Args:
+        cluster: Where what was not said is as installed; None asks no cluster.
 
     Raises:
         ConfigError: Something named is not there, or no layer sets the key.
-    """
-    order = question.order
-    return _shown(question, resolve(order.request, order.catalog, order.environment))
-
-
-async def show_installed_values(question: ValuesQuestion, cluster: Cluster) -> ValuesShown:
-    """Show the values that ``install`` would give: what was not said is as installed.
-
-    Raises:
-        ConfigError: As ``show_values`` says.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    return _shown(question, (await read_cluster(question.order, cluster, to_write=False)).resolved)
-
-
-def _shown(question: ValuesQuestion, resolved: Resolved) -> ValuesShown:
+    resolved = (await resolve_mesh(question.order, cluster, to_write=False)).resolved
     mesh = resolved.mesh
     releases = [release for release in mesh.releases if question.target in {release.component, release.name}]
     if not releases:

@@ -7,20 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, ISTIOD, Component, Release
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import ObjectRef
-from nksmesh.domain.mesh.location import locate
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record
-from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.mesh.revisions import kept_name
-from nksmesh.domain.mesh.versions import VersionQuestion, forgiven
-from nksmesh.domain.mesh.way_out import judge_version
 from nksmesh.domain.plan.injection import Surrounding, check_injection
 from nksmesh.domain.plan.ordering import make_steps
 from nksmesh.domain.plan.plan import Plan, Step
@@ -28,21 +24,18 @@ from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import refuse_another_version
 from nksmesh.engine import observation
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
-from nksmesh.engine.discovery import record_for
-from nksmesh.engine.foreign import list_istiods, refuse_foreign
-from nksmesh.engine.hidden_releases import look_for, refuse_elsewhere, refuse_out_of_sight, refuse_unseen
-from nksmesh.engine.location import about_the_place, read_zones
+from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight
+from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
+from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.pull_secrets import survey_pull_secrets
-from nksmesh.engine.rendering import InstalledState, render_releases
+from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import refuse_during_canary
-from nksmesh.engine.setters import prove_setters
 from nksmesh.engine.stale_pods import with_stale_pods
 from nksmesh.engine.unrecorded import refuse_to_take_away
-from nksmesh.engine.versions import Former, check_renders_after, version_before
+from nksmesh.engine.versions import Former, version_before
 
 PLAN_STEP: Final = "plan"
 
@@ -72,9 +65,9 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         ClusterError: The cluster cannot be reached, or an object belongs to somebody else.
     """
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.STARTED, message="reading the cluster"))
-    found = await read_cluster(order, runtime.cluster)
+    found = await resolve_mesh(order, runtime.cluster)
     mesh, record = found.resolved.mesh, found.record
-    versions = check_versions(order, mesh, found.kubernetes)
+    versions = order.judge_version(mesh, found.kubernetes)
     refuse_failures(versions)
     read = await _read(order, found, runtime)
     await refuse_elsewhere(read.installed.values(), runtime.cluster)
@@ -86,14 +79,12 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
-    changes = await render_releases(mesh, read.charts, seen, runtime.cluster, runtime.helm)
-    if before and order.scope is None and not order.take_over:
-        await refuse_to_take_away(before, mesh, changes, record, runtime.cluster)
     beside = record.answers.version if order.scope and record else ""  # a canary's own istiod was never there
     former = Former(version=before or beside, charts=runtime.charts, lock=order.lock, forced=order.force_version)
-    moved = former.version not in {"", mesh.version}
-    changes = await prove_setters(mesh, changes, runtime.helm, kubernetes=found.kubernetes, versions=moved)
-    findings = await check_renders_after(former, mesh, changes)
+    rendered = await render_mesh(mesh, read.charts, seen, runtime.helm, runtime.cluster, former)
+    changes = rendered.changes
+    if before and order.scope is None and not order.take_over:
+        await refuse_to_take_away(before, mesh, changes, record, runtime.cluster)
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     crds, owned, unpulled, _ = await asyncio.gather(
         survey_crds(
@@ -131,7 +122,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         findings=(
             *versions,
             *about_the_place(order, found),
-            *findings,
+            *rendered.findings,
             *injection,
             *unpulled,
             *_about_the_name(mesh, moved=before not in {"", mesh.version}),
@@ -146,76 +137,19 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     )
 
 
-async def read_cluster(order: MeshRequest, cluster: Cluster, *, to_write: bool = True) -> ClusterState:
-    """Read what decides which mesh is meant: the cluster's version, and what an earlier run recorded.
-
-    Args:
-        to_write: The mesh is to be written: an istiod of another tool stops that.
-
-    Raises:
-        ConfigError: The order contradicts itself, or names what does not exist.
-        ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
-    """
-    fresh = to_write and order.scope is None and not order.take_over
-    kubernetes, records, zones, istiods = await asyncio.gather(
-        cluster.version(),
-        cluster.records.read_all(),
-        read_zones(order, cluster),
-        list_istiods(cluster) if fresh else _none(),
-    )
-    told = order.request.namespace or (order.environment.namespace if order.environment else "")
-    record = record_for(told, records)
-    if record is not None:
-        still = await cluster.storage.installed(one.release for one in record.releases)
-        if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
-            await refuse_unseen(record, cluster)
-        record = record if still or (not to_write and any(await look_for(record, cluster))) else None
-    if record is None and istiods:
-        await refuse_foreign(istiods, cluster)
-    if order.scope is None:
-        refuse_during_canary(record)
-    answers = order.scope.answers if order.scope else record.answers if record else None
-    location = locate(cluster.host, zones, order.catalog.regions, order.catalog.nks)
-    resolved = resolve(order.request, order.catalog, order.environment, answers, location, kubernetes)
-    resolved = order.scope.of(resolved) if order.scope else resolved
-    gone_on_with = forgiven(_question(order, resolved.mesh, kubernetes), order.catalog.versions)
-    resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
-    return ClusterState(kubernetes=kubernetes, record=record, resolved=resolved, location=location)
-
-
-def check_versions(order: MeshRequest, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
-    """Check the mesh's version against the catalog, its region and the cluster's version."""
-    return judge_version(_question(order, mesh, kubernetes), order.catalog.versions)
-
-
-def _question(order: MeshRequest, mesh: Mesh, kubernetes: str) -> VersionQuestion:
-    return VersionQuestion(
-        version=mesh.version,
-        kubernetes=kubernetes,
-        region=order.catalog.regions.get(mesh.region),
-        own_hub=mesh.own_hub,
-        forced=order.force_version,
-        forced_before=mesh.forced,
-        nks=order.catalog.nks,
-        today=order.today,
-        verb="canary start" if order.scope else "upgrade" if order.allow_version_change else "install",
-    )
-
-
 async def _read(order: MeshRequest, found: ClusterState, runtime: Runtime) -> MeshState:
     """Fetch the charts, read what is installed, and begin to follow the mesh's namespaces, all at once."""
     mesh = found.resolved.mesh
-    refs = chart_refs(mesh)
     namespaces = tuple(dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases))))
-    fetched, installed, live, _ = await asyncio.gather(
-        runtime.charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=runtime.listener),
+    charts, installed, live, _ = await asyncio.gather(
+        fetch_charts(order, mesh, runtime.charts, runtime.listener),
         runtime.cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
         runtime.cluster.objects.get_all(
             (ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True
         ),
         runtime.cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
     )
-    return MeshState(charts={name: fetched[ref] for name, ref in refs.items()}, installed=installed, namespaces=live)
+    return MeshState(charts=charts, installed=installed, namespaces=live)
 
 
 def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]) -> Surrounding:
@@ -229,30 +163,10 @@ def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] |
     )
 
 
-async def _none() -> None:
-    return None
-
-
 def _about_the_name(mesh: Mesh, *, moved: bool) -> tuple[Finding, ...]:
     """Say that an Istio revision is not called after its version: loud where this plan makes it so, else on demand."""
     found = kept_name(mesh.standing.istio_revision, mesh.version)
     return () if found is None else (found if moved else replace(found, level=Level.NOTE),)
-
-
-def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:
-    """Name the chart of each of a mesh's components."""
-    return {
-        release.component: ChartRef(
-            name=release.component, version=_version_of(release, mesh), source=mesh.chart_source
-        )
-        for release in mesh.releases
-    }
-
-
-def _version_of(release: Release, mesh: Mesh) -> str:
-    """Return a release's chart version: an abandoned canary left base a later one, which never goes back."""
-    later = mesh.standing.base_version if release.component == BASE.name else ""
-    return later or mesh.version
 
 
 def _recorded(record: Record | None) -> tuple[Release, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.installed import InstalledRelease
@@ -28,12 +28,12 @@ class InstalledState:
     """
 
     kubernetes: str
-    installed: Mapping[tuple[str, str], InstalledRelease]
-    record: Record | None
+    installed: Mapping[tuple[str, str], InstalledRelease] = field(default_factory=dict)
+    record: Record | None = None
 
 
 async def render_releases(
-    mesh: Mesh, charts: Mapping[str, Chart], seen: InstalledState, cluster: Cluster, helm: Helm
+    mesh: Mesh, charts: Mapping[str, Chart], seen: InstalledState, cluster: Cluster | None, helm: Helm
 ) -> dict[str, ReleaseChange]:
     """Decide for each release whether it must be written, and render those that must, all at once.
 
@@ -86,15 +86,17 @@ def _is_known(change: ReleaseChange, seen: InstalledState) -> bool:
 
 
 async def _render(change: ReleaseChange, kubernetes: str, helm: Helm) -> ReleaseChange:
-    async def rendered(*, upgrade: bool) -> tuple[Manifest, ...]:
+    async def text(*, upgrade: bool) -> str:
         values = change.composed.values
-        return helm.parse(
-            await helm.render(change.release, change.chart, values, kubernetes=kubernetes, upgrade=upgrade)
-        )
+        return await helm.render(change.release, change.chart, values, kubernetes=kubernetes, upgrade=upgrade)
+
+    async def rendered(*, upgrade: bool) -> tuple[Manifest, ...]:
+        return helm.parse(await text(upgrade=upgrade))
 
     stored = change.installed
     if stored is None or change.reasons:
-        return replace(change, manifests=await rendered(upgrade=change.action is Action.UPGRADE))
+        rendering = await text(upgrade=change.action is Action.UPGRADE)
+        return replace(change, text=rendering, manifests=helm.parse(rendering))
     applied = _by_ref(helm.parse(stored.manifest))
     manifests = await rendered(upgrade=stored.helm_revision > 1)
     if _by_ref(manifests) != applied and stored.helm_revision > 1:
@@ -109,8 +111,8 @@ def _read_back(change: ReleaseChange, helm: Helm) -> ReleaseChange:
     return replace(change, manifests=helm.parse(change.installed.manifest if change.installed else ""))
 
 
-async def _prove_same_cluster(cluster: Cluster, helm: Helm, *, needed: bool) -> None:
-    if needed:
+async def _prove_same_cluster(cluster: Cluster | None, helm: Helm, *, needed: bool) -> None:
+    if needed and cluster is not None:
         await helm.prove_same_cluster(await cluster.uid())
 
 

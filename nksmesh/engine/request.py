@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.catalog import Catalog, Environment
 from nksmesh.domain.mesh.location import Location
+from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import Resolved
+from nksmesh.domain.mesh.versions import VersionQuestion
+from nksmesh.domain.mesh.way_out import judge_version
 from nksmesh.engine.scope import ReleaseScope
 
 
@@ -44,19 +48,41 @@ class MeshRequest:
     take_over: bool = False
     today: date | None = None
 
+    def version_question(self, mesh: Mesh, kubernetes: str) -> VersionQuestion:
+        """Ask whether a mesh's version is supported.
+
+        Args:
+            kubernetes: What the API server calls its version; empty without a cluster.
+        """
+        return VersionQuestion(
+            version=mesh.version,
+            kubernetes=kubernetes,
+            region=self.catalog.regions.get(mesh.region),
+            own_hub=mesh.own_hub,
+            forced=self.force_version,
+            forced_before=mesh.forced,
+            nks=self.catalog.nks,
+            today=self.today,
+            verb="canary start" if self.scope else "upgrade" if self.allow_version_change else "install",
+        )
+
+    def judge_version(self, mesh: Mesh, kubernetes: str) -> tuple[Finding, ...]:
+        """Judge a mesh's version by the catalog, its region and the cluster's version."""
+        return judge_version(self.version_question(mesh, kubernetes), self.catalog.versions)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterState:
     """What a plan reads before it knows the mesh.
 
     Attributes:
-        kubernetes: The cluster's version.
-        record: The mesh's record, where its releases are still there.
         resolved: The mesh.
+        kubernetes: The cluster's version; empty without a cluster.
+        record: The mesh's record, where its releases are still there.
         location: Where the cluster is.
     """
 
-    kubernetes: str
-    record: Record | None
     resolved: Resolved
+    kubernetes: str = ""
+    record: Record | None = None
     location: Location = field(default_factory=Location)

@@ -45,7 +45,9 @@ def version_before(mesh: Mesh, installed: Mapping[tuple[str, str], InstalledRele
     return ""
 
 
-async def check_renders_after(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[Finding, ...]:
+async def check_renders_after(
+    former: Former | None, mesh: Mesh, changes: Mapping[str, ReleaseChange]
+) -> tuple[Finding, ...]:
     """Check renders, and where the version changes what else that takes: images that go along, keys that are left.
 
     Raises:
@@ -53,7 +55,7 @@ async def check_renders_after(former: Former, mesh: Mesh, changes: Mapping[str, 
         CheckError: A value pins the images to another version.
     """
     findings = check_renders(mesh, changes)
-    if former.version in {"", mesh.version}:
+    if former is None or former.version in {"", mesh.version}:
         return findings
     pinned = _pinned(former, mesh, changes)
     if not any(finding.level is Level.WARNING for finding in findings):

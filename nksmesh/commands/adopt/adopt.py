@@ -23,7 +23,6 @@ from nksmesh.domain.plan.history import ReleaseMove, Run
 from nksmesh.domain.plan.preserved_values import layer_of
 from nksmesh.domain.values.layers import compose
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
-from nksmesh.engine.planning import check_versions
 from nksmesh.engine.ports import Cluster, Helm, MeshFiles
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runs.history import recorded_run
@@ -148,7 +147,7 @@ async def plan_adoption(
     # Its layers lack the values given to Helm until they are described, and with them an Istio revision of their own.
     named = {(release.namespace, release.name): release for release in found.releases}
     ours = replace(ours, releases=tuple(named[release.namespace, release.name] for release in ours.releases))
-    warnings = [str(one) for one in check_versions(order, ours, kubernetes) if one.level is not Level.NOTE]
+    warnings = [str(one) for one in order.judge_version(ours, kubernetes) if one.level is not Level.NOTE]
     have, missing = await charts_of(ours, order, runtime.charts, runtime.listener)
     warnings += missing
     runtime.listener(

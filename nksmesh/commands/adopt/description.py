@@ -19,7 +19,7 @@ from nksmesh.domain.plan.preserved_values import Kept, layer_of, pinned, said_to
 from nksmesh.domain.values.layers import compose, dotted, merge
 from nksmesh.domain.values.set_integers import all_kept, set_integers
 from nksmesh.engine.crds import state_of
-from nksmesh.engine.planning import chart_refs
+from nksmesh.engine.pipeline import fetch_charts
 from nksmesh.engine.ports import Charts, Helm, Objects
 from nksmesh.engine.request import MeshRequest
 
@@ -63,13 +63,11 @@ async def charts_of(
     mesh: Mesh, order: MeshRequest, charts: Charts, listener: Listener
 ) -> tuple[Mapping[str, Chart], list[str]]:
     """Fetch the charts of the version that is installed; without them the adoption goes on, and says so."""
-    refs = chart_refs(mesh)
     try:
-        fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
+        return await fetch_charts(order, mesh, charts, listener), []
     except ChartError as exc:
         words = f"the description is not proved, for the charts cannot be had: {exc.message} (--charts SOURCE)"
         return {}, [words]
-    return {name: fetched[ref] for name, ref in refs.items()}, []
 
 
 async def describe(

@@ -21,7 +21,7 @@ from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.plan.preserved_values import flat_defaults, kept_layer, pinned, pins_of
 from nksmesh.domain.values.layers import Layer, compose, dotted, merge
-from nksmesh.engine.planning import chart_refs
+from nksmesh.engine.pipeline import fetch_charts
 from nksmesh.engine.ports import Charts, Objects
 from nksmesh.engine.request import MeshRequest
 
@@ -74,9 +74,7 @@ async def former_values(
     # What the user says now lies over all of this; a profile as an option would set the gateways aside that are there.
     bare = replace(order.request, values_files=(), sets=(), profile="")
     mesh = resolve(bare, order.catalog, order.environment, answers).mesh
-    refs = chart_refs(mesh)
-    fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
-    targets = _targets(mesh, {component: fetched[ref] for component, ref in refs.items()}, gateways)
+    targets = _targets(mesh, await fetch_charts(order, mesh, charts, listener), gateways)
     carried, said_by = _carried(states, targets, mesh)
     warnings = [*([] if states.own else [_UNTOLD]), *_about(states)]
     keys = {name: _keys(values) for name, values in carried.values.items()}

@@ -15,7 +15,7 @@ from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.workloads import Workload, without_releases
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.versions import minors_between, parse_version
-from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath, UpgradeQuestion, find_upgrade_path, proxies_too_old
+from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath, find_upgrade_path, proxies_too_old
 from nksmesh.engine.ports import Charts, Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.unrecorded import nothing_to_upgrade
@@ -74,19 +74,9 @@ async def survey_upgrade_path(
     everything = await injected_workloads(cluster) if minors_between(before, mesh.version) else ()
     others = without_releases(everything, mesh.releases)
     gateways = [image for one in everything if one not in others for image in one.proxies]
-    upgrade_question = UpgradeQuestion(
-        installed=before,
-        wanted=mesh.version,
-        kubernetes=kubernetes,
-        region=order.catalog.regions.get(mesh.region),
-        own_hub=mesh.own_hub,
-        forced=order.force_version,
-        forced_before=mesh.forced,
-        nks=order.catalog.nks,
-        today=order.today,
-        unfinished=_unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before))),
-    )
-    road = find_upgrade_path(upgrade_question, order.catalog.versions)
+    unfinished = _unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before)))
+    question = replace(order.version_question(mesh, kubernetes), verb="upgrade")
+    road = find_upgrade_path(question, order.catalog.versions, installed=before, unfinished=unfinished)
     alone = len(road.hops) == 1
     hops = await asyncio.gather(*(_with_charts(hop, mesh, order, charts, alone=alone) for hop in road.hops))
     return replace(road, hops=tuple(hops)), others

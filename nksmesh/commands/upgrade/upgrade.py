@@ -20,7 +20,7 @@ from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
-from nksmesh.engine.planning import read_cluster
+from nksmesh.engine.pipeline import resolve_mesh
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import workloads_of_users
@@ -94,7 +94,7 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
             proxy would be too old.
         MeshError: As ``install`` says.
     """
-    found = await read_cluster(order, runtime.cluster)
+    found = await resolve_mesh(order, runtime.cluster)
     road, proxies = await survey_upgrade_path(
         order, found.resolved.mesh, found.kubernetes, runtime.cluster, runtime.charts
     )

@@ -133,6 +133,7 @@ class ReleaseChange:
         taken: Objects of another tool that become the release's, as the chart renders them, before Helm writes.
         setters: Where it was proved by rendering what an image, or its tag, comes from: the layer and the key, by the
             image and the tag that was asked about, or an empty one.
+        text: Helm's own text of the manifests, comments included; empty where they were not rendered now.
         back_to: The Helm revision that it goes back to, where it is rolled back: then the chart, the values and the
             manifests are that one's.
     """
@@ -148,6 +149,7 @@ class ReleaseChange:
     left_crds: tuple[ObjectRef, ...] = ()
     taken: tuple[ObjectRef, ...] = ()
     setters: Mapping[tuple[FoundImage, str], str] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False)
     back_to: InstalledRelease | None = field(default=None, repr=False)
 
     @property

@@ -3,50 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nksmesh.domain.common.errors import CheckError, ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import IstioVersion, Region
-from nksmesh.domain.mesh.nks import Nks
 from nksmesh.domain.mesh.versions import CANARY_MINORS, VersionQuestion, minors_between, parse_version, preferred
 from nksmesh.domain.mesh.way_out import judge_version
 
 _MOST_MINORS: Final = 100
 
 _TAG: Final = re.compile(r":v?(\d{1,4})\.(\d{1,4})(?:[.-][^/]*)?$")
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpgradeQuestion:
-    """From where to where, and what the cluster and the images allow.
-
-    Attributes:
-        installed: The version of the istiod that is installed.
-        wanted: The version that is asked for.
-        kubernetes: What the API server calls its version.
-        region: The region, or None with a hub of the user's own and no region.
-        own_hub: Images come from a registry of the user's own.
-        forced: ``--force-version``.
-        forced_before: What an earlier run found and went on with.
-        unfinished: An earlier run did not bring every release to the installed version.
-        nks: Until when NKS supports which Kubernetes.
-        today: The day of the run.
-    """
-
-    installed: str
-    wanted: str
-    kubernetes: str = ""
-    region: Region | None = None
-    own_hub: bool = False
-    forced: bool = False
-    forced_before: Collection[str] = ()
-    unfinished: bool = False
-    nks: Nks = field(default_factory=Nks, repr=False)
-    today: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,30 +87,32 @@ class UpgradePath:
             before = hop.version
 
 
-def find_upgrade_path(upgrade_question: UpgradeQuestion, known: Sequence[IstioVersion]) -> UpgradePath:
+def find_upgrade_path(
+    question: VersionQuestion, known: Sequence[IstioVersion], *, installed: str, unfinished: bool = False
+) -> UpgradePath:
     """Find the way in place: one minor a step, by the newest version of each that can be had.
 
     What an earlier run left half done is finished before another minor is gone to: the proxies it did not reach would
     be two minors behind. Inside a minor any version is one step away.
 
     Args:
-        upgrade_question: From where to where.
+        question: Its version is the one that is asked for.
+        installed: The version of the istiod that is installed.
+        unfinished: An earlier run did not bring every release to the installed version.
         known: The catalog's versions.
 
     Raises:
         ConfigError: A version is not written X.Y.Z.
         CheckError: It goes down by more than one minor, or to another major version.
     """
-    start, end = parse_version(upgrade_question.installed), parse_version(upgrade_question.wanted)
-    _refuse_what_is_no_road(upgrade_question)
+    start, end = parse_version(installed), parse_version(question.version)
+    _refuse_what_is_no_road(installed, question.version)
     minors = range(start[1] + 1, end[1])
-    hops = [_stop_between(upgrade_question, f"{start[0]}.{minor}", known) for minor in minors]
-    if upgrade_question.unfinished and end[1] > start[1]:
-        hops.insert(0, Hop(version=upgrade_question.installed, finishes=True))
-    hops.append(
-        Hop(version=upgrade_question.wanted, findings=_findings(upgrade_question, upgrade_question.wanted, known))
-    )
-    return UpgradePath(installed=upgrade_question.installed, wanted=upgrade_question.wanted, hops=tuple(hops))
+    hops = [_stop_between(question, f"{start[0]}.{minor}", known) for minor in minors]
+    if unfinished and end[1] > start[1]:
+        hops.insert(0, Hop(version=installed, finishes=True))
+    hops.append(Hop(version=question.version, findings=judge_version(question, known)))
+    return UpgradePath(installed=installed, wanted=question.version, hops=tuple(hops))
 
 
 def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -> None:
@@ -169,28 +140,27 @@ def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -
     )
 
 
-def _refuse_what_is_no_road(upgrade_question: UpgradeQuestion) -> None:
-    start, end = parse_version(upgrade_question.installed), parse_version(upgrade_question.wanted)
+def _refuse_what_is_no_road(installed: str, wanted: str) -> None:
+    start, end = parse_version(installed), parse_version(wanted)
     if start[0] != end[0] or end[1] - start[1] > _MOST_MINORS:
         raise CheckError(
-            f"there is no road from Istio {upgrade_question.installed} to {upgrade_question.wanted}",
+            f"there is no road from Istio {installed} to {wanted}",
             hint="nksmesh versions lists what there is.",
         )
     if start[1] - end[1] > 1:
         raise CheckError(
-            f"Istio {upgrade_question.installed} to {upgrade_question.wanted} goes down by {start[1] - end[1]} minors: "
-            "at most one is possible",
+            f"Istio {installed} to {wanted} goes down by {start[1] - end[1]} minors: at most one is possible",
             hint=f"Go to a version of {end[0]}.{start[1] - 1}; anything older needs a new installation.",
         )
 
 
-def _stop_between(upgrade_question: UpgradeQuestion, minor: str, known: Sequence[IstioVersion]) -> Hop:
+def _stop_between(question: VersionQuestion, minor: str, known: Sequence[IstioVersion]) -> Hop:
     """Choose the version of a minor that is best known, and that the images can be had of."""
-    region = None if upgrade_question.own_hub else upgrade_question.region
+    region = None if question.own_hub else question.region
     entry = next((one for one in known if one.minor == minor), None)
     chosen = preferred(entry, region.versions if region else None) if entry else ""
     if chosen:
-        return Hop(version=chosen, findings=_findings(upgrade_question, chosen, known))
+        return Hop(version=chosen, findings=judge_version(replace(question, version=chosen), known))
     return Hop(version=minor, findings=(_missing(minor, entry.versions if entry else (), region),))
 
 
@@ -202,21 +172,6 @@ def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Find
         message = f"no version of Istio {minor} is known, which lies on the way"
         hint = f"Name one and go there first: nksmesh upgrade --to {minor}.X."
     return Finding(level=Level.FAILURE, subject=minor, message=message, hint=hint)
-
-
-def _findings(upgrade_question: UpgradeQuestion, version: str, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
-    question = VersionQuestion(
-        version=version,
-        kubernetes=upgrade_question.kubernetes,
-        region=upgrade_question.region,
-        own_hub=upgrade_question.own_hub,
-        forced=upgrade_question.forced,
-        forced_before=upgrade_question.forced_before,
-        nks=upgrade_question.nks,
-        today=upgrade_question.today,
-        verb="upgrade",
-    )
-    return judge_version(question, known)
 
 
 def proxies_too_old(images: Iterable[str], version: str) -> tuple[str, ...]:

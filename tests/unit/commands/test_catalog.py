@@ -135,11 +135,10 @@ def test_a_starter_says_what_it_wrote(catalog: Catalog) -> None:
     }
 
 
-def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) -> None:
+async def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) -> None:
     request = Request(sets=(parse_set(r"gateway:podAnnotations.a\.b/c=1"),))
-    shown = show_values(
-        ValuesQuestion(target="gateway", order=MeshRequest(request=request, catalog=catalog, environment=prod))
-    ).to_data()
+    order = MeshRequest(request=request, catalog=catalog, environment=prod)
+    shown = (await show_values(ValuesQuestion(target="gateway", order=order), None)).to_data()
     assert [one["release"] for one in shown["releases"]] == ["istio-egressgateway", "edge"]
     assert {one["key"]: (one["value"], one["layer"]) for one in shown["releases"][1]["keys"]} == {
         "a": ("edge", "environment prod (mesh.yaml)"),
@@ -150,7 +149,7 @@ def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) 
     }
 
 
-def test_no_secret_is_shown(catalog: Catalog) -> None:
+async def test_no_secret_is_shown(catalog: Catalog) -> None:
     key = "-----BEGIN PRIVATE KEY-----\nhunter2\n"
     sets = (
         parse_set("istiod:pilot.key=x", SetKind.FILE, lambda _: key),
@@ -159,7 +158,7 @@ def test_no_secret_is_shown(catalog: Catalog) -> None:
     question = ValuesQuestion(
         target="istiod", order=MeshRequest(request=Request(region="kr1", sets=sets), catalog=catalog)
     )
-    shown = show_values(question)
+    shown = await show_values(question, None)
     console, verbose = Console(file=StringIO(), record=True, width=400), False
     render(shown, console, verbose)
     for told in (json.dumps(shown.to_data()), console.export_text()):
@@ -167,10 +166,10 @@ def test_no_secret_is_shown(catalog: Catalog) -> None:
         assert told.count("(hidden)") == 2
 
 
-def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
+async def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
     order = MeshRequest(request=Request(region="kr1"), catalog=catalog)
     question = ValuesQuestion(target="istiod", order=order, key="global.proxy")
-    (release,) = show_values(question).to_data()["releases"]
+    (release,) = (await show_values(question, None)).to_data()["releases"]
     assert release["keys"] == [{"key": "global.proxy.image", "value": "proxyv2", "layer": "region kr1"}]
 
 
@@ -181,11 +180,11 @@ def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
         ("istiod", "global.hbu", "no layer sets global.hbu for istiod", "Did you mean 'global.hub'?"),
     ],
 )
-def test_what_is_not_there_is_told_with_the_nearest(
+async def test_what_is_not_there_is_told_with_the_nearest(
     catalog: Catalog, target: str, key: str, message: str, hint: str
 ) -> None:
     order = MeshRequest(request=Request(region="kr1"), catalog=catalog)
     with pytest.raises(ConfigError) as raised:
-        show_values(ValuesQuestion(target=target, order=order, key=key))
+        await show_values(ValuesQuestion(target=target, order=order, key=key), None)
     assert message in raised.value.message
     assert hint in raised.value.hint

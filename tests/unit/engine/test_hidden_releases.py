@@ -23,7 +23,7 @@ from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
 from nksmesh.domain.kube.objects import owned_by
 from nksmesh.domain.plan.history import History
 from nksmesh.engine.discovery import find_installation
-from nksmesh.engine.planning import read_cluster
+from nksmesh.engine.pipeline import resolve_mesh
 from tests.unit.commands.test_install import AGAIN, ORDER, World
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, Heard
@@ -223,7 +223,7 @@ async def test_a_release_that_helm_lost_and_that_lives_stops_an_uninstall(world:
 
 async def test_values_are_shown_as_the_record_has_them(world: World) -> None:
     another_driver(world)
-    found = await read_cluster(AGAIN, world.cluster, to_write=False)
+    found = await resolve_mesh(AGAIN, world.cluster, to_write=False)
     assert found.resolved.mesh.region == "kr1"
 
 

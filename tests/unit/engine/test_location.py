@@ -15,7 +15,7 @@ from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.mesh.catalog import Environment
 from nksmesh.domain.mesh.request import Request
 from nksmesh.engine.location import about_the_place
-from nksmesh.engine.planning import check_versions, read_cluster
+from nksmesh.engine.pipeline import resolve_mesh
 from nksmesh.engine.request import MeshRequest
 from tests.unit.fakes.cluster import FakeCluster
 
@@ -42,7 +42,7 @@ def asked_for_nodes(cluster: FakeCluster) -> int:
 
 
 async def test_zones_tell_where_the_host_is_an_address(cluster: FakeCluster) -> None:
-    found = await read_cluster(ORDER, cluster)
+    found = await resolve_mesh(ORDER, cluster)
     assert found.resolved.mesh.region == "kr1"
     assert found.resolved.notes[0] == "region kr1, read from the nodes' zones (kr-pub-a, kr-pub-b)"
     assert asked_for_nodes(cluster) == 1
@@ -54,7 +54,7 @@ async def test_zones_tell_where_the_host_is_an_address(cluster: FakeCluster) -> 
 @pytest.mark.parametrize("order", [ORDER, replace(ORDER, request=Request(region="kr1"))])
 async def test_no_node_is_read_where_the_host_tells(cluster: FakeCluster, order: MeshRequest) -> None:
     cluster.host = KR2_HOST
-    found = await read_cluster(order, cluster)
+    found = await resolve_mesh(order, cluster)
     assert asked_for_nodes(cluster) == 0
     messages = [one.message for one in about_the_place(order, found)]
     assert any("but the API server's host" in message for message in messages) is bool(order.request.region)
@@ -70,7 +70,7 @@ async def test_no_node_is_read_where_the_host_tells(cluster: FakeCluster, order:
 async def test_no_node_is_read_where_images_come_from_a_registry_of_ones_own(
     cluster: FakeCluster, order: MeshRequest
 ) -> None:
-    found = await read_cluster(order, cluster)
+    found = await resolve_mesh(order, cluster)
     assert (asked_for_nodes(cluster), found.resolved.mesh.version) == (0, "1.24.6")
     assert about_the_place(order, found) == ()
 
@@ -79,16 +79,16 @@ async def test_nodes_that_may_not_be_read_tell_nothing(cluster: FakeCluster) -> 
     refusal = RefusedError("nodes is forbidden", hint="", status=HTTPStatus.FORBIDDEN, reason="Forbidden")
     cluster.objects.refuses["Node", ""] = refusal
     with pytest.raises(ConfigError, match=r"cannot be read from the API server's host \(192\.168\.0\.10\)"):
-        await read_cluster(ORDER, cluster)
-    assert (await read_cluster(replace(ORDER, request=Request(region="kr3")), cluster)).resolved.mesh.region == "kr3"
+        await resolve_mesh(ORDER, cluster)
+    assert (await resolve_mesh(replace(ORDER, request=Request(region="kr3")), cluster)).resolved.mesh.region == "kr3"
     cluster.objects.refuses["Node", ""] = RefusedError("broken", hint="", status=500, reason="InternalError")
     with pytest.raises(RefusedError):
-        await read_cluster(ORDER, cluster)
+        await resolve_mesh(ORDER, cluster)
 
 
 async def test_another_region_than_the_zones_tell_is_a_warning(cluster: FakeCluster) -> None:
     order = replace(ORDER, request=Request(region="kr3"))
-    found = await read_cluster(order, cluster)
+    found = await resolve_mesh(order, cluster)
     assert found.resolved.mesh.region == "kr3"
     assert "are those of region kr1" in about_the_place(order, found)[0].message
 
@@ -97,15 +97,15 @@ async def test_another_region_than_the_zones_tell_is_a_warning(cluster: FakeClus
 async def test_a_cluster_that_nks_supports_is_shown_the_way_in(cluster: FakeCluster, region: str) -> None:
     cluster.host, cluster.kubernetes = KR2_HOST, "v1.33.4"
     order = replace(ORDER, request=Request(region=region))
-    found = await read_cluster(order, cluster)
+    found = await resolve_mesh(order, cluster)
     with pytest.raises(CheckError) as raised:
-        refuse_failures(check_versions(order, found.resolved.mesh, found.kubernetes))
+        refuse_failures(order.judge_version(found.resolved.mesh, found.kubernetes))
     assert raised.value.message == (
         "Region kr2 provides Istio up to 1.20.0, which runs on Kubernetes up to 1.29; this cluster runs 1.33"
     )
     assert "nksmesh install --hub HOST/REGISTRY/istio --version 1.30.2" in raised.value.hint
     # and that command is taken
     way = replace(ORDER, request=Request(hub="registry.example.com/istio"))
-    led = await read_cluster(way, cluster)
+    led = await resolve_mesh(way, cluster)
     assert led.resolved.mesh.version == "1.30.2"
-    assert check_versions(way, led.resolved.mesh, led.kubernetes) == ()
+    assert way.judge_version(led.resolved.mesh, led.kubernetes) == ()

@@ -12,7 +12,7 @@ from nksmesh.domain.mesh.request import Recorded, Request
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.values.layers import compose
 from nksmesh.domain.values.set_values import parse_set
-from nksmesh.engine.planning import chart_refs
+from nksmesh.engine.pipeline import chart_refs
 
 OURS = {"revision", "revisionTags", "defaultRevision"}
 STANDING = Standing(istio_revision="1-20-1", default_revision="1-20-1", tags=("default", "prod"))

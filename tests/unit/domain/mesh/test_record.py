@@ -23,7 +23,7 @@ JSON = st.recursive(
 )
 VALUES = st.dictionaries(WORDS, JSON, max_size=3)
 LAYERS = st.lists(
-    st.builds(Layer, name=WORDS, values=VALUES, ours=st.booleans(), option=st.sampled_from(["", "-e", "-f", "--set"])),
+    st.builds(Layer, name=WORDS, values=VALUES, ours=st.booleans(), kind=st.sampled_from(LayerKind)),
     max_size=2,
 ).map(tuple)
 GATEWAYS = st.lists(st.builds(GatewaySpec, name=WORDS, namespace=WORDS, values=VALUES), max_size=2).map(tuple)

@@ -9,9 +9,9 @@ import pytest
 from nksmesh.domain.common.errors import CheckError, ConfigError
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.mesh.mesh import IstioVersion, Network, Region
+from nksmesh.domain.mesh.versions import VersionQuestion
 from nksmesh.domain.plan.upgrade_path import (
     UpgradePath,
-    UpgradeQuestion,
     find_upgrade_path,
     proxies_too_old,
     refuse_another_version,
@@ -37,10 +37,9 @@ KR1 = Region(
 )
 
 
-def road(installed: str, wanted: str, **more: Any) -> UpgradePath:
-    return find_upgrade_path(
-        UpgradeQuestion(installed=installed, wanted=wanted, **{"kubernetes": "v1.28.15", **more}), KNOWN
-    )
+def road(installed: str, wanted: str, *, unfinished: bool = False, **more: Any) -> UpgradePath:
+    question = VersionQuestion(version=wanted, verb="upgrade", **{"kubernetes": "v1.28.15", **more})
+    return find_upgrade_path(question, KNOWN, installed=installed, unfinished=unfinished)
 
 
 def hops(found: UpgradePath) -> list[str]:

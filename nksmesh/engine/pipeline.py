@@ -1,0 +1,144 @@
+"""The pipeline from a request to rendered releases: resolve, fetch, compose, render, check.
+
+Every command that renders goes this way: those that plan for a cluster, and those that have none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.releases import BASE, Release
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.mesh.location import locate
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.mesh.versions import forgiven
+from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.engine.discovery import record_for
+from nksmesh.engine.foreign import list_istiods, refuse_foreign
+from nksmesh.engine.hidden_releases import look_for, refuse_unseen
+from nksmesh.engine.location import read_zones
+from nksmesh.engine.ports import Charts, Cluster, Helm
+from nksmesh.engine.rendering import InstalledState, render_releases
+from nksmesh.engine.request import ClusterState, MeshRequest
+from nksmesh.engine.scope import refuse_during_canary
+from nksmesh.engine.setters import prove_setters
+from nksmesh.engine.versions import Former, check_renders_after
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedMesh:
+    """A mesh's releases, rendered and checked.
+
+    Attributes:
+        changes: What is to become of each release, by its name.
+        findings: What the checks found that stops nothing.
+    """
+
+    changes: Mapping[str, ReleaseChange]
+    findings: tuple[Finding, ...]
+
+
+async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write: bool = True) -> ClusterState:
+    """Find out which mesh is meant: from the request, the cluster's version, and what an earlier run recorded.
+
+    Args:
+        cluster: The cluster; None resolves without one.
+        to_write: The mesh is to be written: an istiod of another tool stops that.
+
+    Raises:
+        ConfigError: The order contradicts itself, or names what does not exist.
+        ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
+    """
+    if cluster is None:
+        return ClusterState(resolved=resolve(order.request, order.catalog, order.environment))
+    fresh = to_write and order.scope is None and not order.take_over
+    kubernetes, records, zones, istiods = await asyncio.gather(
+        cluster.version(),
+        cluster.records.read_all(),
+        read_zones(order, cluster),
+        list_istiods(cluster) if fresh else _none(),
+    )
+    told = order.request.namespace or (order.environment.namespace if order.environment else "")
+    record = record_for(told, records)
+    if record is not None:
+        still = await cluster.storage.installed(one.release for one in record.releases)
+        if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
+            await refuse_unseen(record, cluster)
+        record = record if still or (not to_write and any(await look_for(record, cluster))) else None
+    if record is None and istiods:
+        await refuse_foreign(istiods, cluster)
+    if order.scope is None:
+        refuse_during_canary(record)
+    answers = order.scope.answers if order.scope else record.answers if record else None
+    location = locate(cluster.host, zones, order.catalog.regions, order.catalog.nks)
+    resolved = resolve(order.request, order.catalog, order.environment, answers, location, kubernetes)
+    resolved = order.scope.of(resolved) if order.scope else resolved
+    gone_on_with = forgiven(order.version_question(resolved.mesh, kubernetes), order.catalog.versions)
+    resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
+    return ClusterState(kubernetes=kubernetes, record=record, resolved=resolved, location=location)
+
+
+async def fetch_charts(order: MeshRequest, mesh: Mesh, charts: Charts, listener: Listener) -> Mapping[str, Chart]:
+    """Fetch the chart of each of a mesh's components.
+
+    Returns:
+        The charts, by component.
+
+    Raises:
+        ChartError: A chart cannot be had, or is not the one that charts.lock pins.
+    """
+    refs = chart_refs(mesh)
+    fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
+    return {component: fetched[ref] for component, ref in refs.items()}
+
+
+async def render_mesh(
+    mesh: Mesh,
+    charts: Mapping[str, Chart],
+    state: InstalledState,
+    helm: Helm,
+    cluster: Cluster | None = None,
+    former: Former | None = None,
+) -> RenderedMesh:
+    """Compose each release's values, render what must be written, and check it.
+
+    Args:
+        charts: The charts, by component.
+        state: What is installed of it.
+        cluster: The cluster, which Helm must reach as well; None renders without one.
+        former: The version that is installed; None where nothing is.
+
+    Raises:
+        ChartError: A chart does not render, or its render cannot be used.
+        CheckError: A value pins the images to another version.
+        ClusterError: Helm reaches another cluster than this program, or none.
+    """
+    changes = await render_releases(mesh, charts, state, cluster, helm)
+    moved = former is not None and former.version not in {"", mesh.version}
+    changes = await prove_setters(mesh, changes, helm, kubernetes=state.kubernetes, versions=moved)
+    return RenderedMesh(changes=changes, findings=await check_renders_after(former, mesh, changes))
+
+
+def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:
+    """Name the chart of each of a mesh's components."""
+    return {
+        release.component: ChartRef(
+            name=release.component, version=_version_of(release, mesh), source=mesh.chart_source
+        )
+        for release in mesh.releases
+    }
+
+
+def _version_of(release: Release, mesh: Mesh) -> str:
+    """Return a release's chart version: an abandoned canary left base a later one, which never goes back."""
+    later = mesh.standing.base_version if release.component == BASE.name else ""
+    return later or mesh.version
+
+
+async def _none() -> None:
+    return None
