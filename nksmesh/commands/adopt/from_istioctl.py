@@ -7,7 +7,7 @@ mesh is recorded before the first of them, so whoever is stopped goes on with th
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from nksmesh.commands.adopt.istioctl_mesh import former_mesh
@@ -35,6 +35,7 @@ from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef, owned_by, ref_of
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.plan.plan import Plan, ReleaseChange
+from nksmesh.engine.agreement import check_agreed
 from nksmesh.engine.executor.removal_proof import delete_all
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import make_plan
@@ -78,19 +79,17 @@ class TakeoverPlan:
         """Whether there is nothing to do."""
         return not (self.plan.changes or self.going)
 
-    def check_agreed(self, plan: Plan) -> None:
-        """Check that a later plan takes nothing over that was not shown: the user may have thought for long.
+    def beyond(self, shown: TakeoverPlan) -> tuple[str, ...]:
+        """Name what this plan takes over and was not shown."""
+        taken = {ref for change in self.plan.releases.values() for ref in change.taken}
+        return tuple(map(str, sorted(taken - {one.ref for one in shown.objects})))
 
-        Raises:
-            ClusterError: It does.
-        """
-        said = {one.ref for one in self.objects}
-        more = sorted({ref for change in plan.releases.values() for ref in change.taken} - said)
-        if more:
-            raise ClusterError(
-                f"adopting takes over more now than was shown: {', '.join(map(str, more))}; nothing was changed",
-                hint="Run the same command again: it shows what it takes over now.",
-            )
+    def refusal(self, more: str) -> ClusterError:
+        """Make the error that says what goes beyond what was shown."""
+        return ClusterError(
+            f"adopting takes over more now than was shown: {more}; nothing was changed",
+            hint="Run the same command again: it shows what it takes over now.",
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -190,7 +189,11 @@ async def take_over(shown: TakeoverPlan, runtime: Runtime) -> TakeoverResult:
     Raises:
         MeshError: As ``install`` says.
     """
-    done = await install(shown.order, runtime, dry_run=False, command=TAKEOVER_STEP, check=shown.check_agreed)
+
+    def check(plan: Plan) -> None:
+        check_agreed(replace(shown, plan=plan), shown)
+
+    done = await install(shown.order, runtime, dry_run=False, command=TAKEOVER_STEP, check=check)
     removed: tuple[ObjectRef, ...] = ()
     if shown.going:
         async with runtime.cluster.lease.held(TAKEOVER_STEP):

@@ -7,9 +7,10 @@ canary goes last. base and the CRDs stay at the later version: they never go bac
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 
-from nksmesh.commands.canary.ending import EndPlan, EndResult, check_agreed
+from nksmesh.commands.canary.ending import CANARY_STEP, EndPlan, EndResult
 from nksmesh.commands.canary.handover import hand_over_tags
 from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.commands.canary.move import proxy_of
@@ -27,6 +28,7 @@ from nksmesh.commands.canary.status import status
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
+from nksmesh.engine.agreement import agreed
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
@@ -88,9 +90,11 @@ async def abandon(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndRe
         MeshError: As ``plan_abandonment`` and ``install`` say; or a workload did not come off the canary, which stays.
     """
     cluster = runtime.cluster
-    async with cluster.lease.held("canary abort"):
-        plan = await plan_abandonment(cluster, order.request.namespace, force=shown.force)
-        check_agreed(plan, shown)
+
+    def again() -> Awaitable[EndPlan]:
+        return plan_abandonment(cluster, order.request.namespace, force=shown.force)
+
+    async with agreed(shown, again, runtime, command="canary abort", step=CANARY_STEP) as plan:
         record = await recorded_mesh(cluster, order.request.namespace)
         canary, old = canary_of(record), own_istiod(record)
         base_version = await later_base(record, cluster)

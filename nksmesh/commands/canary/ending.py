@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from nksmesh.commands.canary.status import CanaryStatus
 from nksmesh.commands.install import InstallResult
@@ -11,6 +11,8 @@ from nksmesh.domain.common.errors import ClusterError, MeshError
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.engine.executor.step_context import Progress
+
+CANARY_STEP: Final = "canary"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,14 @@ class EndPlan:
             *(f"{one} is restarted" for one in map(str, self.restarting) if one not in map(str, shown.restarting)),
             *(f"{one} keeps its proxy" for one in map(str, self.left) if one not in map(str, shown.left)),
             *(f"namespace {one} stays labelled" for one in self.stranded if one not in shown.stranded),
+        )
+
+    def refusal(self, more: str) -> ClusterError:
+        """Make the error that says what goes beyond what was shown."""
+        verb = "promoting" if self.promote else "removing"
+        return ClusterError(
+            f"{verb} the canary does more now than was shown: {more}; nothing was changed",
+            hint="Run the same command again: it shows what it does now.",
         )
 
     @property
@@ -124,17 +134,3 @@ class EndResult:
             "restarts": [one.to_data() for one in self.restarts.restarts],
             "newer": list(self.newer),
         }
-
-
-def check_agreed(plan: EndPlan, shown: EndPlan) -> None:
-    """Check that nothing is done that was not shown before it was agreed to: the user may have thought for long.
-
-    Raises:
-        ClusterError: There is more to do now.
-    """
-    if more := plan.beyond(shown):
-        verb = "promoting" if plan.promote else "removing"
-        raise ClusterError(
-            f"{verb} the canary does more now than was shown: {', '.join(more)}; nothing was changed",
-            hint="Run the same command again: it shows what it does now.",
-        )

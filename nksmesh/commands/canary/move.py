@@ -6,19 +6,21 @@ A namespace keeps the labels it had in an annotation of its own, so that it can 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nksmesh.commands.canary.ending import CANARY_STEP
 from nksmesh.commands.canary.relabelling import Move, forget_moves, labels_before, relabel, said
 from nksmesh.commands.canary.start import canary_of, own_istiod, recorded_mesh
 from nksmesh.commands.canary.status import followed
 from nksmesh.domain.charts.releases import Release
-from nksmesh.domain.common.errors import ConfigError, MeshError
+from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.mesh.record import Canary, Record
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels, spoken_revision
 from nksmesh.domain.plan.history import Run
+from nksmesh.engine.agreement import agreed
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runtime import Runtime
@@ -49,6 +51,31 @@ class MovePlan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not any(one.workloads or one.before != one.after for one in self.moves)
+
+    def beyond(self, shown: MovePlan) -> tuple[str, ...]:
+        """Name what this plan does and an earlier one did not say."""
+        labels = {namespace.namespace: namespace.after for namespace in shown.moves}
+        restarted = {str(workload) for namespace in shown.moves for workload in namespace.workloads}
+        return (
+            *(
+                f"namespace {one.namespace} is labelled {said(one.after)}"
+                for one in self.moves
+                if one.after != labels.get(one.namespace)
+            ),
+            *(
+                f"{workload} is restarted"
+                for one in self.moves
+                for workload in one.workloads
+                if str(workload) not in restarted
+            ),
+        )
+
+    def refusal(self, more: str) -> ClusterError:
+        """Make the error that says what goes beyond what was shown."""
+        return ClusterError(
+            f"moving does more now than was shown: {more}; nothing was changed",
+            hint="Run the same command again: it shows what it moves now.",
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Return the plan as JSON has it."""
@@ -151,25 +178,30 @@ async def plan_move(
     )
 
 
-async def move(plan: MovePlan, runtime: Runtime, *, back: bool) -> MoveResult:
+async def move(shown: MovePlan, runtime: Runtime, *, back: bool) -> MoveResult:
     """Move namespaces: label each, then restart what istiod has injected in it.
 
     Args:
         back: Back to where they were.
 
     Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
+        ClusterError: There is more to move now than was shown; or the cluster cannot be reached, or refuses.
         ConfigError: The canary ended, or began to be promoted, since the plan was made.
         HeldError: Another run holds the mesh.
     """
-    command = f"canary move{' --back' if back else ''} {' '.join(one.namespace for one in plan.moves)}"
-    async with runtime.cluster.lease.held("canary move"):
-        canary = _standing_canary(await recorded_mesh(runtime.cluster, plan.mesh))  # the user may have thought for long
-        if not back and canary.istio_revision != plan.istio_revision:
+    names = tuple(namespace.namespace for namespace in shown.moves)
+    command = f"canary move{' --back' if back else ''} {' '.join(names)}"
+
+    async def again() -> MovePlan:
+        plan = await plan_move(names, runtime.cluster, runtime.helm, shown.mesh, everything=False, back=back)
+        if plan.istio_revision != shown.istio_revision:
             raise ConfigError(
                 "another canary is on than when this was planned",
                 hint="Run the same command again: it shows what it moves now.",
             )
+        return replace(plan, passed_over=shown.passed_over)
+
+    async with agreed(shown, again, runtime, command="canary move", step=CANARY_STEP) as plan:
         run = Run(command=command, namespace=plan.mesh, from_versions=(plan.version,), to_version=plan.version)
         async with recorded_run(runtime.cluster, run):
             await relabel(plan.moves, runtime.cluster, back=back, listener=runtime.listener)

@@ -10,11 +10,11 @@ The order leaves no moment without an injector, a validator or a ready gateway:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from nksmesh.commands.canary.ending import EndPlan, EndResult, check_agreed
+from nksmesh.commands.canary.ending import CANARY_STEP, EndPlan, EndResult
 from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, tag_of, validator_calls
 from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
@@ -36,6 +36,7 @@ from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG, spoken_revision
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine import observation
+from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
@@ -108,9 +109,11 @@ async def promote(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndRe
             stays.
     """
     cluster, helm, namespace = runtime.cluster, runtime.helm, order.request.namespace
-    async with cluster.lease.held("canary promote"):
-        plan = await plan_promotion(cluster, namespace, restart=shown.restart, force=shown.force)
-        check_agreed(plan, shown)
+
+    def again() -> Awaitable[EndPlan]:
+        return plan_promotion(cluster, namespace, restart=shown.restart, force=shown.force)
+
+    async with agreed(shown, again, runtime, command="canary promote", step=CANARY_STEP) as plan:
         record = await recorded_mesh(cluster, namespace)
         canary, old = canary_of(record), own_istiod(record)
         new, tags = canary.release, _tags_of(record, canary)

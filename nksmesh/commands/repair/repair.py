@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from nksmesh.domain.drift.drift import Change, is_named
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import hash_of
 from nksmesh.domain.plan.history import Run
+from nksmesh.engine.agreement import agreed
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.ports import Cluster
@@ -56,10 +57,19 @@ class RepairPlan:
         """What could not be looked at."""
         return self.survey.errors
 
-    @property
-    def outline(self) -> tuple[tuple[ObjectRef, Change, tuple[str, ...]], ...]:
-        """What is agreed to: which objects, and where they differ."""
-        return tuple((one.drift.ref, one.drift.change, one.drift.fields) for one in self.found)
+    def beyond(self, shown: RepairPlan) -> tuple[str, ...]:
+        """Name the objects that differ now and did not, or otherwise."""
+        said = {(one.drift.ref, one.drift.change, one.drift.fields) for one in shown.found}
+        drifts = (one.drift for one in self.found)
+        return tuple(str(drift.ref) for drift in drifts if (drift.ref, drift.change, drift.fields) not in said)
+
+    def refusal(self, more: str) -> ClusterError:
+        """Make the error that says that there is drift which was not shown."""
+        return ClusterError(
+            "the mesh has changed since its drift was shown; nothing was put back",
+            hint="Run the same command again: it shows what differs now.",
+            detail=more,
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Return the plan as JSON has it."""
@@ -159,13 +169,11 @@ async def repair(shown: RepairPlan, runtime: Runtime, *, lock: Lock, objects: Se
         NotReadyError: What was put back does not become ready.
         HeldError: Another run holds the mesh.
     """
-    async with runtime.cluster.lease.held("repair"):
-        plan = await plan_repair(runtime, shown.installation.namespace, lock=lock, objects=objects)
-        if plan.outline != shown.outline:
-            raise ClusterError(
-                "the mesh has changed since its drift was shown; nothing was put back",
-                hint="Run the same command again: it shows what differs now.",
-            )
+
+    def again() -> Awaitable[RepairPlan]:
+        return plan_repair(runtime, shown.installation.namespace, lock=lock, objects=objects)
+
+    async with agreed(shown, again, runtime, command="repair", step=REPAIR_STEP) as plan:
         if not plan.found:
             return RepairResult(plan=plan)
         async with recorded_run(runtime.cluster, await _run_of(plan.installation, runtime.cluster)):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.errors import ConfigError, ReleaseError
+from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
@@ -77,6 +77,13 @@ class RollbackPlan:
             *(f"run {number}" for number in self.way.numbers if number not in shown.way.numbers),
             *(step.name for step in self.plan.steps if step.changes and (step.name, step.action) not in said),
             *(words for words in self.lost if words not in shown.lost),
+        )
+
+    def refusal(self, more: str) -> ClusterError:
+        """Make the error that says what goes beyond what was shown."""
+        return ClusterError(
+            f"there is more to roll back now than was shown: {more}; nothing was rolled back",
+            hint="Run the same command again: it shows what there is to do now.",
         )
 
     def to_data(self) -> dict[str, Any]:

@@ -5,14 +5,13 @@ CRDs stay, and so do namespaces. What was removed with its Helm history does not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeVar
 
 from nksmesh.commands.rollback.plan import ROLLBACK_STEP, RollbackPlan, plan_rollback, plan_way_back
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import (
-    ClusterError,
     HeldError,
     InterruptedRunError,
     MeshError,
@@ -23,8 +22,9 @@ from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.history import Run
 from nksmesh.domain.plan.rollback_target import way_back_of
+from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.executor import Executor
-from nksmesh.engine.executor.pending import pending_of, settle
+from nksmesh.engine.executor.pending import pending_of
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.runs.history import history_for, recorded_run
 from nksmesh.engine.runs.recording import begun_on, run_of
@@ -72,15 +72,12 @@ async def rollback(shown: RollbackPlan, runtime: Runtime, *, to_run: int | None)
         ClusterError: The mesh is not as it was when the plan was shown, or Helm reaches another cluster.
         HeldError: Another run holds the mesh.
     """
-    async with runtime.cluster.lease.held("rollback") as dead:
-        await settle(pending_of(shown.plan), runtime.processes, dead, step=ROLLBACK_STEP, listener=runtime.listener)
-        plan = await plan_rollback(runtime, shown.plan.mesh.namespace, to_run=to_run)
-        more = plan.beyond(shown)
-        if more:
-            raise ClusterError(
-                f"there is more to roll back now than was shown: {', '.join(more)}; nothing was rolled back",
-                hint="Run the same command again: it shows what there is to do now.",
-            )
+
+    def again() -> Awaitable[RollbackPlan]:
+        return plan_rollback(runtime, shown.plan.mesh.namespace, to_run=to_run)
+
+    pending = pending_of(shown.plan)
+    async with agreed(shown, again, runtime, command="rollback", step=ROLLBACK_STEP, pending=pending) as plan:
         await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
         try:
             return await _carry_out(plan, runtime)

@@ -10,6 +10,7 @@ from nksmesh.commands.uninstall.leftovers import find_leftovers
 from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Contents, NamespaceReader, Survey
 from nksmesh.commands.uninstall.orphan_webhooks import webhooks_left_by
 from nksmesh.domain.charts.releases import GATEWAY
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.domain.kube.workloads import Workload
@@ -96,6 +97,13 @@ class UninstallPlan:
             *(str(one) for one in self.going if one.holds and one.objects > before.get(one.ref, -1)),
             *(f"labels of namespace {one.namespace}" for one in self.losing_labels if one.namespace not in labelled),
             *(f"namespace {name}" for name in self.going_namespaces if name not in shown.going_namespaces),
+        )
+
+    def refusal(self, more: str) -> ClusterError:
+        """Make the error that says what goes beyond what was shown."""
+        return ClusterError(
+            f"there is more to remove now than was shown: {more}; nothing was removed",
+            hint="Run the same command again: it shows all that goes.",
         )
 
     def to_data(self) -> dict[str, Any]:

@@ -7,14 +7,14 @@ base and the gateways are never touched. The mesh's own istiod goes with the who
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from nksmesh.commands.uninstall.leftovers import leases_of
 from nksmesh.commands.uninstall.orphan_webhooks import istio_revision_of, services_of, webhooks_left_by
 from nksmesh.commands.uninstall.plan import UninstallPlan
-from nksmesh.commands.uninstall.uninstall import UNINSTALL_STEP, Removal, UninstallResult, check_agreed, left_of, run_of
+from nksmesh.commands.uninstall.uninstall import UNINSTALL_STEP, Removal, UninstallResult, left_of, run_of
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import CheckError, ConfigError, MeshError
@@ -31,8 +31,8 @@ from nksmesh.domain.mesh.revisions import (
     spoken_revision,
 )
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, few
+from nksmesh.engine.agreement import agreed
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
-from nksmesh.engine.executor.settling import let_helm_end
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runtime import Runtime
@@ -94,11 +94,11 @@ async def uninstall_revision(shown: UninstallPlan, runtime: Runtime, *, yes: boo
         ClusterError: There is more now than the plan named, or Helm reaches another cluster; nothing was removed.
     """
     removed: list[str] = []
-    async with runtime.cluster.lease.held(_COMMAND) as dead:
-        if dead is not None:
-            await let_helm_end(dead, runtime.processes, step=UNINSTALL_STEP, listener=runtime.listener)
-        plan = await plan_revision(runtime.cluster, shown.installation.namespace, shown.istio_revision, yes=yes)
-        check_agreed(plan, shown)
+
+    def again() -> Awaitable[UninstallPlan]:
+        return plan_revision(runtime.cluster, shown.installation.namespace, shown.istio_revision, yes=yes)
+
+    async with agreed(shown, again, runtime, command=_COMMAND, step=UNINSTALL_STEP) as plan:
         await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
         removal = Removal(runtime.cluster, runtime.helm, runtime.waits.component, runtime.listener, removed)
         async with recorded_run(runtime.cluster, await run_of(plan, _COMMAND, runtime.cluster)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,15 +13,15 @@ from nksmesh.commands.uninstall.plan import UninstallPlan, namespaces_of, plan_u
 from nksmesh.commands.uninstall.purge import Purge
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, Release
-from nksmesh.domain.common.errors import ClusterError, MeshError
+from nksmesh.domain.common.errors import MeshError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.history import Run
 from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, next_steps, sidecars_in_words
+from nksmesh.engine.agreement import agreed
 from nksmesh.engine.crd_retention import keep_crds
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.removal_proof import delete_all, look_after
-from nksmesh.engine.executor.settling import let_helm_end
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runs.recording import begun_on, moves_of, versions_of
@@ -84,13 +84,12 @@ async def uninstall(shown: UninstallPlan, runtime: Runtime) -> UninstallResult:
     """
     removed: list[str] = []
     staying: list[str] = []
-    async with runtime.cluster.lease.held("uninstall") as dead:
-        if dead is not None:
-            await let_helm_end(dead, runtime.processes, step=UNINSTALL_STEP, listener=runtime.listener)
-        plan = await plan_uninstall(
-            runtime.cluster, shown.installation.namespace, purge=shown.purge, keep_crds=shown.keep_crds
-        )
-        check_agreed(plan, shown)
+
+    def again() -> Awaitable[UninstallPlan]:
+        where = shown.installation.namespace
+        return plan_uninstall(runtime.cluster, where, purge=shown.purge, keep_crds=shown.keep_crds)
+
+    async with agreed(shown, again, runtime, command="uninstall", step=UNINSTALL_STEP) as plan:
         if plan.installation.releases:
             await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
         kept = plan.namespaces
@@ -194,20 +193,6 @@ async def run_of(plan: UninstallPlan, command: str, cluster: Cluster) -> Run:
         releases=await moves_of(releases, cluster),
         before=plan.installation.record,
     )
-
-
-def check_agreed(plan: UninstallPlan, shown: UninstallPlan) -> None:
-    """Check that nothing goes that was not shown before it was agreed to.
-
-    Raises:
-        ClusterError: Something does.
-    """
-    more = plan.beyond(shown)
-    if more:
-        raise ClusterError(
-            f"there is more to remove now than was shown: {', '.join(more)}; nothing was removed",
-            hint="Run the same command again: it shows all that goes.",
-        )
 
 
 def left_of(plan: UninstallPlan, namespaces: dict[str, Contents]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from nksmesh.commands.canary.promote import check_default_tag
 from nksmesh.commands.canary.start import LABELS_BEFORE, answers_of_canary
 from nksmesh.commands.canary.status import status
 from nksmesh.commands.tag import check_removal, list_tags
-from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError
+from nksmesh.domain.common.errors import ChartError, CheckError, ClusterError, ConfigError
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.mesh import Standing
 from nksmesh.domain.mesh.record import Canary
@@ -169,6 +169,15 @@ class TestMoving:
         plan = await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
         mesh.records.kept = {"istio-system": record(now)}
         with pytest.raises(ConfigError, match="canary"):
+            await move(plan, runtime_of(mesh, listener=heard), back=False)
+        assert mesh.objects.asked("merge") == []
+
+    async def test_a_workload_that_came_while_the_user_was_asked_is_not_restarted(
+        self, mesh: FakeCluster, helm: FakeHelm, heard: Heard
+    ) -> None:
+        plan = await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
+        on_proxies(mesh, *deployment("late", "shop", "default"))
+        with pytest.raises(ClusterError, match="Deployment shop/late is restarted; nothing was changed"):
             await move(plan, runtime_of(mesh, listener=heard), back=False)
         assert mesh.objects.asked("merge") == []
 

@@ -11,6 +11,7 @@ from nksmesh.commands.adopt.from_istioctl import TakeoverPlan
 from nksmesh.domain.common.errors import ClusterError, RefusedError
 from nksmesh.domain.common.events import unheard
 from nksmesh.domain.kube.objects import HELM_MANAGER, Manifest, ObjectRef
+from nksmesh.engine.agreement import check_agreed
 from nksmesh.engine.executor.take_ownership import take_object, take_release
 from nksmesh.engine.ownership import check_owners
 from tests.unit.domain.meshes import ISTIOD, change, changes_of
@@ -53,10 +54,10 @@ def test_no_more_is_taken_over_than_was_shown() -> None:
     one = change(ISTIOD)
     known = next(iter(shown.objects)).ref
     plan = replace(shown.plan, releases={one.release.name: replace(one, taken=(known,))})
-    shown.check_agreed(plan)
+    check_agreed(replace(shown, plan=plan), shown)
     more = replace(plan, releases={one.release.name: replace(one, taken=(known, REF))})
     with pytest.raises(ClusterError, match="more now than was shown: Service istio-system/istiod; nothing was changed"):
-        shown.check_agreed(more)
+        check_agreed(replace(shown, plan=more), shown)
 
 
 async def test_what_was_taken_before_is_only_applied(cluster: FakeCluster) -> None:
