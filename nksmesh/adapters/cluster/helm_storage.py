@@ -1,7 +1,8 @@
 """Helm's records of its releases, read from the cluster without running Helm.
 
 Helm keeps each revision of a release in a Secret ``sh.helm.release.v1.NAME.vN`` (or a ConfigMap, with
-HELM_DRIVER=configmap): base64 of gzip of JSON, and labels that say name, status and version.
+HELM_DRIVER=configmap): base64 of gzip of JSON, and labels that say name, status and version. pyhelm3's list and history
+are a process for each question, and know no values and no manifest: one read of the API server has it all.
 """
 
 from __future__ import annotations

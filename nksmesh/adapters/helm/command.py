@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +27,9 @@ FINISH_SECONDS: Final = 30.0
 _MEMORY: Final = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 """Helm ends within a second and takes some 50 MB: to look for garbage until then costs a fifth of its processor time.
 It begins to where it comes near the limit. What the user has set for Go's programs goes before."""
+
+_NO_YAML: Final = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What YAML does not take as it is, or takes for a line's end; JSON escapes what is below a blank."""
 
 _OVERRIDES: Final = ("HELM_KUBE", "HELM_NAMESPACE")
 _UNREACHABLE: Final = (
@@ -51,29 +56,68 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
     session of its own so that a terminal's Ctrl-C reaches this program first, and is left to finish what it began.
     """
 
-    def __init__(self, executable: Path, *, kubeconfig: Path | None, context: str, watcher: Watcher) -> None:
-        """Drive one Helm against one context of one kubeconfig."""
-        super().__init__(executable=str(executable), kubeconfig=kubeconfig, kubecontext=context or None)
+    def __init__(
+        self,
+        executable: Path,
+        *,
+        kubeconfig: Path | None,
+        context: str,
+        watcher: Watcher,
+        history_max: int = 0,
+        flags: Iterable[str] = (),
+    ) -> None:
+        """Prepare one command of Helm.
+
+        Args:
+            executable: The Helm program.
+            kubeconfig: None for the one that KUBECONFIG names.
+            context: Empty for the current one.
+            watcher: Told which Helm process is writing.
+            history_max: How many revisions of a release a rollback keeps; 0 is all.
+            flags: Flags that pyhelm3's methods do not know; they follow the method's own.
+        """
+        super().__init__(
+            executable=str(executable),
+            kubeconfig=kubeconfig,
+            kubecontext=context or None,
+            history_max_revisions=history_max,
+        )
         self._watcher = watcher
+        self._flags = tuple(flags)
+        self._output = b""
         # What Helm is told is what the Python client was told: nothing else may turn it to another cluster.
         kept = {key: text for key, text in os.environ.items() if not key.startswith(_OVERRIDES)}
         self._environment = {**_MEMORY, **kept}
         self._environment[processes.RUN_VARIABLE] = processes.this_mark()
 
-    async def run(self, command: list[Any], input: bytes | None = None) -> bytes:  # noqa: A002 - pyhelm3's name
-        """Run one Helm command and return what it printed.
+    async def template(self, *chart: Any, **options: Any) -> str:
+        """Render a chart, and return what Helm printed: pyhelm3 would parse it, with a slow loader.
 
         Raises:
             ClusterError: Helm could not reach the cluster.
             ReleaseError: Helm failed; its words are in ``detail``.
         """
-        arguments = [str(part) for part in command]
+        await super().template(*chart, **options)
+        return self._output.decode()
+
+    async def run(self, command: list[Any], input: bytes | None = None) -> bytes:  # noqa: A002 - pyhelm3's name
+        """Run one Helm command and return what it printed.
+
+        Args:
+            command: The command and its arguments.
+            input: The values as JSON, for a command that reads them.
+
+        Raises:
+            ClusterError: Helm could not reach the cluster.
+            ReleaseError: Helm failed; its words are in ``detail``.
+        """
+        arguments = [*(str(part) for part in command), *self._flags]
         if self._kubeconfig:
             arguments += ["--kubeconfig", str(self._kubeconfig)]
         if self._kubecontext:
             arguments += ["--kube-context", self._kubecontext]
         writes = arguments[0] in {"install", "upgrade", "uninstall", "rollback"}
-        starting = asyncio.ensure_future(self._start(arguments, input or b""))
+        starting = asyncio.ensure_future(self._start(arguments, _as_yaml(input or b"")))
         work = asyncio.ensure_future(self._finish(starting, writes=writes))
         try:
             code, out, err = await asyncio.shield(work)
@@ -83,6 +127,7 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
             raise
         if code != 0:
             raise _failure(arguments, err.decode(errors="replace").strip())
+        self._output = out
         return out
 
     async def _start(self, arguments: list[str], content: bytes) -> asyncio.subprocess.Process:
@@ -116,6 +161,12 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
             if writes:
                 self._watcher(None)
         return process.returncode, out, err
+
+
+def _as_yaml(values: bytes) -> bytes:
+    """Write JSON as JSON that is YAML, too: as Helm reads it, there are no surrogate pairs in escapes."""
+    text = json.dumps(json.loads(values), ensure_ascii=False) if values else ""
+    return _NO_YAML.sub(lambda rune: f"\\u{ord(rune[0]):04x}", text).encode()
 
 
 @contextmanager

@@ -11,26 +11,48 @@ from nksmesh.adapters.helm.command import HelmCommand
 from nksmesh.domain.common.errors import ClusterError, ReleaseError
 
 
-def program(folder: Path, says: str) -> HelmCommand:
+def program(folder: Path, says: str, *flags: str) -> HelmCommand:
     file = folder / "helm"
     file.write_text(f"#!/bin/sh\n{says}\n")
     file.chmod(0o755)
-    return HelmCommand(file, kubeconfig=folder / "kube config", context="a context", watcher=lambda _: None)
+    place = folder / "kube config"
+    return HelmCommand(file, kubeconfig=place, context="a context", watcher=lambda _: None, history_max=7, flags=flags)
 
 
 async def test_arguments_pass_no_shell_and_end_with_the_cluster(tmp_path: Path) -> None:
-    helm = program(tmp_path, 'for word in "$@"; do echo "$word"; done; cat')
-    answer = (await helm.run(["template", "$HOME `id`; true", "a b"], b"values")).decode()
+    helm = program(tmp_path, 'for word in "$@"; do echo "$word"; done; cat', "--a-flag", "c d")
+    answer = (await helm.run(["template", "$HOME `id`; true", "a b"], b'"values"')).decode()
     assert answer.splitlines() == [
         "template",
         "$HOME `id`; true",
         "a b",
+        "--a-flag",
+        "c d",
         "--kubeconfig",
         str(tmp_path / "kube config"),
         "--kube-context",
         "a context",
-        "values",
+        '"values"',
     ]
+
+
+ECHO = 'for word in "$@"; do echo "$word"; done'
+
+
+async def test_pyhelm3_writes_the_commands_that_it_has_methods_for(tmp_path: Path) -> None:
+    values = {"greeting": "판교 \U0001f600", "blank": "\u00a0"}
+    said = await program(tmp_path, f"{ECHO}; cat", "--set", "a=1").template("x", Path("/chart"), values, namespace="n")
+    words = said.splitlines()
+    assert words[:8] == ["template", "x", "/chart", "--skip-crds", "--values", "-", "--namespace", "n"]
+    assert words[8:10] == ["--set", "a=1"]
+    assert words[-1] == '{"greeting": "판교 \U0001f600", "blank": "\\u00a0"}'  # no surrogate pairs: YAML has none
+    told = f"{ECHO} > {tmp_path}/told"
+    await program(tmp_path, told).rollback("x", 3, namespace="n", timeout="20s")
+    words = (tmp_path / "told").read_text().splitlines()
+    assert words[:9] == ["rollback", "x", "3", "--history-max", "7", "--timeout", "20s", "--namespace", "n"]
+    await program(tmp_path, told, "--ignore-not-found").uninstall("x", namespace="n", timeout="20s")
+    words = (tmp_path / "told").read_text().splitlines()
+    assert words[:7] == ["uninstall", "x", "--timeout", "20s", "--namespace", "n", "--ignore-not-found"]
 
 
 async def test_a_helm_without_values_reads_nothing(tmp_path: Path) -> None:

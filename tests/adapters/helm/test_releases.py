@@ -109,8 +109,8 @@ async def test_a_release_goes_back_to_a_helm_revision_whichever_helm_wrote_it(
 async def test_helm_keeps_as_many_revisions_as_runs_are_kept_and_no_more(
     helm: Helm, chart: Chart, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert int(releases._HISTORY) > MOST_RUNS  # what stood before the oldest of them is there, too
-    monkeypatch.setattr(releases, "_HISTORY", "3")  # as many upgrades as that take seconds
+    assert releases._HISTORY > MOST_RUNS  # what stood before the oldest of them is there, too
+    monkeypatch.setattr(releases, "_HISTORY", 3)  # as many upgrades as that take seconds
     await helm.install(RELEASE, chart, {}, timeout=20)
     for number in range(4):
         await helm.upgrade(RELEASE, chart, {"greeting": str(number)}, timeout=20)
