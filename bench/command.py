@@ -19,7 +19,7 @@ from bench.figures import Row
 from bench.rows import Bench, medians
 from bench.stage import ROOT, Stage, stage
 
-NAMES: Final = ("sandbox", "version", "install", "again", "demo", "link", "upgrade", "done", "memory")
+NAMES: Final = ("sandbox", "version", "install", "again", "demo", "link", "crowd", "upgrade", "done", "memory")
 _FEWEST: Final = 5
 
 
@@ -62,6 +62,7 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
         ("install", "again"): lambda: bench.install(again="again" in names),
         ("demo",): bench.demo,
         ("link",): bench.link,
+        ("crowd",): bench.crowd,
         ("upgrade",): bench.upgrade,
         ("done",): bench.done,
         ("memory",): bench.memory,

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +64,16 @@ class Stage:
         """Bring the cluster back to empty and let it calm down, outside of what is timed."""
         asyncio.run(self._reset())
         self.settle()
+
+    @contextmanager
+    def another(self) -> Iterator[Stage]:
+        """Make a second cluster beside this one, and remove it at the end."""
+        sandbox = Sandbox(f"{NAME}-2")
+        try:
+            environment = {**self.environment, "KUBECONFIG": str(sandbox.kubeconfig)}
+            yield replace(self, sandbox=sandbox, environment=environment, ports={})
+        finally:
+            asyncio.run(sandbox.delete())
 
     @contextmanager
     def over_link(self, round_trip: float) -> Iterator[None]:

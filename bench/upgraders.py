@@ -34,10 +34,11 @@ class Upgrader(Protocol):
 
 @dataclass(frozen=True)
 class NksmeshUpgrade:
-    """``nksmesh upgrade``, driving one Helm."""
+    """``nksmesh upgrade``, driving one Helm, and what looks at its mesh; started as its user does, unless told how."""
 
     stage: Stage
     helm: int
+    program: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -52,8 +53,21 @@ class NksmeshUpgrade:
         """Upgrade in place; everything else is as installed."""
         return self._run("upgrade", "--to", NEW)
 
-    def _run(self, *arguments: str) -> Ran:
-        command = [*self.stage.nksmesh, *arguments, "--charts", str(self.stage.charts)]
+    def status(self) -> Ran:
+        """Look at the mesh."""
+        return self._run("status", charts=False)
+
+    def plan(self) -> Ran:
+        """Plan the upgrade."""
+        return self._run("plan", "--to", NEW)
+
+    def go_back(self) -> None:
+        """Undo the upgrade; not timed."""
+        self._run("rollback", "--yes", charts=False)
+
+    def _run(self, *arguments: str, charts: bool = True) -> Ran:
+        command = [*(self.program or self.stage.nksmesh), *arguments]
+        command += ["--charts", str(self.stage.charts)] if charts else []
         return timed([*command, "--helm", str(self.stage.helm[self.helm])], self.stage.environment, self.stage.folder)
 
 

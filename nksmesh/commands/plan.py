@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from nksmesh.domain.common.errors import CHANGES_PENDING
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.catalog import Catalog
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
@@ -20,10 +22,11 @@ from nksmesh.domain.plan.upgrade_path import UpgradePath
 from nksmesh.domain.values.layers import dotted
 from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
 from nksmesh.engine.planning import make_plan
-from nksmesh.engine.ports import Charts, Helm
+from nksmesh.engine.ports import Charts, Cluster, Helm
 from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
+from nksmesh.engine.workloads import injected_workloads
 
 _CRD_LINE: Final = "(applied server-side, from the crds/ folder of the chart base)"
 """Instead of the CRD itself: what the server makes of it takes the live object to tell, and is long."""
@@ -127,10 +130,17 @@ async def preview(order: MeshRequest, runtime: Runtime, *, diff: bool, exit_code
     Raises:
         MeshError: As ``make_plan`` says.
     """
-    plan = await make_plan(order, runtime)
     road = None
-    if order.allow_version_change:
-        road, _ = await survey_upgrade_path(order, plan.mesh, plan.kubernetes, runtime.cluster, runtime.charts)
+    reading = asyncio.create_task(_workloads(order, runtime.cluster))  # beside the plan: there may be many pods
+    try:
+        plan = await make_plan(order, runtime)
+        if order.allow_version_change:
+            road, _ = await survey_upgrade_path(
+                order, plan.mesh, plan.kubernetes, runtime.cluster, runtime.charts, reading
+            )
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
     return PlanResult(
         plan=plan,
         diff=tuple(_differences(plan, runtime.helm)) if diff else None,
@@ -138,6 +148,10 @@ async def preview(order: MeshRequest, runtime: Runtime, *, diff: bool, exit_code
         road=road,
         charts=tuple(_move(change, order) for change in plan.releases.values()) if road else (),
     )
+
+
+async def _workloads(order: MeshRequest, cluster: Cluster) -> tuple[Workload, ...]:
+    return await injected_workloads(cluster) if order.allow_version_change else ()
 
 
 async def template(order: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> TemplateResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Final
 
 from nksmesh.domain.common.errors import NotReadyError, RefusedError
@@ -55,16 +55,14 @@ async def injected_workloads(cluster: Cluster, *, namespaces: Collection[str] | 
     """
     scopes = [""] if namespaces is None else list(dict.fromkeys(namespaces))
 
-    async def listed(api_version: str, kind: str, *, metadata_only: bool = False) -> list[dict[str, Any]]:
-        some = (cluster.objects.list(api_version, kind, scope, metadata_only=metadata_only) for scope in scopes)
-        return [one for found in await asyncio.gather(*some) for one in found]
+    async def listed(api_version: str, kind: str) -> list[dict[str, Any]]:
+        some = (cluster.objects.list_briefly(api_version, kind, scope) for scope in scopes)
+        return [item for found in await asyncio.gather(*some) for item in found]
 
     pods, replica_sets, *owners = await asyncio.gather(
-        listed("v1", "Pod"),
-        listed("apps/v1", "ReplicaSet", metadata_only=True),
-        *(listed("apps/v1", kind) for kind in ROLLOUT_KINDS),
+        listed("v1", "Pod"), *(listed("apps/v1", kind) for kind in ("ReplicaSet", *ROLLOUT_KINDS))
     )
-    return workloads_of(pods, replica_sets, [one for some in owners for one in some])
+    return workloads_of(pods, replica_sets, chain.from_iterable(owners))
 
 
 async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, proxy_image: str = "") -> RestartResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 _TRIES: Final = 4
 _FIRST_PAUSE: Final = 0.2
@@ -30,11 +30,13 @@ class Answer:
         status: The HTTP status.
         raw: The body.
         retry_after: The header Retry-After; empty without one.
+        taken: What was made of the body as it came, instead of ``raw``.
     """
 
     status: int
     raw: bytes
     retry_after: str = ""
+    taken: Any = None
 
 
 def worth_another_try(method: str, answer: Answer) -> bool:

@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from nksmesh.adapters.cluster.answers import Answer, tried_again, worth_another_try
@@ -41,6 +41,8 @@ METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 
 _MOST_WORDS: Final = 500
 """Characters shown of an answer that is no Status object."""
+
+T = TypeVar("T")
 
 Renewal: TypeAlias = Callable[[], Awaitable[Client]]
 
@@ -144,6 +146,23 @@ class Api:
             self._meaning(answer, "GET", path)
         return answer.raw.decode(errors="replace")
 
+    async def taken(
+        self, path: str, query: Mapping[str, str], take: Callable[[Any], Awaitable[T]], *, accept: str
+    ) -> T:
+        """Read an answer that is too large to be held.
+
+        Args:
+            take: Reads the body, aiohttp's StreamReader, as it comes.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        answer = await self._ask("GET", path, query, accept=accept, take=take)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            self._meaning(answer, "GET", path)
+        found: T = answer.taken
+        return found
+
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         """Yield a watch's events until the server ends it, which it is asked to do after WATCH_SECONDS.
 
@@ -175,10 +194,15 @@ class Api:
             return answer
         return await tried_again(functools.partial(self._ask_once, method, *request, **more), method, answer)
 
-    async def _ask_once(self, method: str, *request: Any, **more: Any) -> Answer:
+    async def _ask_once(
+        self, method: str, *request: Any, take: Callable[[Any], Awaitable[Any]] | None = None, **more: Any
+    ) -> Answer:
         async with self._turns:
             response = await self._accepted(method, *request, **more)
-            return Answer(response.status, await self._read(response), response.headers.get("Retry-After", ""))
+            if take is not None and response.status < HTTPStatus.BAD_REQUEST:
+                return Answer(response.status, b"", taken=await self._read(response, take(response.content)))
+            raw = await self._read(response, response.read())
+            return Answer(response.status, raw, response.headers.get("Retry-After", ""))
 
     async def _accepted(self, *request: Any, **more: Any) -> Any:
         """Send, and once more with fresh credentials where those at hand are not accepted."""
@@ -219,17 +243,16 @@ class Api:
             raise self._unreachable(exc) from exc
         return response.response
 
-    async def _read(self, response: Any) -> bytes:
+    async def _read(self, response: Any, reading: Awaitable[T]) -> T:
         """Read an answer's body; its time is that of the request."""
         import aiohttp  # noqa: PLC0415 - loaded with the client
 
         try:
-            raw: bytes = await response.read()
+            return await reading
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             raise self._unreachable(exc) from exc
         finally:
             response.release()
-        return raw
 
     def _unreachable(self, exc: BaseException) -> UnreachableError:
         return UnreachableError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -52,12 +52,18 @@ class UpgradeOptions:
 
 
 async def survey_upgrade_path(
-    order: MeshRequest, mesh: Mesh, kubernetes: str, cluster: Cluster, charts: Charts
+    order: MeshRequest,
+    mesh: Mesh,
+    kubernetes: str,
+    cluster: Cluster,
+    charts: Charts,
+    reading: Awaitable[tuple[Workload, ...]] | None = None,
 ) -> tuple[UpgradePath, tuple[Workload, ...]]:
     """Find the road from what is installed, and look whether the charts of every step can be had.
 
     Args:
         mesh: What it comes to; its version is where the road ends.
+        reading: The injected workloads, where they are being read already.
 
     Returns:
         The road, and where it goes to another minor the workloads with a proxy, but for the mesh's own.
@@ -71,7 +77,7 @@ async def survey_upgrade_path(
     before = version_before(mesh, installed)
     if not before:
         raise await nothing_to_upgrade(mesh, cluster)
-    everything = await injected_workloads(cluster) if minors_between(before, mesh.version) else ()
+    everything = await (reading or injected_workloads(cluster)) if minors_between(before, mesh.version) else ()
     others = without_releases(everything, mesh.releases)
     gateways = [image for one in everything if one not in others for image in one.proxies]
     unfinished = _unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before)))

@@ -19,6 +19,7 @@ from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.versions import minors_between
 from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
 from nksmesh.engine.pipeline import resolve_mesh
 from nksmesh.engine.request import MeshRequest
@@ -130,7 +131,9 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
     if travel.dry_run:
         return UpgradeResult(road=road, steps=tuple(taken), dry_run=True, said=said)
     plan = taken[-1].plan
-    behind = on_other_proxy(await workloads_of_users(plan.mesh, runtime.cluster), plan.proxy_image)
+    if travel.restart_workloads or not minors_between(road.installed, road.wanted):
+        proxies = await workloads_of_users(plan.mesh, runtime.cluster)
+    behind = on_other_proxy(proxies, plan.proxy_image)  # without restarts they are as they were
     restarted = None
     if behind and travel.restart_workloads:
         restarted = await restart(behind, plan.proxy_image, runtime)

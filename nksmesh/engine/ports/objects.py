@@ -19,6 +19,9 @@ class Objects(Protocol):
     ) -> dict[ObjectRef, dict[str, Any] | None]:
         """Read several at once."""
 
+    async def list_briefly(self, api_version: str, kind: str, namespace: str = "") -> list[dict[str, Any]]:
+        """List pods, ReplicaSets, Deployments, StatefulSets or DaemonSets as the fields that workloads are told by."""
+
     async def list(
         self,
         api_version: str,

@@ -75,6 +75,9 @@ class FakeObjects(Failing):
     ) -> dict[ObjectRef, Object | None]:
         return {ref: await self.get(ref, metadata_only=metadata_only) for ref in dict.fromkeys(refs)}
 
+    async def list_briefly(self, api_version: str, kind: str, namespace: str = "") -> list[Object]:
+        return await self.list(api_version, kind, namespace)
+
     async def list(
         self,
         api_version: str,
