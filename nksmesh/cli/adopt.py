@@ -38,19 +38,22 @@ def adopt(
     options: ApplyOptions,
     source: Annotated[
         Literal["helm", "istioctl"],
-        typer.Option("--from", help="What made the mesh: helm (releases under any names), or istioctl install."),
+        typer.Option("--from", help="What installed the mesh: helm (releases of any name) or istioctl."),
     ] = "helm",
     write_env: Annotated[
-        str, typer.Option("--write-env", metavar="NAME", help="Write what is there as an environment, too (helm).")
+        str,
+        typer.Option(
+            "--write-env", metavar="NAME", help="Also write the mesh as an environment of this name (with helm)."
+        ),
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Describe it, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the mesh, and change nothing.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Take on a mesh that somebody else made: by hand with Helm, or with istioctl.
+    """Manage a mesh that was installed without nksmesh: by hand with Helm, or with istioctl.
 
-    Helm releases are found by their charts and described in nksmesh's record; nothing else in the cluster changes. A
-    mesh of istioctl is taken over object by object and becomes plain Helm releases: the CA and the gateways' addresses
-    stay, and pods are replaced one after the other, behind the webhook's proof.
+    Helm releases are found by their charts and written to nksmesh's record; nothing else in the cluster changes. A
+    mesh that istioctl installed is taken over object by object and becomes plain Helm releases: the CA and the
+    gateways' addresses stay, and pods are replaced one by one once the webhook is verified.
     """
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
@@ -60,7 +63,8 @@ def adopt(
         return
     if write_env:
         raise ConfigError(
-            "--write-env goes with Helm releases", hint="Adopt first; then run: nksmesh adopt --write-env NAME"
+            "--write-env works only with Helm releases",
+            hint="Adopt the mesh first. Then run nksmesh adopt --write-env NAME.",
         )
     _take_over(shell, options, order, where, dry_run=dry_run, yes=yes)
 
@@ -83,7 +87,7 @@ def _adopt(
         lambda runtime: workflow.plan_adoption(order, runtime, files.mesh, environment=environment, dry_run=dry_run),
     )
     found = workflow.AdoptResult(plan=plan)
-    question = f"Write it as environment {environment}?" if plan.recorded else "Record this as a mesh of nksmesh's?"
+    question = f"Write it as environment {environment}?" if plan.recorded else "Record this mesh as managed by nksmesh?"
     if _agreed(shell, found, question, dry_run=dry_run, yes=yes):
         run_on(
             shell,
@@ -99,7 +103,7 @@ def _take_over(
 
     plan = perform_on(shell, where, lambda runtime: workflow.plan_takeover(order, runtime))
     found = workflow.TakeoverResult(plan=plan)
-    if _agreed(shell, found, "Take all of this over?", dry_run=dry_run, yes=yes):
+    if _agreed(shell, found, "Take over all of this?", dry_run=dry_run, yes=yes):
         run_on(shell, where, lambda runtime: workflow.take_over(plan, runtime), waits=wait_options_of(options))
 
 

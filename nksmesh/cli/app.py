@@ -99,7 +99,7 @@ def make_app() -> typer.Typer:
     app = typer.Typer(
         cls=RootGroup,
         name=PROGRAM,
-        help="Istio on NHN Kubernetes Service, from the region's own registry, proved ready.",
+        help="Install and operate Istio on NHN Kubernetes Service, with images from the region's own registry.",
         epilog="Example:\n\n  $ nksmesh install --region kr1",
         context_settings={"help_option_names": ["--help", "-h"]},
         invoke_without_command=True,  # --version is a question of its own
@@ -154,7 +154,7 @@ def _usage_error(error: typer.TyperException) -> ConfigError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else PROGRAM
     message = error.format_message().rstrip(".")
-    return ConfigError(message[:1].lower() + message[1:], hint=f"See {path} --help")
+    return ConfigError(message[:1].lower() + message[1:], hint=f"Run {path} --help to see its usage.")
 
 
 def _shell_of(arguments: Sequence[str], error: Exception | None = None) -> Shell:

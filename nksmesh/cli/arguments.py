@@ -8,34 +8,43 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 EnvironmentName: TypeAlias = Annotated[
-    str, typer.Option("--environment", "-e", metavar="NAME", help="A folder of values/environments: sandbox, prod.")
+    str,
+    typer.Option(
+        "--environment",
+        "-e",
+        metavar="NAME",
+        help="An environment: a folder in values/environments, such as sandbox or prod.",
+    ),
 ]
 Directory: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--dir", metavar="DIR", help="The folder of your own values/ and charts.lock (nksmesh init)."),
+    typer.Option("--dir", metavar="DIR", help="The folder with your own values/ and charts.lock (see nksmesh init)."),
 ]
 ChartSource: TypeAlias = Annotated[
     str,
     typer.Option(
         "--charts",
         metavar="SOURCE",
-        help="A Helm repository's URL, or a folder of archives or unpacked charts. Default: Istio's own repository.",
+        help="A Helm repository's URL, or a folder of chart archives or unpacked charts. "
+        "Default: Istio's own repository.",
     ),
 ]
-LockedOnly: TypeAlias = Annotated[bool, typer.Option("--locked", help="Refuse a chart that charts.lock does not pin.")]
+LockedOnly: TypeAlias = Annotated[
+    bool, typer.Option("--locked", help="Refuse charts that are not pinned in charts.lock.")
+]
 
 RollbackOnFailure: TypeAlias = Annotated[
-    bool, typer.Option("--rollback-on-failure", help="Roll back what the run did if one of its steps fails.")
+    bool, typer.Option("--rollback-on-failure", help="If a step fails, roll back what the run has done.")
 ]
 
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 ClearPending: TypeAlias = Annotated[
-    bool, typer.Option("--yes", "-y", help="Also clear releases that another Helm left pending.")
+    bool, typer.Option("--yes", "-y", help="Also clear releases that another Helm process left pending.")
 ]
 
 Timeout: TypeAlias = Annotated[
-    str, typer.Option("--timeout", metavar="DURATION", help="How long each component may take to be ready.")
+    str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for each component to be ready.")
 ]
 
 _LEAST_TIMEOUT: Final = 1.0

@@ -15,7 +15,9 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run_agreed, run_on
 from nksmesh.domain.common.errors import ConfigError
 
-app = command_group("A later istiod beside the mesh's own: start, move namespaces to it, promote or abort.")
+app = command_group(
+    "Run a newer istiod beside the current one: start it, move namespaces to it, then promote or abort."
+)
 
 
 @command(
@@ -29,12 +31,12 @@ app = command_group("A later istiod beside the mesh's own: start, move namespace
 def start(
     shell: Shell,
     options: CanaryOptions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
 ) -> None:
-    """Install a later istiod as an Istio revision beside the mesh's own, at most two minors ahead.
+    """Install a newer istiod as an Istio revision beside the current one, at most two minor versions ahead.
 
-    CRDs and base go to the new version; the old istiod, the gateways and the workloads are not touched. Nothing uses
-    the new istiod until a namespace is moved to it.
+    CRDs and base are upgraded; the old istiod, the gateways and the workloads are not touched. Nothing uses the new
+    istiod until you move a namespace to it.
     """
     from nksmesh.commands.canary import start as workflow
 
@@ -47,7 +49,7 @@ def start(
 
 @command(app, shared=RevisionOptions, examples=["nksmesh canary status", "nksmesh canary status -e prod -o json"])
 def status(shell: Shell, options: RevisionOptions) -> None:
-    """Show which istiod each namespace follows, and which proxy its workloads and the gateways run."""
+    """Show which istiod each namespace uses, and which proxy its workloads and the gateways run."""
     from nksmesh.commands.canary import status as workflow
 
     said = meant(shell, options)
@@ -63,21 +65,27 @@ def status(shell: Shell, options: RevisionOptions) -> None:
 def move(
     shell: Shell,
     options: RevisionOptions,
-    namespaces: Annotated[list[str] | None, typer.Argument(metavar="NAMESPACE...", help="The namespaces.")] = None,
+    namespaces: Annotated[
+        list[str] | None, typer.Argument(metavar="NAMESPACE...", help="The namespaces to move.")
+    ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All that follow the mesh's own istiod; with --back, all that were moved.")
+        bool,
+        typer.Option("--all", help="All namespaces that use the mesh's own istiod; with --back, all that were moved."),
     ] = False,
-    back: Annotated[bool, typer.Option("--back", help="Back to where they were.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Move the namespaces back to where they were.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Move namespaces to the canary: label them, and restart what istiod has injected in them.
+    """Move namespaces to the canary: change their labels, and restart their injected workloads.
 
-    Workloads are restarted one after the other, within their disruption budgets, each watched until it is ready.
+    Workloads are restarted one by one, within their disruption budgets; nksmesh waits until each is ready.
     """
     from nksmesh.commands.canary import move as workflow
 
     if bool(namespaces) == everything:
-        raise ConfigError("name the namespaces, or pass --all", hint="nksmesh canary status lists them.")
+        raise ConfigError(
+            "no namespaces were given",
+            hint="Name the namespaces, or pass --all. Run nksmesh canary status to list them.",
+        )
     said = meant(shell, options)
 
     run_agreed(
@@ -86,7 +94,7 @@ def move(
         make=lambda runtime: workflow.plan_move(
             namespaces or (), runtime.cluster, runtime.helm, said.namespace, everything=everything, back=back
         ),
-        question="Move them?",
+        question="Move these namespaces?",
         undone=workflow.MoveResult,
         follow=lambda plan, runtime: workflow.move(plan, runtime, back=back),
         yes=yes,
@@ -104,16 +112,19 @@ def promote(
     options: RevisionOptions,
     restart_workloads: Annotated[
         bool,
-        typer.Option("--restart-workloads", help="Restart workloads that follow the default and were not moved."),
+        typer.Option(
+            "--restart-workloads", help="Also restart workloads that use the default istiod and were not moved."
+        ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on where workloads keep the proxy of the istiod that goes.")
+        bool, typer.Option("--force", help="Continue even if workloads still run the old istiod's proxy.")
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Make the canary the mesh's own istiod: default tag, validator, gateways; then the old istiod goes.
+    """Make the canary the mesh's own istiod, and remove the old one.
 
-    Moved namespaces get the labels they had, which mean the new istiod now; gateways keep their names and addresses.
+    The default tag, the validator and the gateways change to the canary first. Moved namespaces get their former
+    labels back, which then select the new istiod. Gateways keep their names and addresses.
     """
     from nksmesh.commands.canary import promote as workflow
     from nksmesh.commands.canary.ending import EndResult
@@ -126,7 +137,7 @@ def promote(
         make=lambda runtime: workflow.plan_promotion(
             runtime.cluster, said.namespace, restart=restart_workloads, force=force
         ),
-        question="Promote it?",
+        question="Promote the canary?",
         undone=EndResult,
         follow=lambda plan, runtime: workflow.promote(plan, said.order, runtime),
         yes=yes,
@@ -139,11 +150,14 @@ def abort(
     shell: Shell,
     options: RevisionOptions,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on where workloads keep the proxy of the canary, which goes.")
+        bool, typer.Option("--force", help="Continue even if workloads still run the canary's proxy.")
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove the canary: moved namespaces go back and are restarted, then it goes. CRDs and base stay newer."""
+    """Move the namespaces back, restart their workloads, and remove the canary.
+
+    CRDs and base keep the newer version.
+    """
     from nksmesh.commands.canary import abort as workflow
     from nksmesh.commands.canary.ending import EndResult
 
@@ -153,7 +167,7 @@ def abort(
         shell,
         said.where,
         make=lambda runtime: workflow.plan_abandonment(runtime.cluster, said.namespace, force=force),
-        question="Remove it?",
+        question="Remove the canary?",
         undone=EndResult,
         follow=lambda plan, runtime: workflow.abandon(plan, said.order, runtime),
         yes=yes,

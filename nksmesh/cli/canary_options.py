@@ -26,7 +26,7 @@ class RevisionOptions:
     charts: ChartSource = ""
     locked: LockedOnly = False
     force_version: Annotated[
-        bool, typer.Option("--force-version", help="Go on with a version that is not supported here.")
+        bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
     ] = False
     timeout: Timeout = "5m"
 

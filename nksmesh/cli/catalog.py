@@ -30,9 +30,9 @@ def regions(shell: Shell, directory: Directory = None) -> None:
 
 @command(app, examples=["nksmesh versions", "nksmesh versions -e prod", "nksmesh versions --context my-nks-cluster"])
 def versions(shell: Shell, environment: EnvironmentName = "", directory: Directory = None) -> None:
-    """List Istio's versions, the Kubernetes each supports, the regions that provide it, and what fits the cluster.
+    """List Istio's versions: the Kubernetes each supports, the regions that provide it, and which fit the cluster.
 
-    The cluster is the kubeconfig's, or the environment's. Where it does not answer at once, the list says so, and why.
+    The cluster is the one of the kubeconfig or the environment. If it does not answer at once, the list says so.
     """
     from datetime import UTC, datetime
 

@@ -17,11 +17,12 @@ from nksmesh.domain.charts.chart import OFFICIAL_SOURCE
 from nksmesh.domain.charts.releases import OPTIONAL
 from nksmesh.domain.common.events import Listener
 
-app = command_group("Fetch Istio's charts, pin them in charts.lock, list what it names.")
+app = command_group("Fetch Istio's charts, pin them in charts.lock, and list the pinned ones.")
 
 Versions = Annotated[list[str], typer.Argument(metavar="VERSION...", help="Istio versions, such as 1.20.0.")]
 SomeVersions = Annotated[
-    list[str] | None, typer.Argument(metavar="[VERSION]...", help="Istio versions; none is all that charts.lock names.")
+    list[str] | None,
+    typer.Argument(metavar="[VERSION]...", help="Istio versions. Default: all versions in charts.lock."),
 ]
 
 
@@ -30,10 +31,12 @@ Components = Annotated[
     typer.Option(
         "--component",
         metavar="NAME",
-        help=f"Also the chart of this component ({', '.join(OPTIONAL)}); may be given several times.",
+        help=f"Also include the chart of this component ({', '.join(OPTIONAL)}). Can be repeated.",
     ),
 ]
-AllComponents = Annotated[bool, typer.Option("--all-components", help=f"Also the charts of {' and '.join(OPTIONAL)}.")]
+AllComponents = Annotated[
+    bool, typer.Option("--all-components", help=f"Also include the charts of {' and '.join(OPTIONAL)}.")
+]
 
 
 @command(
@@ -53,10 +56,10 @@ def fetch(
     locked: LockedOnly = False,
     directory: Directory = None,
 ) -> None:
-    """Fetch the charts of some versions into the cache, so that an install needs no network for them.
+    """Fetch the charts of the given versions into the cache, so that an install needs no network for them.
 
-    These are base, istiod and gateway, which every mesh takes. A mesh with other components (mesh.yaml's components)
-    takes their charts too: name them, or fetch all.
+    By default these are base, istiod and gateway, which every mesh needs. If your mesh has other components (see
+    components in mesh.yaml), add them with --component or --all-components.
     """
 
     async def workflow(listener: Listener) -> ChartRows:
@@ -89,9 +92,9 @@ def lock(
     charts: ChartSource = "",
     directory: Directory = None,
 ) -> None:
-    """Fetch charts and write the digests of their archives into charts.lock.
+    """Fetch charts, and write the digests of their archives to charts.lock.
 
-    These are the charts that charts.lock names; of a version that it does not name, base, istiod and gateway.
+    These are the charts that charts.lock already lists. For a version that is new to it: base, istiod and gateway.
     """
 
     async def workflow(listener: Listener) -> Locked:
@@ -113,7 +116,7 @@ def _named(components: Sequence[str] | None, *, everything: bool) -> tuple[str, 
 
 @command(app, "list", examples=["nksmesh charts list", "nksmesh charts list -o json"])
 def list_(shell: Shell, directory: Directory = None) -> None:
-    """List what charts.lock names: chart, version, source, digest, and whether it is in the cache."""
+    """List the charts in charts.lock: chart, version, source, digest, and whether it is cached."""
 
     async def workflow(_listener: Listener) -> ChartRows:
         return list_charts(charts=wiring.chart_store(), locks=wiring.files(directory).lock)

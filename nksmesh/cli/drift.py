@@ -27,17 +27,17 @@ def drift(
     environment: EnvironmentName = "",
     directory: Directory = None,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Show the differences line by line; Secrets stay hidden.")
+        bool, typer.Option("--diff", help="Show the differences line by line. Secrets stay hidden.")
     ] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 10 where something differs, or there is no mesh, for CI.")
+        bool, typer.Option("--exit-code", help="Exit with 10 if anything differs or there is no mesh (for CI).")
     ] = False,
 ) -> None:
-    """Show where live objects are not what their releases say: missing, changed, or with something added.
+    """Show where live objects differ from their Helm releases: missing, changed, or with added fields.
 
-    Asked of the API server by dry runs, which need the right to patch. What istiod, autoscalers and clouds write is
-    known and left out, and so are labels, annotations and keys of ConfigMaps that somebody added. nksmesh repair puts
-    back what differs.
+    The comparison uses server-side dry runs, which need the right to patch. What istiod, autoscalers and cloud
+    controllers write is expected and ignored, and so are added labels, annotations and ConfigMap keys. Run
+    nksmesh repair to restore what differs.
     """
     from nksmesh.commands.drift.drift import drift as workflow
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from nksmesh.commands.env import EnvironmentList, EnvironmentShown
     from nksmesh.domain.common.events import Listener
 
-app = command_group("List and show the environments: the meshes described in values/environments/.")
+app = command_group("List and show environments: the meshes described in values/environments/.")
 
 
 @command(app, "list", examples=["nksmesh env list"])
 def list_(shell: Shell, directory: Directory = None) -> None:
-    """List the environments: those of your folder, and the ones that ship with nksmesh."""
+    """List the environments: your own, and those that ship with nksmesh."""
     from nksmesh.commands.env import list_environments
 
     async def work(_listener: Listener) -> EnvironmentList:
@@ -33,10 +33,10 @@ def list_(shell: Shell, directory: Directory = None) -> None:
 @command(app, examples=["nksmesh env show sandbox"])
 def show(
     shell: Shell,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The environment's name: its folder's.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The environment's name (the name of its folder).")],
     directory: Directory = None,
 ) -> None:
-    """Show what an environment says: its mesh.yaml, and its values for each component."""
+    """Show an environment: its mesh.yaml, and its values for each component."""
     from nksmesh.commands.env import show_environment
 
     async def work(_listener: Listener) -> EnvironmentShown:

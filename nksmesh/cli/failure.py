@@ -57,11 +57,12 @@ def _translated(raised: BaseException) -> MeshError:
         # Typer writes its help itself, and other programs' libraries their own files.
         where = raised.filename or "stdout or a file"
         return ConfigError(
-            f"{where} cannot be written: {raised.strerror}", hint="Free space on its disk, then run again."
+            f"{where} cannot be written: {raised.strerror}",
+            hint="Free some space on its disk, then run the same command again.",
         )
     error = MeshError(
         f"a bug in nksmesh: {_named(raised)}",
-        hint="Run it again with --debug, and report the traceback, the command and what nksmesh --version says.",
+        hint="Run it again with --debug, and report the traceback, the command and the output of nksmesh --version.",
     )
     for note in getattr(raised, "__notes__", ()):
         error.add_note(note)

@@ -28,9 +28,9 @@ def history(
     directory: Directory = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many runs to show.")] = 10,
 ) -> None:
-    """Show the runs that wrote to the mesh: when, by whom, from which version to which, and how each ended.
+    """Show the runs that changed the mesh: when, by whom, from which version to which, and how each ended.
 
-    With -v also which releases each moved, and what was seen of a failure.
+    With -v, also show the releases that each run changed and what was observed of a failure.
     """
     from nksmesh.engine.runs.history import show_history
 

@@ -22,9 +22,11 @@ app = command_group()
 @command(app, examples=["nksmesh init meshes"])
 def init(
     shell: Shell,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write into; it is made if need be.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder to write to. It is created if it does not exist.")
+    ],
 ) -> None:
-    """Write a starter, with comments, for a repository of your own meshes; it overwrites nothing."""
+    """Write a commented starter for a repository of your own meshes. Existing files are not overwritten."""
     from nksmesh.commands.env import write_starter
 
     async def work(_listener: Listener) -> StarterWritten:

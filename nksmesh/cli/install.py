@@ -28,13 +28,13 @@ app = command_group()
 def install(
     shell: Shell,
     options: ApplyOptions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
     rollback_on_failure: RollbackOnFailure = False,
     yes: ClearPending = False,
 ) -> None:
-    """Install the mesh, or bring it to what is asked for: each component is proved ready before the next needs it.
+    """Install the mesh, or bring it to the requested state. Each component must be ready before the next one starts.
 
-    What is not given is as installed. A second run changes nothing; a run that was interrupted is picked up.
+    Omitted options keep their installed values. If nothing differs, nothing is changed; an interrupted run is resumed.
     """
     from nksmesh.commands import install as workflow
 

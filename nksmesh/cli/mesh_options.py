@@ -27,48 +27,54 @@ class MeshOptions:
         typer.Option(
             "--region",
             metavar="REGION",
-            help="The NKS region whose registry images come from; by default the cluster's own.",
+            help="The NKS region whose registry provides the images. Default: the cluster's own region.",
         ),
     ] = ""
     network: Annotated[
         Literal["public", "private"] | None,
-        typer.Option("--network", help="private takes the registry's address for closed networks."),
+        typer.Option("--network", help="private uses the registry's address for closed networks."),
     ] = None
     hub: Annotated[
-        str, typer.Option("--hub", metavar="HUB", help="A registry of your own instead: registry.example.com/istio.")
+        str,
+        typer.Option(
+            "--hub", metavar="HUB", help="A registry of your own instead, such as registry.example.com/istio."
+        ),
     ] = ""
-    version: Annotated[str, typer.Option("--version", metavar="X.Y.Z", help="The Istio version: 1.20.0.")] = ""
+    version: Annotated[str, typer.Option("--version", metavar="X.Y.Z", help="The Istio version, such as 1.20.0.")] = ""
     profile: Annotated[
-        str, typer.Option("--profile", metavar="NAME", help="default (one ingress gateway) or demo (as the guides).")
+        str,
+        typer.Option("--profile", metavar="NAME", help="default (one ingress gateway) or demo (as in Istio's guides)."),
     ] = ""
     charts: ChartSource = ""
     files: Annotated[
         list[str] | None,
-        typer.Option("-f", "--values", metavar="COMPONENT=FILE", help="Values for base, istiod, gateway or a release."),
+        typer.Option(
+            "-f", "--values", metavar="COMPONENT=FILE", help="A values file for base, istiod, gateway or one release."
+        ),
     ] = None
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="COMPONENT:KEY=VALUE", help="One value, written as for helm --set."),
+        typer.Option("--set", metavar="COMPONENT:KEY=VALUE", help="Set one value, written as for helm --set."),
     ] = None
     set_strings: Annotated[
         list[str] | None,
-        typer.Option("--set-string", metavar="COMPONENT:KEY=VALUE", help="The same, always a string."),
+        typer.Option("--set-string", metavar="COMPONENT:KEY=VALUE", help="Set one value, always as a string."),
     ] = None
     set_json: Annotated[
         list[str] | None,
-        typer.Option("--set-json", metavar="COMPONENT:KEY=JSON", help="The same, the value in JSON."),
+        typer.Option("--set-json", metavar="COMPONENT:KEY=JSON", help="Set one value, given as JSON."),
     ] = None
     set_files: Annotated[
         list[str] | None,
-        typer.Option("--set-file", metavar="COMPONENT:KEY=PATH", help="The same, the value is a file's content."),
+        typer.Option("--set-file", metavar="COMPONENT:KEY=PATH", help="Set one value to the content of a file."),
     ] = None
     allow_images: Annotated[
         list[str] | None,
-        typer.Option("--allow-image", metavar="PREFIX", help="Admit images from another registry than the hub."),
+        typer.Option("--allow-image", metavar="PREFIX", help="Allow images from registries other than the hub."),
     ] = None
     locked: LockedOnly = False
     force_version: Annotated[
-        bool, typer.Option("--force-version", help="Go on with a version that is not supported here.")
+        bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
     ] = False
 
 
@@ -87,7 +93,9 @@ class WaitingOptions(MeshOptions):
     ] = ""
     graces: Annotated[
         list[str] | None,
-        typer.Option("--grace", metavar="CAUSE=DURATION", help="How long to wait for a failure to heal: crash=90s."),
+        typer.Option(
+            "--grace", metavar="CAUSE=DURATION", help="How long a failure may last before it ends the wait: crash=90s."
+        ),
     ] = None
 
 
@@ -95,21 +103,25 @@ class WaitingOptions(MeshOptions):
 class ApplyOptions(WaitingOptions):
     """The same, and how it is applied."""
 
-    prune: Annotated[bool, typer.Option("--prune", help="Remove the releases that the mesh no longer has.")] = False
+    prune: Annotated[bool, typer.Option("--prune", help="Remove releases that the mesh no longer has.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeOptions(ApplyOptions):
     """The same for ``nksmesh upgrade``, which is told where to by ``--to``."""
 
-    version: Annotated[str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to go to: 1.20.1.")] = field()
+    version: Annotated[
+        str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to change to, such as 1.20.1.")
+    ] = field()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryOptions(WaitingOptions):
     """The same for ``nksmesh canary start``, which removes nothing."""
 
-    version: Annotated[str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to go to: 1.22.8.")] = field()
+    version: Annotated[
+        str, typer.Option("--to", metavar="X.Y.Z", help="The Istio version to change to, such as 1.22.8.")
+    ] = field()
 
 
 def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshRequest:

@@ -112,27 +112,32 @@ def given(
             "-n",
             metavar="NAME",
             rich_help_panel=COMMON,
-            help="The control plane's namespace, istio-system if nothing else says so.",
+            help="The control plane's namespace. Default: istio-system.",
         ),
     ] = None,
     output: Annotated[
         Literal["text", "json", "yaml"] | None,
         typer.Option(
-            "--output", "-o", rich_help_panel=COMMON, help="What stdout gets; json and yaml are one envelope."
+            "--output",
+            "-o",
+            rich_help_panel=COMMON,
+            help="The format of stdout. json and yaml have the same structure.",
         ),
     ] = None,
     quiet: Annotated[
         bool | None,
-        typer.Option("--quiet", "-q", rich_help_panel=COMMON, help="Say nothing but the result, warnings and errors."),
+        typer.Option("--quiet", "-q", rich_help_panel=COMMON, help="Print only the result, warnings and errors."),
     ] = None,
-    verbose: Annotated[bool | None, typer.Option("--verbose", "-v", rich_help_panel=COMMON, help="Say more.")] = None,
+    verbose: Annotated[
+        bool | None, typer.Option("--verbose", "-v", rich_help_panel=COMMON, help="Print more detail.")
+    ] = None,
     no_color: Annotated[
         bool | None,
-        typer.Option("--no-color", rich_help_panel=COMMON, help="No colour (or NO_COLOR)."),
+        typer.Option("--no-color", rich_help_panel=COMMON, help="Print without colour (or set NO_COLOR)."),
     ] = None,
     debug: Annotated[
         bool | None,
-        typer.Option("--debug", rich_help_panel=COMMON, help="Show the traceback of an error, to report it."),
+        typer.Option("--debug", rich_help_panel=COMMON, help="Show the traceback of an error, for a bug report."),
     ] = None,
 ) -> Given:
     """Collect what was given; its signature is what every command's options are extended by."""

@@ -31,17 +31,15 @@ app = command_group()
 def plan(
     shell: Shell,
     options: ApplyOptions,
-    to: Annotated[
-        str, typer.Option("--to", metavar="X.Y.Z", help="Show what upgrade would do: manifests of both versions.")
-    ] = "",
-    diff: Annotated[bool, typer.Option("--diff", help="Show manifests, old against new.")] = False,
+    to: Annotated[str, typer.Option("--to", metavar="X.Y.Z", help="Show what upgrade to this version would do.")] = "",
+    diff: Annotated[bool, typer.Option("--diff", help="Show the manifests' differences, old against new.")] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 10 where install would change something.")
+        bool, typer.Option("--exit-code", help="Exit with 10 if install would change anything.")
     ] = False,
 ) -> None:
-    """Show what install would do, step by step with the reason, and change nothing; with --to, what upgrade would do.
+    """Show what install would do, step by step with reasons, and change nothing; with --to, what upgrade would do.
 
-    With -v it tells for every value which layer set it.
+    With -v, also show which layer set each value.
     """
     from nksmesh.commands.plan import preview
 
@@ -64,10 +62,10 @@ def plan(
     ],
 )
 def template(shell: Shell, options: MeshOptions) -> None:
-    """Write the manifests that install would apply to stdout, in its order, Namespace and CRDs included.
+    """Print the manifests that install would apply, in its order, including the Namespace and the CRDs.
 
-    No cluster is asked. Applied in one go, gateways can come before the webhook answers, and then stay without a
-    proxy until their pods are deleted: install waits for the proof instead.
+    The cluster is not read. If you apply them all at once, gateways may start before the webhook answers, and then
+    stay without a proxy until you delete their pods. nksmesh install waits for the webhook first.
     """
     from nksmesh.commands.plan import template as workflow
 

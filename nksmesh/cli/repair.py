@@ -29,17 +29,17 @@ def repair(
     shell: Shell,
     objects: Annotated[
         list[str] | None,
-        typer.Argument(metavar="OBJECT", help="Kind/name or Kind/namespace/name; all that differs without any."),
+        typer.Argument(metavar="OBJECT", help="Kind/name or Kind/namespace/name. Default: everything that differs."),
     ] = None,
     environment: EnvironmentName = "",
     directory: Directory = None,
     timeout: Timeout = "5m",
     yes: Yes = False,
 ) -> None:
-    """Put back what differs from the releases, object by object, as Helm itself would write it.
+    """Restore objects that differ from their Helm releases, one by one, as Helm itself would write them.
 
-    Shows what differs and asks. What is missing is made anew; pods that this makes anew are waited for, gateways behind
-    istiod's webhook. Helm's releases stay as they are.
+    Shows what differs, and asks. Missing objects are recreated. nksmesh waits until new pods are ready, and restarts
+    gateways only once istiod's webhook is verified. The Helm releases stay as they are.
     """
     from nksmesh.commands.repair import repair as workflow
     from nksmesh.engine.waiting import WaitOptions
@@ -61,7 +61,7 @@ def repair(
         shell,
         where,
         make=make,
-        question="Put all of this back?",
+        question="Restore all of this?",
         undone=workflow.RepairResult,
         follow=follow,
         yes=yes,

@@ -29,15 +29,15 @@ def rollback(
     directory: Directory = None,
     to_run: Annotated[
         int | None,
-        typer.Option("--to-run", metavar="N", min=1, help="Go back to how this run left the mesh.", show_default=False),
+        typer.Option("--to-run", metavar="N", min=1, help="Return to the state after this run.", show_default=False),
     ] = None,
     timeout: Timeout = "5m",
     yes: Yes = False,
 ) -> None:
-    """Bring the mesh back to what it was before the last run, or before the runs that did not reach their end.
+    """Return the mesh to its state before the last run, or before the latest runs that did not finish.
 
-    Shows the plan and asks. Each release goes back to its Helm revision of then: istiod, then behind its webhook base
-    and the gateways, whose pods are restarted onto the old proxy. CRDs stay.
+    Shows the plan, and asks. Each release returns to its earlier Helm revision: istiod first, then, once its webhook
+    is verified, base and the gateways, whose pods are restarted with the old proxy. CRDs stay.
     """
     from nksmesh.commands.rollback import rollback as workflow
     from nksmesh.commands.rollback.plan import plan_rollback

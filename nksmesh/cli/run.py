@@ -170,7 +170,9 @@ def confirm(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise ConfigError(f"there is no terminal to confirm on: {question}", hint="Pass --yes to answer yes.")
+        raise ConfigError(
+            f"cannot ask for confirmation without a terminal: {question}", hint="Pass --yes to answer yes."
+        )
     write_err(f"{question} [y/N] ")
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
@@ -211,10 +213,10 @@ async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diar
     def stop(name: str) -> None:
         asked.append(name)
         if len(asked) == 1:
-            report.say(f"{name}: stopping when what is under way has ended cleanly")
+            report.say(f"{name}: stopping after the current operation ends cleanly")
             task.cancel()
         else:
-            report.say("already stopping: what is under way must end cleanly first")
+            report.say("already stopping: the current operation must end cleanly first")
 
     loop = asyncio.get_running_loop()
     preparing = loop.call_later(_LONG_SECONDS, loop.run_in_executor, None, report.prepare)
@@ -224,11 +226,11 @@ async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diar
         return await task
     except (asyncio.CancelledError, InterruptedRunError) as stopped:
         if not asked:
-            raise RuntimeError("the workflow was cancelled, and nobody asked for it") from stopped
+            raise RuntimeError("the command was cancelled without an interrupt") from stopped
         told = stopped.detail if isinstance(stopped, InterruptedRunError) else ""
         raise InterruptedRunError(
             f"interrupted by {asked[0]}",
-            hint="Run the same command again: it goes on from what is there.",
+            hint="Run the same command again to resume.",
             detail=told or diary.told(),
         ) from None
     finally:

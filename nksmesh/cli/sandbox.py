@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 app = command_group("Run a real Kubernetes control plane on this machine, without root or containers.")
 
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Which sandbox; several can run side by side.")]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The sandbox's name. Several can run side by side.")]
 LoadBalancer = Annotated[
     bool | None,
     typer.Option(
         "--load-balancer/--no-load-balancer",
-        help="Whether Services of type LoadBalancer get addresses. Default: as it was, at first yes.",
+        help="Whether Services of type LoadBalancer get addresses. Default: as before (a new sandbox gives them).",
         show_default=False,
     ),
 ]
@@ -33,7 +33,10 @@ LoadBalancer = Annotated[
 
 @command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name try-1"])
 def up(shell: Shell, name: Name = DEFAULT_NAME, load_balancer: LoadBalancer = None) -> None:
-    """Bring a sandbox up: start what does not run. The first time builds the programs, once, which takes minutes."""
+    """Start a sandbox, or those parts of it that do not run.
+
+    The first start builds the programs, which takes minutes.
+    """
     from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> SandboxStarted:
@@ -45,9 +48,9 @@ def up(shell: Shell, name: Name = DEFAULT_NAME, load_balancer: LoadBalancer = No
 @command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --helm4"])
 def build(
     shell: Shell,
-    helm4: Annotated[bool, typer.Option("--helm4", help="Build Helm 4, too, to try nksmesh with it.")] = False,
+    helm4: Annotated[bool, typer.Option("--helm4", help="Also build Helm 4, to try nksmesh with it.")] = False,
 ) -> None:
-    """Build the sandbox's programs into the cache, and start nothing."""
+    """Build the sandbox's programs into the cache, without starting anything."""
     from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> Built:
@@ -60,10 +63,10 @@ def build(
 def status(
     shell: Shell,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Which sandbox. Default: every one.")
+        str | None, typer.Option("--name", metavar="NAME", help="The sandbox's name. Default: all sandboxes.")
     ] = None,
 ) -> None:
-    """Say how each part of a sandbox is, with the last lines of the log of one that crashed."""
+    """Show the state of each part of a sandbox, with the last log lines of a part that crashed."""
     from nksmesh.sandbox import commands
 
     async def work(_listener: Listener) -> Statuses:
@@ -74,7 +77,7 @@ def status(
 
 @command(app, examples=["nksmesh sandbox down"])
 def down(shell: Shell, name: Name = DEFAULT_NAME) -> None:
-    """Stop a sandbox and keep its data: up continues with it."""
+    """Stop a sandbox, and keep its data. nksmesh sandbox up starts it again."""
     from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> SandboxStopped:
@@ -96,7 +99,7 @@ def delete(shell: Shell, name: Name = DEFAULT_NAME) -> None:
 
 @command(app, examples=["nksmesh sandbox reset"])
 def reset(shell: Shell, name: Name = DEFAULT_NAME) -> None:
-    """Empty a sandbox's cluster; its kubeconfig and its port stay as they are."""
+    """Empty a sandbox's cluster, and keep its kubeconfig and its port."""
     from nksmesh.sandbox import commands
 
     async def work(listener: Listener) -> SandboxStarted:
@@ -108,24 +111,26 @@ def reset(shell: Shell, name: Name = DEFAULT_NAME) -> None:
 @command(app, examples=["nksmesh sandbox fail image --selector app=istio-ingressgateway --reason unauthorized"])
 def fail(
     shell: Shell,
-    failure: Annotated[Failure, typer.Argument(help="What new pods meet from now on.")],
+    failure: Annotated[Failure, typer.Argument(help="The failure that new pods get from now on.")],
     selector: Annotated[
         str,
-        typer.Option("--selector", "-l", metavar="KEY=VALUE,...", help="Only pods with these labels. Default: all."),
+        typer.Option(
+            "--selector", "-l", metavar="KEY=VALUE,...", help="Only for pods with these labels. Default: all pods."
+        ),
     ] = "",
     reason: Annotated[
         str,
         typer.Option(
             "--reason",
             metavar="not-found|unauthorized|unknown|invalid-name",
-            help="Which error the pull of an image meets.",
+            help="The error of the image pull.",
         ),
     ] = "not-found",
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Stage a failure: an image that never pulls, a crash loop, an unready pod, no node for a pod.
+    """Simulate a failure: an image that cannot be pulled, a crash loop, an unready pod, or no node for a pod.
 
-    Pods that are there already crash or turn unready too; the other failures concern new pods alone.
+    Existing pods crash or become unready too; the other failures affect only new pods.
     """
     from nksmesh.sandbox import commands
 
@@ -137,7 +142,7 @@ def fail(
 
 @command(app, examples=["nksmesh sandbox heal"])
 def heal(shell: Shell, name: Name = DEFAULT_NAME) -> None:
-    """End every staged failure: the pods that failed become Ready."""
+    """End all simulated failures: the pods that failed become ready."""
     from nksmesh.sandbox import commands
 
     async def work(_listener: Listener) -> FailuresEnded:

@@ -26,10 +26,10 @@ def status(
     environment: EnvironmentName = "",
     directory: Directory = None,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 6 where the mesh is not ready, or not there.")
+        bool, typer.Option("--exit-code", help="Exit with 6 if the mesh is not ready or does not exist.")
     ] = False,
 ) -> None:
-    """Show the mesh: releases and versions, whether each is ready, images and hub in use, gateway addresses."""
+    """Show the mesh: its releases and their versions, readiness, images, hub and gateway addresses."""
     from nksmesh.commands.status import status as workflow
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))

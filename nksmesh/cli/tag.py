@@ -12,9 +12,9 @@ from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform_on, run_on, show
 
-app = command_group("Revision tags: names for an istiod that can point to another one later.")
+app = command_group("Revision tags: names for an istiod that can later point to another one.")
 
-NAME = Annotated[str, typer.Argument(metavar="NAME", help="The tag, such as prod.")]
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="The tag's name, such as prod.")]
 
 
 @command(
@@ -25,10 +25,15 @@ def set_(
     options: RevisionOptions,
     name: NAME,
     revision: Annotated[
-        str, typer.Option("--revision", metavar="REV", help="The Istio revision: 1-22-8; default is the one without.")
+        str,
+        typer.Option(
+            "--revision",
+            metavar="REV",
+            help="The Istio revision, such as 1-22-8; default is the istiod without a revision.",
+        ),
     ] = "default",
 ) -> None:
-    """Point a tag to an istiod: namespaces labelled istio.io/rev=NAME are injected by it from then on.
+    """Point a tag to an istiod. From then on it injects namespaces labelled istio.io/rev=NAME.
 
     The tag belongs to the istiod's Helm release. Running pods keep their proxy until they are restarted.
     """
@@ -46,7 +51,7 @@ def set_(
 
 @command(app, "list", shared=RevisionOptions, examples=["nksmesh tag list"])
 def list_(shell: Shell, options: RevisionOptions) -> None:
-    """List the tags: the Istio revision each points to, the release that makes it, who carries it."""
+    """List the tags: the Istio revision each points to, the release that owns it, and the namespaces that use it."""
     from nksmesh.commands import tag as workflow
 
     said = meant(shell, options)
@@ -56,7 +61,7 @@ def list_(shell: Shell, options: RevisionOptions) -> None:
 
 @command(app, shared=RevisionOptions, examples=["nksmesh tag remove prod"])
 def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False) -> None:
-    """Remove a tag; refused while namespaces carry it, unless --yes is given."""
+    """Remove a tag. This is refused while namespaces use it, unless you pass --yes."""
     from nksmesh.commands import tag as workflow
 
     said = meant(shell, options)

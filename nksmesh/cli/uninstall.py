@@ -38,25 +38,25 @@ def uninstall(
     purge: Annotated[
         bool,
         typer.Option(
-            "--purge", help="Remove the CRDs with all Istio objects, the mesh's CA, labels and namespace, too."
+            "--purge", help="Also remove the CRDs with all Istio objects, the mesh's CA, labels and namespace."
         ),
     ] = False,
     keep_crds: Annotated[
-        bool, typer.Option("--keep-crds", help="With --purge: leave the CRDs with all Istio objects.")
+        bool, typer.Option("--keep-crds", help="With --purge: keep the CRDs and all Istio objects.")
     ] = False,
     revision: Annotated[
         str,
-        typer.Option("--revision", metavar="REV", help="Remove one Istio revision's istiod and its tags, no more."),
+        typer.Option("--revision", metavar="REV", help="Remove only the istiod of this Istio revision, and its tags."),
     ] = "",
     yes: Yes = False,
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="How long each release may take to go.")
+        str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for each release to be removed.")
     ] = "5m",
 ) -> None:
-    """Remove the mesh: gateways, then istiod, then base; says what goes, asks, and says what it leaves.
+    """Remove the mesh: gateways, then istiod, then base. Shows what is removed and what stays, and asks.
 
-    Without --purge it leaves the CRDs with your Istio objects, the mesh's CA (istio-ca-secret), namespaces and labels.
-    Workloads keep their sidecars until they are restarted: they are listed, never touched.
+    Without --purge, the CRDs with your Istio objects, the mesh's CA (istio-ca-secret), namespaces and labels stay.
+    Workloads keep their sidecars until they are restarted: they are listed, never changed.
     """
     from nksmesh.commands.uninstall import revision as of_revision
     from nksmesh.commands.uninstall import uninstall as workflow
@@ -64,8 +64,8 @@ def uninstall(
 
     if revision and (purge or keep_crds):
         raise ConfigError(
-            "--revision leaves the rest of the mesh, which needs what --purge removes",
-            hint="Pass --revision alone; --purge is for the end of the whole mesh.",
+            "--revision keeps the rest of the mesh, which needs what --purge removes",
+            hint="Pass --revision without --purge.",
         )
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
     waits = WaitOptions(component=timeout_seconds(timeout))

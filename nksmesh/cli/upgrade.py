@@ -31,21 +31,24 @@ def upgrade(
     shell: Shell,
     options: UpgradeOptions,
     step: Annotated[bool, typer.Option("--step", help="Take only the first of several steps.")] = False,
-    whole: Annotated[bool, typer.Option("--all", help="Take all the steps, with a health check after each.")] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Take all steps, with a health check after each.")] = False,
     restart_workloads: Annotated[
         bool,
         typer.Option(
-            "--restart-workloads", help="Restart workloads on another proxy, within their disruption budgets."
+            "--restart-workloads", help="Restart workloads that run another proxy, within their disruption budgets."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan the first step, and change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan of the first step, and change nothing.")
+    ] = False,
     rollback_on_failure: RollbackOnFailure = False,
     yes: ClearPending = False,
 ) -> None:
-    """Bring the installed mesh to another version, in place: CRDs, base, istiod, its webhook, then the gateways.
+    """Change the installed mesh to another version, in place: CRDs, base, istiod, its webhook, then the gateways.
 
-    Istio goes one minor at a time; a longer road is shown as its steps first. What is not given is as installed.
-    Down it goes by one minor, and CRDs stay as they are. Workloads keep their old proxy until they are restarted.
+    Istio is upgraded one minor version at a time; a longer upgrade shows its steps first. Omitted options keep their
+    installed values. A downgrade may be one minor version, and leaves CRDs as they are. Workloads keep their old proxy
+    until they are restarted.
     """
     from nksmesh.commands.upgrade import upgrade as workflow
     from nksmesh.commands.upgrade.path import UpgradeExtent, UpgradeOptions

@@ -28,16 +28,17 @@ def show(
     shell: Shell,
     options: MeshOptions,
     component: Annotated[
-        str, typer.Argument(metavar="COMPONENT", help="base, istiod, gateway (every one), or one release's name.")
+        str,
+        typer.Argument(metavar="COMPONENT", help="base, istiod, gateway (all gateways), or the name of one release."),
     ],
-    key: Annotated[str, typer.Argument(metavar="KEY", help="This key and what is below it; without it, all.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Show only this key and what is below it.")] = "",
     installed: Annotated[
-        bool, typer.Option("--installed", help="Ask the cluster: what is not given is as installed there.")
+        bool, typer.Option("--installed", help="Read the cluster: omitted options keep their installed values.")
     ] = False,
 ) -> None:
-    """Show the values of a component's releases, each with the layer that set it.
+    """Show the values of a component's releases, and the layer that set each key.
 
-    No cluster is asked without --installed.
+    The cluster is read only with --installed.
     """
     from nksmesh.commands.values import ValuesQuestion, show_values
 

@@ -102,7 +102,9 @@ def target(shell: Shell, environment: Environment | None, folder: Path | None) -
         layout = layout_of(environment.sandbox)
         if not kubeconfig and not layout.kubeconfig.exists():
             up = "nksmesh sandbox up" + ("" if environment.sandbox == "default" else f" --name {environment.sandbox}")
-            raise ConfigError(f"environment {environment.name}: its sandbox is not there", hint=f"Start it: {up}")
+            raise ConfigError(
+                f"environment {environment.name}: its sandbox does not exist", hint=f"Run {up} to start it."
+            )
         _agree(environment, context, layout.context)
         return Target(kubeconfig=_path(kubeconfig) or layout.kubeconfig, context=context or layout.context)
     _agree(environment, context, environment.context)
