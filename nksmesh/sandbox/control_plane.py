@@ -65,7 +65,7 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], *, port: i
         case Part.KWOK:
             command = _kwok(layout, binaries)
         case Part.AGENT:
-            command = _agent(layout, port, load_balancer=load_balancer)
+            command = _agent(layout, load_balancer=load_balancer)
             package_root = str(Path(__file__).parents[2])
             environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return Program(
@@ -195,12 +195,12 @@ def _kwok(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
     )
 
 
-def _agent(layout: Layout, port: int, *, load_balancer: bool) -> tuple[str, ...]:
+def _agent(layout: Layout, *, load_balancer: bool) -> tuple[str, ...]:
     return (
         sys.executable,
         "-m",
         "nksmesh.sandbox.agent",
         f"--certificates={layout.certificates}",
-        f"--server=https://127.0.0.1:{port}",
+        f"--kubeconfig={program_kubeconfig(layout, Part.AGENT)}",
         *(() if load_balancer else ("--no-load-balancer",)),
     )

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from nksmesh.domain.common.errors import ClusterError, ConfigError
-from nksmesh.sandbox.api import ClusterApi, RefusedError
+from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError
 from nksmesh.sandbox.certificates import FAILURES_SERVICE
 from nksmesh.sandbox.layout import DEFAULT_NAME
-from nksmesh.sandbox.nodes import NODES
+from nksmesh.sandbox.nodes import NODES, unless
 from nksmesh.sandbox.stages import FAILURE_ANNOTATION, INVALID_NAME, PULL_ERRORS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nksmesh.adapters.cluster.api import Api
 
 IMAGE_REASONS: Final = (*PULL_ERRORS, INVALID_NAME)
 SCHEDULABLE_LABEL: Final = "nksmesh.io/sandbox-schedulable"
@@ -74,7 +75,7 @@ class Staged:
 
 
 async def stage(
-    api: ClusterApi, certificates: Path, failure: Failure, *, selector: str = "", reason: str = "not-found"
+    api: Api, certificates: Path, failure: Failure, *, selector: str = "", reason: str = "not-found"
 ) -> Staged:
     """Make every pod that the selector picks fail from now on.
 
@@ -100,17 +101,22 @@ async def stage(
     return Staged(failure=failure, reason=reason if failure is Failure.IMAGE else "", selector=selector, marked=marked)
 
 
-async def heal(api: ClusterApi) -> int:
+async def heal(api: Api) -> int:
     """End every staged failure; return how many there were. Pods that failed become Ready."""
-    staged = await api.get(_WEBHOOKS, labelSelector=f"{_LABEL}={_LABEL_VALUE}")
+    staged = await api.request("GET", _WEBHOOKS, query={"labelSelector": f"{_LABEL}={_LABEL_VALUE}"})
     for webhook in staged["items"]:
-        await api.delete(f"{_WEBHOOKS}/{webhook['metadata']['name']}")
+        await api.request("DELETE", f"{_WEBHOOKS}/{webhook['metadata']['name']}")
     if staged["items"]:
         namespace, service = FAILURES_SERVICE
-        await api.delete(f"/api/v1/namespaces/{namespace}/services/{service}")
+        await api.request("DELETE", f"/api/v1/namespaces/{namespace}/services/{service}")
     await _label_nodes(api, "true")
     await _mark_pods(api, "", None)
     return len(staged["items"])
+
+
+async def merge(api: Api, path: str, patch: dict[str, Any]) -> None:
+    """Merge a patch into an object (RFC 7386)."""
+    await api.request("PATCH", path, body=patch, content_type="application/merge-patch+json")
 
 
 def parse_selector(selector: str) -> list[dict[str, Any]]:
@@ -167,15 +173,12 @@ def _webhook(mark: str, expressions: list[dict[str, Any]], authority: str) -> di
     }
 
 
-async def _create(api: ClusterApi, webhook: dict[str, Any], mark: str) -> None:
+async def _create(api: Api, webhook: dict[str, Any], mark: str) -> None:
     namespace, service = FAILURES_SERVICE
     body = {"metadata": {"name": service}, "spec": {"ports": [{"port": 443}]}}
-    try:
-        await api.post(f"/api/v1/namespaces/{namespace}/services", body)
-    except RefusedError as error:
-        if not error.exists:
-            raise
-    await api.post(_WEBHOOKS, webhook)
+    with unless("AlreadyExists"):
+        await api.request("POST", f"/api/v1/namespaces/{namespace}/services", body=body)
+    await api.request("POST", _WEBHOOKS, body=webhook)
     # the API server learns of both by watches: ask until a pod that is not to stay is marked
     labels = {
         e["key"]: e["values"][0]
@@ -190,7 +193,7 @@ async def _create(api: ClusterApi, webhook: dict[str, Any], mark: str) -> None:
     }
     for _ in range(_PROBES):
         with contextlib.suppress(RefusedError):
-            made = await api.post("/api/v1/namespaces/default/pods", probe, dryRun="All")
+            made = await api.request("POST", "/api/v1/namespaces/default/pods", body=probe, query={"dryRun": "All"})
             if (made["metadata"].get("annotations") or {}).get(FAILURE_ANNOTATION) == mark:
                 return
         await asyncio.sleep(_PROBE_SECONDS)
@@ -199,8 +202,8 @@ async def _create(api: ClusterApi, webhook: dict[str, Any], mark: str) -> None:
     )
 
 
-async def _mark_pods(api: ClusterApi, selector: str, mark: str | None) -> int:
-    pods = await api.get("/api/v1/pods", labelSelector=selector)
+async def _mark_pods(api: Api, selector: str, mark: str | None) -> int:
+    pods = await api.request("GET", "/api/v1/pods", query={"labelSelector": selector})
     concerned = [
         pod["metadata"]
         for pod in pods["items"]
@@ -208,14 +211,11 @@ async def _mark_pods(api: ClusterApi, selector: str, mark: str | None) -> int:
     ]
     for metadata in concerned:
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-        try:
-            await api.patch(path, {"metadata": {"annotations": {FAILURE_ANNOTATION: mark}}})
-        except RefusedError as error:
-            if not error.missing:
-                raise
+        with unless("NotFound"):
+            await merge(api, path, {"metadata": {"annotations": {FAILURE_ANNOTATION: mark}}})
     return len(concerned)
 
 
-async def _label_nodes(api: ClusterApi, value: str | None) -> None:
+async def _label_nodes(api: Api, value: str | None) -> None:
     for node in NODES:
-        await api.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {SCHEDULABLE_LABEL: value}}})
+        await merge(api, f"/api/v1/nodes/{node}", {"metadata": {"labels": {SCHEDULABLE_LABEL: value}}})

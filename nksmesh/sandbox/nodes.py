@@ -1,28 +1,74 @@
-"""The simulated nodes: plain Node objects that kwok keeps alive."""
+"""The simulated nodes: plain Node objects that kwok keeps alive; and the wait until they take pods."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from nksmesh.sandbox.api import RefusedError
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.kube.objects import Query
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 
 if TYPE_CHECKING:
-    from nksmesh.sandbox.api import ClusterApi
+    from nksmesh.adapters.cluster.api import Api
 
 # addresses of a network kept for documentation: nothing ever listens there
 NODES: Final = {"sandbox-1": "198.51.100.1", "sandbox-2": "198.51.100.2"}
 KUBELET_PORT: Final = 10250
 
 
-async def create_nodes(api: ClusterApi) -> None:
+_LEASES: Final = Query("coordination.k8s.io/v1", "Lease", "kube-node-lease")
+_ACCOUNTS: Final = Query("v1", "ServiceAccount", "default")
+
+
+async def create_nodes(api: Api) -> None:
     """Register the nodes, as their kubelets would, unless they are there."""
     for name, address in NODES.items():
-        try:
-            await api.post("/api/v1/nodes", _node(name, address))
-        except RefusedError as error:
-            if not error.exists:
-                raise
+        with unless("AlreadyExists"):
+            await api.request("POST", "/api/v1/nodes", body=_node(name, address))
+
+
+async def nodes_ready(api: Api) -> None:
+    """Wait until every node takes pods, kwok keeps it, and a pod finds the default service account.
+
+    A node that was Ready may be so from before: kwok keeps those whose leases it holds.
+    """
+    from nksmesh.adapters.cluster.live import LiveView  # noqa: PLC0415 - heavy
+    from nksmesh.adapters.cluster.objects import Objects  # noqa: PLC0415
+
+    async with LiveView(api, Objects(api)) as live:
+        await live.follow([Query("v1", "Node"), _LEASES, _ACCOUNTS])
+        while True:
+            version = live.version
+            held = {lease["metadata"]["name"] for lease in live.find("Lease")}
+            ready = {node["metadata"]["name"] for node in live.find("Node") if _takes_pods(node)}
+            if NODES.keys() <= ready & held and live.find("ServiceAccount"):
+                return
+            await live.changed(version)
+
+
+async def release_nodes(api: Api) -> None:
+    """Delete the nodes' leases: a kwok started anew waits for those of the last one to expire, 40 s."""
+    for node in NODES:
+        with unless("NotFound"):
+            await api.request("DELETE", f"/apis/{_LEASES.api_version}/namespaces/{_LEASES.namespace}/leases/{node}")
+
+
+@contextlib.contextmanager
+def unless(reason: str) -> Iterator[None]:
+    """Let the API server refuse what a block asks for, for one reason, such as ``NotFound``."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.reason != reason:
+            raise
+
+
+def _takes_pods(node: Mapping[str, Any]) -> bool:
+    conditions = node.get("status", {}).get("conditions", [])
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return ready and not node["spec"].get("taints")
 
 
 def _node(name: str, address: str) -> dict[str, Any]:

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.sandbox import control_plane, processes, readiness, settings
-from nksmesh.sandbox.api import ClusterApi
+from nksmesh.sandbox import control_plane, processes, settings
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
 from nksmesh.sandbox.kubeconfig import write_kubeconfigs
 from nksmesh.sandbox.layout import Layout
-from nksmesh.sandbox.nodes import create_nodes
+from nksmesh.sandbox.nodes import create_nodes, nodes_ready, release_nodes
 from nksmesh.sandbox.results import PartStatus, State
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nksmesh.adapters.cluster.api import Api
 
 _READY_SECONDS: Final = 90.0
 _READY_POLL_SECONDS: Final = 0.05
@@ -49,10 +50,10 @@ class Parts:
                 chosen = await self._bring_up_api_server(missing, binaries, chosen)
         elif Part.AGENT in missing:
             self.start(Part.AGENT, binaries, chosen)
-        async with ClusterApi(chosen.server, self._layout.certificates, "admin") as api:
+        async with await self.connect() as api:
             with timed(listener, "nodes"):
                 if not self.running(Part.KWOK):
-                    await readiness.release_nodes(api)
+                    await release_nodes(api)
                 for part in CLIENTS_OF_THE_API_SERVER:
                     if not self.running(part):
                         self.start(part, binaries, chosen)
@@ -69,7 +70,7 @@ class Parts:
                 await self.stop(Part.AGENT, grace=0)
                 self.start(Part.AGENT, binaries, chosen)
             try:
-                async with ClusterApi(chosen.server, self._layout.certificates, "admin") as api:
+                async with await self.connect() as api:
                     await self.until_ready(api, process)
             except ClusterError as error:
                 if _PORT_TAKEN not in error.detail:
@@ -86,7 +87,13 @@ class Parts:
             hint="see what takes the ports of 127.0.0.1",
         )
 
-    async def until_ready(self, api: ClusterApi, process: processes.ProcessId) -> None:
+    async def connect(self) -> Api:
+        """Prepare a client of the API server, with the user's own kubeconfig."""
+        from nksmesh.adapters.cluster.api import Api  # noqa: PLC0415 - heavy: most commands ask the API server nothing
+
+        return await Api.connect(kubeconfig=self._layout.kubeconfig, context=self._layout.context)
+
+    async def until_ready(self, api: Api, process: processes.ProcessId) -> None:
         """Wait until the API server, which runs as a process, is ready.
 
         Raises:
@@ -107,12 +114,10 @@ class Parts:
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
 
-    async def _wait_for_nodes(self, api: ClusterApi) -> None:
+    async def _wait_for_nodes(self, api: Api) -> None:
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                await asyncio.gather(
-                    readiness.nodes_ready(api), readiness.leases_held(api), readiness.accounts_made(api)
-                )
+                await nodes_ready(api)
             if crashed := [part for part in CLIENTS_OF_THE_API_SERVER if not self.running(part)]:
                 raise self._failed(crashed[0], "ended as it started")
         except TimeoutError as error:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Listener, unheard
-from nksmesh.sandbox import control_plane, failures, processes, programs, readiness, settings, snapshot
-from nksmesh.sandbox.api import ClusterApi
+from nksmesh.sandbox import control_plane, failures, processes, programs, settings, snapshot
 from nksmesh.sandbox.certificates import write_certificates
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
 from nksmesh.sandbox.kubeconfig import write_kubeconfigs
 from nksmesh.sandbox.layout import DEFAULT_NAME, Layout, layout_of
+from nksmesh.sandbox.nodes import release_nodes
 from nksmesh.sandbox.parts import Parts, timed
 from nksmesh.sandbox.results import SandboxStarted, SandboxStatus, State
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nksmesh.adapters.cluster.api import Api
 
 _LOCK_SECONDS: Final = 90.0
 """How long another command on the same sandbox is let go on."""
@@ -122,7 +124,7 @@ class Sandbox:
         binaries = await programs.sandbox_programs()
         if wanted is Part.KWOK:
             async with self.api() as api:
-                await readiness.release_nodes(api)
+                await release_nodes(api)
         process = self._parts.start(wanted, binaries, chosen)
         if wanted is Part.API_SERVER:
             async with self.api() as api:
@@ -140,9 +142,12 @@ class Sandbox:
         async with self.api() as api:
             return await failures.heal(api)
 
-    def api(self) -> ClusterApi:
+    @contextlib.asynccontextmanager
+    async def api(self) -> AsyncIterator[Api]:
         """Open a client of this sandbox's API server."""
-        return ClusterApi(self._require().server, self.layout.certificates, "admin")
+        self._require()
+        async with await self._parts.connect() as api:
+            yield api
 
     async def _up(self, binaries: Mapping[str, Path], listener: Listener, load_balancer: bool | None) -> SandboxStarted:
         begun = time.monotonic()

@@ -18,7 +18,7 @@ async def test_helm_proves_which_cluster_it_reaches(
     program = {3: helm3, 4: helm4}[major]
     helm = Helm(program, kubeconfig=shared_sandbox.kubeconfig, context=shared_sandbox.context)
     async with shared_sandbox.api() as api:
-        uid = (await api.get("/api/v1/namespaces/kube-system"))["metadata"]["uid"]
+        uid = (await api.request("GET", "/api/v1/namespaces/kube-system"))["metadata"]["uid"]
 
     await helm.prove_same_cluster(uid)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from nksmesh.sandbox.api import ClusterApi
+from nksmesh.adapters.cluster.api import Api
 
 Object = dict[str, Any]
 
@@ -22,42 +22,38 @@ def pod(name: str, *, image: str = "example/app:1", labels: dict[str, str] | Non
     }
 
 
-async def make_pod(api: ClusterApi, body: Object, *, dry_run: bool = False) -> Object:
-    return await api.post("/api/v1/namespaces/default/pods", body, **({"dryRun": "All"} if dry_run else {}))
+async def make_pod(api: Api, body: Object, *, dry_run: bool = False) -> Object:
+    query = {"dryRun": "All"} if dry_run else {}
+    return await api.request("POST", "/api/v1/namespaces/default/pods", query=query, body=body)
 
 
-async def until(api: ClusterApi, path: str, name: str, holds: Callable[[Object], Any]) -> Object:
+async def until(api: Api, path: str, name: str, holds: Callable[[Object], Any]) -> Object:
     """Watch one object until something holds of it."""
-    async with asyncio.timeout(SECONDS):
-        listed = await api.get(path, fieldSelector=f"metadata.name={name}")
-        for item in listed["items"]:
-            if holds(item):
-                return dict(item)
-        version = listed["metadata"]["resourceVersion"]
-        async for kind, item in api.watch(path, version, fieldSelector=f"metadata.name={name}"):
-            if kind in {"ADDED", "MODIFIED"} and holds(item):
-                return item
-    raise AssertionError(f"the watch of {name} ended")
+    return await _first(api, path, f"metadata.name={name}", holds)
 
 
-async def until_pod(api: ClusterApi, name: str, holds: Callable[[Object], Any]) -> Object:
+async def until_pod(api: Api, name: str, holds: Callable[[Object], Any]) -> Object:
     return await until(api, "/api/v1/namespaces/default/pods", name, holds)
 
 
-async def until_event(api: ClusterApi, name: str, words: str) -> Object:
+async def until_event(api: Api, name: str, words: str) -> Object:
     """Wait for an event about a pod that says certain words."""
     path = "/api/v1/namespaces/default/events"
+    return await _first(api, path, f"involvedObject.name={name}", lambda item: words in item.get("message", ""))
+
+
+async def _first(api: Api, path: str, fields: str, holds: Callable[[Object], Any]) -> Object:
+    """List, then watch, until something holds of an object."""
     async with asyncio.timeout(SECONDS):
-        listed = await api.get(path, fieldSelector=f"involvedObject.name={name}")
+        listed = await api.request("GET", path, query={"fieldSelector": fields})
         for item in listed["items"]:
-            if words in item.get("message", ""):
+            if holds(item):
                 return dict(item)
-        async for _, item in api.watch(
-            path, listed["metadata"]["resourceVersion"], fieldSelector=f"involvedObject.name={name}"
-        ):
-            if words in item.get("message", ""):
-                return item
-    raise AssertionError(f"no event of {name} says {words!r}")
+        query = {"fieldSelector": fields, "resourceVersion": listed["metadata"]["resourceVersion"]}
+        async for event in api.stream(path, query):
+            if event["type"] in {"ADDED", "MODIFIED"} and holds(event["object"]):
+                return dict(event["object"])
+    raise AssertionError(f"the watch of {path} ended")
 
 
 def condition(item: Object, kind: str) -> str:

@@ -69,7 +69,7 @@ async def test_a_running_pod_crashes_and_shows_its_log(sandbox: Sandbox) -> None
         assert status["restartCount"] == 1
         assert condition(crashed, "Ready") == "False"
         await until_event(api, "crashing", "Back-off restarting failed container app in pod crashing")
-        log = await api.text("/api/v1/namespaces/default/pods/crashing/log", previous="true", tailLines="1")
+        log = await api.text("/api/v1/namespaces/default/pods/crashing/log", {"previous": "true", "tailLines": "1"})
         assert log == "Error: exit status 255\n"
         await sandbox.heal()
         assert await until_pod(api, "crashing", ready)
@@ -129,5 +129,5 @@ async def test_a_job_completes(shared_sandbox: Sandbox) -> None:
     }
     async with shared_sandbox.api() as api:
         jobs = "/apis/batch/v1/namespaces/default/jobs"
-        await api.post(jobs, job)
+        await api.request("POST", jobs, body=job)
         assert await until(api, jobs, "once", lambda item: condition(item, "Complete") == "True")

@@ -33,7 +33,7 @@ async def test_up_gives_a_cluster_that_runs_pods(sandbox: Sandbox) -> None:
     async with sandbox.api() as api:
         await make_pod(api, pod("web"))
         web = await until_pod(api, "web", ready)
-        version = await api.get("/version")
+        version = await api.request("GET", "/version")
     assert web["status"]["podIP"].startswith("10.244.")
     assert version["gitVersion"] == "v1.28.15"
 
@@ -60,9 +60,9 @@ async def test_two_sandboxes_side_by_side_and_data_that_survives_down(sandbox_ho
         await asyncio.gather(first.up(), second.up())
         assert first.status().server != second.status().server
         async with first.api() as api:
-            await api.post(NAMESPACES, {"metadata": {"name": "kept"}})
+            await api.request("POST", NAMESPACES, body={"metadata": {"name": "kept"}})
         async with second.api() as api:
-            names = {item["metadata"]["name"] for item in (await api.get(NAMESPACES))["items"]}
+            names = {item["metadata"]["name"] for item in (await api.request("GET", NAMESPACES))["items"]}
         assert "kept" not in names
 
         kubeconfig = first.kubeconfig.read_bytes()
@@ -71,7 +71,7 @@ async def test_two_sandboxes_side_by_side_and_data_that_survives_down(sandbox_ho
         await first.up()
         assert first.kubeconfig.read_bytes() == kubeconfig
         async with first.api() as api:
-            assert (await api.get(f"{NAMESPACES}/kept"))["status"]["phase"] == "Active"
+            assert (await api.request("GET", f"{NAMESPACES}/kept"))["status"]["phase"] == "Active"
             await make_pod(api, pod("after"))
             assert await until_pod(api, "after", ready)
     finally:
@@ -137,10 +137,10 @@ async def test_a_port_taken_meanwhile_is_replaced_by_another(sandbox: Sandbox) -
 async def test_reset_empties_the_cluster_and_keeps_the_kubeconfig(sandbox: Sandbox) -> None:
     before = sandbox.kubeconfig.read_bytes()
     async with sandbox.api() as api:
-        await api.post(NAMESPACES, {"metadata": {"name": "gone"}})
+        await api.request("POST", NAMESPACES, body={"metadata": {"name": "gone"}})
     await sandbox.reset()
     async with sandbox.api() as api:
-        names = {item["metadata"]["name"] for item in (await api.get(NAMESPACES))["items"]}
+        names = {item["metadata"]["name"] for item in (await api.request("GET", NAMESPACES))["items"]}
     assert "gone" not in names
     assert sandbox.kubeconfig.read_bytes() == before
 

@@ -22,10 +22,10 @@ def service(name: str, **annotations: str) -> Object:
 
 async def test_a_service_gets_an_address_and_the_same_when_made_again(shared_sandbox: Sandbox) -> None:
     async with shared_sandbox.api() as api:
-        await api.post(SERVICES, service("gate"))
+        await api.request("POST", SERVICES, body=service("gate"))
         first = address_of(await until(api, SERVICES, "gate", address_of))
-        await api.delete(f"{SERVICES}/gate")
-        await api.post(SERVICES, service("gate"))
+        await api.request("DELETE", f"{SERVICES}/gate")
+        await api.request("POST", SERVICES, body=service("gate"))
         second = address_of(await until(api, SERVICES, "gate", address_of))
     assert first.startswith("203.0.113.")
     assert second == first
@@ -33,19 +33,19 @@ async def test_a_service_gets_an_address_and_the_same_when_made_again(shared_san
 
 async def test_a_service_told_to_stay_pending_does(shared_sandbox: Sandbox) -> None:
     async with shared_sandbox.api() as api:
-        await api.post(SERVICES, service("pending", **{PENDING_ANNOTATION: PENDING}))
-        await api.post(SERVICES, service("next"))
+        await api.request("POST", SERVICES, body=service("pending", **{PENDING_ANNOTATION: PENDING}))
+        await api.request("POST", SERVICES, body=service("next"))
         # addresses are given in order: when the later Service has one, the earlier was passed over
         await until(api, SERVICES, "next", address_of)
-        assert not address_of(await api.get(f"{SERVICES}/pending"))
+        assert not address_of(await api.request("GET", f"{SERVICES}/pending"))
 
 
 async def test_an_option_leaves_every_service_pending(sandbox: Sandbox) -> None:
     await sandbox.up(load_balancer=False)
     try:
         async with sandbox.api() as api:
-            await api.post(SERVICES, service("alone"))
-            assert not address_of(await api.get(f"{SERVICES}/alone"))
+            await api.request("POST", SERVICES, body=service("alone"))
+            assert not address_of(await api.request("GET", f"{SERVICES}/alone"))
             await sandbox.up(load_balancer=True)
             assert address_of(await until(api, SERVICES, "alone", address_of))
     finally:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from nksmesh.sandbox.api import RefusedError
+from nksmesh.domain.common.errors import RefusedError
+from nksmesh.sandbox.failures import merge
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.sandbox.objects import make_pod, pod, until
 
@@ -47,14 +48,14 @@ async def test_istio_installs_injects_validates_and_gets_an_address(sandbox: San
     helm("istiod", "istiod", "--wait", "--timeout=60s", f"--set=global.hub={HUB}")
     helm("istio-ingressgateway", "gateway", "--wait", "--timeout=60s")
     async with sandbox.api() as api:
-        gateways = await api.get(f"{ISTIO_SYSTEM}/pods", labelSelector="istio=ingressgateway")
+        gateways = await api.request("GET", f"{ISTIO_SYSTEM}/pods", query={"labelSelector": "istio=ingressgateway"})
         images = [c["image"] for item in gateways["items"] for c in item["spec"]["containers"]]
         assert images == [f"{HUB}/proxyv2:{VERSION}"]
 
-        service = await api.get(f"{ISTIO_SYSTEM}/services/istio-ingressgateway")
+        service = await api.request("GET", f"{ISTIO_SYSTEM}/services/istio-ingressgateway")
         assert service["status"]["loadBalancer"]["ingress"][0]["ip"].startswith("203.0.113.")
 
-        root = await api.get(f"{ISTIO_SYSTEM}/configmaps/istio-ca-root-cert")
+        root = await api.request("GET", f"{ISTIO_SYSTEM}/configmaps/istio-ca-root-cert")
         assert root["data"]["root-cert.pem"].startswith("-----BEGIN CERTIFICATE-----")
 
         probe = await make_pod(api, pod("probe", labels={"sidecar.istio.io/inject": "true"}), dry_run=True)
@@ -74,8 +75,9 @@ async def test_istio_installs_injects_validates_and_gets_an_address(sandbox: San
             "metadata": {"name": "empty"},
             "spec": {"selector": {"istio": "ingressgateway"}},
         }
-        with pytest.raises(RefusedError, match="at least one server"):
-            await api.post("/apis/networking.istio.io/v1beta1/namespaces/default/gateways", gateway)
+        with pytest.raises(RefusedError) as refused:
+            await api.request("POST", "/apis/networking.istio.io/v1beta1/namespaces/default/gateways", body=gateway)
+        assert "at least one server" in refused.value.detail
 
 
 async def test_without_a_ready_istiod_the_webhook_is_refused(sandbox: Sandbox, helm: Any) -> None:
@@ -84,12 +86,13 @@ async def test_without_a_ready_istiod_the_webhook_is_refused(sandbox: Sandbox, h
     path = "/apis/apps/v1/namespaces/istio-system/deployments/istiod"
     async with sandbox.api() as api:
         # the autoscaler would bring istiod back
-        await api.delete("/apis/autoscaling/v2/namespaces/istio-system/horizontalpodautoscalers/istiod")
-        await api.patch(path, {"spec": {"replicas": 0}})
+        await api.request("DELETE", "/apis/autoscaling/v2/namespaces/istio-system/horizontalpodautoscalers/istiod")
+        await merge(api, path, {"spec": {"replicas": 0}})
         deployments = path.rpartition("/")[0]
         await until(api, deployments, "istiod", lambda item: not item["status"].get("availableReplicas"))
         labelled = pod("probe", labels={"sidecar.istio.io/inject": "true"})
-        with pytest.raises(RefusedError, match="connection refused"):
+        with pytest.raises(RefusedError) as refused:
             await make_pod(api, labelled, dry_run=True)
-        await api.patch(path, {"spec": {"replicas": 1}})
+        assert "connection refused" in refused.value.detail
+        await merge(api, path, {"spec": {"replicas": 1}})
         await until(api, deployments, "istiod", lambda item: item["status"].get("availableReplicas") == 1)

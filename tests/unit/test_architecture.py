@@ -20,7 +20,7 @@ LAYERS: Final = {
     "engine": {"domain", "engine"},
     "commands": {"domain", "engine", "commands"},
     "adapters": {"domain", "adapters"},
-    "sandbox": {"domain", "sandbox"},
+    "sandbox": {"domain", "adapters", "sandbox"},  # it speaks to its API server as nksmesh does: with one client
     "report": {"domain", "engine", "commands", "sandbox", "report"},
     "cli": {"domain", "engine", "commands", "sandbox", "report", "cli"},
     "__main__": {"cli"},
@@ -34,13 +34,12 @@ EXCEPTIONS: Final = {("cli/wiring.py", "adapters")}
 THIRD_PARTY: Final = {
     "pyhelm3": {"adapters/helm/command.py"},
     "kubernetes": {"adapters/cluster"},
-    "aiohttp": {"adapters/cluster"},
+    "aiohttp": {"adapters/cluster", "sandbox/agent"},
     "python_socks": {"adapters/cluster/socks.py"},
     "urllib3": {"adapters/cluster"},
-    "httpx": {"adapters/charts/repository.py", "sandbox/api.py"},
+    "httpx": {"adapters/charts/repository.py"},
     "certifi": {"adapters/charts/repository.py"},
     "tenacity": {"adapters/charts/repository.py", "adapters/cluster/answers.py"},
-    "h11": {"sandbox/agent/https_server.py"},
     "cryptography": {"sandbox/certificates.py"},
     "jsonschema": {"adapters/files"},
     "yaml": {

@@ -135,6 +135,13 @@ class Api:
                 return None
             raise
 
+    async def ready(self) -> bool:
+        """Ask once whether the API server is ready to serve."""
+        try:
+            return (await self._ask_once("GET", "/readyz")).status == HTTPStatus.OK
+        except ClusterError:
+            return False
+
     async def text(self, path: str, query: Mapping[str, str]) -> str:
         """Read an answer that is no JSON: a container's log.
 

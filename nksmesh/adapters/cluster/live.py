@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from nksmesh.adapters.cluster.api import METADATA_LIST, Api
 from nksmesh.adapters.cluster.objects import Objects, collection
@@ -25,11 +25,19 @@ _REFUSED_SECONDS: Final = 20.0
 """How long credentials may be refused before the view gives up: an API server that has just come up refuses all."""
 
 
+class Told(Protocol):
+    """Who is told of an object's change."""
+
+    def __call__(self, kind: str, item: dict[str, Any], /, *, gone: bool) -> None:
+        """Take note of the object as it is now, or as it last was."""
+
+
 class LiveView:
     """The current state of what is followed. Use as an asynchronous context manager: leaving it ends the watches."""
 
-    def __init__(self, api: Api, objects: Objects) -> None:
-        """Prepare an empty view over a connection."""
+    def __init__(self, api: Api, objects: Objects, told: Told | None = None) -> None:
+        """Prepare an empty view over a connection; ``told`` hears of every object that comes, changes or goes."""
+        self._told = told
         self._api = api
         self._objects = objects
         self._state: dict[Query, dict[tuple[str, str], dict[str, Any]]] = {}
@@ -144,6 +152,10 @@ class LiveView:
         if self._failure is not None:
             raise self._failure
 
+    def _tell(self, query: Query, item: dict[str, Any], *, gone: bool = False) -> None:
+        if self._told is not None:
+            self._told(query.kind, item, gone=gone)
+
     def _notify(self) -> None:
         self._version += 1
         for waiter in self._waiters:
@@ -161,7 +173,13 @@ class LiveView:
             self._state[query] = {}
             return ""
         answer = await self._api.request("GET", path, query=_selectors(query))
+        before = self._state.get(query, {})
         self._state[query] = {_key(item): {"kind": query.kind, **item} for item in answer.get("items") or ()}
+        for key in before.keys() - self._state[query].keys():
+            self._tell(query, before[key], gone=True)
+        for key, item in self._state[query].items():
+            if key not in before or _version(before[key]) != _version(item):
+                self._tell(query, item)
         self._notify()
         return str(answer["metadata"]["resourceVersion"])
 
@@ -234,11 +252,13 @@ class LiveView:
         objects = self._state[query]
         if kind == "DELETED":
             objects.pop(_key(item), None)
+            self._tell(query, item, gone=True)
         elif kind != "BOOKMARK" and not _older(item, objects.get(_key(item))):
             objects[_key(item)] = item
+            self._tell(query, item)
         if kind != "BOOKMARK":
             self._notify()
-        return str(item["metadata"].get("resourceVersion", ""))
+        return _version(item)
 
 
 class _ExpiredError(Exception):
@@ -257,8 +277,12 @@ def _selectors(query: Query) -> dict[str, str]:
 
 def _older(item: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
     """Tell whether an object is an earlier state of the one that is known; only numbers tell."""
-    versions = [str(((one or {}).get("metadata") or {}).get("resourceVersion", "")) for one in (item, known)]
+    versions = [_version(manifest or {}) for manifest in (item, known)]
     return all(version.isdecimal() for version in versions) and int(versions[0]) < int(versions[1])
+
+
+def _version(item: Mapping[str, Any]) -> str:
+    return str((item.get("metadata") or {}).get("resourceVersion", ""))
 
 
 def _key(item: Mapping[str, Any]) -> tuple[str, str]:

@@ -10,27 +10,25 @@ import signal
 import sys
 from pathlib import Path
 
-from nksmesh.sandbox.agent.agent import Agent, Options
-from nksmesh.sandbox.api import ClusterApi
+from nksmesh.adapters.cluster.api import Api
+from nksmesh.sandbox.agent.agent import Agent
 
 
 def main() -> int:
     """Run until asked to stop."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", required=True)
+    parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--certificates", type=Path, required=True)
     parser.add_argument("--no-load-balancer", action="store_true")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    options = Options(server=given.server, certificates=given.certificates, load_balancer=not given.no_load_balancer)
-    asyncio.run(_run(options))
+    asyncio.run(_run(given.kubeconfig, given.certificates, load_balancer=not given.no_load_balancer))
     return 0
 
 
-async def _run(options: Options) -> None:
-    async with ClusterApi(options.server, options.certificates, "agent") as api:
-        agent = asyncio.create_task(Agent(api, options).run())
+async def _run(kubeconfig: Path, certificates: Path, *, load_balancer: bool) -> None:
+    async with await Api.connect(kubeconfig=kubeconfig) as api:
+        agent = asyncio.create_task(Agent(api, certificates, load_balancer=load_balancer).run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await agent

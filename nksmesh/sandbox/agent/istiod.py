@@ -18,12 +18,11 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.errors import ClusterError, RefusedError
 from nksmesh.sandbox.agent.admission import allowed, denied, review_of
 from nksmesh.sandbox.agent.https_server import Request, Response, serve, server_context
 from nksmesh.sandbox.agent.injection import InjectorConfiguration, injected
 from nksmesh.sandbox.agent.validation import refusal
-from nksmesh.sandbox.api import STRATEGIC_PATCH, ClusterApi, Object, RefusedError
 from nksmesh.sandbox.certificates import (
     Authority,
     certificate_pem,
@@ -35,8 +34,13 @@ from nksmesh.sandbox.certificates import (
 from nksmesh.sandbox.documents import mapping_from_yaml, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from pathlib import Path
+
+    from aiohttp.web import AppRunner
+
+    from nksmesh.adapters.cluster.api import Api
+    from nksmesh.domain.kube.objects import Manifest
 
 APP: Final = "istiod"
 REVISION_LABEL: Final = "istio.io/rev"
@@ -44,7 +48,7 @@ DEFAULT_REVISION: Final = "default"
 ROOT_CONFIG_MAP: Final = "istio-ca-root-cert"
 
 _SECRET: Final = "istio-ca-secret"  # noqa: S105 - an object's name
-_FIELD_MANAGER: Final = "pilot-discovery"
+_AS_ISTIOD: Final = {"fieldManager": "pilot-discovery"}
 _WITHOUT_ROOT: Final = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 _READ: Final = "/apis/networking.istio.io/v1alpha3/gateways"
 _FIRST_BACKOFF: Final = 0.8
@@ -52,7 +56,11 @@ _LONGEST_BACKOFF: Final = 30.0
 """Seconds, of client-go's reflectors (its tools/cache, NewExponentialBackoffManager); chance up to doubles each."""
 
 _AGAIN_SECONDS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-_WEBHOOKS: Final = "/apis/admissionregistration.k8s.io/v1"
+REGISTRATION: Final = "admissionregistration.k8s.io/v1"
+MUTATING: Final = "MutatingWebhookConfiguration"
+VALIDATING: Final = "ValidatingWebhookConfiguration"
+
+_EXISTS: Final = "AlreadyExists"
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +81,14 @@ class Istiod:
 class StandIn:
     """Plays one istiod from ``start`` to ``stop``."""
 
-    def __init__(self, istiod: Istiod, api: ClusterApi, socket: Path) -> None:
+    def __init__(self, istiod: Istiod, api: Api, socket: Path) -> None:
         self.istiod = istiod
         self.socket = socket
         self._api = api
         self._started = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._validators: dict[str, asyncio.Task[None]] = {}
-        self._server: asyncio.Server | None = None
+        self._server: AppRunner | None = None
         self._root = b""
 
     async def start(self) -> None:
@@ -105,29 +113,30 @@ class StandIn:
         for task in self._tasks:
             task.cancel()
         if self._server:
-            self._server.close()
+            await self._server.cleanup()
         self.socket.unlink(missing_ok=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         logger.info("istiod %s of %s is gone", self.istiod.revision, self.istiod.namespace)
 
-    def namespace_seen(self, name: str) -> None:
-        """Publish the authority's certificate to a namespace."""
-        if name not in _WITHOUT_ROOT:
-            self._spawn(self._publish(name))
+    def seen(self, item: Manifest) -> None:
+        """Do to an object what istiod does.
 
-    def mutating_seen(self, configuration: Object) -> None:
-        """Give a mutating webhook configuration of this revision the authority."""
-        if self._concerns(configuration):
-            self._spawn(self._patch_mutating(configuration))
+        A namespace gets the authority's certificate; a webhook configuration of this revision the authority, and a
+        validating one fails closed once this istiod answers. Nothing else concerns it.
+        """
+        name = item["metadata"]["name"]
+        match item["kind"]:
+            case "Namespace":
+                if name not in _WITHOUT_ROOT and not item["metadata"].get("deletionTimestamp"):
+                    self._spawn(self._publish(name))
+            case str(kind) if kind == MUTATING and self._concerns(item):
+                self._spawn(self._patch_mutating(item))
+            case str(kind) if kind == VALIDATING and self._concerns(item):
+                running = self._validators.get(name)
+                if running is None or running.done():
+                    self._validators[name] = self._spawn(self._patch_validating(item))
 
-    def validating_seen(self, configuration: Object) -> None:
-        """Give a validating one the authority, and make it fail closed once it answers."""
-        name = configuration["metadata"]["name"]
-        running = self._validators.get(name)
-        if self._concerns(configuration) and (running is None or running.done()):
-            self._validators[name] = self._spawn(self._patch_validating(configuration))
-
-    def _concerns(self, configuration: Object) -> bool:
+    def _concerns(self, configuration: Manifest) -> bool:
         labels = configuration["metadata"].get("labels") or {}
         return bool(labels.get(REVISION_LABEL) == self.istiod.revision)
 
@@ -143,16 +152,12 @@ class StandIn:
             await work
         except ClusterError as error:
             # what is not there any more needs nothing; a lost API server brings every object again
-            logger.info("istiod %s gave up: %s", self.istiod.revision, error.message)
+            logger.info("istiod %s gave up: %s", self.istiod.revision, f"{error.message}: {error.detail}")
 
     async def _authority(self) -> Authority:
         path = f"/api/v1/namespaces/{self.istiod.namespace}/secrets"
-        try:
-            secret = await self._api.get(f"{path}/{_SECRET}")
-        except RefusedError as error:
-            if not error.missing:
-                raise
-        else:
+        secret = await self._api.get(f"{path}/{_SECRET}")
+        if secret is not None:
             data = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
             try:
                 return load_authority(data["ca-cert.pem"], data["ca-key.pem"])
@@ -168,20 +173,17 @@ class StandIn:
             "key.pem": b"",
             "root-cert.pem": b"",
         }
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "istio.io/ca-root",
+            "metadata": {"name": _SECRET, "namespace": self.istiod.namespace},
+            "data": {key: base64.b64encode(value).decode() for key, value in files.items()},
+        }
         try:
-            await self._api.post(
-                path,
-                {
-                    "apiVersion": "v1",
-                    "kind": "Secret",
-                    "type": "istio.io/ca-root",
-                    "metadata": {"name": _SECRET, "namespace": self.istiod.namespace},
-                    "data": {key: base64.b64encode(value).decode() for key, value in files.items()},
-                },
-                fieldManager=_FIELD_MANAGER,
-            )
+            await self._api.request("POST", path, query=_AS_ISTIOD, body=body)
         except RefusedError as error:
-            if not error.exists:
+            if error.reason != _EXISTS:
                 raise
             return await self._authority()
         return authority
@@ -194,14 +196,7 @@ class StandIn:
     async def _read_objects(self) -> None:
         """List what istiod watches, and back off while its CRDs are not served."""
         backoff = _FIRST_BACKOFF
-        while True:
-            try:
-                await self._api.get(_READ, limit="1")
-            except RefusedError as error:
-                if not error.missing:
-                    raise
-            else:
-                return
+        while await self._api.get(_READ) is None:
             await asyncio.sleep(backoff * (1 + random.random()))  # noqa: S311 - a delay, no secret
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
@@ -215,38 +210,39 @@ class StandIn:
             "data": data,
         }
         try:
-            await self._api.post(path, body, fieldManager=_FIELD_MANAGER)
+            await self._api.request("POST", path, query=_AS_ISTIOD, body=body)
         except RefusedError as error:
-            if not error.exists:
+            if error.reason != _EXISTS:
                 raise
-            await self._api.patch(f"{path}/{ROOT_CONFIG_MAP}", {"data": data}, fieldManager=_FIELD_MANAGER)
+            await self._patch(f"{path}/{ROOT_CONFIG_MAP}", {"data": data})
 
-    async def _patch_mutating(self, configuration: Object) -> None:
+    async def _patch_mutating(self, configuration: Manifest) -> None:
         bundle = base64.b64encode(self._root).decode()
         webhooks = [w for w in configuration["webhooks"] if w["clientConfig"].get("caBundle") != bundle]
         if webhooks:
             changes = [{"name": w["name"], "clientConfig": {"caBundle": bundle}} for w in webhooks]
-            await self._patch_webhooks("mutating", configuration, changes)
+            await self._patch_webhooks(configuration, changes)
 
-    async def _patch_validating(self, configuration: Object) -> None:
+    async def _patch_validating(self, configuration: Manifest) -> None:
         """Set the authority, then flip to Fail: as istiod does, only after a bad Gateway is refused."""
         bundle = base64.b64encode(self._root).decode()
         webhooks = configuration["webhooks"]
         if any(w["clientConfig"].get("caBundle") != bundle for w in webhooks):
             changes = [{"name": w["name"], "clientConfig": {"caBundle": bundle}} for w in webhooks]
-            configuration = await self._patch_webhooks("validating", configuration, changes)
+            configuration = await self._patch_webhooks(configuration, changes)
         if all(w.get("failurePolicy") == "Fail" for w in configuration["webhooks"]):
             return
         await self._wait_until_refused()
         changes = [{"name": w["name"], "failurePolicy": "Fail"} for w in configuration["webhooks"]]
-        await self._patch_webhooks("validating", configuration, changes)
+        await self._patch_webhooks(configuration, changes)
 
-    async def _patch_webhooks(self, kind: str, configuration: Object, changes: list[Object]) -> Object:
-        return await self._api.patch(
-            f"{_WEBHOOKS}/{kind}webhookconfigurations/{configuration['metadata']['name']}",
-            {"webhooks": changes},
-            STRATEGIC_PATCH,
-            fieldManager=_FIELD_MANAGER,
+    async def _patch_webhooks(self, configuration: Manifest, changes: Sequence[Manifest]) -> Manifest:
+        path = f"/apis/{REGISTRATION}/{configuration['kind'].lower()}s/{configuration['metadata']['name']}"
+        return await self._patch(path, {"webhooks": changes})
+
+    async def _patch(self, path: str, body: Manifest) -> Manifest:
+        return await self._api.request(
+            "PATCH", path, query=_AS_ISTIOD, body=body, content_type="application/strategic-merge-patch+json"
         )
 
     async def _wait_until_refused(self) -> None:
@@ -260,9 +256,9 @@ class StandIn:
         attempt = 0
         while True:
             try:
-                await self._api.post(path, gateway, dryRun="All")
+                await self._api.request("POST", path, query={"dryRun": "All"}, body=gateway)
             except RefusedError as error:
-                if "denied the request" in str(error):
+                if "denied the request" in error.detail:
                     return
             await asyncio.sleep(_AGAIN_SECONDS[min(attempt, len(_AGAIN_SECONDS) - 1)])
             attempt += 1
@@ -279,18 +275,11 @@ class StandIn:
         maps = f"/api/v1/namespaces/{self.istiod.namespace}/configmaps"
         suffix = self.istiod.suffix
         injector, mesh = await asyncio.gather(
-            self._api.get(f"{maps}/istio-sidecar-injector{suffix}"), self._mesh(f"{maps}/istio{suffix}")
+            self._api.request("GET", f"{maps}/istio-sidecar-injector{suffix}"), self._api.get(f"{maps}/istio{suffix}")
         )
         values = mapping_from_yaml((injector.get("data") or {}).get("values", ""))
-        image = (mesh.get("defaultConfig") or {}).get("image") or {}
+        settings = mapping_from_yaml(((mesh or {}).get("data") or {}).get("mesh", ""))
+        image = (settings.get("defaultConfig") or {}).get("image") or {}
         return InjectorConfiguration(
             values=values, image_type=str(image.get("imageType") or ""), revision=self.istiod.revision
         )
-
-    async def _mesh(self, path: str) -> dict[str, Any]:
-        try:
-            return mapping_from_yaml(((await self._api.get(path)).get("data") or {}).get("mesh", ""))
-        except RefusedError as error:
-            if error.missing:
-                return {}
-            raise

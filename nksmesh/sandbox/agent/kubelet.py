@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from nksmesh.domain.kube.objects import Manifest
 from nksmesh.sandbox.agent.https_server import Request, Response
 from nksmesh.sandbox.stages import CRASH, CRASH_EXIT_CODE, FAILURE_ANNOTATION
 
-PodOf = Callable[[str, str], dict[str, Any] | None]
+PodOf = Callable[[str, str], Manifest | None]
 
 _CRASH_LINES: Final = (
     "info\tFLAG: --concurrency=0",
@@ -38,7 +39,7 @@ def answer(request: Request, pod_of: PodOf) -> Response:
     return _text("".join(f"{line}\n" for line in lines), HTTPStatus.OK)
 
 
-def _lines(pod: dict[str, Any], container: str) -> list[str]:
+def _lines(pod: Manifest, container: str) -> list[str]:
     if (pod["metadata"].get("annotations") or {}).get(FAILURE_ANNOTATION) == CRASH:
         return list(_CRASH_LINES)
     return [f"container {container} is simulated: no program runs in it"]

@@ -7,13 +7,15 @@ from collections.abc import Collection
 from ipaddress import IPv4Network
 from typing import Any, Final
 
+from nksmesh.domain.kube.objects import Manifest
+
 PENDING_ANNOTATION: Final = "nksmesh.io/sandbox-load-balancer"
 PENDING: Final = "pending"
 
 _POOL: Final = tuple(str(address) for address in IPv4Network("203.0.113.0/24").hosts())
 
 
-def wanted_status(service: dict[str, Any], taken: Collection[str]) -> dict[str, Any] | None:
+def wanted_status(service: Manifest, taken: Collection[str]) -> dict[str, Any] | None:
     """Say what a Service's ``status.loadBalancer`` is to become; None where it is right already.
 
     The address follows from the Service's name, so that one made again gets the same, unless another
@@ -30,13 +32,13 @@ def wanted_status(service: dict[str, Any], taken: Collection[str]) -> dict[str, 
     return {"ingress": [{"ip": address}]} if address else None
 
 
-def address_of(service: dict[str, Any]) -> str:
+def address_of(service: Manifest) -> str:
     """The address a Service has; empty where it has none."""
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
     return str(ingress[0].get("ip", ""))
 
 
-def _free_address(service: dict[str, Any], taken: Collection[str]) -> str:
+def _free_address(service: Manifest, taken: Collection[str]) -> str:
     metadata = service["metadata"]
     name = f"{metadata['namespace']}/{metadata['name']}"
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(_POOL)

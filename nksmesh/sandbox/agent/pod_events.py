@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from nksmesh.domain.kube.objects import Manifest
+
 
 @dataclass(frozen=True)
 class PodEvent:
@@ -17,7 +19,7 @@ class PodEvent:
     container: str
 
 
-def pod_events(pod: dict[str, Any]) -> list[PodEvent]:
+def pod_events(pod: Manifest) -> list[PodEvent]:
     """Say which events a kubelet would have written for a pod's present status."""
     status = pod.get("status") or {}
     events: list[PodEvent] = []
@@ -53,7 +55,7 @@ def pod_events(pod: dict[str, Any]) -> list[PodEvent]:
     return events
 
 
-def event_object(pod: dict[str, Any], event: PodEvent, number: int) -> dict[str, Any]:
+def event_object(pod: Manifest, event: PodEvent, number: int) -> dict[str, Any]:
     """Make the Event object."""
     metadata = pod["metadata"]
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

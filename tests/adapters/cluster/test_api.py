@@ -95,7 +95,9 @@ async def test_a_kubeconfig_may_ask_to_be_taken_for_somebody_else(shared_sandbox
 async def test_what_is_forbidden_is_named_with_the_verb(shared_sandbox: Sandbox, tmp_path: Path) -> None:
     data = yaml.safe_load(shared_sandbox.kubeconfig.read_text())
     async with shared_sandbox.api() as admin:
-        account = await admin.post("/api/v1/namespaces/default/serviceaccounts/default/token", {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {}})  # fmt: skip  # noqa: E501 - one request
+        body = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {}}
+        path = "/api/v1/namespaces/default/serviceaccounts/default/token"
+        account = await admin.request("POST", path, body=body)
     token = account["status"]["token"]
     file = changed_kubeconfig(shared_sandbox, tmp_path, as_user("", token=token))
     async with await Api.connect(kubeconfig=file) as api:

@@ -105,7 +105,7 @@ def test_an_event_points_at_its_pod_and_container() -> None:
 
 
 def ask(target: str, pod: dict[str, Any] | None) -> tuple[HTTPStatus, str]:
-    response = kubelet.answer(Request("GET", target, b""), lambda _namespace, _name: pod)
+    response = kubelet.answer(Request(target, b""), lambda _namespace, _name: pod)
     return response.status, response.body.decode()
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nksmesh.adapters.cluster.api import JSON, Api
 from nksmesh.sandbox.agent.istiod import Istiod, StandIn
-from nksmesh.sandbox.api import ClusterApi, Object, RefusedError
 
 
-class FakeApi(ClusterApi):
+class FakeApi(Api):
     """An API server that serves Istio's objects from a number of reads on."""
 
     def __init__(self, served_from: int) -> None:
@@ -19,20 +20,20 @@ class FakeApi(ClusterApi):
         self.reads = 0
         self.asked = asyncio.Event()
 
-    async def get(self, path: str, **query: str) -> Object:
+    async def get(self, path: str, *, accept: str = JSON) -> dict[str, Any] | None:
         """Serve objects of Istio; there is no authority's Secret yet."""
-        del query
+        del accept
         if path.startswith("/apis/networking.istio.io/"):
             self.reads += 1
             self.asked.set()
             if self.reads > self.served_from:
                 return {"items": []}
-        raise RefusedError(404, "NotFound", path)
+        return None
 
-    async def post(self, path: str, body: Object, **query: str) -> Object:
+    async def request(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         """Take what is written."""
-        del path, query
-        return body
+        del method, path
+        return dict(sent["body"])
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.99])
@@ -52,6 +53,7 @@ async def test_each_wait_is_twice_as_long_up_to_half_a_minute_and_nothing_answer
     stand_in = StandIn(Istiod("istio-system", "default"), FakeApi(missing), socket)
     await stand_in.start()
     assert socket.exists()
+    monkeypatch.undo()  # a server that ends sleeps, too
     await stand_in.stop()
     bases = [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
     assert waits == pytest.approx([base * (1 + chance) for base in bases[:missing]])
