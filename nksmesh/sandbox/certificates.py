@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from nksmesh.sandbox.documents import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,31 +147,24 @@ def write_certificates(folder: Path, *, service_address: str) -> None:
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = make_authority("nksmesh-sandbox")
-    _write(folder / "ca.crt", certificate_pem(authority.certificate))
-    _write(folder / "ca.key", key_pem(authority.key))
+    write_pair(folder / "ca", (certificate_pem(authority.certificate), key_pem(authority.key)))
     servers = {
         "kube-apiserver": ("127.0.0.1", service_address, *API_SERVER_NAMES),
         "agent-server": (f"{FAILURES_SERVICE[1]}.{FAILURES_SERVICE[0]}.svc",),
     }
     for name, hosts in servers.items():
-        _write_pair(folder / name, issue(authority, name, hosts=hosts))
+        write_pair(folder / name, issue(authority, name, hosts=hosts))
     for name, (user, group) in CLIENTS.items():
-        _write_pair(folder / name, issue(authority, user, group))
+        write_pair(folder / name, issue(authority, user, group))
     accounts = make_authority("service-accounts")
-    _write(folder / "service-accounts.key", key_pem(accounts.key))
-    _write(folder / "complete", b"")
+    write_private(folder / "service-accounts.key", key_pem(accounts.key))
+    write_private(folder / "complete", b"")
 
 
-def _write_pair(stem: Path, pair: tuple[bytes, bytes]) -> None:
-    certificate, key = pair
-    _write(stem.with_name(f"{stem.name}.crt"), certificate)
-    _write(stem.with_name(f"{stem.name}.key"), key)
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+def write_pair(stem: Path, pair: tuple[bytes, bytes]) -> None:
+    """Write a certificate and its key beside each other, as the stem and ``.crt`` or ``.key``."""
+    for suffix, content in zip((".crt", ".key"), pair, strict=True):
+        write_private(stem.with_name(f"{stem.name}{suffix}"), content)
 
 
 def _subject(common_name: str, organization: str) -> x509.Name:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.domain.common.errors import RefusedError
-from nksmesh.domain.kube.objects import Query
+from nksmesh.domain.kube.objects import Manifest, Query
+from nksmesh.domain.kube.readiness import conditions_of
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 
 if TYPE_CHECKING:
@@ -65,10 +66,13 @@ def unless(reason: str) -> Iterator[None]:
             raise
 
 
-def _takes_pods(node: Mapping[str, Any]) -> bool:
-    conditions = node.get("status", {}).get("conditions", [])
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return ready and not node["spec"].get("taints")
+def is_ready(item: Manifest) -> bool:
+    """Tell whether a node or a pod is Ready."""
+    return conditions_of(item).get("Ready", {}).get("status") == "True"
+
+
+def _takes_pods(node: Manifest) -> bool:
+    return is_ready(node) and not node["spec"].get("taints")
 
 
 def _node(name: str, address: str) -> dict[str, Any]:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from nksmesh.adapters.processes import start_of
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.sandbox.documents import write_private
 
 STOP_GRACE: Final = 5.0
 _KEPT_VARIABLES: Final = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
-_STATE: Final = 0  # in /proc/PID/stat, counted behind the closing bracket of the name
-_START_TIME: Final = 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,15 +179,11 @@ async def _readable(descriptor: int) -> None:
 
 def _start_time(pid: int) -> str | None:
     """When a process started, as boot and clock ticks; None where it has ended (a zombie has)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    if fields[_STATE] in {"Z", "X"}:
+    started = start_of(pid)
+    if started is None:
         _reap(pid)
         return None
-    return f"{_boot()}/{fields[_START_TIME]}"
+    return f"{_boot()}/{started}"
 
 
 def _boot() -> str:

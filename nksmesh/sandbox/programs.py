@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
-from nksmesh.domain.common.paths import at_home
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 from nksmesh.sandbox.toolchain import find_go
 
@@ -74,7 +73,9 @@ class Build:
     @property
     def folder(self) -> Path:
         """Where its programs are, once built."""
-        return cache_folder() / "programs" / self.key
+        from nksmesh.adapters.charts.cache import cache_folder  # noqa: PLC0415 - `status` asks for no program
+
+        return cache_folder(os.environ) / "programs" / self.key
 
     @property
     def built(self) -> bool:
@@ -122,16 +123,6 @@ async def sandbox_programs(listener: Listener = unheard) -> dict[str, Path]:
 async def helm4(listener: Listener = unheard) -> Path:
     """Return Helm 4, building it where it is missing."""
     return await ensure(HELM, listener) / "helm"
-
-
-def cache_folder() -> Path:
-    """Where what can be had again is kept."""
-    override = os.environ.get(CACHE_VARIABLE)
-    if override:
-        return at_home(override).absolute()
-    from platformdirs import user_cache_path  # noqa: PLC0415 - not needed for --help
-
-    return user_cache_path("nksmesh")
 
 
 async def ensure(build: Build, listener: Listener = unheard) -> Path:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nksmesh.sandbox.agent.load_balancer import PENDING, PENDING_ANNOTATION, address_of
+from nksmesh.domain.kube.readiness import addresses_of
+from nksmesh.sandbox.agent.load_balancer import PENDING, PENDING_ANNOTATION
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.sandbox.objects import Object, until
 
@@ -23,10 +24,10 @@ def service(name: str, **annotations: str) -> Object:
 async def test_a_service_gets_an_address_and_the_same_when_made_again(shared_sandbox: Sandbox) -> None:
     async with shared_sandbox.api() as api:
         await api.request("POST", SERVICES, body=service("gate"))
-        first = address_of(await until(api, SERVICES, "gate", address_of))
+        (first,) = addresses_of(await until(api, SERVICES, "gate", addresses_of))
         await api.request("DELETE", f"{SERVICES}/gate")
         await api.request("POST", SERVICES, body=service("gate"))
-        second = address_of(await until(api, SERVICES, "gate", address_of))
+        (second,) = addresses_of(await until(api, SERVICES, "gate", addresses_of))
     assert first.startswith("203.0.113.")
     assert second == first
 
@@ -36,8 +37,8 @@ async def test_a_service_told_to_stay_pending_does(shared_sandbox: Sandbox) -> N
         await api.request("POST", SERVICES, body=service("pending", **{PENDING_ANNOTATION: PENDING}))
         await api.request("POST", SERVICES, body=service("next"))
         # addresses are given in order: when the later Service has one, the earlier was passed over
-        await until(api, SERVICES, "next", address_of)
-        assert not address_of(await api.request("GET", f"{SERVICES}/pending"))
+        await until(api, SERVICES, "next", addresses_of)
+        assert not addresses_of(await api.request("GET", f"{SERVICES}/pending"))
 
 
 async def test_an_option_leaves_every_service_pending(sandbox: Sandbox) -> None:
@@ -45,8 +46,8 @@ async def test_an_option_leaves_every_service_pending(sandbox: Sandbox) -> None:
     try:
         async with sandbox.api() as api:
             await api.request("POST", SERVICES, body=service("alone"))
-            assert not address_of(await api.request("GET", f"{SERVICES}/alone"))
+            assert not addresses_of(await api.request("GET", f"{SERVICES}/alone"))
             await sandbox.up(load_balancer=True)
-            assert address_of(await until(api, SERVICES, "alone", address_of))
+            assert addresses_of(await until(api, SERVICES, "alone", addresses_of))
     finally:
         await sandbox.up(load_balancer=True)

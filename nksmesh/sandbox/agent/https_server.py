@@ -37,10 +37,10 @@ class Response:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Make a server's TLS context."""
+def server_context(stem: Path) -> ssl.SSLContext:
+    """Make the TLS context of a server, whose files are the stem and ``.crt`` or ``.key``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(f"{stem}.crt", f"{stem}.key")
     context.set_alpn_protocols(["http/1.1"])
     return context
 

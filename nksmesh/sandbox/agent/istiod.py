@@ -30,8 +30,9 @@ from nksmesh.sandbox.certificates import (
     key_pem,
     load_authority,
     make_authority,
+    write_pair,
 )
-from nksmesh.sandbox.documents import mapping_from_yaml, write_private
+from nksmesh.sandbox.documents import mapping_from_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -99,12 +100,9 @@ class StandIn:
         authority = await starting
         self._root = certificate_pem(authority.certificate)
         service = f"{APP}{self.istiod.suffix}.{self.istiod.namespace}.svc"
-        certificate, key = issue(authority, service, hosts=(service, f"{service}.cluster.local"))
         stem = self.socket.with_suffix("")
-        write_private(stem.with_suffix(".crt"), certificate.decode())
-        write_private(stem.with_suffix(".key"), key.decode())
-        context = server_context(stem.with_suffix(".crt"), stem.with_suffix(".key"))
-        self._server = await serve(self.socket, context, self._answer)
+        write_pair(stem, issue(authority, service, hosts=(service, f"{service}.cluster.local")))
+        self._server = await serve(self.socket, server_context(stem), self._answer)
         self._started.set()
         logger.info("istiod %s of %s answers", self.istiod.revision, self.istiod.namespace)
 

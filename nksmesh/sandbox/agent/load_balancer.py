@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from typing import Any, Final
 
 from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.kube.readiness import addresses_of
 
 PENDING_ANNOTATION: Final = "nksmesh.io/sandbox-load-balancer"
 PENDING: Final = "pending"
@@ -21,7 +22,7 @@ def wanted_status(service: Manifest, taken: Collection[str]) -> dict[str, Any] |
     The address follows from the Service's name, so that one made again gets the same, unless another
     has it.
     """
-    current = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    current = addresses_of(service)
     annotations = service["metadata"].get("annotations") or {}
     balanced = service["spec"].get("type") == "LoadBalancer" and annotations.get(PENDING_ANNOTATION) != PENDING
     if not balanced:
@@ -30,12 +31,6 @@ def wanted_status(service: Manifest, taken: Collection[str]) -> dict[str, Any] |
         return None
     address = service["spec"].get("loadBalancerIP") or _free_address(service, taken)
     return {"ingress": [{"ip": address}]} if address else None
-
-
-def address_of(service: Manifest) -> str:
-    """The address a Service has; empty where it has none."""
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
-    return str(ingress[0].get("ip", ""))
 
 
 def _free_address(service: Manifest, taken: Collection[str]) -> str:
