@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from bench.contenders import MeasureError
 from bench.stage import Stage
-from nksmesh.sandbox import settings
-from nksmesh.sandbox.api import ClusterApi
+from nksmesh.adapters.cluster.api import Api
 
 _SETTINGS: Final = 110
 """Environment variables of a container: with them the JSON of a pod is 25 kB, as a real one's with a sidecar."""
@@ -39,17 +38,13 @@ def fill(stage: Stage, *, namespaces: int, pods: int, proxy: str) -> None:
 
 
 async def _fill(stage: Stage, namespaces: int, pods: int, proxy: str) -> None:
-    layout = stage.sandbox.layout
-    chosen = settings.load(layout)
-    if chosen is None:
-        raise MeasureError("the sandbox is gone")
     turns = asyncio.Semaphore(_AT_ONCE)
-    async with ClusterApi(chosen.server, layout.certificates, "admin") as api:
+    async with stage.sandbox.api() as api:
 
         async def make(number: int) -> None:
             async with turns:
                 name = f"team-{number:03}"
-                await api.post("/api/v1/namespaces", {"metadata": {"name": name}})
+                await api.request("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
                 each = pods // namespaces + (number < pods % namespaces)
                 await _make_workload(api, name, each, proxy)
 
@@ -61,13 +56,14 @@ async def _fill(stage: Stage, namespaces: int, pods: int, proxy: str) -> None:
             await asyncio.sleep(1)
 
 
-async def _make_workload(api: ClusterApi, namespace: str, pods: int, proxy: str) -> None:
+async def _make_workload(api: Api, namespace: str, pods: int, proxy: str) -> None:
     """Make a Deployment that is paused, so that it makes no ReplicaSet, and the ReplicaSet that it would make."""
     labels = {"app": "shop"}
     spec = {"replicas": pods, "selector": {"matchLabels": labels}, "template": _template(labels, proxy)}
     apps = f"/apis/apps/v1/namespaces/{namespace}"
     metadata = {"name": "shop", "labels": labels}
-    deployment = await api.post(f"{apps}/deployments", {"metadata": metadata, "spec": {**spec, "paused": True}})
+    paused = {"metadata": metadata, "spec": {**spec, "paused": True}}
+    deployment = await api.request("POST", f"{apps}/deployments", body=paused)
     owner = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -76,11 +72,11 @@ async def _make_workload(api: ClusterApi, namespace: str, pods: int, proxy: str)
         "controller": True,
     }
     owned = {"name": "shop-1", "labels": labels, "ownerReferences": [owner]}
-    await api.post(f"{apps}/replicasets", {"metadata": owned, "spec": spec})
+    await api.request("POST", f"{apps}/replicasets", body={"metadata": owned, "spec": spec})
 
 
-async def _count(api: ClusterApi) -> int:
-    found = await api.get("/apis/apps/v1/replicasets", labelSelector="app=shop")
+async def _count(api: Api) -> int:
+    found = await api.request("GET", "/apis/apps/v1/replicasets", query={"labelSelector": "app=shop"})
     return sum(int((one.get("status") or {}).get("replicas", 0)) for one in found["items"])
 
 
