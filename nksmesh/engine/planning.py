@@ -24,6 +24,7 @@ from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import refuse_another_version
 from nksmesh.engine import observation
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
+from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight
 from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
@@ -86,7 +87,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     if before and order.scope is None and not order.take_over:
         await refuse_to_take_away(before, mesh, changes, record, runtime.cluster)
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
-    crds, owned, unpulled, _ = await asyncio.gather(
+    crds, owned, unpulled, refused, _ = await asyncio.gather(
         survey_crds(
             read.charts[BASE.name],
             runtime.cluster.objects,
@@ -95,6 +96,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         ),
         check_owners(changes, runtime.cluster, take_over=order.take_over),
         survey_pull_secrets(changes.values(), runtime.cluster, hub=mesh.hub, absent=missing),
+        dry_run_changes(changes.values(), runtime.cluster, runtime.helm),
         runtime.cluster.live.follow(
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
@@ -102,7 +104,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     if not order.take_over:
         await refuse_out_of_sight(owned.not_shown, runtime.cluster)
     injection = check_injection(owned.changes.values(), _around(runtime.cluster, read.namespaces))
-    refuse_failures(injection)
+    refuse_failures((*refused, *injection))
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
     changes = {
         name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()
@@ -124,6 +126,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
             *about_the_place(order, found),
             *rendered.findings,
             *injection,
+            *refused,
             *unpulled,
             *_about_the_name(mesh, moved=before not in {"", mesh.version}),
         ),

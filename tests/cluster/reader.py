@@ -93,8 +93,8 @@ class Reader:
         query = {"fieldManager": manager, "force": "true"}
         return dict(self._http.patch(path, json=body, params=query, headers=headers).raise_for_status().json())
 
-    def delete(self, path: str) -> None:
-        self._http.delete(path).raise_for_status()
+    def delete(self, path: str, **query: str) -> None:
+        self._http.delete(path, params=query).raise_for_status()
 
     def deployment(self, name: str, namespace: str = "istio-system") -> Object:
         return self.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")

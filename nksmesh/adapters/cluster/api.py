@@ -297,7 +297,9 @@ class Api:
         elif status == HTTPStatus.FORBIDDEN:
             message = f"context {self.context} may not {_verb(method)} {path}"
             hint = "Ask for the cluster-admin role, or for the permission that the API server names."
-        raise RefusedError(message, hint=hint, status=status, reason=str(answer.get("reason", "")), detail=words)
+        reason, causes = str(answer.get("reason", "")), (answer.get("details") or {}).get("causes") or ()
+        faults = [(str(cause.get("field", "")), str(cause.get("message", ""))) for cause in causes]
+        raise RefusedError(message, hint=hint, status=status, reason=reason, detail=words, causes=faults)
 
 
 def _hang_up(response: Any) -> None:

@@ -16,6 +16,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ class HelmStorage:
         Raises:
             ClusterError: The cluster cannot be reached or refuses, or a record cannot be read.
         """
+        deployed: dict[tuple[str, str], dict[str, Any]] = {}
         if releases is None:
             # A cluster may have hundreds of revisions: only the newest of each release is worth its bytes.
             listed = _newest(await self._list_all(namespace))
@@ -82,11 +84,15 @@ class HelmStorage:
             whole = await self._objects.get_all(refs.values())
             newest = {key: record for key, ref in refs.items() if (record := whole[ref]) is not None}
         else:
-            newest = _newest(await self._list(releases))
+            records = await self._list(releases)
+            newest = _newest(records)
+            deployed = _newest(filter(_deployed, records))
         found = {}
         for key, record in newest.items():
             try:
                 found[key] = self._decode(record)
+                if not _deployed(record) and key in deployed:
+                    found[key] = replace(found[key], last_deployed=self._decode(deployed[key]).manifest)
             except _UnreadableError as exc:
                 if unreadable is None:
                     raise
@@ -113,8 +119,7 @@ class HelmStorage:
         """
         listed = await self._list(releases, metadata_only=True)
         ended = [one for one in listed if not _unended(one)]
-        deployed = [one for one in ended if one["metadata"]["labels"].get("status") == "deployed"]
-        newest = {**_newest(ended), **_newest(deployed)}
+        newest = {**_newest(ended), **_newest(filter(_deployed, ended))}
         return {key: _revision(record) for key, record in newest.items()}
 
     async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:
@@ -284,6 +289,10 @@ def _fields(kind: str) -> str:
 
 def _name(release: str, helm_revision: int) -> str:
     return f"sh.helm.release.v1.{release}.v{helm_revision}"
+
+
+def _deployed(record: Mapping[str, Any]) -> bool:
+    return bool(record["metadata"]["labels"].get("status") == "deployed")
 
 
 def _unended(record: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh, Network
@@ -21,6 +22,7 @@ from nksmesh.domain.plan.plan import Plan, ReleaseChange
 from nksmesh.domain.plan.rollback_target import RollbackTarget, rollback_target, steps_back, written_since
 from nksmesh.domain.values.layers import Composed
 from nksmesh.engine import observation
+from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight, refuse_unseen
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import history_for
@@ -126,6 +128,7 @@ async def plan_rollback(runtime: Runtime, namespace: str, *, to_run: int | None)
     plan = await plan_way_back(
         rollback_target(history, to_run=to_run), history.namespace, runtime.cluster, runtime.helm
     )
+    refuse_failures(await dry_run_changes(plan.plan.releases.values(), runtime.cluster, runtime.helm))
     plan = replace(plan, overwritten=written_since(history, plan.plan.releases.values()))
     if proxy := plan.plan.proxy_image:
         plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, runtime.cluster), proxy))

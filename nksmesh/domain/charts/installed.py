@@ -25,6 +25,7 @@ class InstalledRelease:
         values: The values that were given to Helm.
         chart_values: The values.yaml of the chart it was made from, as Helm has stored it; somebody may have edited it.
         manifest: What Helm applied, as YAML text.
+        last_deployed: What the Helm revision that is deployed applied, where that is not the newest; empty else.
         updated: When Helm last touched it.
         storage_namespace: Helm's storage namespace: where the record of the release lies; empty for its own namespace.
         record: The metadata of that record, as the API server returns it.
@@ -40,6 +41,7 @@ class InstalledRelease:
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     chart_values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     manifest: str = field(default="", repr=False)
+    last_deployed: str = field(default="", repr=False)
     updated: datetime | None = None
     storage_namespace: str = ""
     record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -48,6 +50,11 @@ class InstalledRelease:
     def deployed(self) -> bool:
         """Whether Helm's last word on it was success."""
         return self.status == "deployed"
+
+    @property
+    def applied(self) -> str:
+        """What Helm compares with when it writes next, as YAML text."""
+        return self.last_deployed or self.manifest
 
     @property
     def elsewhere(self) -> bool:

@@ -23,6 +23,7 @@ Adapters translate foreign exceptions into these at their edge; nothing else cat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import ClassVar, Final
 
@@ -87,12 +88,23 @@ class RefusedError(ClusterError):
     Attributes:
         status: The HTTP status.
         reason: The Status object's reason, such as ``Conflict`` or ``AlreadyExists``.
+        causes: For each field that is at fault, its path and what the API server says of it.
     """
 
-    def __init__(self, message: str, *, hint: str, status: int, reason: str, detail: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        status: int,
+        reason: str,
+        detail: str = "",
+        causes: Sequence[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(message, hint=hint, detail=detail, passing=status in _BUSY or reason == "Conflict")
         self.status = status
         self.reason = reason
+        self.causes = tuple(causes)
 
 
 class ReleaseError(MeshError):

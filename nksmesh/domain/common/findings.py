@@ -22,12 +22,14 @@ class Finding:
     """One result of a check.
 
     Attributes:
+        id: Its rule's stable name, such as ``kube.immutable-field``.
         level: Whether it stops a run.
         message: One sentence: what was found, where.
         hint: One sentence: what to do next; may be empty where there is nothing to do.
         subject: What it is about, such as ``istiod`` or ``values/environments/prod/istiod.yaml``; may be empty.
     """
 
+    id: str = ""
     level: Level
     message: str
     hint: str = ""

@@ -20,7 +20,7 @@ from nksmesh.domain.mesh.mesh import GatewaySpec
 from nksmesh.domain.values.set_values import parse_set
 from tests.unit.domain.meshes import BASE, EDGE, HUB, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, Heard
-from tests.unit.fakes.meshes import crd, deployment, pod
+from tests.unit.fakes.meshes import SIGNED, crd, deployment, pod
 from tests.unit.fakes.upgrades import Journeys, VersionedHelm, injector, order, proxy
 
 
@@ -82,7 +82,7 @@ async def test_what_nobody_recorded_keeps_its_values_and_its_gateways(world: Jou
     helm.put(
         replace(
             helm.kept[ISTIOD.namespace, ISTIOD.name],
-            manifest="istio",
+            manifest=SIGNED,
             values={**said, "meshConfig": {"accessLogFile": "/dev/stdout"}, "pilot": {}},
         )
     )

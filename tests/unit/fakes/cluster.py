@@ -18,7 +18,7 @@ from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import Release
-from nksmesh.domain.common.errors import MeshError
+from nksmesh.domain.common.errors import MeshError, RefusedError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, owned_by, ref_of
 from nksmesh.domain.mesh.holding import Holder
@@ -121,6 +121,9 @@ class FakeObjects(Failing):
         self, patch: Mapping[str, Any], ref: ObjectRef, *, dry_run: bool = False, manager: str = "nksmesh"
     ) -> Object:
         self._note("ask" if dry_run else "merge", ref if manager == "nksmesh" else f"{ref} as {manager}")
+        if dry_run and ref not in self.stored:
+            words = f'deployments "{ref.name}" not found'
+            raise RefusedError("no", hint="", status=404, reason="NotFound", detail=words)
         merged: Object = _merged(self.stored[ref], patch)
         if not dry_run:
             self.stored[ref] = merged
