@@ -7,6 +7,7 @@ from http import HTTPStatus
 from nksmesh.domain.adoption.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among, helm_marks
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.engine.hidden_releases import refuse_out_of_sight
 from nksmesh.engine.ports import Cluster
@@ -41,14 +42,21 @@ async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tupl
     return foreign_among(deployments, helm)
 
 
-async def refuse_foreign(deployments: list[Manifest], cluster: Cluster) -> None:
-    """Stop before a mesh is installed beside, or over, an istiod of another tool.
+async def check_foreign(deployments: list[Manifest], cluster: Cluster) -> tuple[Finding, ...]:
+    """Find an istiod of another tool that a mesh would be installed beside, or over: a failure.
 
     Raises:
-        ClusterError: There is one; or the cluster cannot be reached, or refuses.
+        ClusterError: As ``foreign_istiods`` says.
     """
     found = await foreign_istiods(deployments, cluster)
-    if found:
-        raise ClusterError(
-            f"{found[0]}; nksmesh changed nothing", hint=found[0].way_on, detail="\n".join(map(str, found[1:]))
+    return tuple(
+        Finding(
+            id="ownership.foreign-istiod",
+            level=Level.FAILURE,
+            message=f"{istiod}; nksmesh changed nothing",
+            hint=istiod.way_on,
+            detail="\n".join(map(str, found[1:])),
+            error=ClusterError,
         )
+        for istiod in found[:1]
+    )

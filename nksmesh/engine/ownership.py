@@ -9,6 +9,7 @@ from typing import Any, Final
 from nksmesh.domain.adoption.takeover import of_istioctl
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, ref_of
 from nksmesh.domain.kube.owners import Owner, Tool, owner_of
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -24,11 +25,13 @@ class Owned:
     Attributes:
         changes: What is to become of each release, with what is missing of it among the reasons.
         ending: Objects of the mesh that are being deleted.
+        findings: A failure where something belongs to somebody else.
         not_shown: Releases that Helm does not show, and that objects are marked as theirs.
     """
 
     changes: dict[str, ReleaseChange]
     ending: tuple[ObjectRef, ...]
+    findings: tuple[Finding, ...] = ()
     not_shown: tuple[Release, ...] = ()
 
 
@@ -39,7 +42,7 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         take_over: What istioctl made becomes the release's.
 
     Raises:
-        ClusterError: Something belongs to somebody else.
+        ClusterError: The cluster cannot be reached, or refuses.
     """
     refs = {
         name: [ref_of(one, change.release.namespace) for one in change.manifests] for name, change in changes.items()
@@ -62,13 +65,22 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         elsewhere |= {_namespace_of_owner(found) for _, found in theirs} - {change.release.namespace}
         missing = [ref for ref in refs[name] if live[ref] is None]
         checked[name] = _with_missing(_with_taken(_with_left(change, left), taken), missing)
+    findings: tuple[Finding, ...] = ()
     if foreign:
         many = len(foreign) > 1
-        raise ClusterError(
+        message = (
             f"{len(foreign)} object{'s' if many else ''} of this mesh exist{'' if many else 's'} already "
-            f"and belong{'' if many else 's'} to somebody else; nothing was changed",
-            hint=_way_on(elsewhere - {""}, others),
-            detail="\n".join(foreign),
+            f"and belong{'' if many else 's'} to somebody else; nothing was changed"
+        )
+        findings = (
+            Finding(
+                id="ownership.foreign-object",
+                level=Level.FAILURE,
+                message=message,
+                hint=_way_on(elsewhere - {""}, others),
+                detail="\n".join(foreign),
+                error=ClusterError,
+            ),
         )
     not_shown = tuple(
         change.release
@@ -77,7 +89,7 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         # base's CRDs stay when Helm removes it, and tell nothing
         and any(ref.kind != _CRD and owned_by(change.release, live[ref] or {}) for ref in refs[name])
     )
-    return Owned(changes=checked, ending=ending_of(live), not_shown=not_shown)
+    return Owned(changes=checked, ending=ending_of(live), findings=findings, not_shown=not_shown)
 
 
 def _way_on(namespaces: Collection[str], owners: Iterable[Owner]) -> str:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.releases import BASE, Release
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.mesh.location import locate
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.mesh.versions import forgiven
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine.discovery import record_for
-from nksmesh.engine.foreign import list_istiods, refuse_foreign
+from nksmesh.engine.foreign import check_foreign, list_istiods
 from nksmesh.engine.hidden_releases import look_for, refuse_unseen
 from nksmesh.engine.location import read_zones
 from nksmesh.engine.ports import Charts, Cluster, Helm
@@ -71,7 +71,7 @@ async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write:
             await refuse_unseen(record, cluster)
         record = record if still or (not to_write and any(await look_for(record, cluster))) else None
     if record is None and istiods:
-        await refuse_foreign(istiods, cluster)
+        refuse_failures(await check_foreign(istiods, cluster))
     if order.scope is None:
         refuse_during_canary(record)
     answers = order.scope.answers if order.scope else record.answers if record else None
@@ -121,7 +121,9 @@ async def render_mesh(
     changes = await render_releases(mesh, charts, state, cluster, helm)
     moved = former is not None and former.version not in {"", mesh.version}
     changes = await prove_setters(mesh, changes, helm, kubernetes=state.kubernetes, versions=moved)
-    return RenderedMesh(changes=changes, findings=await check_renders_after(former, mesh, changes))
+    findings = await check_renders_after(former, mesh, changes)
+    refuse_failures(findings)
+    return RenderedMesh(changes=changes, findings=findings)
 
 
 def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:

@@ -21,7 +21,7 @@ from nksmesh.domain.plan.injection import Surrounding, check_injection
 from nksmesh.domain.plan.ordering import make_steps
 from nksmesh.domain.plan.plan import Plan, Step
 from nksmesh.domain.plan.rendered import moved_images
-from nksmesh.domain.plan.upgrade_path import refuse_another_version
+from nksmesh.domain.plan.upgrade_path import another_version
 from nksmesh.engine import observation
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
 from nksmesh.engine.dry_runs import dry_run_changes
@@ -35,7 +35,7 @@ from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.stale_pods import with_stale_pods
-from nksmesh.engine.unrecorded import refuse_to_take_away
+from nksmesh.engine.unrecorded import check_unrecorded
 from nksmesh.engine.versions import Former, version_before
 
 PLAN_STEP: Final = "plan"
@@ -75,7 +75,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     before = version_before(mesh, read.installed)
     if before and not order.allow_version_change:
         told = (order.request, order.environment, record.answers if record else None)
-        refuse_another_version(before, mesh.version, asked=any(one.version for one in told if one))
+        refuse_failures(another_version(before, mesh.version, asked=any(one.version for one in told if one)))
     base = read.installed.get(_key(_only(mesh, BASE)))
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
@@ -85,7 +85,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     rendered = await render_mesh(mesh, read.charts, seen, runtime.helm, runtime.cluster, former)
     changes = rendered.changes
     if before and order.scope is None and not order.take_over:
-        await refuse_to_take_away(before, mesh, changes, record, runtime.cluster)
+        refuse_failures(await check_unrecorded(before, mesh, changes, record, runtime.cluster))
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     crds, owned, unpulled, refused, _ = await asyncio.gather(
         survey_crds(
@@ -101,10 +101,11 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
     )
+    refuse_failures((*owned.findings, *refused))
     if not order.take_over:
         await refuse_out_of_sight(owned.not_shown, runtime.cluster)
     injection = check_injection(owned.changes.values(), _around(runtime.cluster, read.namespaces))
-    refuse_failures((*refused, *injection))
+    refuse_failures(injection)
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
     changes = {
         name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()

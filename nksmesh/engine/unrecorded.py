@@ -7,6 +7,7 @@ from typing import Final
 
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -18,10 +19,10 @@ from nksmesh.engine.ports import Cluster
 _MOST_KEYS: Final = 8
 
 
-async def refuse_to_take_away(
+async def check_unrecorded(
     version: str, mesh: Mesh, changes: Mapping[str, ReleaseChange], record: Record | None, cluster: Cluster
-) -> None:
-    """Stop a plan that would lose what somebody else's Helm gave a mesh or a release that no record tells of.
+) -> tuple[Finding, ...]:
+    """Judge a plan: a failure where it would lose what another Helm gave a mesh or a release that no record tells of.
 
     Values are made anew from the layers each time: those that somebody gave Helm by hand would be gone. Without any
     record releases of names that the mesh does not have would be left behind: another gateway would come beside them.
@@ -31,7 +32,6 @@ async def refuse_to_take_away(
         record: What the last run left, or None.
 
     Raises:
-        ConfigError: It would.
         ClusterError: The cluster cannot be reached, or refuses.
     """
     recorded = {(one.release.namespace, one.release.name) for one in record.releases} if record else set()
@@ -42,14 +42,12 @@ async def refuse_to_take_away(
     }
     detail = [f"{name} would lose values: {_some(keys)}" for name, keys in lost.items()]
     if record is not None:
-        if detail:
-            raise ConfigError(
-                f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would take from it what "
-                "nobody named",
-                hint="Name it: in the environment's values, or with -f or --set.",
-                detail="\n".join(detail),
-            )
-        return
+        return _taken_away(
+            f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would take from it what "
+            "nobody named",
+            "Name it: in the environment's values, or with -f or --set.",
+            detail,
+        )
     found = await find_installation(cluster, mesh.namespace)
     known = {(release.namespace, release.name) for release in mesh.releases}
     detail += [
@@ -57,12 +55,20 @@ async def refuse_to_take_away(
         for one in found.releases
         if (one.namespace, one.name) not in known
     ]
-    if detail:
-        raise ConfigError(
-            f"Istio {version} is installed, and not recorded by nksmesh: this run would take from it what nobody named",
-            hint="Record it as it is, names and values, with nksmesh adopt; or name them: -f, --set, -e.",
-            detail="\n".join(detail),
-        )
+    return _taken_away(
+        f"Istio {version} is installed, and not recorded by nksmesh: this run would take from it what nobody named",
+        "Record it as it is, names and values, with nksmesh adopt; or name them: -f, --set, -e.",
+        detail,
+    )
+
+
+def _taken_away(message: str, hint: str, detail: Sequence[str]) -> tuple[Finding, ...]:
+    """Make the failure; nothing where nothing would be lost."""
+    if not detail:
+        return ()
+    lines = "\n".join(detail)
+    rule = "ownership.unrecorded"
+    return (Finding(id=rule, level=Level.FAILURE, message=message, hint=hint, detail=lines, error=ConfigError),)
 
 
 async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:

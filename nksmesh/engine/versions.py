@@ -10,7 +10,7 @@ from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
-from nksmesh.domain.common.errors import ChartError, CheckError
+from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -52,10 +52,10 @@ async def check_renders_after(
 
     Raises:
         ChartError: A render cannot be used.
-        CheckError: A value pins the images to another version.
     """
     findings = check_renders(mesh, changes)
-    if former is None or former.version in {"", mesh.version}:
+    failed = any(finding.level is Level.FAILURE for finding in findings)
+    if failed or former is None or former.version in {"", mesh.version}:
         return findings
     pinned = _pinned(former, mesh, changes)
     if not any(finding.level is Level.WARNING for finding in findings):
@@ -72,9 +72,12 @@ def _pinned(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) ->
         return ()
     message = f"with the charts of {mesh.version} images of another version would run"
     hint = "Take the tag out of the values, or set another: it follows the version. --force-version goes on with it."
-    if not former.forced:
-        raise CheckError(message, hint=hint, detail="\n".join(images))
-    return tuple(Finding(level=Level.WARNING, subject=mesh.version, message=f"{message}: {one}") for one in images)
+    rule, subject = "images.pinned-version", mesh.version
+    if former.forced:
+        warnings = (f"{message}: {image}" for image in images)
+        return tuple(Finding(id=rule, level=Level.WARNING, subject=subject, message=told) for told in warnings)
+    detail = "\n".join(images)
+    return (Finding(id=rule, level=Level.FAILURE, subject=subject, message=message, hint=hint, detail=detail),)
 
 
 async def _former_chart(component: str, former: Former, mesh: Mesh) -> Chart | None:

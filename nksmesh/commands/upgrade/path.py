@@ -140,6 +140,12 @@ async def _with_charts(hop: Hop, mesh: Mesh, order: MeshRequest, charts: Charts,
     except ChartError as error:
         if alone:
             raise
-        missing = Finding(level=Level.FAILURE, subject=hop.version, message=error.message, hint=error.hint)
+        missing = Finding(
+            id="upgrade.missing-chart",
+            level=Level.FAILURE,
+            subject=hop.version,
+            message=error.message,
+            hint=error.hint,
+        )
         return replace(hop, findings=(*hop.findings, missing))
     return hop

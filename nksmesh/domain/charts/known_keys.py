@@ -52,6 +52,7 @@ def unknown_keys(layers: Iterable[Layer], chart: Chart, *, former: Chart | None 
     listed = _flat(chart.defaults)
     return tuple(
         Finding(
+            id="charts.unknown-key",
             level=Level.WARNING,
             subject=layer.name,
             message=f"{layer.name}: {_reason(path, chart, listed, former if former and _has(before, path) else None)}",

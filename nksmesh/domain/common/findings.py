@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nksmesh.domain.common.errors import CheckError
+from nksmesh.domain.common.errors import CheckError, MeshError
 
 
 class Level(StrEnum):
@@ -22,18 +22,27 @@ class Finding:
     """One result of a check.
 
     Attributes:
-        id: Its rule's stable name, such as ``kube.immutable-field``.
+        id: Its rule's stable name, ``GROUP.NAME``, such as ``kube.immutable-field``; docs/findings.md lists them.
         level: Whether it stops a run.
         message: One sentence: what was found, where.
         hint: One sentence: what to do next; may be empty where there is nothing to do.
         subject: What it is about, such as ``istiod`` or ``values/environments/prod/istiod.yaml``; may be empty.
+        detail: Of a failure: what else there is to say, a line each.
+        error: Of a failure: the error that it ends a run with, which has the exit code.
     """
 
-    id: str = ""
+    id: str
     level: Level
     message: str
     hint: str = ""
     subject: str = ""
+    detail: str = ""
+    error: type[MeshError] = CheckError
+
+    @property
+    def group(self) -> str:
+        """What its rule is about, such as ``kube``: the first part of its name."""
+        return self.id.partition(".")[0]
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -47,8 +56,11 @@ def refuse_failures(findings: Iterable[Finding]) -> None:
     """Stop where one of the findings is a failure.
 
     Raises:
-        CheckError: The failures' sentences, with the first one's next step.
+        MeshError: The first failure's own error and next step, with the sentences of all that end a run as it does.
     """
     failures = [finding for finding in findings if finding.level is Level.FAILURE]
     if failures:
-        raise CheckError("; ".join(failure.message for failure in failures), hint=failures[0].hint)
+        first = failures[0]
+        alike = [failure for failure in failures if failure.error is first.error]
+        detail = "\n".join(failure.detail for failure in alike if failure.detail)
+        raise first.error("; ".join(failure.message for failure in alike), hint=first.hint, detail=detail)

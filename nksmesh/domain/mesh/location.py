@@ -142,7 +142,8 @@ def check_support(location: Location, minor: str, nks: Nks, today: date | None) 
     if not told:
         return ()
     hint = "Upgrade the cluster, one minor at a time; nksmesh versions shows which Istio each Kubernetes needs."
-    return (Finding(level=Level.WARNING if over else Level.NOTE, message=told, hint=hint if over else ""),)
+    level = Level.WARNING if over else Level.NOTE
+    return (Finding(id="location.kubernetes-support", level=level, message=told, hint=hint if over else ""),)
 
 
 def cloud_of_region(region: Region, nks: Nks) -> str:
@@ -156,6 +157,7 @@ def _by_zones(region: Region, nks: Nks) -> bool:
 
 def _doubted(location: Location) -> Finding:
     return Finding(
+        id="location.doubtful-region",
         level=Level.WARNING,
         message=f"region {location.region} is read from {location.read_from}, and {location.doubt} has such zones, too",
         hint=f"Confirm it with --region {location.region}. On a cluster of {location.doubt} give its own region or "
@@ -164,7 +166,8 @@ def _doubted(location: Location) -> Finding:
 
 
 def _mismatch(chosen: str, told: str, hint: str) -> Finding:
-    return Finding(level=Level.WARNING, message=f"the registry of region {chosen} is used, but {told}", hint=hint)
+    message = f"the registry of region {chosen} is used, but {told}"
+    return Finding(id="location.other-region", level=Level.WARNING, message=message, hint=hint)
 
 
 def _give(region: str) -> str:

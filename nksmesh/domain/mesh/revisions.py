@@ -75,6 +75,7 @@ def kept_name(istio_revision: str, version: str) -> Finding | None:
     if not _OF_A_VERSION.match(istio_revision) or istio_revision == _called_after(version):
         return None
     return Finding(
+        id="mesh.kept-revision-name",
         level=Level.WARNING,
         subject=f"istiod-{istio_revision}",
         message=f"Istio revision {istio_revision} keeps its name at Istio {version}: an upgrade in place changes no "

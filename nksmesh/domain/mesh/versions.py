@@ -180,7 +180,11 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
         findings.append(_not_provided(question, question.region))
     elif entry and question.version not in ({one for each in known for one in each.tested} or entry.versions):
         findings.append(
-            _warning(f"Istio {question.version} is not among the versions that nksmesh is tried with", known_of(entry))
+            _warning(
+                "version.untested",
+                f"Istio {question.version} is not among the versions that nksmesh is tried with",
+                known_of(entry),
+            )
         )
     if entry and question.kubernetes:
         findings.extend(_on_kubernetes(question, entry, known))
@@ -210,6 +214,7 @@ def known_of(entry: IstioVersion) -> str:
 def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Finding:
     patches = [version for one in known for version in one.versions]
     return Finding(
+        id="version.unknown",
         level=Level.FAILURE,
         subject=question.version,
         message=f"Istio {question.version} is of a minor version that the catalog does not know, nor which Kubernetes "
@@ -220,6 +225,7 @@ def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Findin
 
 def _not_provided(question: VersionQuestion, region: Region) -> Finding:
     return Finding(
+        id="version.not-in-registry",
         level=Level.FAILURE,
         subject=region.name,
         message=f"the registry of region {region.name} does not provide Istio {question.version}",
@@ -237,6 +243,7 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
     if cluster < parse_kubernetes(entry.kubernetes_floor):
         return [
             Finding(
+                id="version.kubernetes-too-old",
                 level=Level.FAILURE,
                 subject=question.version,
                 message=f"Istio {question.version} does not run on {told}: {entry.kubernetes_floor} is its minimum",
@@ -246,6 +253,7 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
     if cluster > parse_kubernetes(entry.kubernetes_max):
         return [
             Finding(
+                id="version.kubernetes-too-new",
                 level=Level.FAILURE,
                 subject=question.version,
                 message=f"Istio {question.version} does not support {told}: {entry.kubernetes_max} is its newest",
@@ -255,11 +263,16 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
     findings = []
     if cluster < parse_kubernetes(entry.kubernetes_min):
         findings.append(
-            _warning(f"Istio {question.version} was tested on {told}, but is not supported there", f"{supported}.")
+            _warning(
+                "version.kubernetes-unsupported",
+                f"Istio {question.version} was tested on {told}, but is not supported there",
+                f"{supported}.",
+            )
         )
     if region and not question.own_hub and cluster not in {parse_kubernetes(one) for one in region.kubernetes}:
         findings.append(
             _warning(
+                "version.not-listed-by-nks",
                 f"NKS does not list {told} for Istio {question.version}, though Istio itself supports it",
                 f"NKS lists {', '.join(region.kubernetes)} for region {region.name}.",
             )
@@ -274,8 +287,8 @@ def _another(question: VersionQuestion, known: Iterable[IstioVersion], provided:
     return "No Istio that can be had here does: nksmesh versions lists them. Give --force-version to go on."
 
 
-def _warning(message: str, hint: str = "") -> Finding:
-    return Finding(level=Level.WARNING, message=message, hint=hint)
+def _warning(rule: str, message: str, hint: str) -> Finding:
+    return Finding(id=rule, level=Level.WARNING, message=message, hint=hint)
 
 
 def _forgiven(finding: Finding, question: VersionQuestion) -> Finding:

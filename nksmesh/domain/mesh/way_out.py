@@ -50,6 +50,7 @@ def judge_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
 def _beyond(question: VersionQuestion, region: Region, highest: str, known: Sequence[IstioVersion]) -> Finding:
     cluster = minor_of(question.kubernetes)
     return Finding(
+        id="version.beyond-region",
         level=Level.FAILURE,
         subject=region.name,
         message=f"Region {region.name} provides Istio up to {newest(region.versions)}, which runs on Kubernetes up to "

@@ -51,17 +51,16 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
     """Check that every image of the renders lies in the hub, or below a prefix that was admitted.
 
     Returns:
-        A note for each image outside it that only pods which ask for it would pull.
-
-    Raises:
-        ChartError: An image lies elsewhere; names the image, the object and the layer that set it.
+        A failure where an image lies elsewhere: it names the image, the object and the layer that set it. A note for
+        each image outside it that only pods which ask for it would pull.
     """
-    warnings, strays = [], []
+    findings, strays = [], []
     for change in changes.values():
         for image in stray_images(mesh, change):
             if image.opt_in:
-                warnings.append(
+                findings.append(
                     Finding(
+                        id="images.opt-in-outside-hub",
                         level=Level.NOTE,
                         subject=image.image,
                         message=f"injection {image.place} pulls {image.image}, which is not in the hub",
@@ -71,12 +70,17 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
             else:
                 strays.append(f"{image.image} in {image.where} ({image.place}), set by {setter_of(image, change)}")
     if strays:
-        raise ChartError(
-            f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
-            hint="Take the setting out, or admit the registry with --allow-image PREFIX.",
-            detail="\n".join(strays),
+        findings.append(
+            Finding(
+                id="images.outside-hub",
+                level=Level.FAILURE,
+                message=f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
+                hint="Take the setting out, or admit the registry with --allow-image PREFIX.",
+                detail="\n".join(strays),
+                error=ChartError,
+            )
         )
-    return list(dict.fromkeys(warnings))
+    return list(dict.fromkeys(findings))
 
 
 def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -80,6 +80,7 @@ def _unserved(change: ReleaseChange, served: Collection[str], around: Surroundin
             continue
         there = ", ".join(sorted(one for one in served if one)) or "none"
         yield Finding(
+            id="injection.no-injector",
             level=Level.FAILURE,
             subject=name,
             message=f"gateway {name} would get no proxy: no injector serves Istio revision {wanted} (served: {there})",
@@ -117,6 +118,7 @@ def _calls_nobody(change: ReleaseChange, services: Collection[tuple[str, str]]) 
             key = (str(called.get("namespace") or ""), str(called.get("name") or ""))
             if called and key not in services:
                 yield Finding(
+                    id="injection.validator-without-service",
                     level=Level.WARNING,
                     subject=change.release.name,
                     message=f"{validator['metadata']['name']} calls Service {key[1]} in {key[0]}, which does not "

@@ -52,6 +52,7 @@ def missing_secrets(missing: Iterable[ObjectRef], hub: str, absent: Collection[s
     host = hub.partition("/")[0]
     return tuple(
         Finding(
+            id="images.missing-pull-secret",
             level=Level.WARNING,
             subject=f"Secret {name}",
             message=f"pull secret {name} does not exist in {'namespaces' if len(where) > 1 else 'namespace'} "

@@ -26,7 +26,7 @@ def check_renders(
         former: The charts of the version that is installed, by component, where keys may be compared with theirs.
 
     Raises:
-        ChartError: There is no istiod, an image lies outside the hub, or a chart's template cannot be read.
+        ChartError: There is no istiod, or a chart's template cannot be read.
     """
     for change in changes.values():
         _check_istiod(change)

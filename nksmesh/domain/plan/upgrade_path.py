@@ -115,29 +115,26 @@ def find_upgrade_path(
     return UpgradePath(installed=installed, wanted=question.version, hops=tuple(hops))
 
 
-def refuse_another_version(installed: str, wanted: str, *, asked: bool = True) -> None:
-    """Stop a command that may not change the version of what is installed.
+def another_version(installed: str, wanted: str, *, asked: bool = True) -> tuple[Finding, ...]:
+    """Judge a command that may not change the version of what is installed: a failure where it would.
 
     Args:
         installed: The version that is installed.
         wanted: The version that was resolved.
         asked: Somebody asked for it: it is not the default.
-
-    Raises:
-        ConfigError: It would.
     """
     if installed == wanted:
-        return
-    if not asked:
-        raise ConfigError(
-            f"Istio {installed} is installed without a record, and without one {wanted} is the default",
-            hint=f"nksmesh adopt records what is installed; or say --version {installed}.",
+        return ()
+    if asked:
+        message = f"Istio {installed} is installed, and {wanted} is asked for: install does not change the version"
+        hint = (
+            f"Change it with nksmesh upgrade --to {wanted} (to look first: nksmesh plan --to {wanted}), "
+            f"or stay with --version {installed}."
         )
-    raise ConfigError(
-        f"Istio {installed} is installed, and {wanted} is asked for: install does not change the version",
-        hint=f"Change it with nksmesh upgrade --to {wanted} (to look first: nksmesh plan --to {wanted}), "
-        f"or stay with --version {installed}.",
-    )
+    else:
+        message = f"Istio {installed} is installed without a record, and without one {wanted} is the default"
+        hint = f"nksmesh adopt records what is installed; or say --version {installed}."
+    return (Finding(id="version.unasked-change", level=Level.FAILURE, message=message, hint=hint, error=ConfigError),)
 
 
 def _refuse_what_is_no_road(installed: str, wanted: str) -> None:
@@ -171,7 +168,7 @@ def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Find
     else:
         message = f"no version of Istio {minor} is known, which lies on the way"
         hint = f"Name one and go there first: nksmesh upgrade --to {minor}.X."
-    return Finding(level=Level.FAILURE, subject=minor, message=message, hint=hint)
+    return Finding(id="upgrade.missing-version", level=Level.FAILURE, subject=minor, message=message, hint=hint)
 
 
 def proxies_too_old(images: Iterable[str], version: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ref_of
 from nksmesh.domain.values.layers import Layer
 from nksmesh.engine.crd_retention import keep_dropped_crds
@@ -48,7 +49,7 @@ async def test_crds_that_an_earlier_mesh_of_ours_left_become_the_releases(cluste
 async def test_a_crd_that_another_tool_left_is_not_taken(cluster: FakeCluster) -> None:
     cluster.objects.put({**CRD, "metadata": {**CRD["metadata"], "managedFields": [{"manager": "kubectl"}]}})
     with pytest.raises(ClusterError, match="1 object of this mesh exists already"):
-        await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)
+        refuse_failures((await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)).findings)
 
 
 async def test_somebody_elses_object_stops_the_run_with_its_owner(cluster: FakeCluster) -> None:
@@ -60,7 +61,7 @@ async def test_somebody_elses_object_stops_the_run_with_its_owner(cluster: FakeC
         change(ISTIOD, manifests=[deployment("istiod")]), change(INGRESS, manifests=[deployment(INGRESS.name)])
     )
     with pytest.raises(ClusterError, match="2 objects of this mesh exist already") as caught:
-        await check_owners(changes, cluster)
+        refuse_failures((await check_owners(changes, cluster)).findings)
     assert caught.value.detail.splitlines() == [
         f"Deployment {NAMESPACE}/istiod belongs to istioctl",
         f"Deployment {NAMESPACE}/{INGRESS.name} belongs to Helm release istiod in {NAMESPACE}",
@@ -71,7 +72,7 @@ async def test_somebody_elses_object_stops_the_run_with_its_owner(cluster: FakeC
 async def test_an_object_of_another_namespaces_mesh_leads_to_that_mesh(cluster: FakeCluster) -> None:
     cluster.objects.put(of_release(CRD, replace(BASE, namespace="mesh-b")))
     with pytest.raises(ClusterError, match="belongs to somebody else") as caught:
-        await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)
+        refuse_failures((await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)).findings)
     assert "in namespace mesh-b has them" in caught.value.hint
     assert "-n mesh-b" in caught.value.hint
 
@@ -207,7 +208,7 @@ async def test_a_crd_of_istios_charts_becomes_the_installed_releases_own(cluster
     ours = change(BASE, manifests=[CRD], installed=installed(BASE, chart_version="1.23.6"), reasons=["chart"])
     assert (await check_owners(changes_of(ours), cluster)).changes[BASE.name].left_crds == (ref_of(CRD),)
     with pytest.raises(ClusterError):
-        await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)
+        refuse_failures((await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)).findings)
 
 
 async def test_a_conflict_names_whose_fields_would_be_taken(cluster: FakeCluster) -> None:

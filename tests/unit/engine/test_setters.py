@@ -10,6 +10,7 @@ import pytest
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.images import FoundImage
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.plan.changes import check_images
@@ -64,7 +65,7 @@ async def told(*layers: dict[str, Any], versions: bool = False) -> tuple[str, Re
     if versions:
         return "\n".join(pinned_images(mesh(), made)), helm
     try:
-        check_images(mesh(), made)
+        refuse_failures(check_images(mesh(), made))
     except ChartError as problem:
         return problem.detail, helm
     return "", helm
@@ -131,5 +132,5 @@ def test_the_guess_prefers_the_strongest_layer_among_equals() -> None:
     layers = [Layer(name="z", values={"a": X}), Layer(name="a", values={"b": X})]
     made = change(ISTIOD, layers=layers, manifests=[deployment(f"{X}/pilot:1")])
     with pytest.raises(ChartError) as raised:
-        check_images(mesh(), changes_of(made))
+        refuse_failures(check_images(mesh(), changes_of(made)))
     assert raised.value.detail.endswith("set by a (b)")

@@ -152,8 +152,13 @@ PLAN: Final = Plan(
     proxy_image=PROXY,
     kubernetes="1.28.15",
     findings=(
-        Finding(level=Level.WARNING, message="istiod: global.hubb is no key of the chart", hint="Perhaps global.hub."),
-        Finding(level=Level.NOTE, message="Kubernetes 1.28 is in Istio 1.20's range"),
+        Finding(
+            id="charts.unknown-key",
+            level=Level.WARNING,
+            message="istiod: global.hubb is no key of the chart",
+            hint="Perhaps global.hub.",
+        ),
+        Finding(id="location.kubernetes-support", level=Level.NOTE, message="Kubernetes 1.28 is in Istio 1.20's range"),
     ),
     notes=("region kr1, from the API server's host name",),
     unwanted=(Release(component="gateway", name="istio-egressgateway", namespace="istio-system"),),
@@ -397,6 +402,7 @@ ROAD: Final = UpgradePath(
             version="1.21.6",
             findings=(
                 Finding(
+                    id="version.not-in-registry",
                     level=Level.FAILURE,
                     message="the registry of region kr1 does not provide Istio 1.21.6",
                     hint="Another version needs a registry of your own: --hub.",

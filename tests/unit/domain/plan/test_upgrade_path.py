@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from nksmesh.domain.common.errors import CheckError, ConfigError
-from nksmesh.domain.common.findings import Level
+from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.mesh.mesh import IstioVersion, Network, Region
 from nksmesh.domain.mesh.versions import VersionQuestion
 from nksmesh.domain.plan.upgrade_path import (
     UpgradePath,
+    another_version,
     find_upgrade_path,
     proxies_too_old,
-    refuse_another_version,
 )
 
 KNOWN = tuple(
@@ -120,13 +120,13 @@ def test_a_canary_is_named_where_one_can_go() -> None:
 
 
 def test_only_upgrade_changes_the_version() -> None:
-    refuse_another_version("1.20.0", "1.20.0")
+    assert another_version("1.20.0", "1.20.0") == ()
     with pytest.raises(ConfigError, match=r"1\.19\.0 is installed, and 1\.20\.0 is asked for") as caught:
-        refuse_another_version("1.19.0", "1.20.0")
+        refuse_failures(another_version("1.19.0", "1.20.0"))
     assert "nksmesh upgrade --to 1.20.0" in caught.value.hint
     assert "--version 1.19.0" in caught.value.hint
     with pytest.raises(ConfigError, match=r"1\.20\.0 is the default") as caught:
-        refuse_another_version("1.22.8", "1.20.0", asked=False)
+        refuse_failures(another_version("1.22.8", "1.20.0", asked=False))
     assert "upgrade" not in caught.value.hint
 
 

@@ -10,6 +10,7 @@ import pytest
 from nksmesh.commands.adopt.from_istioctl import TakeoverPlan
 from nksmesh.domain.common.errors import ClusterError, RefusedError
 from nksmesh.domain.common.events import unheard
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import HELM_MANAGER, Manifest, ObjectRef
 from nksmesh.engine.agreement import check_agreed
 from nksmesh.engine.executor.take_ownership import take_object, take_release
@@ -118,7 +119,7 @@ async def test_only_an_adoption_takes_what_istioctl_made(cluster: FakeCluster) -
     cluster.objects.put(made("Service"))
     changes = changes_of(change(ISTIOD, manifests=[rendered("Service")]))
     with pytest.raises(ClusterError) as refused:
-        await check_owners(changes, cluster)
+        refuse_failures((await check_owners(changes, cluster)).findings)
     assert "adopt --from istioctl" in refused.value.hint
     owned = await check_owners(changes, cluster, take_over=True)
     assert owned.changes["istiod"].taken == (REF,)
@@ -134,4 +135,8 @@ async def test_what_a_killed_adoption_has_half_taken_is_taken_on(cluster: FakeCl
 async def test_an_adoption_leaves_alone_what_is_neithers(cluster: FakeCluster) -> None:
     cluster.objects.put(made("Service", manager="argocd", labels={}))
     with pytest.raises(ClusterError, match="somebody else"):
-        await check_owners(changes_of(change(ISTIOD, manifests=[rendered("Service")])), cluster, take_over=True)
+        refuse_failures(
+            (
+                await check_owners(changes_of(change(ISTIOD, manifests=[rendered("Service")])), cluster, take_over=True)
+            ).findings
+        )
