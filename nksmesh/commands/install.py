@@ -87,7 +87,7 @@ async def install(
         refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
         check(plan)
         _warn(plan, runtime.listener)
-        applying = Executor(plan, runtime)
+        applying = Executor(plan.steps, runtime, releases=plan.manifests)
         if not plan.changes:
             if not await _left_unproved(plan, runtime.cluster):
                 return await _prove(applying, plan, runtime.cluster)

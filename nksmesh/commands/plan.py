@@ -16,7 +16,7 @@ from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.catalog import Catalog
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
-from nksmesh.domain.plan.plan import Action, Plan, ReleaseChange, StepKind
+from nksmesh.domain.plan.plan import NamespaceStep, Plan, ReleaseChange, RemovalStep
 from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import UpgradePath
 from nksmesh.domain.values.layers import dotted
@@ -202,7 +202,7 @@ def _newest_kubernetes(catalog: Catalog, version: str) -> str:
 
 def _differences(plan: Plan, helm: Helm) -> Iterator[ObjectDiff]:
     """Say how every object that an install would touch changes, in the order of the steps."""
-    created = [_namespace(step.namespace) for step in plan.steps if step.action is Action.CREATE]
+    created = [_namespace(step.namespace) for step in plan.steps if isinstance(step, NamespaceStep) and step.changes]
     yield from diff_manifests((), created, "", helm.dump)
     for crd in plan.crds:
         if crd.differs or not crd.exists:
@@ -212,7 +212,7 @@ def _differences(plan: Plan, helm: Helm) -> Iterator[ObjectDiff]:
         if change.reasons:
             old = helm.parse(change.installed.manifest) if change.installed else ()
             yield from diff_manifests(old, change.manifests, change.release.namespace, helm.dump)
-    removed = {step.release for step in plan.steps if step.kind is StepKind.REMOVAL}
+    removed = {step.release for step in plan.steps if isinstance(step, RemovalStep)}
     for release, stored in zip(plan.unwanted, plan.stored, strict=True):
         if release in removed:
             yield from diff_manifests(helm.parse(stored.manifest), (), release.namespace, helm.dump)

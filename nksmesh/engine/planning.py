@@ -112,8 +112,17 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     }
     unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
     unwanted = () if order.scope and order.scope.components else unwanted
+    stored = {release: read.installed[_key(release)] for release in unwanted}
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
-    steps = make_steps(mesh, changes, crds, missing_namespaces=missing, unwanted=unwanted if order.prune else ())
+    steps = make_steps(
+        mesh,
+        changes,
+        crds,
+        missing_namespaces=missing,
+        unwanted=stored if order.prune else {},
+        proxy_image=proxy,
+        take_over=order.take_over,
+    )
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
     return Plan(
         mesh=mesh,
@@ -133,11 +142,10 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         ),
         notes=(*found.resolved.notes, *moved_images(mesh)),
         unwanted=unwanted,
-        stored=tuple(read.installed[_key(one)] for one in unwanted),
+        stored=tuple(stored.values()),
         recorded=record,
         ending=(*ending_of(read.namespaces), *owned.ending),
         keep=order.scope.keep if order.scope else None,
-        take_over=order.take_over,
     )
 
 

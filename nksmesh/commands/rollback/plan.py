@@ -180,19 +180,20 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
     )
     proxy = next((proxy_image(one.manifests) for one in changes.values() if one.release.component == ISTIOD.name), "")
     changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in changes.items()}
-    removed = [
-        release
+    removed = {
+        release: now
         for release, helm_revision in way.targets.items()
-        if not helm_revision and (release.namespace, release.name) in installed
-    ]
+        if not helm_revision and (now := installed.get((release.namespace, release.name))) is not None
+    }
+    mesh = _mesh(way, namespace, changes, recorded, proxy)
     plan = Plan(
-        mesh=_mesh(way, namespace, changes, recorded, proxy),
-        steps=steps_back(changes, removed, namespace=namespace),
+        mesh=mesh,
+        steps=steps_back(changes, removed, proxy_image=proxy, network=mesh.network),
         releases=changes,
         proxy_image=proxy,
         kubernetes=kubernetes,
         unwanted=tuple(removed),
-        stored=tuple(installed[release.namespace, release.name] for release in removed),
+        stored=tuple(removed.values()),
         recorded=recorded,
     )
     return RollbackPlan(way=way, plan=plan, lost=tuple(lost))

@@ -135,7 +135,7 @@ async def _carry_out(shown: RollbackPlan, runtime: Runtime) -> RollbackResult:
         if plan.recorded is not None:
             writing = {change.release for change in plan.releases.values() if change.reasons} | set(plan.unwanted)
             await runtime.cluster.records.write(begun_on(plan.recorded, writing))
-        progress = await Executor(plan, runtime).run()
+        progress = await Executor(plan.steps, runtime, releases=plan.manifests).run()
         written = await runtime.cluster.storage.revisions(way.targets)
         recorder.left(written)
         if way.before is None:

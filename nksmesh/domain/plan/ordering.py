@@ -13,10 +13,26 @@ from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import Final
 
-from nksmesh.domain.charts.releases import COMPONENTS, Component, Proof, Release
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, Component, Proof, Release
 from nksmesh.domain.kube.objects import crds_of
-from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.plan.plan import CRDS_STEP, GATE_STEP, Action, CrdChange, Need, Phase, ReleaseChange, Step, StepKind
+from nksmesh.domain.mesh.mesh import Mesh, Network
+from nksmesh.domain.plan.plan import (
+    CRDS_STEP,
+    GATE_STEP,
+    Action,
+    CrdChange,
+    CrdsStep,
+    GateStep,
+    NamespaceStep,
+    Need,
+    Phase,
+    ReleaseChange,
+    ReleaseStep,
+    RemovalStep,
+    RestartStep,
+    Step,
+)
 
 _UNWANTED: Final = "the record has it and the mesh no longer does"
 
@@ -27,7 +43,9 @@ def make_steps(
     crds: tuple[CrdChange, ...],
     *,
     missing_namespaces: frozenset[str],
-    unwanted: tuple[Release, ...],
+    unwanted: Mapping[Release, InstalledRelease],
+    proxy_image: str,
+    take_over: bool = False,
 ) -> tuple[Step, ...]:
     """Order what is to be done: namespaces, CRDs, components before the gate, the gate, gateways, restarts, removals.
 
@@ -35,13 +53,20 @@ def make_steps(
         changes: What is to become of each release, by name.
         crds: What becomes of the CRDs of base's crds/ folder.
         missing_namespaces: Those of the mesh's namespaces that do not exist.
+        unwanted: What goes, with what Helm has of it.
+        proxy_image: The image that every gateway must end on.
+        take_over: What istioctl made becomes ours.
     """
-    namespaces = [_namespace_step(name, missing_namespaces) for name in _namespaces(mesh)]
+
+    def written(change: ReleaseChange, needs: tuple[Need, ...]) -> ReleaseStep:
+        return release_step(change, needs, proxy_image=proxy_image, network=mesh.network, take_over=take_over)
+
+    namespaces: list[Step] = [_namespace_step(name, missing_namespaces) for name in _namespaces(mesh)]
     ordered = components_in_order()
     proofs = {component: _proofs_of(component, changes, crds) for component in ordered}
     before_gate = [change for one in ordered if not one.injected for change in _of(changes, one)]
     fresh = not any(change.installed or change.taken for change in before_gate)
-    steps = [*namespaces, *([_crds_step(crds)] if crds else [])]
+    steps = [*namespaces, *([_crds_step(crds, take_over=take_over)] if crds else [])]
     for change in before_gate:
         below = [
             need
@@ -52,15 +77,19 @@ def make_steps(
                 else [Need(name) for name in proofs[component]]
             )
         ]
-        steps.append(_release_step(change, (_placed(change), *below)))
+        steps.append(written(change, (_placed(change), *below)))
     injected = [component for component in ordered if component.injected]
     foundation = [one for one in ordered if any(one in _below(component) for component in injected)]
-    steps.append(_gate_step(mesh, [name for one in foundation for name in proofs[one]], namespaces))
+    needs = [
+        *(Need(name) for component in foundation for name in proofs[component]),
+        *(Need(step.name, Phase.WRITTEN) for step in namespaces),
+    ]
+    steps.append(gate_step(mesh.releases, needs, proxy_image=proxy_image))
     gateways = [change for component in injected for change in _of(changes, component)]
-    steps += [_release_step(change, (Need(GATE_STEP), _placed(change))) for change in gateways]
-    steps += [restart_step(change, (Need(GATE_STEP),)) for change in gateways if change.stale_pods]
+    steps += [written(change, (Need(GATE_STEP), _placed(change))) for change in gateways]
+    steps += [restart_step(written(change, (Need(GATE_STEP),))) for change in gateways if change.stale_pods]
     everything = tuple(Need(step.name) for step in steps)
-    steps += [removal_step(release, everything, why=_UNWANTED) for release in unwanted]
+    steps += [removal_step(release, stored, everything, why=_UNWANTED) for release, stored in unwanted.items()]
     return tuple(steps)
 
 
@@ -107,37 +136,32 @@ def _namespace(name: str) -> str:
     return f"namespace {name}"
 
 
-def _namespace_step(name: str, missing: frozenset[str]) -> Step:
+def _namespace_step(name: str, missing: frozenset[str]) -> NamespaceStep:
     absent = name in missing
-    return Step(
+    return NamespaceStep(
         name=_namespace(name),
-        kind=StepKind.NAMESPACE,
         action=Action.CREATE if absent else Action.KEEP,
         reasons=("it does not exist",) if absent else (),
         namespace=name,
     )
 
 
-def why_the_gate(*, gateways: bool) -> tuple[str, ...]:
-    """Say what the webhook gate is for: a canary, and a mesh without gateways, have others behind it."""
-    return ("gateways get their image from it" if gateways else "pods get their proxy from it",)
-
-
-def _gate_step(mesh: Mesh, foundation: Iterable[str], namespaces: Iterable[Step]) -> Step:
-    return Step(
+def gate_step(releases: Iterable[Release], needs: Iterable[Need], *, proxy_image: str) -> GateStep:
+    """Prove the injector: a canary, and a mesh without gateways, have others behind it."""
+    there = tuple(releases)
+    gateways = tuple(release for release in there if release.kind.injected)
+    return GateStep(
         name=GATE_STEP,
-        kind=StepKind.GATE,
         action=Action.PROVE,
-        reasons=why_the_gate(gateways=any(one.kind.injected for one in mesh.releases)),
-        needs=(
-            *(Need(name) for name in foundation),
-            *(Need(step.name, Phase.WRITTEN) for step in namespaces),
-        ),
-        namespace=mesh.namespace,
+        reasons=("gateways get their image from it" if gateways else "pods get their proxy from it",),
+        needs=tuple(needs),
+        istiod=next(release for release in there if release.component == ISTIOD.name),
+        gateways=gateways,
+        proxy_image=proxy_image,
     )
 
 
-def _crds_step(crds: tuple[CrdChange, ...]) -> Step:
+def _crds_step(crds: tuple[CrdChange, ...], *, take_over: bool) -> CrdsStep:
     new = [crd for crd in crds if not crd.exists]
     changed = [crd for crd in crds if crd.exists and crd.differs]
     taken = sorted({manager for crd in changed for manager in crd.taken_from})
@@ -148,44 +172,52 @@ def _crds_step(crds: tuple[CrdChange, ...]) -> Step:
     stays = (
         [f"{len(newer)} of {len(crds)} stay as they are: of Istio {newer[0]}, newer than the chart's"] if newer else []
     )
-    return Step(
+    return CrdsStep(
         name=CRDS_STEP,
-        kind=StepKind.CRDS,
         action=Action.APPLY if reasons else Action.KEEP,
         reasons=(*reasons, *stays),
+        crds=crds,
+        take_over=take_over,
     )
 
 
-def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
-    return Step(
+def release_step(
+    change: ReleaseChange, needs: tuple[Need, ...], *, proxy_image: str, network: Network, take_over: bool = False
+) -> ReleaseStep:
+    """Write a release where it must be."""
+    return ReleaseStep(
         name=change.release.name,
-        kind=StepKind.RELEASE,
         action=change.action,
         reasons=change.reasons,
         needs=needs,
-        release=change.release,
+        change=change,
+        proxy_image=proxy_image,
+        network=network,
+        take_over=take_over,
     )
 
 
-def restart_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
-    """Restart a release's pods once it is written and something else is there."""
-    return Step(
+def restart_step(written: ReleaseStep) -> RestartStep:
+    """Restart a release's pods once it is written and something else, which its step needs, is there."""
+    change = written.change
+    return RestartStep(
         name=f"restart {change.release.name}",
-        kind=StepKind.RESTART,
         action=Action.RESTART,
         reasons=change.stale_pods,
-        needs=(Need(change.release.name, Phase.WRITTEN), *needs),
-        release=change.release,
+        needs=(Need(change.release.name, Phase.WRITTEN), *written.needs),
+        change=change,
+        proxy_image=written.proxy_image,
+        network=written.network,
     )
 
 
-def removal_step(release: Release, needs: tuple[Need, ...], *, why: str) -> Step:
+def removal_step(release: Release, stored: InstalledRelease, needs: tuple[Need, ...], *, why: str) -> RemovalStep:
     """Remove a release once something else is there."""
-    return Step(
+    return RemovalStep(
         name=f"remove {release.name}",
-        kind=StepKind.REMOVAL,
         action=Action.REMOVE,
         reasons=(why,),
         needs=needs,
         release=release,
+        stored=stored,
     )

@@ -17,7 +17,7 @@ from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.images import FoundImage
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
-from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.mesh import Mesh, Network
 from nksmesh.domain.mesh.record import Keep, Record
 from nksmesh.domain.values.layers import Composed, Layer
 
@@ -48,17 +48,6 @@ class Phase(StrEnum):
     PROVED = "proved"
 
 
-class StepKind(StrEnum):
-    """What a step is about."""
-
-    NAMESPACE = "namespace"
-    CRDS = "crds"
-    RELEASE = "release"
-    GATE = "gate"
-    RESTART = "restart"
-    REMOVAL = "removal"
-
-
 @dataclass(frozen=True)
 class Need:
     """A step that another must have come to a phase before this one may begin."""
@@ -69,25 +58,19 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One step.
+    """One step; each kind of step is a class of its own, with what its handler needs.
 
     Attributes:
         name: Its title, unique in the plan.
-        kind: What it is about.
         action: What it does.
         reasons: Why, one sentence each.
         needs: What must be done before it begins.
-        release: The release it is about, if it is about one.
-        namespace: The namespace it is about, if it is about one.
     """
 
     name: str
-    kind: StepKind
     action: Action
     reasons: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
-    release: Release | None = None
-    namespace: str = ""
 
     @property
     def changes(self) -> bool:
@@ -169,6 +152,71 @@ class ReleaseChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamespaceStep(Step):
+    """A namespace is there."""
+
+    namespace: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrdsStep(Step):
+    """The CRDs of base's crds/ folder are as the chart has them.
+
+    Attributes:
+        take_over: CRDs that istioctl made become ours, too.
+    """
+
+    crds: tuple[CrdChange, ...] = field(repr=False)
+    take_over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseStep(Step):
+    """A release is written where it must be, and proved.
+
+    Attributes:
+        proxy_image: The image that its pods must end on, where they are injected.
+        network: Whether its LoadBalancer's address is waited for.
+        take_over: What istioctl made of it becomes the release's.
+    """
+
+    change: ReleaseChange = field(repr=False)
+    proxy_image: str
+    network: Network
+    take_over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartStep(ReleaseStep):
+    """The pods of a release are made anew, and proved as its own step proves them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateStep(Step):
+    """An istiod's injector answers, with the proxy image of the plan.
+
+    Attributes:
+        gateways: Whose pods are injected; where there are none, namespaces that are labelled for it are asked.
+    """
+
+    istiod: Release
+    gateways: tuple[Release, ...]
+    proxy_image: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovalStep(Step):
+    """A release is gone.
+
+    Attributes:
+        stored: What Helm has of it.
+    """
+
+    release: Release
+    stored: InstalledRelease = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The steps, what they are made from, and what was found on the way.
 
@@ -186,7 +234,6 @@ class Plan:
         recorded: What the last run recorded, None where nothing is known.
         ending: Objects of the mesh that are still being deleted: they are waited for before anything is written.
         keep: How it is recorded, where it is not the whole mesh's plan.
-        take_over: CRDs that istioctl made become ours, too.
     """
 
     mesh: Mesh
@@ -202,12 +249,16 @@ class Plan:
     recorded: Record | None = field(default=None, repr=False)
     ending: tuple[ObjectRef, ...] = ()
     keep: Keep | None = field(default=None, repr=False)
-    take_over: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether any step writes."""
         return any(step.changes for step in self.steps)
+
+    @property
+    def manifests(self) -> tuple[tuple[Release, tuple[Manifest, ...]], ...]:
+        """What each release renders to."""
+        return tuple((change.release, change.manifests) for change in self.releases.values())
 
     def to_data(self) -> dict[str, Any]:
         """Return the plan as JSON has it, without values and manifests."""

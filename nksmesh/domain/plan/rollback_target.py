@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.history import TAKEN_BACK, History, Run
-from nksmesh.domain.plan.ordering import removal_step, restart_step, why_the_gate
-from nksmesh.domain.plan.plan import GATE_STEP, Action, Need, ReleaseChange, Step, StepKind
+from nksmesh.domain.plan.ordering import gate_step, release_step, removal_step, restart_step
+from nksmesh.domain.plan.plan import GATE_STEP, Need, ReleaseChange, ReleaseStep, Step
 
 _SEE: Final = "nksmesh history shows the runs."
 _ORDER: Final = (ISTIOD.name, BASE.name, *OPTIONAL, GATEWAY.name)
@@ -101,34 +103,39 @@ def way_back_of(run: Run) -> RollbackTarget:
     return _of([run])
 
 
-def steps_back(changes: Mapping[str, ReleaseChange], removed: Iterable[Release], *, namespace: str) -> tuple[Step, ...]:
+def steps_back(
+    changes: Mapping[str, ReleaseChange],
+    removed: Mapping[Release, InstalledRelease],
+    *,
+    proxy_image: str,
+    network: Network,
+) -> tuple[Step, ...]:
     """Order the steps: istiod, the gate, then base and the gateways, their restarts, and what goes.
 
     Only the old injector brings the old proxy back, so all that has pods of it comes behind the gate.
 
     Args:
         changes: What goes back, by release name.
-        removed: What was not there before.
-        namespace: The control plane's.
+        removed: What was not there before, with what Helm has of it.
+        proxy_image: The image that every gateway comes back to.
     """
+
+    def back(change: ReleaseChange) -> ReleaseStep:
+        return release_step(change, behind, proxy_image=proxy_image, network=network)
+
+    behind: tuple[Need, ...] = ()
     some = sorted(changes.values(), key=lambda change: _ORDER.index(change.release.component))
-    steps: list[Step] = []
-    if any(change.release.component == ISTIOD.name for change in some):
-        control = [change for change in some if change.release.component == ISTIOD.name]
-        steps += [_release_step(change, ()) for change in control]
-        needs = tuple(Need(step.name) for step in steps)
-        why = why_the_gate(gateways=any(change.release.kind.injected for change in some))
-        gate = Step(
-            name=GATE_STEP, kind=StepKind.GATE, action=Action.PROVE, reasons=why, needs=needs, namespace=namespace
-        )
-        steps.append(gate)
-    behind = tuple(Need(step.name) for step in steps if step.kind is StepKind.GATE)
+    steps: list[Step] = [back(change) for change in some if change.release.component == ISTIOD.name]
+    if steps:
+        releases = (change.release for change in some)
+        steps.append(gate_step(releases, (Need(step.name) for step in steps), proxy_image=proxy_image))
+        behind = (Need(GATE_STEP),)
     others = [change for change in some if change.release.component != ISTIOD.name]
-    steps += [_release_step(change, behind) for change in others]
-    steps += [restart_step(change, behind) for change in others if change.stale_pods]
+    steps += [back(change) for change in others]
+    steps += [restart_step(back(change)) for change in others if change.stale_pods]
     for release in sorted(removed, key=lambda release: _REMOVED.index(release.component)):
         needs = tuple(Need(step.name) for step in steps)
-        steps.append(removal_step(release, needs, why="it was not there before"))
+        steps.append(removal_step(release, removed[release], needs, why="it was not there before"))
     return tuple(steps)
 
 
@@ -177,14 +184,3 @@ def _instead(other: Run, last: Run) -> str:
     if other.command == _UNINSTALL and not last.whole:
         return "It did not end: nksmesh install brings back what it removed, nksmesh uninstall removes the rest."
     return f"It did not end, so there is no whole mesh to go back to. {_ANOTHER_VERSION}"
-
-
-def _release_step(change: ReleaseChange, needs: tuple[Need, ...]) -> Step:
-    return Step(
-        name=change.release.name,
-        kind=StepKind.RELEASE,
-        action=change.action,
-        reasons=change.reasons,
-        needs=needs,
-        release=change.release,
-    )

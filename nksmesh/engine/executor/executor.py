@@ -1,33 +1,45 @@
-"""Applying a plan: every step begins as soon as what it needs is there, and ends when it is proved."""
+"""Doing the steps of a plan: every step begins as soon as what it needs is there, and ends when it is proved."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import InterruptedRunError, MeshError
 from nksmesh.domain.common.events import Event, EventKind
-from nksmesh.domain.plan.plan import Action, Phase, Plan, Step
+from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.plan.plan import Action, Phase, Step
+from nksmesh.engine.executor import gateways, step_handlers  # noqa: F401 - they register the handlers of a mesh's steps
+from nksmesh.engine.executor.registry import handler_of
 from nksmesh.engine.executor.retries import Before
 from nksmesh.engine.executor.step_context import Progress, StepContext, StepOutcome
-from nksmesh.engine.executor.step_handlers import STEP_HANDLERS
 from nksmesh.engine.runtime import Runtime
 
 
 class Executor:
-    """One run of one plan.
+    """One run of the steps of one plan.
 
     Args:
-        cluster: The cluster; its live view follows the mesh's namespaces already.
+        steps: The steps, in an order that respects every need.
+        runtime: The live view of its cluster follows the mesh's namespaces already.
+        releases: The releases that are written, with their manifests: what is in trouble already is tried again.
     """
 
-    def __init__(self, plan: Plan, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        runtime: Runtime,
+        *,
+        releases: Iterable[tuple[Release, Collection[Manifest]]] = (),
+    ) -> None:
         """Prepare; ``run`` begins."""
-        self._plan = plan
+        self._steps = steps
         self._runtime = replace(runtime, listener=self._hear)
         self._listener = runtime.listener
-        self._reached = {(step.name, phase): asyncio.Event() for step in plan.steps for phase in Phase}
-        self._before = Before.of(((one.release, one.manifests) for one in plan.releases.values()), runtime.cluster.live)
+        self._reached = {(step.name, phase): asyncio.Event() for step in steps for phase in Phase}
+        self._before = Before.of(releases, runtime.cluster.live)
         self.progress = Progress()
 
     async def run(self) -> Progress:
@@ -38,17 +50,17 @@ class Executor:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                for step in self._plan.steps:
+                for step in self._steps:
                     group.create_task(self._run(step))
         except BaseExceptionGroup as failures:
             failure = _first(failures)
-            failure.add_note(self.progress.told(self._plan))
+            failure.add_note(self.progress.told(self._steps))
             raise failure from None
         except asyncio.CancelledError as stopped:
             raise InterruptedRunError(
                 str(stopped.args[0]) if stopped.args else "stopped before the end",
                 hint="Run the same command again: it goes on from here.",
-                detail=self.progress.told(self._plan),
+                detail=self.progress.told(self._steps),
             ) from None
         return self.progress
 
@@ -63,7 +75,6 @@ class Executor:
             await self._reached[need.step, need.phase].wait()
         work = StepContext(
             step=step,
-            plan=self._plan,
             runtime=self._runtime,
             progress=self.progress,
             reached=lambda phase: self._reached[step.name, phase].set(),
@@ -76,7 +87,7 @@ class Executor:
         if not kept:
             work.tell(EventKind.STARTED, step.action.value)
         try:
-            message = await STEP_HANDLERS[step.kind](work)
+            message = await handler_of(step)(work)
         except MeshError as exc:
             work.tell(EventKind.FAILED, exc.message)
             raise

@@ -12,7 +12,9 @@ from nksmesh.domain.kube.objects import INJECTED_IMAGE, ObjectRef
 from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.domain.kube.workloads import RESTARTED_AT
 from nksmesh.domain.mesh.mesh import Network
+from nksmesh.domain.plan.plan import ReleaseStep, RestartStep
 from nksmesh.engine import observation
+from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.step_context import StepContext
 
 ADDRESS_SECONDS: Final = 30.0
@@ -21,17 +23,17 @@ ADDRESS_SECONDS: Final = 30.0
 _MOST_ROUNDS: Final = 2
 
 
-async def prove_gateway(work: StepContext) -> str:
+async def prove_gateway(work: StepContext[ReleaseStep]) -> str:
     """Wait until a gateway is rolled out on the planned proxy, then for its address.
 
     Raises:
         NotReadyError: It cannot become ready, or its time is over.
     """
-    change, live = work.change, work.cluster.live
+    change, live = work.step.change, work.cluster.live
     reinjecting = asyncio.create_task(_reinject(work))
     try:
         proved = await work.until_ready(
-            lambda: observation.gateway_ready(live, change.release, change.manifests, work.plan.proxy_image), change
+            lambda: observation.gateway_ready(live, change.release, change.manifests, work.step.proxy_image), change
         )
     finally:
         reinjecting.cancel()
@@ -39,7 +41,8 @@ async def prove_gateway(work: StepContext) -> str:
     return ", ".join(filter(None, (proved, await _address(work))))
 
 
-async def restart_gateway(work: StepContext) -> str:
+@handles(RestartStep)
+async def restart_gateway(work: StepContext[RestartStep]) -> str:
     """Restart a gateway whose pods run another proxy than the planned one, as ``kubectl rollout restart`` does.
 
     Raises:
@@ -47,19 +50,19 @@ async def restart_gateway(work: StepContext) -> str:
     """
     now = datetime.now(UTC).isoformat()
     stamp = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
-    for ref in observation.workloads_of(work.change.release, work.change.manifests):
+    for ref in observation.workloads_of(work.step.change.release, work.step.change.manifests):
         restarted = await work.cluster.objects.merge(stamp, ref)
         work.cluster.live.put(observation.query_for(ref), restarted)
     return await prove_gateway(work)
 
 
-async def _reinject(work: StepContext) -> None:
+async def _reinject(work: StepContext[ReleaseStep]) -> None:
     """Delete pods that were admitted without injection, so that they come back with a proxy.
 
     Each is deleted once, and not more of them than would replace every pod twice: what comes back without a proxy
     again and again is left to the wait, which says why.
     """
-    change, live = work.change, work.cluster.live
+    change, live = work.step.change, work.cluster.live
     deleted: set[str] = set()
     while len(deleted) < _MOST_ROUNDS * max(1, len(observation.pods_of(live, change.release, change.manifests))):
         version = live.version
@@ -77,9 +80,9 @@ async def _reinject(work: StepContext) -> None:
         await live.changed(version)
 
 
-async def _address(work: StepContext) -> str:
+async def _address(work: StepContext[ReleaseStep]) -> str:
     """Wait for a LoadBalancer's address; one that stays out is a warning, for clouds give it in their own time."""
-    change, live = work.change, work.cluster.live
+    change, live = work.step.change, work.cluster.live
     balanced = observation.services_of(
         change.release, (one for one in change.manifests if (one.get("spec") or {}).get("type") == "LoadBalancer")
     )
@@ -104,7 +107,7 @@ async def _address(work: StepContext) -> str:
         await live.changed(version, deadline - clock())
 
 
-def _address_patience(work: StepContext) -> float:
+def _address_patience(work: StepContext[ReleaseStep]) -> float:
     if work.runtime.waits.address is not None:
         return work.runtime.waits.address
-    return 0.0 if work.plan.mesh.network is Network.PRIVATE else ADDRESS_SECONDS
+    return 0.0 if work.step.network is Network.PRIVATE else ADDRESS_SECONDS

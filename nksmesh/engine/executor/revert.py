@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.kube.objects import crds_of, ref_of
+from nksmesh.domain.plan.plan import ReleaseStep
 from nksmesh.engine import observation
 from nksmesh.engine.crd_retention import keep_dropped_crds
 from nksmesh.engine.crds import newer_version, version_of
 from nksmesh.engine.executor.step_context import StepContext
 
 
-async def revert_release(work: StepContext) -> None:
+async def revert_release(work: StepContext[ReleaseStep]) -> None:
     """Have Helm bring a release back to a Helm revision.
 
     An older CRD never goes over a newer one, and none is removed: objects may be stored that only the newer one knows.
@@ -21,7 +22,7 @@ async def revert_release(work: StepContext) -> None:
         ReleaseError: Helm failed.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    change, storage = work.change, work.cluster.storage
+    change, storage = work.step.change, work.cluster.storage
     target, installed = change.back_to, change.installed
     if target is None or installed is None:
         raise ValueError(f"release {change.release.name} has no way back")
@@ -35,7 +36,9 @@ async def revert_release(work: StepContext) -> None:
     await work.look_at_workloads(change)
 
 
-async def _with_crds_of_now(installed: InstalledRelease, target: InstalledRelease, work: StepContext) -> str:
+async def _with_crds_of_now(
+    installed: InstalledRelease, target: InstalledRelease, work: StepContext[ReleaseStep]
+) -> str:
     """Return a Helm revision's manifest with no CRD older than it is now.
 
     What it shares with the newest Helm revision is as that has it. What that left out, for the cluster has it newer,

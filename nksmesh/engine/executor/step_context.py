@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.diagnosis import Trouble
 from nksmesh.domain.kube.readiness import Readiness
-from nksmesh.domain.plan.plan import Phase, Plan, ReleaseChange, Step
+from nksmesh.domain.plan.plan import Phase, ReleaseChange, Step
 from nksmesh.engine import observation
 from nksmesh.engine.executor.retries import Before, try_again
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.waiting import Wait, wait_until_ready
+
+S_co = TypeVar("S_co", bound=Step, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +60,11 @@ class Progress:
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def told(self, plan: Plan) -> str:
+    def told(self, steps: Iterable[Step]) -> str:
         """Say what was done and what was not."""
         done = {outcome.step.name for outcome in self.outcomes}
         begun = {step.name for step in self.begun}
-        names = [step.name for step in plan.steps]
+        names = [step.name for step in steps]
         parts = (
             ("done", [name for name in names if name in done]),
             ("begun", [name for name in names if name in begun - done]),
@@ -79,31 +81,22 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepContext:
+class StepContext(Generic[S_co]):
     """One step at work.
 
     Attributes:
         step: The step.
-        plan: The plan it is of.
         runtime: Its listener keeps the warnings; the live view follows the mesh's namespaces already.
         progress: What has come of the plan.
         reached: Called with each phase that the step has come to before its end.
         before: What was wrong before the plan began.
     """
 
-    step: Step
-    plan: Plan
+    step: S_co
     runtime: Runtime
     progress: Progress
     reached: Callable[[Phase], None]
     before: Before = field(default_factory=Before)
-
-    @property
-    def change(self) -> ReleaseChange:
-        """What is to become of the step's release."""
-        if self.step.release is None:
-            raise ValueError(f"step {self.step.name} is about no release")
-        return self.plan.releases[self.step.release.name]
 
     @property
     def cluster(self) -> Cluster:

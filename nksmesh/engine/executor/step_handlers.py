@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
-from nksmesh.domain.charts.releases import ISTIOD, Proof
+from nksmesh.domain.charts.releases import Proof
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
-from nksmesh.domain.plan.plan import Action, Phase, ReleaseChange, StepKind
+from nksmesh.domain.plan.plan import (
+    Action,
+    CrdsStep,
+    GateStep,
+    NamespaceStep,
+    Phase,
+    ReleaseChange,
+    ReleaseStep,
+    RemovalStep,
+)
 from nksmesh.engine import observation
 from nksmesh.engine.crd_retention import keep_crds, keep_dropped_crds
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate, where_labels_decide
-from nksmesh.engine.executor.gateways import prove_gateway, restart_gateway
+from nksmesh.engine.executor.gateways import prove_gateway
+from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.removal_proof import look_after
 from nksmesh.engine.executor.revert import revert_release
 from nksmesh.engine.executor.step_context import StepContext
@@ -21,7 +30,8 @@ from nksmesh.engine.executor.take_ownership import take_object, take_release
 from nksmesh.engine.ports import Objects
 
 
-async def make_namespace(work: StepContext) -> str:
+@handles(NamespaceStep)
+async def make_namespace(work: StepContext[NamespaceStep]) -> str:
     """Create a namespace that does not exist."""
     if work.step.action is Action.KEEP:
         return "exists"
@@ -31,18 +41,19 @@ async def make_namespace(work: StepContext) -> str:
     return "created"
 
 
-async def apply_crds(work: StepContext) -> str:
+@handles(CrdsStep)
+async def apply_crds(work: StepContext[CrdsStep]) -> str:
     """Apply the CRDs of base's crds/ folder server-side, and wait until each is Established."""
-    crds = [crd for crd in work.plan.crds if crd.differs or not crd.exists]
+    crds = [crd for crd in work.step.crds if crd.differs or not crd.exists]
     if not crds:
-        newer = any(crd.newer for crd in work.plan.crds)
-        return f"{len(work.plan.crds)} CRDs are " + ("newer than the chart's" if newer else "as the chart has them")
+        newer = any(crd.newer for crd in work.step.crds)
+        return f"{len(work.step.crds)} CRDs are " + ("newer than the chart's" if newer else "as the chart has them")
     live = work.cluster.live
     await live.follow_from_now(observation.CRDS)
 
     async def apply(manifest: Manifest) -> None:
         ref = ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, manifest["metadata"]["name"])
-        write = take_object if work.plan.take_over else _apply
+        write = take_object if work.step.take_over else _apply
         live.put(observation.CRDS, await write(manifest, ref, work.cluster.objects))
 
     await asyncio.gather(*(apply(crd.manifest) for crd in crds))
@@ -50,9 +61,10 @@ async def apply_crds(work: StepContext) -> str:
     return await work.until_ready(lambda: observation.crds_established(live, (crd.name for crd in crds)))
 
 
-async def make_release(work: StepContext) -> str:
+@handles(ReleaseStep)
+async def make_release(work: StepContext[ReleaseStep]) -> str:
     """Have Helm install or upgrade a release where it must be written, and prove it ready."""
-    change, live = work.change, work.cluster.live
+    change, live = work.step.change, work.cluster.live
     crds = observation.crd_names(change.manifests) if change.reasons else ()
     if crds:
         await live.follow_from_now(observation.CRDS)
@@ -77,33 +89,23 @@ async def make_release(work: StepContext) -> str:
             return await prove_gateway(work)
 
 
-async def prove_webhook(work: StepContext) -> str:
+@handles(GateStep)
+async def prove_webhook(work: StepContext[GateStep]) -> str:
     """Pass the webhook gate, as the pods of every gateway will; a canary has none, and is asked for by name."""
-    releases = work.plan.mesh.releases
-    istiod = next(one for one in releases if one.component == ISTIOD.name)
-    gateways = [one for one in releases if one.kind.injected]
-    probes = [Probe(one.namespace, one.istio_revision) for one in gateways]
-    if not gateways:
-        where = await where_labels_decide(istiod.namespace, work.cluster)
-        probes = [Probe(namespace, istiod.istio_revision) for namespace in where]
-    gate = Gate(
-        step=work.step.name,
-        istiod=istiod,
-        probes=tuple(dict.fromkeys(probes)),
-        proxy_image=work.plan.proxy_image,
-    )
+    step = work.step
+    probes = [Probe(gateway.namespace, gateway.istio_revision) for gateway in step.gateways]
+    if not step.gateways:
+        where = await where_labels_decide(step.istiod.namespace, work.cluster)
+        probes = [Probe(namespace, step.istiod.istio_revision) for namespace in where]
+    gate = Gate(step=step.name, istiod=step.istiod, probes=tuple(dict.fromkeys(probes)), proxy_image=step.proxy_image)
     return await pass_gate(gate, work.runtime)
 
 
-async def remove_release(work: StepContext) -> str:
+@handles(RemovalStep)
+async def remove_release(work: StepContext[RemovalStep]) -> str:
     """Have Helm remove a release that the mesh no longer has; CRDs it has stay, and what they hold with them."""
-    release = work.step.release
-    if release is None:
-        return "removed"
-    key = (release.namespace, release.name)
-    stored = next((one for one in work.plan.stored if (one.namespace, one.name) == key), None)
-    if stored is not None:
-        await keep_crds(stored, work.cluster, work.helm)
+    release, stored = work.step.release, work.step.stored
+    await keep_crds(stored, work.cluster, work.helm)
     timeout = work.runtime.waits.component
     await work.helm.uninstall(release, timeout=timeout)
     found = await look_after(release, stored, work.cluster, work.helm)
@@ -114,29 +116,18 @@ async def remove_release(work: StepContext) -> str:
     return "removed" + (f"; stays: {', '.join(found.staying)}" if found.staying else "")
 
 
-STEP_HANDLERS: Final[Mapping[StepKind, Callable[[StepContext], Awaitable[str]]]] = {
-    StepKind.NAMESPACE: make_namespace,
-    StepKind.CRDS: apply_crds,
-    StepKind.RELEASE: make_release,
-    StepKind.GATE: prove_webhook,
-    StepKind.RESTART: restart_gateway,
-    StepKind.REMOVAL: remove_release,
-}
-"""For each kind of step, what does it; the answer is what was done or proved, in words."""
-
-
 async def _apply(manifest: Manifest, ref: ObjectRef, objects: Objects) -> dict[str, Any]:
     return await objects.apply(manifest, ref)
 
 
-async def _write(work: StepContext, change: ReleaseChange) -> None:
+async def _write(work: StepContext[ReleaseStep], change: ReleaseChange) -> None:
     if change.action is Action.ROLLBACK:
         await revert_release(work)
         return
     if change.left_pending is not None:
         await work.cluster.storage.forget(change.left_pending)
     await asyncio.gather(*(_make_ours(work, ref) for ref in change.left_crds))
-    if change.taken or (work.plan.take_over and change.installed is None):
+    if change.taken or (work.step.take_over and change.installed is None):
         await take_release(change, work.cluster, timeout=work.runtime.waits.component, listener=work.runtime.listener)
     if change.installed is not None and change.action is Action.UPGRADE:
         await keep_dropped_crds(change.installed, change.manifests, work.cluster, work.helm)
@@ -145,9 +136,9 @@ async def _write(work: StepContext, change: ReleaseChange) -> None:
     await work.look_at_workloads(change)
 
 
-async def _make_ours(work: StepContext, ref: ObjectRef) -> None:
+async def _make_ours(work: StepContext[ReleaseStep], ref: ObjectRef) -> None:
     """Make a CRD the release's, as Helm marks what it owns, so that Helm takes it for its own."""
-    release = work.change.release
+    release = work.step.change.release
     annotations = {
         "meta.helm.sh/release-name": release.name,
         "meta.helm.sh/release-namespace": release.namespace,
@@ -156,7 +147,7 @@ async def _make_ours(work: StepContext, ref: ObjectRef) -> None:
     await work.cluster.objects.merge({"metadata": {"labels": labels, "annotations": annotations}}, ref)
 
 
-async def _tell_established(work: StepContext, names: tuple[str, ...]) -> None:
+async def _tell_established(work: StepContext[ReleaseStep], names: tuple[str, ...]) -> None:
     """Let go on what waits for a release's CRDs alone, while Helm is still at work on its other objects."""
     live = work.cluster.live
     while not observation.crds_established(live, names).ready:
@@ -164,7 +155,7 @@ async def _tell_established(work: StepContext, names: tuple[str, ...]) -> None:
     work.reached(Phase.ESTABLISHED)
 
 
-async def _prove_crds(work: StepContext, names: tuple[str, ...]) -> str:
+async def _prove_crds(work: StepContext[ReleaseStep], names: tuple[str, ...]) -> str:
     """Wait for the CRDs that base's templates have; those it left as they were are read, as no watch tells of them."""
     live = work.cluster.live
     unseen = [

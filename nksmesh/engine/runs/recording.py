@@ -13,7 +13,7 @@ from nksmesh.domain.mesh.record import Record, RecordedRelease, hash_of
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.versions import parse_version
 from nksmesh.domain.plan.history import ReleaseMove, Run
-from nksmesh.domain.plan.plan import Plan, StepKind
+from nksmesh.domain.plan.plan import Plan, RemovalStep
 from nksmesh.engine.ports import Cluster
 
 
@@ -43,7 +43,7 @@ def record_of(
         )
         for name, change in plan.releases.items()
     )
-    pruned = {step.release for step in plan.steps if done and step.kind is StepKind.REMOVAL}
+    pruned = {step.release for step in plan.steps if done and isinstance(step, RemovalStep)}
     kept = tuple(
         RecordedRelease(release=release, chart_digest="", values_hash="", helm_revision=0)
         for release in plan.unwanted

@@ -35,7 +35,7 @@ from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.diff import ObjectDiff
 from nksmesh.domain.plan.history import Outcome as RunOutcome
 from nksmesh.domain.plan.history import ReleaseMove, Run
-from nksmesh.domain.plan.plan import Action, CrdChange, Plan, ReleaseChange, Step, StepKind
+from nksmesh.domain.plan.plan import Action, CrdChange, Plan, ReleaseChange, Step
 from nksmesh.domain.plan.rollback_target import RollbackTarget
 from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
@@ -134,15 +134,11 @@ def _change(release: Release) -> ReleaseChange:
 
 
 STEPS: Final = (
-    Step(name="namespace istio-system", kind=StepKind.NAMESPACE, action=Action.CREATE, reasons=("it is not there",)),
-    Step(name="CRDs", kind=StepKind.CRDS, action=Action.APPLY, reasons=("14 are new",)),
-    Step(
-        name="istiod", kind=StepKind.RELEASE, action=Action.UPGRADE, reasons=("its values differ", "so does its chart")
-    ),
-    Step(
-        name="injection webhook", kind=StepKind.GATE, action=Action.PROVE, reasons=("gateways get their image from it",)
-    ),
-    Step(name="istio-base", kind=StepKind.RELEASE, action=Action.KEEP),
+    Step(name="namespace istio-system", action=Action.CREATE, reasons=("it is not there",)),
+    Step(name="CRDs", action=Action.APPLY, reasons=("14 are new",)),
+    Step(name="istiod", action=Action.UPGRADE, reasons=("its values differ", "so does its chart")),
+    Step(name="injection webhook", action=Action.PROVE, reasons=("gateways get their image from it",)),
+    Step(name="istio-base", action=Action.KEEP),
 )
 PLAN: Final = Plan(
     mesh=MESH,
@@ -331,12 +327,10 @@ ROLLBACK: Final = RollbackPlan(
         steps=(
             Step(
                 name="istiod",
-                kind=StepKind.RELEASE,
                 action=Action.ROLLBACK,
-                release=ISTIOD,
                 reasons=("as it was at Helm revision 1", "chart 1.20.0 becomes 1.19.0 again"),
             ),
-            Step(name="istio-base", kind=StepKind.RELEASE, action=Action.KEEP, release=BASE),
+            Step(name="istio-base", action=Action.KEEP),
         ),
         releases={},
         proxy_image=PROXY,

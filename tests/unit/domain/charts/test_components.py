@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nksmesh.domain.charts.releases import ALWAYS, COMPONENTS, OPTIONAL, Release
+from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.plan.ordering import components_in_order
 from nksmesh.domain.plan.plan import Action
 from nksmesh.domain.plan.rollback_target import steps_back
@@ -28,9 +29,14 @@ def test_only_what_names_itself_has_no_usual_release() -> None:
 
 def test_a_way_back_knows_every_component() -> None:
     changes = changes_of(*(change(one, installed=installed(one), reasons=("back",)) for one in releases()))
-    steps = [step.name for step in steps_back(changes, (), namespace="istio-system")]
+    steps = [step.name for step in steps_back(changes, {}, proxy_image="proxyv2", network=Network.PUBLIC)]
     assert steps.index("the-istiod") < steps.index("the-cni") < steps.index("the-ztunnel") < steps.index("the-gateway")
-    gone = [step for step in steps_back({}, releases(), namespace="istio-system") if step.action is Action.REMOVE]
+    going = {release: installed(release) for release in releases()}
+    gone = [
+        step
+        for step in steps_back({}, going, proxy_image="proxyv2", network=Network.PUBLIC)
+        if step.action is Action.REMOVE
+    ]
     assert [step.name for step in gone] == [
         f"remove the-{name}" for name in ("gateway", "ztunnel", "cni", "istiod", "base")
     ]

@@ -8,9 +8,21 @@ from hypothesis import strategies as st
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.plan.ordering import make_steps
-from nksmesh.domain.plan.plan import CRDS_STEP, GATE_STEP, Action, CrdChange, Need, Phase, Plan, Step, StepKind
+from nksmesh.domain.plan.plan import (
+    CRDS_STEP,
+    GATE_STEP,
+    Action,
+    CrdChange,
+    Need,
+    Phase,
+    Plan,
+    RemovalStep,
+    RestartStep,
+    Step,
+)
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, change, changes_of, installed, mesh
 
+PROXY = "hub.example.com/proxyv2:1.20.0"
 TELEMETRY = {"apiVersion": "telemetry.istio.io/v1alpha1", "kind": "Telemetry", "metadata": {"name": "x"}}
 CRD = {"kind": "CustomResourceDefinition", "metadata": {"name": "gateways.networking.istio.io"}}
 NEW_CRDS = (CrdChange(name="a.istio.io", manifest={}), CrdChange(name="b.istio.io", manifest={}))
@@ -22,7 +34,9 @@ def steps_of(*gateways: Release, crds: tuple[CrdChange, ...] = NEW_CRDS, istiod_
     changes = changes_of(
         change(BASE), change(ISTIOD, installed=found), *(change(gateway) for gateway in gateways)
     )  # fmt: skip
-    steps = make_steps(wanted, changes, crds, missing_namespaces=frozenset({"istio-system"}), unwanted=())
+    steps = make_steps(
+        wanted, changes, crds, missing_namespaces=frozenset({"istio-system"}), unwanted={}, proxy_image=PROXY
+    )
     return {step.name: step for step in steps}
 
 
@@ -68,12 +82,12 @@ def test_what_runs_on_every_node_waits_for_istiod_and_gateways_do_not_wait_for_i
 
 def test_a_fresh_istiod_follows_the_crds_that_base_renders_while_helm_is_still_at_work_on_base() -> None:
     changes = changes_of(change(BASE, manifests=[CRD]), change(ISTIOD))
-    steps = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted=())
+    steps = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted={}, proxy_image=PROXY)
     (istiod,) = [step for step in steps if step.name == "istiod"]
     assert istiod.needs[1:] == (Need("istio-base", Phase.ESTABLISHED),)
     # over a base that is there, a later istiod waits for all of it
     changes = changes_of(change(BASE, manifests=[CRD], installed=installed(BASE)), change(ISTIOD))
-    steps = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted=())
+    steps = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted={}, proxy_image=PROXY)
     (istiod,) = [step for step in steps if step.name == "istiod"]
     assert istiod.needs[1:] == (Need("istio-base"),)
 
@@ -109,8 +123,8 @@ def test_a_stale_gateway_is_restarted_when_it_is_written_and_the_gate_is_proved(
         change(ISTIOD, reasons=()),
         change(INGRESS, reasons=(), stale_pods=("pod a runs old",)),
     )
-    steps = make_steps(mesh(INGRESS), changes, (), missing_namespaces=frozenset(), unwanted=())
-    (restart,) = [step for step in steps if step.kind is StepKind.RESTART]
+    steps = make_steps(mesh(INGRESS), changes, (), missing_namespaces=frozenset(), unwanted={}, proxy_image=PROXY)
+    (restart,) = [step for step in steps if isinstance(step, RestartStep)]
     assert restart.reasons == ("pod a runs old",)
     assert restart.needs == (Need("istio-ingressgateway", Phase.WRITTEN), Need(GATE_STEP))
     assert [step.name for step in steps if step.changes] == ["restart istio-ingressgateway"]
@@ -118,7 +132,10 @@ def test_a_stale_gateway_is_restarted_when_it_is_written_and_the_gate_is_proved(
 
 def test_removals_come_last() -> None:
     changes = changes_of(change(BASE), change(ISTIOD))
-    *before, removal = make_steps(mesh(), changes, (), missing_namespaces=frozenset(), unwanted=(EDGE,))
+    *before, removal = make_steps(
+        mesh(), changes, (), missing_namespaces=frozenset(), unwanted={EDGE: installed(EDGE)}, proxy_image=PROXY
+    )
+    assert isinstance(removal, RemovalStep)
     assert (removal.name, removal.action, removal.release) == ("remove edge", Action.REMOVE, EDGE)
     assert {need.step for need in removal.needs} == {step.name for step in before}
 
@@ -139,7 +156,7 @@ def test_a_release_is_installed_where_helm_has_nothing_to_upgrade() -> None:
 def test_a_plan_as_data_has_no_values_and_no_manifests() -> None:
     changes = changes_of(change(BASE), change(ISTIOD, manifests=[TELEMETRY]))
     wanted = mesh(network=Network.PRIVATE)
-    steps = make_steps(wanted, changes, NEW_CRDS, missing_namespaces=frozenset(), unwanted=())
+    steps = make_steps(wanted, changes, NEW_CRDS, missing_namespaces=frozenset(), unwanted={}, proxy_image=PROXY)
     plan = Plan(mesh=wanted, steps=steps, releases=changes, crds=NEW_CRDS, unwanted=(EDGE,), notes=("a note",))
     data = plan.to_data()
     assert plan.changes
@@ -174,8 +191,11 @@ def test_steps_always_stand_behind_what_they_need(
         change(ISTIOD, installed=installed(ISTIOD) if runs else None),
         *(change(one, stale_pods=("pod runs old",) if stale else ()) for one in gateways),
     )
-    unwanted = (Release(component="gateway", name="gone", namespace="edge"),) if prune else ()
-    steps = make_steps(mesh(*gateways), changes, crds, missing_namespaces=frozenset(), unwanted=unwanted)
+    gone = Release(component="gateway", name="gone", namespace="edge")
+    unwanted = {gone: installed(gone)} if prune else {}
+    steps = make_steps(
+        mesh(*gateways), changes, crds, missing_namespaces=frozenset(), unwanted=unwanted, proxy_image=PROXY
+    )
     names = [step.name for step in steps]
     assert len(set(names)) == len(names)
     for step, before in zip(steps, itertools.accumulate(([name] for name in names), initial=[]), strict=False):

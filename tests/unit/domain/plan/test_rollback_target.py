@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import History, Outcome, Run
-from nksmesh.domain.plan.plan import Action
+from nksmesh.domain.plan.plan import Action, RemovalStep
 from nksmesh.domain.plan.rollback_target import rollback_target, steps_back, way_back_of
 from tests.unit.domain import meshes
 from tests.unit.domain.meshes import EDGE, INGRESS, change, changes_of, installed
@@ -149,7 +150,7 @@ def test_istiod_goes_back_first_then_its_webhook_is_proved_then_all_that_depends
         change(release, installed=installed(release, helm_revision=2), reasons=("why",), stale_pods=stale)
         for release, stale in ((meshes.BASE, ()), (INGRESS, ("pod x runs y",)), (meshes.ISTIOD, ()))
     ]
-    steps = {one.name: one for one in steps_back(changes_of(*back), [], namespace=NAMESPACE)}
+    steps = {one.name: one for one in steps_back(changes_of(*back), {}, proxy_image="old", network=Network.PUBLIC)}
     needs = {name: {need.step for need in one.needs} for name, one in steps.items()}
     gate = "injection webhook"
     assert list(steps) == ["istiod", gate, "istio-base", INGRESS.name, f"restart {INGRESS.name}"]
@@ -160,7 +161,7 @@ def test_istiod_goes_back_first_then_its_webhook_is_proved_then_all_that_depends
 
 def test_what_was_not_there_before_goes_last_gateways_before_istiod_before_base() -> None:
     gone = [meshes.BASE, INGRESS, meshes.ISTIOD, EDGE]
-    steps = steps_back({}, gone, namespace=NAMESPACE)
-    assert [one.release for one in steps] == [INGRESS, EDGE, meshes.ISTIOD, meshes.BASE]
+    steps = steps_back({}, {release: installed(release) for release in gone}, proxy_image="old", network=Network.PUBLIC)
+    assert [one.release for one in steps if isinstance(one, RemovalStep)] == [INGRESS, EDGE, meshes.ISTIOD, meshes.BASE]
     assert {one.action for one in steps} == {Action.REMOVE}
     assert all({need.step for need in one.needs} == {past.name for past in steps[:n]} for n, one in enumerate(steps))

@@ -81,7 +81,14 @@ class Run:
             **changes_of(*(change(one, manifests=self.render(one)) for one in gateways)),
             **changes_of(*changes),
         }
-        steps = make_steps(wanted, known, crds, missing_namespaces=missing, unwanted=unwanted)
+        steps = make_steps(
+            wanted,
+            known,
+            crds,
+            missing_namespaces=missing,
+            unwanted={release: installed(release) for release in unwanted},
+            proxy_image=PROXY,
+        )
         return Plan(mesh=wanted, steps=steps, releases=known, crds=crds, proxy_image=PROXY)
 
     @staticmethod
@@ -89,7 +96,8 @@ class Run:
         return INGRESS_RENDER if release == INGRESS else (deployment(release.name, namespace=release.namespace),)
 
     def applying(self, plan: Plan) -> Executor:
-        return Executor(plan, runtime_of(self.cluster, helm=self.helm, waits=self.waits, listener=self.heard))
+        runtime = runtime_of(self.cluster, helm=self.helm, waits=self.waits, listener=self.heard)
+        return Executor(plan.steps, runtime, releases=plan.manifests)
 
     async def __call__(self, plan: Plan) -> Progress:
         return await self.applying(plan).run()
@@ -124,7 +132,9 @@ async def test_a_fresh_mesh_is_installed_in_order_and_proved(run: Run) -> None:
     }
     assert progress.addresses == {INGRESS.name: ("10.1.1.1",)}
     assert progress.warnings == []
-    assert progress.told(run.plan(crds=(CRD,))).startswith("done: namespace istio-system, CRDs, istio-base, istiod")
+    assert progress.told(run.plan(crds=(CRD,)).steps).startswith(
+        "done: namespace istio-system, CRDs, istio-base, istiod"
+    )
 
 
 async def _establish(cluster: FakeCluster) -> None:
