@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from nksmesh.domain.common.events import Listener
 from nksmesh.domain.kube.diagnosis import Cause, Trouble, troubles_of_pod
 from nksmesh.domain.kube.disruption import rounds
-from nksmesh.domain.kube.objects import Manifest, Query, pod_template
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, pod_template
 from nksmesh.domain.kube.readiness import Readiness, of_workload, proxy_images, ready, updated_pods, waiting
 from nksmesh.domain.kube.refusals import refusals_of, troubles_of_replica_set, version_of
 from nksmesh.domain.kube.workloads import RESTARTED_AT, ROLLOUT_KINDS, Workload
 from nksmesh.engine import observation
 from nksmesh.engine.ports import Cluster, Live
+from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
 
 BUDGETS: Final = Query("policy/v1", "PodDisruptionBudget")
@@ -41,23 +41,39 @@ def rolled_out(live: Live, workload: Workload) -> Readiness:
     return of_workload(found(live, workload), workload.kind, workload.name)
 
 
+async def begin_restart(ref: ObjectRef, cluster: Cluster, stamp: str) -> None:
+    """Have a workload make its pods anew, as ``kubectl rollout restart`` does, and take it into the view.
+
+    Raises:
+        ClusterError: The API server refuses the restart.
+    """
+    template = {"metadata": {"annotations": {RESTARTED_AT: stamp}}}
+    restarted = await cluster.objects.merge({"spec": {"template": template}}, ref)
+    cluster.live.put(observation.query_for(ref), restarted)
+
+
+def stamp_of_now() -> str:
+    """Return what tells the pods of a restart that begins now from those of an earlier one."""
+    return datetime.now(UTC).isoformat()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
     """A restart of one workload; ``run`` begins it, and returns when it is over.
 
     Attributes:
         workload: The workload.
-        cluster: The cluster; its live view follows the namespace.
-        waits: How long is waited for what; ``component`` is for the pods that are replaced at once.
-        listener: Told how it goes on.
+        runtime: Its live view follows the namespace; ``waits.component`` is for the pods that are replaced at once.
         stamp: What tells the new pods from the old ones: the annotation that the new template has.
     """
 
     workload: Workload
-    cluster: Cluster
-    waits: WaitOptions
-    listener: Listener
-    stamp: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    runtime: Runtime
+    stamp: str = field(default_factory=stamp_of_now)
+
+    @property
+    def _live(self) -> Live:
+        return self.runtime.cluster.live
 
     async def run(self) -> str:
         """Restart the workload.
@@ -69,19 +85,18 @@ class Rollout:
             NotReadyError: It does not become ready again.
             ClusterError: The API server refuses the restart.
         """
-        live, workload = self.cluster.live, self.workload
-        before = {version_of(one) for one in self._refusals()}
-        template = {"metadata": {"annotations": {RESTARTED_AT: self.stamp}}}
-        restarted = await self.cluster.objects.merge({"spec": {"template": template}}, workload.ref)
-        live.put(Query("apps/v1", workload.kind, workload.namespace), restarted)
-        wait = Wait(step=str(workload), judge=self._judge, troubles=lambda: self._troubles(before))
-        return await wait_until_ready(wait, live, self.cluster.objects, waits=self._patience(), listener=self.listener)
+        runtime, before = self.runtime, {version_of(event) for event in self._refusals()}
+        await begin_restart(self.workload.ref, runtime.cluster, self.stamp)
+        wait = Wait(step=str(self.workload), judge=self._judge, troubles=lambda: self._troubles(before))
+        return await wait_until_ready(
+            wait, self._live, runtime.cluster.objects, waits=self._patience(), listener=runtime.listener
+        )
 
     def pods(self) -> list[Manifest]:
         """Return the new pods that are not ending."""
         return [
             one
-            for one in self.cluster.live.find("Pod", self.workload.namespace)
+            for one in self._live.find("Pod", self.workload.namespace)
             if _stamp(one) == self.stamp and not one["metadata"].get("deletionTimestamp")
         ]
 
@@ -90,10 +105,10 @@ class Rollout:
         return tuple(sorted({image for pod in self.pods() for image in proxy_images(pod) or {""}}))
 
     def _judge(self) -> Readiness:
-        answer = rolled_out(self.cluster.live, self.workload)
+        answer = rolled_out(self._live, self.workload)
         if not answer.ready:
             return answer
-        now = found(self.cluster.live, self.workload) or {}
+        now = found(self._live, self.workload) or {}
         wanted, seen = updated_pods({"kind": self.workload.kind, **now}), len(self.pods())
         if seen < wanted:  # pods come by another watch than their workload
             return waiting(f"{wanted - seen} of {wanted} new pods to be seen")
@@ -102,7 +117,7 @@ class Rollout:
 
     def _troubles(self, before: Iterable[str]) -> list[Trouble]:
         """List what keeps the new pods from being ready."""
-        live, namespace, pods = self.cluster.live, self.workload.namespace, self.pods()
+        live, namespace, pods = self._live, self.workload.namespace, self.pods()
         troubles = [trouble for pod in pods for trouble in troubles_of_pod(pod, observation.events_of(live, pod))]
         for one in live.find("ReplicaSet", namespace):
             if _stamp(pod_template(one)) == self.stamp:
@@ -115,15 +130,16 @@ class Rollout:
 
     def _refusals(self) -> list[Manifest]:
         """Return the events that say that a StatefulSet or DaemonSet could not create a pod."""
-        now = found(self.cluster.live, self.workload)
-        return observation.refusals_about(self.cluster.live, now) if now is not None else []
+        now = found(self._live, self.workload)
+        return observation.refusals_about(self._live, now) if now is not None else []
 
     def _patience(self) -> WaitOptions:
         """Give each round of pods its time: of a user's own pods nobody knows how long they take to be ready."""
-        now = found(self.cluster.live, self.workload)
-        once = self.waits.component
-        graces = {**self.waits.graces, Cause.PROBE: max(once, self.waits.graces.get(Cause.PROBE, 0.0))}
-        return replace(self.waits, component=once * rounds(now or {}), graces=graces)
+        now = found(self._live, self.workload)
+        waits = self.runtime.waits
+        once = waits.component
+        graces = {**waits.graces, Cause.PROBE: max(once, waits.graces.get(Cause.PROBE, 0.0))}
+        return replace(waits, component=once * rounds(now or {}), graces=graces)
 
 
 def _stamp(one: Mapping[str, object]) -> str:

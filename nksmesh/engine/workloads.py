@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain, groupby
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nksmesh.domain.common.errors import NotReadyError, RefusedError
 from nksmesh.domain.common.events import Event, EventKind, Listener
@@ -23,10 +23,13 @@ from nksmesh.domain.kube.workloads import (
     workloads_of,
 )
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.engine.ports import Cluster
+from nksmesh.domain.plan.plan import Action, Need, Step
+from nksmesh.engine.executor.executor import Executor
+from nksmesh.engine.executor.registry import handles
+from nksmesh.engine.executor.step_context import StepContext
+from nksmesh.engine.ports import Cluster, Live
 from nksmesh.engine.rollouts import BUDGETS, Rollout, found, queries_in, rolled_out
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.waiting import WaitOptions
 
 
 async def workloads_of_users(mesh: Mesh, cluster: Cluster) -> tuple[Workload, ...]:
@@ -82,100 +85,126 @@ async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, 
         ClusterError: The cluster cannot be reached, or refuses to show what is there.
     """
     wanted = sorted(set(workloads))
-    untouched = [one for one in wanted if not one.restartable]
-    restarts = [_kept(one, Outcome.NOT_RESTARTABLE, one.not_restartable, runtime.listener) for one in untouched]
+    untouched = [workload for workload in wanted if not workload.restartable]
+    kept = [_kept(one, Outcome.NOT_RESTARTABLE, one.not_restartable, runtime.listener) for one in untouched]
+    steps: list[RestartsStep] = []
     for namespace, some in groupby((one for one in wanted if one.restartable), key=lambda one: one.namespace):
-        if any(one.outcome is Outcome.FAILED for one in restarts):
-            restarts += [_kept(one, Outcome.NOT_BEGUN, _FAILED_BEFORE, runtime.listener) for one in some]
-            continue
-        new = await runtime.cluster.live.follow(queries_in(namespace))
-        try:
-            one_by_one = _Namespace(tuple(some), runtime.cluster, runtime.waits, runtime.listener, proxy_image)
-            restarts += [one async for one in one_by_one.restarts()]
-        finally:
-            await runtime.cluster.live.unfollow(new)
-    return RestartResult(restarts=tuple(restarts))
+        steps.append(
+            RestartsStep(
+                name=f"restart workloads of {namespace}",
+                action=Action.RESTART,
+                needs=tuple(Need(step.name) for step in steps),
+                namespace=namespace,
+                workloads=tuple(some),
+                proxy_image=proxy_image,
+            )
+        )
+    progress = await Executor(steps, runtime).run()
+    return RestartResult(restarts=(*kept, *progress.restarts))
 
 
-@dataclass(frozen=True)
-class _Namespace:
-    """The workloads of one namespace, restarted one after the other."""
+@dataclass(frozen=True, kw_only=True)
+class RestartsStep(Step):
+    """The workloads of one namespace get new pods, one workload after the other.
 
+    Attributes:
+        proxy_image: The proxy that their pods must run afterwards; empty for whichever they are given.
+    """
+
+    quiet: ClassVar[bool] = True
+
+    namespace: str
     workloads: tuple[Workload, ...]
-    cluster: Cluster
-    waits: WaitOptions
-    listener: Listener
     proxy_image: str
 
-    async def restarts(self) -> AsyncIterator[Restart]:
-        """Restart whichever may be restarted now; wait where none may, until one may or the time is over."""
-        live, clock = self.cluster.live, asyncio.get_running_loop().time
-        left, said = list(self.workloads), dict[Workload, str]()
-        deadline = clock() + self.waits.component
-        while left:
-            version = live.version
-            held = {one: why for one in left if (why := self._obstacle(one))}
-            free = next((one for one in left if one not in held), None)
-            if free is not None:
-                left.remove(free)
-                yield (restart := await self._restart(free))
-                if restart.outcome is Outcome.FAILED:
-                    break
-                deadline = clock() + self.waits.component
-                continue
-            over = clock() >= deadline
-            for one in [one for one in left if over or held[one].for_good]:
-                left.remove(one)
-                yield _kept(one, Outcome.HELD_BACK, held[one].message, self.listener)
-            for one in left:
-                if said.get(one) != held[one].message:
-                    said[one] = held[one].message
-                    self._tell(one, EventKind.WAITING, held[one].message)
-            if left:
-                await live.changed(version, deadline - clock())
-        for one in left:
-            yield _kept(one, Outcome.NOT_BEGUN, _FAILED_BEFORE, self.listener)
 
-    async def _restart(self, workload: Workload) -> Restart:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        self._tell(workload, EventKind.STARTED, "restart")
-        restart = Rollout(workload=workload, cluster=self.cluster, waits=self.waits, listener=self.listener)
-        try:
-            proved = await restart.run()
-        except (NotReadyError, RefusedError) as exc:
-            self._tell(workload, EventKind.FAILED, exc.message)
-            return Restart(
-                workload=workload, outcome=Outcome.FAILED, message=exc.message, seconds=clock() - began, error=exc
-            )
-        outcome = Outcome.RESTARTED
-        if self.proxy_image and not all(runs(self.proxy_image, image) for image in restart.proxies()):
-            outcome = Outcome.OTHER_PROXY
-            proved = f"{proved}, not {self.proxy_image}: {_LABELS}"
-            self._tell(workload, EventKind.WARNING, proved)
-        self._tell(workload, EventKind.DONE, proved)
-        return Restart(workload=workload, outcome=outcome, message=proved, seconds=clock() - began)
+@handles(RestartsStep)
+async def restart_namespace(work: StepContext[RestartsStep]) -> str:
+    """Restart whichever may be restarted now; wait where none may, until one may or the time is over."""
+    live, restarts = work.cluster.live, work.progress.restarts
+    if any(restart.outcome is Outcome.FAILED for restart in restarts):
+        restarts += [
+            _kept(one, Outcome.NOT_BEGUN, _FAILED_BEFORE, work.runtime.listener) for one in work.step.workloads
+        ]
+        return ""
+    new = await live.follow(queries_in(work.step.namespace))
+    try:
+        restarts += [restart async for restart in _one_by_one(work)]
+    finally:
+        await live.unfollow(new)
+    return ""
 
-    def _obstacle(self, workload: Workload) -> Obstacle | None:
-        """Say what does not let a workload be restarted now."""
-        live = self.cluster.live
-        now = found(live, workload)
-        if now is None:
-            return Obstacle("it is gone", for_good=True)
-        if why := why_not_restartable(now):
-            return Obstacle(why, for_good=True)
-        answer = rolled_out(live, workload)
-        if not answer.ready:
-            exceeded = conditions_of(now).get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded"
-            return Obstacle(f"its last rollout is not finished: {answer.message}", for_good=exceeded)
-        return obstacle(now, live.find(BUDGETS.kind, workload.namespace))
 
-    def _tell(self, workload: Workload, kind: EventKind, message: str) -> None:
-        self.listener(Event(step=str(workload), kind=kind, message=message))
+async def _one_by_one(work: StepContext[RestartsStep]) -> AsyncIterator[Restart]:
+    live, clock, listener = work.cluster.live, asyncio.get_running_loop().time, work.runtime.listener
+    left, said = list(work.step.workloads), dict[Workload, str]()
+    deadline = clock() + work.runtime.waits.component
+    while left:
+        version = live.version
+        held = {workload: why for workload in left if (why := _obstacle(workload, live))}
+        free = next((workload for workload in left if workload not in held), None)
+        if free is not None:
+            left.remove(free)
+            yield (restart := await _restart(free, work))
+            if restart.outcome is Outcome.FAILED:
+                break
+            deadline = clock() + work.runtime.waits.component
+            continue
+        over = clock() >= deadline
+        for workload in [workload for workload in left if over or held[workload].for_good]:
+            left.remove(workload)
+            yield _kept(workload, Outcome.HELD_BACK, held[workload].message, listener)
+        for workload in left:
+            if said.get(workload) != held[workload].message:
+                said[workload] = held[workload].message
+                _tell(workload, EventKind.WAITING, held[workload].message, listener)
+        if left:
+            await live.changed(version, deadline - clock())
+    for workload in left:
+        yield _kept(workload, Outcome.NOT_BEGUN, _FAILED_BEFORE, listener)
+
+
+async def _restart(workload: Workload, work: StepContext[RestartsStep]) -> Restart:
+    clock, listener, proxy = asyncio.get_running_loop().time, work.runtime.listener, work.step.proxy_image
+    began = clock()
+    _tell(workload, EventKind.STARTED, "restart", listener)
+    rollout = Rollout(workload=workload, runtime=work.runtime)
+    try:
+        proved = await rollout.run()
+    except (NotReadyError, RefusedError) as exc:
+        _tell(workload, EventKind.FAILED, exc.message, listener)
+        return Restart(
+            workload=workload, outcome=Outcome.FAILED, message=exc.message, seconds=clock() - began, error=exc
+        )
+    outcome = Outcome.RESTARTED
+    if proxy and not all(runs(proxy, image) for image in rollout.proxies()):
+        outcome = Outcome.OTHER_PROXY
+        proved = f"{proved}, not {proxy}: {_LABELS}"
+        _tell(workload, EventKind.WARNING, proved, listener)
+    _tell(workload, EventKind.DONE, proved, listener)
+    return Restart(workload=workload, outcome=outcome, message=proved, seconds=clock() - began)
+
+
+def _obstacle(workload: Workload, live: Live) -> Obstacle | None:
+    """Say what does not let a workload be restarted now."""
+    now = found(live, workload)
+    if now is None:
+        return Obstacle("it is gone", for_good=True)
+    if why := why_not_restartable(now):
+        return Obstacle(why, for_good=True)
+    answer = rolled_out(live, workload)
+    if not answer.ready:
+        exceeded = conditions_of(now).get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded"
+        return Obstacle(f"its last rollout is not finished: {answer.message}", for_good=exceeded)
+    return obstacle(now, live.find(BUDGETS.kind, workload.namespace))
 
 
 def _kept(workload: Workload, outcome: Outcome, message: str, listener: Listener) -> Restart:
     """Leave a workload alone, and say why."""
-    listener(Event(step=str(workload), kind=EventKind.WARNING, message=f"{outcome.value}: {message}"))
-    listener(Event(step=str(workload), kind=EventKind.KEPT, message=outcome.value))
+    _tell(workload, EventKind.WARNING, f"{outcome.value}: {message}", listener)
+    _tell(workload, EventKind.KEPT, outcome.value, listener)
     return Restart(workload=workload, outcome=outcome, message=message)
+
+
+def _tell(workload: Workload, kind: EventKind, message: str, listener: Listener) -> None:
+    listener(Event(step=str(workload), kind=kind, message=message))

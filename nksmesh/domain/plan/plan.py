@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.installed import InstalledRelease
@@ -65,7 +65,10 @@ class Step:
         action: What it does.
         reasons: Why, one sentence each.
         needs: What must be done before it begins.
+        quiet: Its handler tells of each object itself, and nobody hears of the step.
     """
+
+    quiet: ClassVar[bool] = False
 
     name: str
     action: Action

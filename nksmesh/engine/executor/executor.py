@@ -54,7 +54,8 @@ class Executor:
                     group.create_task(self._run(step))
         except BaseExceptionGroup as failures:
             failure = _first(failures)
-            failure.add_note(self.progress.told(self._steps))
+            if told := self.progress.told(self._steps):
+                failure.add_note(told)
             raise failure from None
         except asyncio.CancelledError as stopped:
             raise InterruptedRunError(
@@ -84,15 +85,16 @@ class Executor:
         began = clock()
         self.progress.begun.append(step)
         kept = step.action is Action.KEEP
+        tell = (lambda *_: None) if step.quiet else work.tell
         if not kept:
-            work.tell(EventKind.STARTED, step.action.value)
+            tell(EventKind.STARTED, step.action.value)
         try:
             message = await handler_of(step)(work)
         except MeshError as exc:
-            work.tell(EventKind.FAILED, exc.message)
+            tell(EventKind.FAILED, exc.message)
             raise
         self.progress.outcomes.append(StepOutcome(step=step, message=message, seconds=clock() - began))
-        work.tell(EventKind.KEPT if kept else EventKind.DONE, message)
+        tell(EventKind.KEPT if kept else EventKind.DONE, message)
         for phase in Phase:
             self._reached[step.name, phase].set()
 

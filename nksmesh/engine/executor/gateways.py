@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Final
 
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.objects import INJECTED_IMAGE, ObjectRef
 from nksmesh.domain.kube.readiness import addresses_of
-from nksmesh.domain.kube.workloads import RESTARTED_AT
 from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.plan.plan import ReleaseStep, RestartStep
 from nksmesh.engine import observation
 from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.step_context import StepContext
+from nksmesh.engine.rollouts import begin_restart, stamp_of_now
 
 ADDRESS_SECONDS: Final = 30.0
 """How long a LoadBalancer's address is waited for on a public network; a closed one may never give any."""
@@ -48,11 +47,9 @@ async def restart_gateway(work: StepContext[RestartStep]) -> str:
     Raises:
         NotReadyError: It does not become ready again.
     """
-    now = datetime.now(UTC).isoformat()
-    stamp = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
+    stamp = stamp_of_now()
     for ref in observation.workloads_of(work.step.change.release, work.step.change.manifests):
-        restarted = await work.cluster.objects.merge(stamp, ref)
-        work.cluster.live.put(observation.query_for(ref), restarted)
+        await begin_restart(ref, work.cluster, stamp)
     return await prove_gateway(work)
 
 

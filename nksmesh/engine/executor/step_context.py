@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.diagnosis import Trouble
 from nksmesh.domain.kube.readiness import Readiness
+from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.plan.plan import Phase, ReleaseChange, Step
 from nksmesh.engine import observation
 from nksmesh.engine.executor.retries import Before, try_again
@@ -53,18 +54,20 @@ class Progress:
         begun: The steps that have begun.
         addresses: For each gateway's name, its LoadBalancer's addresses.
         warnings: What a reader should know though nothing failed.
+        restarts: What came of the users' workloads that were to be restarted.
     """
 
     outcomes: list[StepOutcome] = field(default_factory=list)
     begun: list[Step] = field(default_factory=list)
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    restarts: list[Restart] = field(default_factory=list)
 
     def told(self, steps: Iterable[Step]) -> str:
-        """Say what was done and what was not."""
+        """Say what was done and what was not; nothing of quiet steps."""
         done = {outcome.step.name for outcome in self.outcomes}
         begun = {step.name for step in self.begun}
-        names = [step.name for step in steps]
+        names = [step.name for step in steps if not step.quiet]
         parts = (
             ("done", [name for name in names if name in done]),
             ("begun", [name for name in names if name in begun - done]),
