@@ -14,10 +14,11 @@ from typing import Any, Final
 from nksmesh.commands.uninstall.leftovers import leases_of
 from nksmesh.commands.uninstall.orphan_webhooks import istio_revision_of, services_of, webhooks_left_by
 from nksmesh.commands.uninstall.plan import UninstallPlan
-from nksmesh.commands.uninstall.uninstall import UNINSTALL_STEP, Removal, UninstallResult, left_of, run_of
+from nksmesh.commands.uninstall.steps import UNINSTALL_STEP, removal_steps
+from nksmesh.commands.uninstall.uninstall import UninstallResult, noting_what_went, result_of, run_of
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.errors import CheckError, ConfigError, MeshError
+from nksmesh.domain.common.errors import CheckError, ConfigError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Record
@@ -33,6 +34,8 @@ from nksmesh.domain.mesh.revisions import (
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, few
 from nksmesh.engine.agreement import agreed
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.executor.executor import Executor
+from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runtime import Runtime
@@ -93,25 +96,19 @@ async def uninstall_revision(shown: UninstallPlan, runtime: Runtime, *, yes: boo
         CheckError: Somebody is on it now, and ``yes`` was not said.
         ClusterError: There is more now than the plan named, or Helm reaches another cluster; nothing was removed.
     """
-    removed: list[str] = []
 
     def again() -> Awaitable[UninstallPlan]:
         return plan_revision(runtime.cluster, shown.installation.namespace, shown.istio_revision, yes=yes)
 
     async with agreed(shown, again, runtime, command=_COMMAND, step=UNINSTALL_STEP) as plan:
         await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
-        removal = Removal(runtime.cluster, runtime.helm, runtime.waits.component, runtime.listener, removed)
+        progress = Progress()
         async with recorded_run(runtime.cluster, await run_of(plan, _COMMAND, runtime.cluster)):
-            try:
-                await removal.of_webhooks(plan)
-                for release, stored in plan.installation.releases.items():
-                    await removal.of_release(release, stored)
-                    await removal.end()
+            with noting_what_went(progress):
+                await Executor(removal_steps(plan), runtime, progress=progress, account=False).run()
+                for release in plan.installation.releases:
                     await _forget(release, plan.installation.record, runtime.cluster)
-            except MeshError as exc:
-                exc.add_note(f"removed before that: {', '.join(removed) or 'nothing'}")
-                raise
-    return UninstallResult(plan=plan, removed=tuple(removed), left=(*removal.staying, *left_of(plan, {})))
+    return result_of(plan, progress, {})
 
 
 async def _istiods(mesh: Installation, cluster: Cluster) -> dict[Release, InstalledRelease]:

@@ -66,9 +66,11 @@ class Step:
         reasons: Why, one sentence each.
         needs: What must be done before it begins.
         quiet: Its handler tells of each object itself, and nobody hears of the step.
+        finishes: Where another step fails, it is let come to WRITTEN first: what it wrote is to be told.
     """
 
     quiet: ClassVar[bool] = False
+    finishes: ClassVar[bool] = False
 
     name: str
     action: Action
@@ -214,6 +216,8 @@ class RemovalStep(Step):
     Attributes:
         stored: What Helm has of it.
     """
+
+    finishes: ClassVar[bool] = True
 
     release: Release
     stored: InstalledRelease = field(repr=False)

@@ -25,6 +25,8 @@ class Executor:
         steps: The steps, in an order that respects every need.
         runtime: The live view of its cluster follows the mesh's namespaces already.
         releases: The releases that are written, with their manifests: what is in trouble already is tried again.
+        progress: Takes in what comes of the steps; a new one where it is None.
+        account: A run that ends early says which steps were done; else its command does, in its own words.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class Executor:
         runtime: Runtime,
         *,
         releases: Iterable[tuple[Release, Collection[Manifest]]] = (),
+        progress: Progress | None = None,
+        account: bool = True,
     ) -> None:
         """Prepare; ``run`` begins."""
         self._steps = steps
@@ -40,7 +44,9 @@ class Executor:
         self._listener = runtime.listener
         self._reached = {(step.name, phase): asyncio.Event() for step in steps for phase in Phase}
         self._before = Before.of(releases, runtime.cluster.live)
-        self.progress = Progress()
+        self._account = account
+        self._finishing: dict[str, asyncio.Event] = {}
+        self.progress = progress or Progress()
 
     async def run(self) -> Progress:
         """Do every step.
@@ -54,16 +60,19 @@ class Executor:
                     group.create_task(self._run(step))
         except BaseExceptionGroup as failures:
             failure = _first(failures)
-            if told := self.progress.told(self._steps):
+            if told := self._told():
                 failure.add_note(told)
             raise failure from None
         except asyncio.CancelledError as stopped:
             raise InterruptedRunError(
                 str(stopped.args[0]) if stopped.args else "stopped before the end",
                 hint="Run the same command again: it goes on from here.",
-                detail=self.progress.told(self._steps),
+                detail=self._told(),
             ) from None
         return self.progress
+
+    def _told(self) -> str:
+        return self.progress.told(self._steps) if self._account else ""
 
     def _hear(self, event: Event) -> None:
         """Pass an event on, and keep the warnings: they are the whole run's, too."""
@@ -78,12 +87,14 @@ class Executor:
             step=step,
             runtime=self._runtime,
             progress=self.progress,
-            reached=lambda phase: self._reached[step.name, phase].set(),
+            reached=lambda phase: self._reach(step, phase),
             before=self._before,
         )
         clock = asyncio.get_running_loop().time
         began = clock()
         self.progress.begun.append(step)
+        if step.finishes:
+            self._finishing[step.name] = asyncio.Event()
         kept = step.action is Action.KEEP
         tell = (lambda *_: None) if step.quiet else work.tell
         if not kept:
@@ -92,11 +103,23 @@ class Executor:
             message = await handler_of(step)(work)
         except MeshError as exc:
             tell(EventKind.FAILED, exc.message)
+            self._finished(step)
+            for event in tuple(self._finishing.values()):
+                await event.wait()
             raise
         self.progress.outcomes.append(StepOutcome(step=step, message=message, seconds=clock() - began))
         tell(EventKind.KEPT if kept else EventKind.DONE, message)
         for phase in Phase:
-            self._reached[step.name, phase].set()
+            self._reach(step, phase)
+
+    def _reach(self, step: Step, phase: Phase) -> None:
+        self._reached[step.name, phase].set()
+        if phase is Phase.WRITTEN:
+            self._finished(step)
+
+    def _finished(self, step: Step) -> None:
+        if (event := self._finishing.pop(step.name, None)) is not None:
+            event.set()
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -54,6 +54,8 @@ class Progress:
         begun: The steps that have begun.
         addresses: For each gateway's name, its LoadBalancer's addresses.
         warnings: What a reader should know though nothing failed.
+        removed: What went, in words.
+        staying: What of a removed release stays, and why, in words.
         restarts: What came of the users' workloads that were to be restarted.
     """
 
@@ -61,6 +63,8 @@ class Progress:
     begun: list[Step] = field(default_factory=list)
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    staying: list[str] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
 
     def told(self, steps: Iterable[Step]) -> str:

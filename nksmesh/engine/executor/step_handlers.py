@@ -103,16 +103,18 @@ async def prove_webhook(work: StepContext[GateStep]) -> str:
 
 @handles(RemovalStep)
 async def remove_release(work: StepContext[RemovalStep]) -> str:
-    """Have Helm remove a release that the mesh no longer has; CRDs it has stay, and what they hold with them."""
-    release, stored = work.step.release, work.step.stored
+    """Have Helm remove a release, and prove that it is gone; CRDs it has stay, and what they hold with them."""
+    release, stored, timeout = work.step.release, work.step.stored, work.runtime.waits.component
     await keep_crds(stored, work.cluster, work.helm)
-    timeout = work.runtime.waits.component
     await work.helm.uninstall(release, timeout=timeout)
     found = await look_after(release, stored, work.cluster, work.helm)
+    work.progress.staying += found.staying
+    work.reached(Phase.WRITTEN)
     if found.ending:
         await await_end(
             found.ending, work.cluster, step=work.step.name, timeout=timeout, listener=work.runtime.listener
         )
+    work.progress.removed.append(f"release {release.name}")
     return "removed" + (f"; stays: {', '.join(found.staying)}" if found.staying else "")
 
 

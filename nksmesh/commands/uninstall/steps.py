@@ -1,0 +1,236 @@
+"""The steps of an uninstall: releases and what would be in their way, then what Helm leaves, and empty namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
+from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceReader
+from nksmesh.commands.uninstall.plan import UninstallPlan
+from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.errors import NotReadyError
+from nksmesh.domain.common.events import Event, EventKind
+from nksmesh.domain.kube.objects import ObjectRef, Query
+from nksmesh.domain.plan.plan import Action, Need, Phase, RemovalStep, Step
+from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, counted, in_words, labels_in_words
+from nksmesh.engine import observation
+from nksmesh.engine.executor.registry import handles
+from nksmesh.engine.executor.removal_proof import await_gone, delete_all
+from nksmesh.engine.executor.step_context import StepContext
+
+UNINSTALL_STEP: Final = "uninstall"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovesBackStep(Step):
+    """Namespaces that were moved to a canary get the labels they had: a later mesh has no such revision."""
+
+    quiet: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhooksStep(Step):
+    """The webhooks of no release go, before what they call does: after it they would refuse everything."""
+
+    quiet: ClassVar[bool] = True
+
+    webhooks: tuple[ObjectRef, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftoversStep(Step):
+    """What the releases leave goes, the CRDs among it with all their objects."""
+
+    leftovers: tuple[Leftover, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsStep(Step):
+    """Istio's own labels come off namespaces, and nothing else."""
+
+    quiet: ClassVar[bool] = True
+
+    labelled: tuple[Labelled, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespacesStep(Step):
+    """The namespaces that the plan found empty, and that are so still, go.
+
+    Attributes:
+        reader: Judges what a namespace holds.
+        planned: The mesh's namespaces, and what the plan found in each.
+        kept: Takes in those that stay, and why.
+    """
+
+    quiet: ClassVar[bool] = True
+
+    reader: NamespaceReader = field(repr=False)
+    planned: Mapping[str, Contents]
+    kept: dict[str, Contents]
+
+
+def removal_steps(plan: UninstallPlan) -> list[Step]:
+    """Order what goes with the releases: gateways at once, then the istiods, then base, without a pause before it.
+
+    Without istiod, base's validating webhook refuses every Istio object (istio-facts 5). So what is still being
+    deleted, as a LoadBalancer's Service is until the cloud let it go, holds nobody up.
+    """
+    steps: list[Step] = []
+    releases = plan.installation.releases
+    names = [release.name for release in releases]
+    record = plan.installation.record
+    for component in reversed(COMPONENTS.values()):
+        if component is ISTIOD and not plan.istio_revision and record is not None and record.canary is not None:
+            steps.append(MovesBackStep(name="moved namespaces", action=Action.APPLY, needs=_written(steps)))
+        if component is ISTIOD and plan.webhooks:
+            needs = _written(steps)
+            steps.append(WebhooksStep(name="webhooks", action=Action.REMOVE, needs=needs, webhooks=plan.webhooks))
+        needs = _written(steps)
+        steps += [
+            RemovalStep(
+                name=release.name if names.count(release.name) == 1 else f"{release.namespace}/{release.name}",
+                action=Action.REMOVE,
+                needs=needs,
+                release=release,
+                stored=stored,
+            )
+            for release, stored in releases.items()
+            if release.component == component.name
+        ]
+    return steps
+
+
+def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader, kept: dict[str, Contents]) -> None:
+    """Add what goes when the releases are gone: leftovers, labels, and namespaces that then hold nothing else.
+
+    Args:
+        steps: The steps that remove the releases; the purge's are added.
+        reader: Judges what a namespace holds.
+        kept: Takes in the namespaces that stay, and why.
+    """
+
+    def needs() -> tuple[Need, ...]:
+        return tuple(Need(step.name) for step in steps)
+
+    if plan.going:
+        steps.append(LeftoversStep(name="leftovers", action=Action.REMOVE, needs=needs(), leftovers=plan.going))
+    if plan.losing_labels:
+        labelled = plan.losing_labels
+        steps.append(LabelsStep(name="labels", action=Action.REMOVE, needs=needs(), labelled=labelled))
+    steps.append(
+        NamespacesStep(
+            name="namespaces",
+            action=Action.REMOVE,
+            needs=needs(),
+            reader=reader,
+            planned=plan.namespaces,
+            kept=kept,
+        )
+    )
+
+
+@handles(MovesBackStep)
+async def move_back(work: StepContext[MovesBackStep]) -> str:
+    """Give the labels back, and forget the moves."""
+    moves = await moves_back(work.cluster)
+    await relabel(moves, work.cluster, back=True, listener=work.runtime.listener)
+    await forget_moves(moves, work.cluster)
+    return ""
+
+
+@handles(WebhooksStep)
+async def remove_webhooks(work: StepContext[WebhooksStep]) -> str:
+    """Remove the webhooks, and prove that they are gone."""
+    refs, listener = work.step.webhooks, work.runtime.listener
+    await delete_all(refs, work.cluster, step=UNINSTALL_STEP, timeout=work.runtime.waits.component, listener=listener)
+    for ref in refs:
+        work.progress.removed.append(str(ref))
+        listener(Event(step=str(ref), kind=EventKind.DONE, message="removed"))
+    return ""
+
+
+@handles(LeftoversStep)
+async def remove_leftovers(work: StepContext[LeftoversStep]) -> str:
+    """Remove the leftovers, and wait until they are gone."""
+    cluster, leftovers = work.cluster, work.step.leftovers
+    refs = [leftover.ref for leftover in leftovers]
+    crds = [ref for ref in refs if ref.kind == observation.CRDS.kind]
+    if crds:
+        await cluster.live.follow_from_now(observation.CRDS)
+    for ref, found in (await cluster.objects.get_all(crds, metadata_only=True)).items():
+        if found is not None:
+            cluster.live.put(observation.CRDS, {**found, "kind": ref.kind})
+    there = await asyncio.gather(*(cluster.objects.delete(ref) for ref in refs))
+    going = [ref for ref, deleted in zip(refs, there, strict=True) if deleted and ref in crds]
+    await _gone(going, "Its objects may have finalizers", work)
+    again = await await_gone(
+        [ref for ref in refs if ref not in crds],
+        cluster,
+        step=work.step.name,
+        timeout=work.runtime.waits.component,
+        listener=work.runtime.listener,
+    )
+    work.progress.removed += in_words(leftover for leftover in leftovers if leftover.ref not in again)
+    work.progress.staying += [f"{ref} (it was deleted, and is there again)" for ref in again]
+    return f"removed {len(refs) - len(again)}"
+
+
+@handles(LabelsStep)
+async def remove_labels(work: StepContext[LabelsStep]) -> str:
+    """Take the labels off."""
+    objects, labelled = work.cluster.objects, work.step.labelled
+    for namespace in labelled:
+        ref = ObjectRef("v1", "Namespace", namespace.namespace)
+        if await objects.get(ref, metadata_only=True) is not None:
+            await objects.merge({"metadata": {"labels": dict.fromkeys(namespace.labels)}}, ref)
+    work.progress.removed += labels_in_words(labelled)
+    work.tell(EventKind.DONE, f"removed from {counted(len(labelled), 'namespace')}")
+    return ""
+
+
+@handles(NamespacesStep)
+async def remove_namespaces(work: StepContext[NamespacesStep]) -> str:
+    """Look into each namespace once more, remove what holds nothing, and wait until it is gone."""
+    planned, kept, listener = work.step.planned, work.step.kept, work.runtime.listener
+    kept |= {name: contents for name, contents in planned.items() if not contents.empty}
+    for name in [name for name in planned if name not in kept]:
+        survey = await work.step.reader.survey([name], planned)
+        if not survey.namespaces[name].empty:
+            kept[name] = survey.namespaces[name]
+            continue
+        step, ref = f"namespace {name}", ObjectRef("v1", "Namespace", name)
+        listener(Event(step=step, kind=EventKind.STARTED, message="remove"))
+        await work.cluster.live.follow([Query("v1", "Namespace", fields=f"metadata.name={name}")])
+        await work.cluster.objects.delete(ref)
+        await _gone([ref], "Something in it has a finalizer", work)
+        work.progress.removed.append(step)
+        listener(Event(step=step, kind=EventKind.DONE, message="removed"))
+    return ""
+
+
+async def _gone(refs: Iterable[ObjectRef], suspicion: str, work: StepContext[Step]) -> None:
+    """Wait until objects are gone, so that an install right after does not meet them ending."""
+    live, clock, timeout = work.cluster.live, asyncio.get_running_loop().time, work.runtime.waits.component
+    deadline = clock() + timeout
+    while True:
+        version = live.version
+        ending = [ref for ref in refs if live.get(ref.kind, ref.name) is not None]
+        if not ending:
+            return
+        if clock() >= deadline:
+            first = ending[0]
+            words = "CRD" if first.kind == observation.CRDS.kind else first.kind.lower()
+            raise NotReadyError(
+                f"{words} {first.name} is still being deleted after {spoken(timeout)}",
+                hint=f"{suspicion}: kubectl get {first.kind.lower()} {first.name} -o yaml",
+            )
+        await live.changed(version, deadline - clock())
+
+
+def _written(steps: Iterable[Step]) -> tuple[Need, ...]:
+    return tuple(Need(step.name, Phase.WRITTEN) for step in steps)
