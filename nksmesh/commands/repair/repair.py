@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any
 
-from nksmesh.commands.drift.apply import put
 from nksmesh.commands.drift.drift import Found, Survey, survey_drift
-from nksmesh.commands.repair.verify import RepairVerifier
+from nksmesh.commands.repair.steps import REPAIR_STEP, follow_proofs, proved, repair_steps, stale_gateways
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
-from nksmesh.domain.common.events import Event, EventKind
-from nksmesh.domain.drift.drift import Change, is_named
+from nksmesh.domain.drift.drift import is_named
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import hash_of
 from nksmesh.domain.plan.history import Run
 from nksmesh.engine.agreement import agreed
 from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
-from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runs.recording import moves_of, versions_of
 from nksmesh.engine.runtime import Runtime
-
-REPAIR_STEP: Final = "repair"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,37 +173,15 @@ async def repair(shown: RepairPlan, runtime: Runtime, *, lock: Lock, objects: Se
         if not plan.found:
             return RepairResult(plan=plan)
         async with recorded_run(runtime.cluster, await _run_of(plan.installation, runtime.cluster)):
-            proved, said = await _put_back(plan, runtime)
-            refs = {one.drift.ref for one in plan.found}
+            stored = plan.installation.releases.items()
+            releases = {release: runtime.helm.parse(installed.manifest) for release, installed in stored}
+            await follow_proofs(plan.found, releases, plan.installation.namespace, runtime.cluster)
+            steps = repair_steps(plan.found, releases)
+            progress = await Executor(steps, runtime, releases=releases.items(), account=False).run()
+            said = stale_gateways(releases, runtime.cluster.live)
+            refs = tuple(found.drift.ref for found in plan.found)
             await _prove_gone(plan, refs, runtime, lock)
-    return RepairResult(
-        plan=plan, repaired=tuple(one.drift.ref for one in plan.found), proved=tuple(proved), said=tuple(said)
-    )
-
-
-async def _put_back(plan: RepairPlan, runtime: Runtime) -> tuple[list[str], list[str]]:
-    """Put the control plane's objects back and prove them, then the gateways': their proxies come from istiod."""
-    ending = [one.drift.ref for one in plan.found if one.drift.change is Change.ENDING]
-    if ending:
-        await await_end(
-            ending, runtime.cluster, step=REPAIR_STEP, timeout=runtime.waits.component, listener=runtime.listener
-        )
-    proofs = RepairVerifier(plan.installation, runtime)
-    await proofs.begin(one.wanted for one in plan.found)
-    injected = [one for one in plan.found if one.wanted.owner is not None and one.wanted.owner.kind.injected]
-    proved: list[str] = []
-    for some in ([one for one in plan.found if one not in injected], injected):
-        for one in some:
-            runtime.listener(Event(step=str(one.drift.ref), kind=EventKind.STARTED, message="put back"))
-            try:
-                live = await runtime.cluster.objects.get(one.wanted.ref)
-                proofs.written(one.wanted, await put(one.wanted, live, runtime.cluster.objects, dry_run=False))
-            except MeshError as exc:
-                runtime.listener(Event(step=str(one.drift.ref), kind=EventKind.FAILED, message=exc.message))
-                raise
-            runtime.listener(Event(step=str(one.drift.ref), kind=EventKind.DONE, message="as its release says"))
-        proved += await proofs.prove(some)
-    return proved, proofs.stale()
+    return RepairResult(plan=plan, repaired=refs, proved=proved(progress), said=said)
 
 
 async def _prove_gone(plan: RepairPlan, refs: Collection[ObjectRef], runtime: Runtime, lock: Lock) -> None:

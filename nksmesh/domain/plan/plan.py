@@ -35,6 +35,7 @@ class Action(StrEnum):
     ROLLBACK = "roll back"
     RESTART = "restart"
     PROVE = "prove"
+    PUT_BACK = "put back"
     REMOVE = "remove"
     KEEP = "keep"
 

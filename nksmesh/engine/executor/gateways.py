@@ -32,7 +32,9 @@ async def prove_gateway(work: StepContext[ReleaseStep]) -> str:
     reinjecting = asyncio.create_task(_reinject(work))
     try:
         proved = await work.until_ready(
-            lambda: observation.gateway_ready(live, change.release, change.manifests, work.step.proxy_image), change
+            lambda: observation.gateway_ready(live, change.release, change.manifests, work.step.proxy_image),
+            change.release,
+            change.manifests,
         )
     finally:
         reinjecting.cancel()

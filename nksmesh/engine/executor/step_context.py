@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.diagnosis import Trouble
+from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.readiness import Readiness
 from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.plan.plan import Phase, ReleaseChange, Step
@@ -119,20 +121,22 @@ class StepContext(Generic[S_co]):
         """Say what happens to the step; a warning is the run's, too."""
         self.runtime.listener(Event(step=self.step.name, kind=kind, message=message))
 
-    async def until_ready(self, judge: Callable[[], Readiness], change: ReleaseChange | None = None) -> str:
-        """Wait for a judge to say ready; with a release, its pods' troubles are watched, too.
+    async def until_ready(
+        self, judge: Callable[[], Readiness], release: Release | None = None, manifests: Collection[Manifest] = ()
+    ) -> str:
+        """Wait for a judge to say ready; with a release and what it renders to, its pods' troubles are watched, too.
 
         Raises:
             NotReadyError: It cannot become ready, or its time is over.
         """
         live = self.cluster.live
-        if change:
-            await live.follow(observation.queries_of(change.release, change.manifests))
+        if release:
+            await live.follow(observation.queries_of(release, manifests))
 
         def troubles() -> list[Trouble]:
-            return self.before.troubles_of(live, change.release, change.manifests) if change else []
+            return self.before.troubles_of(live, release, manifests) if release else []
 
-        subject = change.release.name if change else ""
+        subject = release.name if release else ""
         wait = Wait(step=self.step.name, judge=judge, troubles=troubles, subject=subject)
         trying = asyncio.create_task(try_again(troubles, live, self.cluster.objects, self.tell))
         try:

@@ -83,7 +83,7 @@ async def make_release(work: StepContext[ReleaseStep]) -> str:
             return await _prove_crds(work, crds) if crds else "installed"
         case Proof.ROLLOUT:
             return await work.until_ready(
-                lambda: observation.rollout_of(live, change.release, change.manifests), change
+                lambda: observation.rollout_of(live, change.release, change.manifests), change.release, change.manifests
             )
         case Proof.INJECTED_ROLLOUT:
             return await prove_gateway(work)

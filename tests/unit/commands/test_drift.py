@@ -10,13 +10,12 @@ import pytest
 
 from nksmesh.commands.drift.drift import DriftResult, drift
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult, plan_repair, repair
-from nksmesh.commands.repair.verify import RepairVerifier
+from nksmesh.commands.repair.steps import follow_proofs, stale_gateways
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError, ReleaseError
 from nksmesh.domain.drift.drift import Change
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.plan.history import Outcome
-from nksmesh.engine.discovery import Installation
 from nksmesh.engine.waiting import WaitOptions
 from tests.unit.commands.test_install import World
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, installed
@@ -155,9 +154,7 @@ async def test_a_repair_writes_as_helm_what_was_shown_proves_it_and_is_kept(worl
     assert found(await looked(world)) == {DEPLOYMENT: Change.MISSING}
 
 
-async def test_gateways_on_nodes_are_followed_so_that_their_old_pods_are_named(
-    cluster: FakeCluster, heard: Heard
-) -> None:
+async def test_gateways_on_nodes_are_followed_so_that_their_old_pods_are_named(cluster: FakeCluster) -> None:
     values = {"global": {"hub": HUB, "tag": "1.20.0"}}
     injector = {
         "apiVersion": "v1",
@@ -168,14 +165,11 @@ async def test_gateways_on_nodes_are_followed_so_that_their_old_pods_are_named(
     renders = {ISTIOD: [injector], INGRESS: [daemon_set(INGRESS.name)]}
     stored = {one: installed(one, manifest=FakeHelm.text(some)) for one, some in renders.items()}
     cluster.live.show(daemon_set(INGRESS.name), on_node(INGRESS.name, image="old:1"))
-    proofs = RepairVerifier(
-        Installation(namespace=NAMESPACE, releases=stored),
-        runtime_of(cluster, helm=FakeHelm(), listener=heard),
-    )
-    await proofs.begin(())
+    releases = {release: FakeHelm().parse(one.manifest) for release, one in stored.items()}
+    await follow_proofs((), releases, NAMESPACE, cluster)
     (followed,) = cluster.live.asked("follow")
     assert f"DaemonSet {NAMESPACE}" in followed
-    (stale,) = proofs.stale()
+    (stale,) = stale_gateways(releases, cluster.live)
     assert stale.startswith(f"{INGRESS.name}: {INGRESS.name}-1 runs another proxy than {PROXY}")
 
 
