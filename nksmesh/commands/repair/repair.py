@@ -20,7 +20,7 @@ from nksmesh.engine.discovery import Installation, find_installation, refuse_unm
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
-from nksmesh.engine.runs.recording import moves_of, versions_of
+from nksmesh.engine.runs.recording import run_on
 from nksmesh.engine.runtime import Runtime
 
 
@@ -197,17 +197,12 @@ async def _prove_gone(plan: RepairPlan, refs: Collection[ObjectRef], runtime: Ru
 
 
 async def _run_of(installation: Installation, cluster: Cluster) -> Run:
-    versions = versions_of(installation.releases.values())
     istiod = (one.chart_version for release, one in installation.releases.items() if release.component == ISTIOD.name)
     record = installation.record
-    return Run(
-        command="repair",
-        namespace=installation.namespace,
-        from_versions=versions,
-        to_version=record.answers.version if record else next(istiod, ""),
-        values_hash=hash_of({release.name: one.values for release, one in installation.releases.items()}),
-        releases=await moves_of(dict(installation.releases), cluster),
-        before=record,
+    to_version = record.answers.version if record else next(istiod, "")
+    run = await run_on(installation, "repair", cluster, to_version=to_version)
+    return replace(
+        run, values_hash=hash_of({release.name: one.values for release, one in installation.releases.items()})
     )
 
 

@@ -15,7 +15,7 @@ from nksmesh.commands.uninstall.leftovers import leases_of
 from nksmesh.commands.uninstall.orphan_webhooks import istio_revision_of, services_of, webhooks_left_by
 from nksmesh.commands.uninstall.plan import UninstallPlan
 from nksmesh.commands.uninstall.steps import UNINSTALL_STEP, removal_steps
-from nksmesh.commands.uninstall.uninstall import UninstallResult, noting_what_went, result_of, run_of
+from nksmesh.commands.uninstall.uninstall import UninstallResult, noting_what_went, result_of
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import CheckError, ConfigError
@@ -38,6 +38,7 @@ from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
+from nksmesh.engine.runs.recording import run_on
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import injected_workloads
 
@@ -103,7 +104,7 @@ async def uninstall_revision(shown: UninstallPlan, runtime: Runtime, *, yes: boo
     async with agreed(shown, again, runtime, command=_COMMAND, step=UNINSTALL_STEP) as plan:
         await runtime.helm.prove_same_cluster(await runtime.cluster.uid())
         progress = Progress()
-        async with recorded_run(runtime.cluster, await run_of(plan, _COMMAND, runtime.cluster)):
+        async with recorded_run(runtime.cluster, await run_on(plan.installation, _COMMAND, runtime.cluster)):
             with noting_what_went(progress):
                 await Executor(removal_steps(plan), runtime, progress=progress, account=False).run()
                 for release in plan.installation.releases:

@@ -11,14 +11,12 @@ from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceRea
 from nksmesh.commands.uninstall.plan import UninstallPlan, namespaces_of, plan_uninstall
 from nksmesh.commands.uninstall.steps import UNINSTALL_STEP, purge_steps, removal_steps
 from nksmesh.domain.common.errors import MeshError
-from nksmesh.domain.plan.history import Run
 from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, next_steps, sidecars_in_words
 from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.step_context import Progress
-from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
-from nksmesh.engine.runs.recording import begun_on, moves_of, versions_of
+from nksmesh.engine.runs.recording import begun_on, run_on
 from nksmesh.engine.runtime import Runtime
 
 __all__ = ["UninstallPlan", "UninstallResult", "plan_uninstall", "uninstall"]
@@ -83,7 +81,7 @@ async def uninstall(shown: UninstallPlan, runtime: Runtime) -> UninstallResult:
         steps, kept = removal_steps(plan), dict[str, Contents]()
         if plan.purge:
             purge_steps(plan, steps, NamespaceReader(runtime.cluster, installation, plan.leftovers), kept)
-        async with recorded_run(runtime.cluster, await run_of(plan, "uninstall", runtime.cluster)):
+        async with recorded_run(runtime.cluster, await run_on(installation, "uninstall", runtime.cluster)):
             with noting_what_went(progress):
                 if installation.record is not None:
                     await runtime.cluster.records.write(begun_on(installation.record, installation.releases))
@@ -113,22 +111,6 @@ def noting_what_went(progress: Progress) -> Iterator[None]:
     except MeshError as exc:
         exc.add_note(f"removed before that: {', '.join(progress.removed) or 'nothing'}")
         raise
-
-
-async def run_of(plan: UninstallPlan, command: str, cluster: Cluster) -> Run:
-    """Describe the run that is to follow a plan, for the history.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
-    releases = plan.installation.releases
-    return Run(
-        command=command,
-        namespace=plan.installation.namespace,
-        from_versions=versions_of(releases.values()),
-        releases=await moves_of(releases, cluster),
-        before=plan.installation.record,
-    )
 
 
 def left_of(plan: UninstallPlan, namespaces: dict[str, Contents]) -> tuple[str, ...]:

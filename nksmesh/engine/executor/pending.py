@@ -17,7 +17,6 @@ from nksmesh.domain.common.errors import ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.mesh.holding import Holder
 from nksmesh.domain.plan.plan import Plan
-from nksmesh.engine.executor.settling import let_helm_end
 from nksmesh.engine.ports import Processes
 
 SETTLE_SECONDS: Final = 20.0
@@ -41,8 +40,12 @@ async def settle(
     Returns:
         Whether anything was waited for: what was read before may have changed.
     """
-    if dead is not None and processes.here(dead):
-        return await let_helm_end(dead, processes, step=step, listener=listener)
+    if dead is not None and processes.here(dead):  # a Helm outlives the run that started it, and is let finish
+        helms = processes.helms_of(dead)
+        if helms:
+            listener(Event(step=step, kind=EventKind.WAITING, message=f"a Helm that {dead} left at work to end"))
+            await processes.wait_for_helm(helms)
+        return bool(helms)
     # another machine's clock may be ahead of this one's
     left = {one.name: SETTLE_SECONDS - max(0.0, _age(one) or 0.0) for one in pending}
     left = {name: seconds for name, seconds in left.items() if seconds > 0}

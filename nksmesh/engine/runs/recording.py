@@ -14,6 +14,7 @@ from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.versions import parse_version
 from nksmesh.domain.plan.history import ReleaseMove, Run
 from nksmesh.domain.plan.plan import Plan, RemovalStep
+from nksmesh.engine.discovery import Installation
 from nksmesh.engine.ports import Cluster
 
 
@@ -90,6 +91,22 @@ async def run_of(plan: Plan, command: str, cluster: Cluster) -> Run:
         values_hash=hash_of({name: change.composed.values for name, change in plan.releases.items()}),
         releases=await moves_of(there, cluster),
         before=plan.recorded,
+    )
+
+
+async def run_on(installation: Installation, command: str, cluster: Cluster, *, to_version: str = "") -> Run:
+    """Describe the run that is to follow on a mesh as it is installed, for the history.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    return Run(
+        command=command,
+        namespace=installation.namespace,
+        from_versions=versions_of(installation.releases.values()),
+        to_version=to_version,
+        releases=await moves_of(installation.releases, cluster),
+        before=installation.record,
     )
 
 
