@@ -19,7 +19,19 @@ from bench.figures import Row
 from bench.rows import Bench, medians
 from bench.stage import ROOT, Stage, stage
 
-NAMES: Final = ("sandbox", "version", "install", "again", "demo", "link", "crowd", "upgrade", "done", "memory")
+NAMES: Final = (
+    "sandbox",
+    "version",
+    "startup",
+    "install",
+    "again",
+    "demo",
+    "link",
+    "crowd",
+    "upgrade",
+    "done",
+    "memory",
+)
 _FEWEST: Final = 5
 
 
@@ -59,6 +71,7 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
     groups: dict[tuple[str, ...], Callable[[], list[Row]]] = {
         ("sandbox",): bench.sandbox_up,
         ("version",): bench.version,
+        ("startup",): bench.startup,
         ("install", "again"): lambda: bench.install(again="again" in names),
         ("demo",): bench.demo,
         ("link",): bench.link,

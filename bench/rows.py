@@ -16,6 +16,7 @@ from bench.crowd import fill
 from bench.figures import Pairs, Row, Singles
 from bench.promptness import delays
 from bench.stage import NAME, Stage
+from bench.startup import measure
 from bench.upgraders import NEW, OLD, CarefulHand, NksmeshUpgrade, Upgrader
 
 VERSION_PAIRS: Final = 20
@@ -69,6 +70,10 @@ class Bench:
                 seconds.append(timed(command, self.stage.environment, self.stage.folder).seconds)
         what = 'nksmesh --version : python -c "import typer"'
         return [Pairs(name="version", what=what, ours=tuple(ours), theirs=tuple(theirs), target=1.5)]
+
+    def startup(self) -> list[Row]:
+        """Measure what each thing saves that goes around another package when a run starts."""
+        return [*measure(max(VERSION_PAIRS, self.pairs), self.stage.environment, self.stage.folder)]
 
     def install(self, *, again: bool) -> list[Row]:
         """Install the default profile from nothing, and on request once more where nothing is left to do."""

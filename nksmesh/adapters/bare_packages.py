@@ -1,7 +1,8 @@
 """Modules of other people's packages, imported without the ``__init__`` of the package above them.
 
 Such an ``__init__`` imports everything the package has: of pyhelm3 all of pydantic's models for a client that is not
-used here, of kubernetes the synchronous client with requests, OAuth and websockets below it. That costs 0.1 s each.
+used here, of kubernetes the synchronous client with requests, OAuth and websockets below it. That costs 0.2 s of
+processor time each (``bench/bench.py --only startup``).
 """
 
 from __future__ import annotations

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    import yaml
+import yaml
 
 _INT: Final = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
 _FLOAT: Final = re.compile(
@@ -29,7 +28,6 @@ def _loader() -> type[yaml.CSafeLoader]:
     Go's YAML has no ``=`` value (https://github.com/yaml/pyyaml/issues/89), no numbers to base 60, and hands times
     on as strings; it does know 1e3.
     """
-    import yaml  # noqa: PLC0415 - a cached chart needs no YAML, and importing it takes longer than reading the chart
 
     class Loader(yaml.CSafeLoader):
         pass
@@ -50,8 +48,6 @@ def documents(text: bytes) -> list[Any]:
     Raises:
         NotYamlError: It is not YAML.
     """
-    import yaml  # noqa: PLC0415 - see above
-
     try:
         found = [document for document in yaml.load_all(text, Loader=_loader()) if document is not None]
         _bounded(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 import os
 import socket
 from pathlib import Path
@@ -25,8 +27,6 @@ def start_of(process: int) -> int | None:
 
 def this_run(command: str) -> Holder:
     """Describe this process as a holder."""
-    import getpass  # noqa: PLC0415 - only runs that write need it
-
     process = os.getpid()
     try:
         user = getpass.getuser()
@@ -96,8 +96,6 @@ def helms_of(holder: Holder) -> tuple[int, ...]:
 
 async def wait_for_helm(processes: tuple[int, ...]) -> None:
     """Wait until processes have ended; they need not be our own children."""
-    import asyncio  # noqa: PLC0415 - the one function here that waits
-
     loop = asyncio.get_running_loop()
     for process in processes:
         try:

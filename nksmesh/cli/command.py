@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, overload
+from dataclasses import dataclass
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeVar, get_args, get_origin, overload
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -25,7 +26,7 @@ class Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return its options, Typer's own too."""
-        return _without_values(super().get_params(ctx))
+        return _adjusted(super().get_params(ctx))
 
 
 class _Command(TyperCommand):
@@ -33,7 +34,7 @@ class _Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return its options and arguments, Typer's own too."""
-        return _without_values(super().get_params(ctx))
+        return _adjusted(super().get_params(ctx))
 
 
 def command_group(help_text: str = "") -> typer.Typer:
@@ -133,12 +134,49 @@ def with_common_options(
     return callback
 
 
-def _without_values(parameters: list[Any]) -> list[Any]:
-    """Have flags shown as flags: behind each, and behind its own ``--help``, Typer would write the type."""
+def _adjusted(parameters: list[Any]) -> list[Any]:
+    """Have flags shown as flags, and texts read without pydantic."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
-            parameter.metavar = ""
+            parameter.metavar = ""  # behind each, and behind its own ``--help``, Typer would write the type
+        own = getattr(parameter, "get_runtime_param", None)
+        if own is not None and not isinstance(own, _Coercion):
+            parameter.get_runtime_param = _Coercion(own)
     return parameters
+
+
+@dataclass(frozen=True)
+class _Coercion:
+    """What makes an option's value of what was typed: Typer's own way, but where the text is the value already.
+
+    Typer imports pydantic for the first value that it coerces and builds a validator for each option, 0.2 s of
+    processor time in all, also where nothing was given. nksmesh's options are texts, lists of texts and choices.
+
+    Attributes:
+        own: Typer's ``get_runtime_param``, which makes its own coercion.
+    """
+
+    own: Callable[[], Any]
+
+    def __call__(self) -> _Coercion:
+        """Stand in for ``get_runtime_param``."""
+        return self
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a value as the command gets it; a Typer error says what is wrong with it."""
+        annotation = param.type_descriptor.annotation
+        many = param.multiple or param.nargs == -1
+        if value is None:
+            return () if many else None
+        if many and annotation == list[str] and not isinstance(value, str):
+            return list(value)
+        if not many and (type(value) is annotation or _is_choice(annotation, value)):
+            return value  # a text, or a default of another type
+        return self.own().coerce(value, param=param, ctx=ctx)
+
+
+def _is_choice(annotation: Any, value: Any) -> bool:
+    return get_origin(annotation) is Literal and value in get_args(annotation)
 
 
 def _epilog(examples: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from nksmesh.commands.rollback.rollback import undo
 from nksmesh.domain.common.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Level
@@ -102,8 +103,6 @@ async def install(
             raise  # somebody else has the mesh now, or the user said stop
         except MeshError as failure:
             if begun is not None and rollback_on_failure:
-                from nksmesh.commands.rollback.rollback import undo  # noqa: PLC0415 - few runs fail, and fewer go back
-
                 await undo(failure, begun, runtime)
             failure.add_note(_ways_on(failure, command))
             raise

@@ -15,8 +15,10 @@ from nksmesh.domain.common.events import Listener
 from nksmesh.report.documents import json_text, yaml_text
 from nksmesh.report.envelope import Result, envelope, error_envelope, errors_of, warnings_of
 from nksmesh.report.errors import error_lines
+from nksmesh.report.progress import ProgressLines, WarningLines
 from nksmesh.report.redaction import redact
 from nksmesh.report.streams import write_err, write_out
+from nksmesh.report.text import show
 
 
 class Output(StrEnum):
@@ -49,17 +51,13 @@ class Report:
     def listening(self) -> Iterator[Listener]:
         """Show progress while the context lasts: a live table on a terminal, else a line an event; quiet, warnings."""
         if self.quiet:
-            from nksmesh.report.progress import WarningLines  # noqa: PLC0415 - many commands have no progress
-
             yield WarningLines(write_err)
         elif self.output is Output.TEXT and _is_terminal():
-            from nksmesh.report.live import LiveSteps  # noqa: PLC0415 - rich is for terminals only
+            from nksmesh.report.live import LiveSteps  # noqa: PLC0415 - 62 ms with rich, for terminals only
 
             with LiveSteps(color=self.color, verbose=self.verbose) as listener:
                 yield listener
         else:
-            from nksmesh.report.progress import ProgressLines  # noqa: PLC0415 - many commands have no progress
-
             yield ProgressLines(write_err)
 
     def prepare(self) -> None:
@@ -106,8 +104,7 @@ class Report:
             self.say(f"warning: {warning}")
 
     def _laid_out(self, result: Result, stream: TextIO) -> str:
-        from nksmesh.report.console import make_console  # noqa: PLC0415 - rich takes long to import
-        from nksmesh.report.text import show  # noqa: PLC0415 - the same
+        from nksmesh.report.console import make_console  # noqa: PLC0415 - rich takes 37 ms to import
 
         console = make_console(stream, color=self.color)
         with console.capture() as captured:

@@ -25,6 +25,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from platformdirs import user_cache_path
+
 from nksmesh.adapters.charts.archive import digest_of, digest_of_folder, unpack
 from nksmesh.adapters.charts.contents import Contents, read_contents
 from nksmesh.domain.charts.chart import ChartRef
@@ -40,8 +42,6 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     """The folder nksmesh keeps its cache in: NKSMESH_CACHE, or the user's own."""
     if environ.get("NKSMESH_CACHE"):
         return at_home(environ["NKSMESH_CACHE"]).absolute()
-    from platformdirs import user_cache_path  # noqa: PLC0415 - only where nobody said
-
     return user_cache_path("nksmesh")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import certifi
 import httpx
 from tenacity import (
     AsyncRetrying,
@@ -207,8 +208,6 @@ def _without_user(url: str, repository: Repository) -> tuple[httpx.URL, httpx.Ba
 
 
 def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
-    import certifi  # noqa: PLC0415 - httpx brings it along
-
     trust = ssl.create_default_context()
     trust.load_verify_locations(certifi.where())
     named = [(name, environ[name]) for name in _BUNDLES if environ.get(name)]

@@ -159,7 +159,7 @@ class _Fetching:
 
     async def _from_repository(self, ref: ChartRef, source: Repository) -> Chart:
         if self._opened is None:
-            from nksmesh.adapters.charts.repository import Repositories  # noqa: PLC0415 - httpx takes long to import
+            from nksmesh.adapters.charts.repository import Repositories  # noqa: PLC0415 - 120 ms with httpx, where all is cached
 
             self._opened = Repositories(self._environ)
             self._stack.push_async_callback(self._opened.close)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_exponential
 
 _TRIES: Final = 4
 _FIRST_PAUSE: Final = 0.2
@@ -51,16 +54,6 @@ def worth_another_try(method: str, answer: Answer) -> bool:
 
 async def tried_again(ask: Callable[[], Awaitable[Answer]], method: str, first: Answer) -> Answer:
     """Ask again until the answer is another, or the tries are used up; return the last answer."""
-    import asyncio  # noqa: PLC0415 - as tenacity, for the few requests that need it
-
-    from tenacity import (  # noqa: PLC0415 - slow to import
-        AsyncRetrying,
-        RetryCallState,
-        retry_if_result,
-        stop_after_attempt,
-        wait_exponential,
-    )
-
     own_pause = wait_exponential(multiplier=2 * _FIRST_PAUSE, max=_LONGEST_PAUSE)
 
     def pause(state: RetryCallState) -> float:

@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from nksmesh.adapters.cluster.answers import Answer, tried_again, worth_another_try
 from nksmesh.adapters.cluster.kubeconfig import SANDBOX_HINT, read
+from nksmesh.adapters.cluster.library import aiohttp
 from nksmesh.adapters.cluster.opening import Client, open_client
 from nksmesh.domain.common.errors import ClusterError, RefusedError, UnreachableError
 
@@ -92,7 +93,7 @@ class Api:
     @property
     def server(self) -> str:
         """The API server's URL, without credentials."""
-        return str(self._client.api.configuration.host)
+        return self._client.server
 
     @property
     def host(self) -> str:
@@ -177,8 +178,6 @@ class Api:
             TimeoutError: Nothing came for SILENCE_SECONDS: nobody may be at the other end.
             ClusterError: The cluster cannot be reached, or refuses.
         """
-        import aiohttp  # noqa: PLC0415 - loaded with the client
-
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         asked = {**query, "watch": "true", "timeoutSeconds": str(WATCH_SECONDS)}
         response = await self._accepted("GET", path, asked, timeout=limits)
@@ -237,23 +236,18 @@ class Api:
         timeout: Any = None,
     ) -> Any:
         """Send, and return aiohttp's response unread."""
-        import aiohttp  # noqa: PLC0415 - loaded with the client
-
         headers = {"Accept": accept, "Content-Type": content_type}
-        await client.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self.server.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
         if timeout is None:
             timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=_CONNECT_SECONDS)
         try:
-            response = await client.api.call_api(method, url, headers, body, _request_timeout=timeout)
+            response = await client.rest.request(method, url, headers, body, _request_timeout=timeout)
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             raise self._unreachable(exc) from exc
         return response.response
 
     async def _read(self, response: Any, reading: Awaitable[T]) -> T:
         """Read an answer's body; its time is that of the request."""
-        import aiohttp  # noqa: PLC0415 - loaded with the client
-
         try:
             return await reading
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:

@@ -1,7 +1,4 @@
-"""The TCP connections to one API server, which all end when the program has done with it.
-
-Imported after the Kubernetes client: ``library.load`` says how aiohttp is imported.
-"""
+"""The TCP connections to one API server, which all end when the program has done with it."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import ssl
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
+from nksmesh.adapters.cluster.library import aiohttp
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection

@@ -5,21 +5,25 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from nksmesh.adapters.cluster import credential_plugin, library, proxies
+from nksmesh.adapters.cluster import credential_plugin, proxies
+from nksmesh.adapters.cluster.connections import Connections
 from nksmesh.adapters.cluster.kubeconfig import Context, unusable
+from nksmesh.adapters.cluster.library import configuration, rest
 from nksmesh.domain.common.errors import ClusterError
 
 if TYPE_CHECKING:
-    from kubernetes.aio.client import ApiClient
+    from kubernetes.aio.client.rest import RESTClientObject
 
-    from nksmesh.adapters.cluster.connections import Connections
-
+_CERTIFICATES: Final = ("certificate-authority", "client-certificate", "client-key")
 _AS: Final = {"as": "Impersonate-User", "as-uid": "Impersonate-Uid"}
 _HTTP: Final = ("http", "https")
 _SOCKS: Final = ("socks5", "socks5h")
@@ -33,16 +37,18 @@ class Client:
     """What speaks to an API server.
 
     Attributes:
-        api: The Kubernetes client.
+        server: Its URL.
+        rest: The Kubernetes client's REST client.
         connections: Its connections.
     """
 
-    api: ApiClient
+    server: str
+    rest: RESTClientObject
     connections: Connections
 
     async def close(self) -> None:
         """End the client and its connections."""
-        await self.api.close()
+        await self.rest.close()
         await self.connections.end()
 
 
@@ -52,38 +58,71 @@ async def open_client(context: Context) -> Client:
     Raises:
         ClusterError: The credentials cannot be had, or what the kubeconfig says cannot be used.
     """
-    config, client = library.load()
-    settings = client.Configuration()
     user = await _user(context)
-    named = {
-        "contexts": [{"name": context.name, "context": {"cluster": "it", "user": "it"}}],
-        "clusters": [{"name": "it", "cluster": context.cluster}],
-        "users": [{"name": "it", "user": user}],
-    }
+    proxy = _proxy(context)
+    socks = proxy if urlsplit(proxy).scheme in _SOCKS else ""
+    settings = configuration.Configuration(host=context.cluster["server"].rstrip("/"))
+    settings.proxy = None if socks else proxy or None
     try:
-        await config.load_kube_config_from_dict(named, context=context.name, client_configuration=settings)
-        proxy = _proxy(context)
-        socks = urlsplit(proxy).scheme in _SOCKS
-        settings.proxy = None if socks else proxy or None
-        # The proxy is decided above; ~/.netrc is not for us.
-        settings.client_session_kwargs = {"trust_env": False, "headers": _impersonation(context)}
-        settings.client_side_validation = False
-        # Certificates and keys are loaded here; ssl.SSLError is an OSError.
-        return connected(client.ApiClient(configuration=settings), socks=proxy if socks else "")
-    except (config.ConfigException, OSError, ValueError) as exc:
+        with _certificates(context.cluster, user) as files:
+            settings.ssl_ca_cert, settings.cert_file, settings.key_file = files
+            settings.verify_ssl = not context.cluster.get("insecure-skip-tls-verify")
+            settings.tls_server_name = context.cluster.get("tls-server-name")
+            return connected(settings, [*_impersonation(context), *_authorization(user)], socks=socks)
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
         raise unusable(context.source, f"{type(exc).__name__}: {exc}") from exc
 
 
-def connected(client: ApiClient, *, socks: str = "") -> Client:
-    """Give a Kubernetes client connections that end with it; it has sent nothing yet.
+def connected(settings: Any, headers: Sequence[tuple[str, str]] = (), *, socks: str = "") -> Client:
+    """Make a client of the Kubernetes client's settings, with connections that end with it; it has sent nothing yet.
 
     Args:
+        settings: The Kubernetes client's Configuration; files that it names are read here.
+        headers: What every request says beside its own.
         socks: The URL of the SOCKS5 proxy on the way; empty for none.
     """
-    connections = _connections(client.rest_client.ssl_context, socks)
-    settings = client.configuration
-    settings.client_session_kwargs = {**(settings.client_session_kwargs or {}), "connector": connections}
-    return Client(client, connections)
+    client = rest.RESTClientObject(settings)
+    connections = _connections(client.ssl_context, socks)
+    # The proxy is decided by now; ~/.netrc is not for us.
+    settings.client_session_kwargs = {"trust_env": False, "headers": headers, "connector": connections}
+    return Client(settings.host, client, connections)
+
+
+@contextmanager
+def _certificates(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Iterator[list[str | None]]:
+    """Provide the files of the API server's authority, the user's certificate and its key; None for one there is not.
+
+    Python reads a certificate and its key from files alone. Where the kubeconfig holds them itself they are files for
+    as long as that takes, in a folder that nobody else may enter.
+
+    Raises:
+        OSError: A file that is named does not exist.
+        ValueError: What is to be base64 is not.
+    """
+    said = {**user, **cluster} if cluster["server"].startswith("https") else {}
+    with tempfile.TemporaryDirectory(prefix="nksmesh-") as folder:
+        yield [_file(said, name, Path(folder)) for name in _CERTIFICATES]
+
+
+def _file(said: Mapping[str, Any], name: str, folder: Path) -> str | None:
+    data, path = said.get(f"{name}-data"), said.get(name)
+    if data:
+        file = folder / name
+        file.write_bytes(base64.b64decode(data))
+        return str(file)
+    if path and not Path(path).is_file():
+        raise FileNotFoundError(f"{name}: {path} is not a file")
+    return path
+
+
+def _authorization(user: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the header of a token, of a token's file or of a password: the first there is, as in kubectl."""
+    token = user.get("token") or (Path(user["tokenFile"]).read_text(encoding="utf-8") if "tokenFile" in user else "")
+    if token:
+        yield "Authorization", f"Bearer {token.strip()}"
+    elif "username" in user and "password" in user:
+        pair = f"{user['username']}:{user['password']}"
+        yield "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def _impersonation(context: Context) -> list[tuple[str, str]]:
@@ -125,11 +164,9 @@ def _id_token(context: Context, provider: Any) -> str:
 
 def _connections(tls: ssl.SSLContext, socks: str) -> Connections:
     if socks:
-        from nksmesh.adapters.cluster.socks import SocksConnections  # noqa: PLC0415 - few have such a proxy
+        from nksmesh.adapters.cluster.socks import SocksConnections  # noqa: PLC0415 - python-socks takes 30 ms, and few have such a proxy
 
         return SocksConnections(tls, socks)
-    from nksmesh.adapters.cluster.connections import Connections  # noqa: PLC0415 - aiohttp is there from here on
-
     return Connections(tls)
 
 

@@ -1,7 +1,6 @@
 """The connections to an API server behind a SOCKS5 proxy, as client-go makes them: the proxy resolves the name.
 
-Imported only where a proxy is one of SOCKS, and after the Kubernetes client: ``library.load`` says how aiohttp is
-imported.
+Imported only where a proxy is one of SOCKS.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ class Helm:
         return ["--skip-schema-validation"] if broken else []
 
     async def _command(self, *flags: str) -> HelmCommand:
-        from nksmesh.adapters.helm.command import HelmCommand  # noqa: PLC0415 - a run that changes nothing needs none
+        from nksmesh.adapters.helm.command import HelmCommand  # noqa: PLC0415 - 35 ms that a run which changes nothing saves
 
         return HelmCommand(
             (await self.program()).path,

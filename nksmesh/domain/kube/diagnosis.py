@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from nksmesh.domain.common.durations import parse_duration
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.kube.objects import INJECTED_IMAGE, Manifest, containers
 from nksmesh.domain.kube.readiness import conditions_of
@@ -137,8 +138,6 @@ def grace_option(text: str) -> tuple[Cause, float]:
     Raises:
         ConfigError: The cause is none that has a grace, or the duration is none.
     """
-    from nksmesh.domain.common.durations import parse_duration  # noqa: PLC0415 - only runs that set a grace need it
-
     name, _, duration = text.partition("=")
     if name not in {cause.value for cause in GRACES}:
         raise ConfigError(

@@ -227,6 +227,17 @@ def test_the_version_is_what_the_package_says() -> None:
     assert (ran.stdout, ran.stderr) == (f"nksmesh {__version__}\n", "")
 
 
+@pytest.mark.parametrize("arguments", [["regions", "-o", "json"], ["history", "--help"], ["versions", "-n", "x"]])
+def test_texts_choices_and_flags_are_read_without_pydantic(arguments: list[str]) -> None:
+    assert "pydantic" not in modules_after(*arguments)
+
+
+def test_the_connection_to_a_cluster_imports_no_pydantic() -> None:
+    code = "import nksmesh.adapters.cluster.connection, sys; print('pydantic' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    assert ran.stdout == "False\n"
+
+
 def test_a_command_imports_no_other_commands_module() -> None:
     imported = modules_after("regions", "--help")
     assert "nksmesh.cli.catalog" in imported

@@ -13,6 +13,7 @@ import yaml
 
 from nksmesh.adapters.cluster.api import METADATA_LIST, Api
 from nksmesh.adapters.cluster.connection import Cluster
+from nksmesh.adapters.cluster.library import configuration
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.adapters.cluster.opening import connected
 from nksmesh.domain.common.errors import ClusterError, RefusedError, UnreachableError
@@ -194,10 +195,8 @@ async def answering(*chunks: bytes) -> AsyncIterator[Api]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    from kubernetes.aio.client import ApiClient, Configuration  # noqa: PLC0415 - half a second, for these tests alone
-
-    settings = Configuration(host=f"http://{host}:{port}")
-    async with server, Api(connected(ApiClient(configuration=settings)), context="cut") as api:
+    settings = configuration.Configuration(host=f"http://{host}:{port}")
+    async with server, Api(connected(settings), context="cut") as api:
         yield api
 
 

@@ -11,8 +11,7 @@ default = ssl.SSLContext.load_default_certs
 read = []
 ssl.SSLContext.load_default_certs = lambda *_: read.append(1)
 patched = ssl.SSLContext.load_default_certs
-from nksmesh.adapters.cluster import library
-library.load()
+import nksmesh.adapters.cluster.connection
 assert not read, "the system's authorities were read"
 assert ssl.SSLContext.load_default_certs is patched
 ssl.SSLContext.load_default_certs = default

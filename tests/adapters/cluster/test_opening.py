@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -208,6 +209,51 @@ async def test_an_oidc_token_is_sent(tmp_path: Path) -> None:
     ):
         await api.request("GET", PATH)
     assert seen == [f"Bearer {token}"]
+
+
+@pytest.mark.parametrize(
+    ("user", "header"),
+    [
+        ({"token": "t", "tokenFile": "token"}, "Bearer t"),
+        ({"tokenFile": "token"}, "Bearer of-the-file"),
+        ({"tokenFile": "token", "username": "u", "password": "p"}, "Bearer of-the-file"),
+        ({"username": "u", "password": "p"}, "Basic dTpw"),
+        ({"username": "u"}, None),
+    ],
+    ids=["token", "file", "file before password", "password", "a name alone"],
+)
+async def test_a_token_goes_before_its_file_and_both_before_a_password(
+    tmp_path: Path, user: dict[str, str], header: str | None
+) -> None:
+    (tmp_path / "token").write_text("of-the-file\n")
+    seen = []
+
+    def respond(_: str, headers: Head) -> tuple[int, Head]:
+        seen.append(headers.get("authorization"))
+        return 200, {}
+
+    async with serving(respond) as server, await Api.connect(kubeconfig=kubeconfig(tmp_path, server, user)) as api:
+        await api.request("GET", PATH)
+    assert seen == [header]
+
+
+async def test_a_key_that_the_kubeconfig_holds_is_on_disk_only_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    loaded = []
+
+    def load(_: ssl.SSLContext, certfile: str, keyfile: str) -> None:
+        loaded.append(
+            (Path(certfile).read_text(), Path(keyfile).read_text(), Path(keyfile).parent.stat().st_mode & 0o77)
+        )
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load)
+    said = {f"client-{name}-data": base64.b64encode(name.encode()).decode() for name in ("certificate", "key")}
+    async with await Api.connect(kubeconfig=kubeconfig(tmp_path, "https://127.0.0.1:1", said)):
+        assert loaded == [("certificate", "key", 0)]
+        assert list((tmp_path / "temporary").iterdir()) == []
 
 
 async def test_a_bug_of_ours_is_not_taken_for_a_bad_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
