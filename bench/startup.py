@@ -11,7 +11,7 @@ from typing import Final
 
 from bench.figures import Pairs
 
-_CLIENT: Final = "import nksmesh.adapters.cluster.library"
+_CLIENT: Final = "import nksmesh.adapters.cluster.connections"
 _REGIONS: Final = "import sys; from nksmesh.cli.main import main; sys.argv = ['nksmesh', 'regions']; main()"
 _COERCED: Final = """
 import nksmesh.cli.command as c

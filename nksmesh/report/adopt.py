@@ -9,8 +9,8 @@ from rich.text import Text
 from nksmesh.commands.adopt.adopt import AdoptResult
 from nksmesh.commands.adopt.description import AdoptedRelease
 from nksmesh.commands.adopt.from_istioctl import TakeoverResult
+from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
-from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
 from nksmesh.commands.tag import TagsResult
 from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.kube.workloads import Workload
+from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.mesh import show_plan
-from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
 
 if TYPE_CHECKING:

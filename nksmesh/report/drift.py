@@ -9,7 +9,7 @@ from rich.text import Text
 from nksmesh.commands.drift.drift import DriftResult, Survey
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult
 from nksmesh.domain.drift.drift import Change
-from nksmesh.report.foreign import without_mesh
+from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import render
 

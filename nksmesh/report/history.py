@@ -12,8 +12,8 @@ from nksmesh.commands.rollback.rollback import RollbackResult
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.plan.history import Outcome, Run
 from nksmesh.engine.runs.history import HistoryResult
+from nksmesh.report.common import show_addresses, show_outcomes
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
-from nksmesh.report.outcome import show_addresses, show_outcomes
 from nksmesh.report.text import render
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.common.events import Event, EventKind
-from nksmesh.report.console import make_console
+from nksmesh.report.layout import make_console
 from nksmesh.report.progress import sentence
 from nksmesh.report.redaction import redact
 

@@ -11,8 +11,8 @@ from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.plan.plan import Action, Plan
+from nksmesh.report.common import show_addresses, show_outcomes
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, warnings
-from nksmesh.report.outcome import show_addresses, show_outcomes
 from nksmesh.report.text import render
 from nksmesh.report.values import show_layers
 

@@ -104,7 +104,7 @@ class Report:
             self.say(f"warning: {warning}")
 
     def _laid_out(self, result: Result, stream: TextIO) -> str:
-        from nksmesh.report.console import make_console  # noqa: PLC0415 - rich takes 37 ms to import
+        from nksmesh.report.layout import make_console  # noqa: PLC0415 - rich takes 37 ms to import
 
         console = make_console(stream, color=self.color)
         with console.capture() as captured:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from nksmesh.commands.status import GatewayAddress, ReleaseStatus, StatusResult
-from nksmesh.report.foreign import without_mesh
+from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
 from nksmesh.report.text import render
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nksmesh.commands.uninstall.plan import UninstallPlan
 from nksmesh.commands.uninstall.uninstall import UninstallResult
 from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, sidecars_in_words
-from nksmesh.report.foreign import without_mesh
+from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
 from nksmesh.report.text import render
 

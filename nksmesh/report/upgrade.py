@@ -9,9 +9,9 @@ from rich.text import Text
 from nksmesh.commands.upgrade.upgrade import UpgradeResult
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.kube.restarts import Outcome
+from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
 from nksmesh.report.mesh import show_plan, show_resolved
-from nksmesh.report.outcome import show_addresses
 from nksmesh.report.text import render
 
 if TYPE_CHECKING:

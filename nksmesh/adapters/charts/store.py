@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of, digest_of_folder
 from nksmesh.adapters.charts.cache import Cache, cache_folder
-from nksmesh.adapters.charts.contents import Contents, check_identity
+from nksmesh.adapters.charts.contents import Contents, Templates, check_identity
 from nksmesh.adapters.charts.sources import Folder, Repository, source_named, unknown_version
-from nksmesh.adapters.charts.templates import Templates
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock, public_ref, public_source
 from nksmesh.domain.common.errors import ChartError, MeshError

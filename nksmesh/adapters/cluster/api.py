@@ -16,8 +16,8 @@ from typing import Any, Final, Self, TypeAlias, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from nksmesh.adapters.cluster.answers import Answer, tried_again, worth_another_try
+from nksmesh.adapters.cluster.connections import aiohttp
 from nksmesh.adapters.cluster.kubeconfig import SANDBOX_HINT, read
-from nksmesh.adapters.cluster.library import aiohttp
 from nksmesh.adapters.cluster.opening import Client, open_client
 from nksmesh.domain.common.errors import ClusterError, RefusedError, UnreachableError
 

@@ -7,11 +7,10 @@ from typing import Self
 
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.adapters.cluster.helm_storage import HelmStorage
-from nksmesh.adapters.cluster.histories import Histories
 from nksmesh.adapters.cluster.lease import Lease
 from nksmesh.adapters.cluster.live import LiveView
 from nksmesh.adapters.cluster.objects import Objects
-from nksmesh.adapters.cluster.records import Records
+from nksmesh.adapters.cluster.records import Histories, Records
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import ObjectRef
 

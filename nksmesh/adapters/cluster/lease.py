@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from nksmesh.adapters import processes
-from nksmesh.adapters.cluster.kept_documents import HOME_NAMESPACE
 from nksmesh.adapters.cluster.objects import Objects
+from nksmesh.adapters.cluster.records import HOME_NAMESPACE
 from nksmesh.domain.common.errors import ClusterError, HeldError, InterruptedRunError, MeshError, RefusedError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.holding import LEASE_SECONDS, RENEW_SECONDS, WITHOUT_RENEWAL_SECONDS, Holder, seems_lapsed

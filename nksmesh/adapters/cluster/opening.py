@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from nksmesh.adapters.cluster import credential_plugin, proxies
-from nksmesh.adapters.cluster.connections import Connections
+from nksmesh.adapters.cluster.connections import Connections, configuration, rest
 from nksmesh.adapters.cluster.kubeconfig import Context, unusable
-from nksmesh.adapters.cluster.library import configuration, rest
 from nksmesh.domain.common.errors import ClusterError
 
 if TYPE_CHECKING:

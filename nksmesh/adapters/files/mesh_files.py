@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nksmesh.adapters.files import catalog, environment, starter
+from nksmesh.adapters.files import catalog, written
 from nksmesh.adapters.files.documents import decode, read_bytes
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.domain.common.paths import at_home
@@ -51,8 +51,8 @@ class MeshFiles:
 
     def write_starter(self, folder: Path) -> tuple[str, ...]:
         """Write a starter into a folder."""
-        return starter.write_starter(folder)
+        return written.write_starter(folder)
 
     def write_environment(self, name: str, documents: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
         """Write an environment into the user's folder."""
-        return environment.write_environment(self.folders, name, documents)
+        return written.write_environment(self.folders, name, documents)

@@ -13,7 +13,7 @@ import yaml
 
 from nksmesh.adapters.cluster.api import METADATA_LIST, Api
 from nksmesh.adapters.cluster.connection import Cluster
-from nksmesh.adapters.cluster.library import configuration
+from nksmesh.adapters.cluster.connections import configuration
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.adapters.cluster.opening import connected
 from nksmesh.domain.common.errors import ClusterError, RefusedError, UnreachableError

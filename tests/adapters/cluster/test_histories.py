@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from nksmesh.adapters.cluster.histories import MOST_BYTES, Histories
 from nksmesh.adapters.cluster.objects import Objects
+from nksmesh.adapters.cluster.records import MOST_BYTES, Histories
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.history import History, Outcome

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from nksmesh.adapters.files.catalog import load_environment
 from nksmesh.adapters.files.documents import dump_document, parse_document
-from nksmesh.adapters.files.environment import write_environment
 from nksmesh.adapters.files.folders import ValuesFolders
+from nksmesh.adapters.files.written import write_environment
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.mesh import GatewaySpec
 

@@ -10,7 +10,7 @@ from nksmesh.adapters.files.catalog import load_catalog, load_environment
 from nksmesh.adapters.files.documents import read_document
 from nksmesh.adapters.files.folders import ValuesFolders, is_ours
 from nksmesh.adapters.files.schema import schema_named
-from nksmesh.adapters.files.starter import write_starter
+from nksmesh.adapters.files.written import write_starter
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import resolve
