@@ -9,12 +9,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import nksmesh
 from nksmesh.cli.main import run_command_line
+from tests.unit.fakes.command_line import CommandLine
 
 CHARTS = Path(nksmesh.__file__).parents[1] / "examples" / "charts"
 
@@ -54,31 +54,29 @@ class Silent:
             connection.close()
 
 
-class Program:
-    """The command line, run in this process; every refusal is checked for what all of them must have."""
+class RefusingCommandLine(CommandLine):
+    """The command line; every refusal is checked for what all of them must have."""
 
     def __init__(self, folder: Path, server: Silent, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(capsys)
         self.folder = folder
         self.server = server
-        self._capsys = capsys
 
     def refused(self, *arguments: str, code: int = 2) -> Refusal:
         """Run a command line that must be refused, without a traceback, a write or a word to the cluster."""
         before = self._files()
-        self._capsys.readouterr()
-        ended = run_command_line([*arguments, "-o", "json"])
-        out, err = self._capsys.readouterr()
-        told = f"{' '.join(arguments)}: {ended}\n{out}\n{err}"
-        assert ended == code, told
-        assert "Traceback" not in err, told
-        envelope: dict[str, Any] = json.loads(out)
+        ended = self(*arguments, "-o", "json")
+        told = f"{' '.join(arguments)}: {ended.code}\n{ended.out}\n{ended.err}"
+        assert ended.code == code, told
+        assert "Traceback" not in ended.err, told
+        envelope = ended.envelope
         assert envelope["status"] == "error", told
         (error,) = envelope["errors"]
         assert error["message"].count("\n") <= 6, told
         assert error["hint"], told
         assert self._files() == before, told
         assert not self.server.asked, f"the cluster was asked: {told}"
-        return Refusal(code=ended, message=error["message"], hint=error["hint"], text=told)
+        return Refusal(code=ended.code, message=error["message"], hint=error["hint"], text=told)
 
     def _files(self) -> dict[str, bytes]:
         return {
@@ -89,7 +87,9 @@ class Program:
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Program]:
+def program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[RefusingCommandLine]:
     """Provide the program in a folder that ``nksmesh init`` wrote."""
     for name in [name for name in os.environ if name.startswith(("NKSMESH_", "HELM_"))]:
         monkeypatch.delenv(name)
@@ -115,5 +115,5 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     (folder / "values/environments/prod").mkdir()
     (folder / "values/environments/prod/mesh.yaml").write_text("context: here\nregion: kr1\nversion: 1.20.0\n")
     monkeypatch.chdir(folder)
-    yield Program(folder, server, capsys)
+    yield RefusingCommandLine(folder, server, capsys)
     server.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.cli.main import run_command_line
-from tests.adapters.cli_input.conftest import CHARTS, Program
+from tests.adapters.cli_input.conftest import CHARTS, RefusingCommandLine
 
 MESH = "values/environments/prod/mesh.yaml"
 
@@ -28,7 +28,7 @@ FILES = (MESH, "values/environments/prod/istiod.yaml", "own.yaml", "charts.lock"
 
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("where", FILES)
-def test_yaml_that_is_none_is_refused_with_file_and_line(program: Program, name: str, where: str) -> None:
+def test_yaml_that_is_none_is_refused_with_file_and_line(program: RefusingCommandLine, name: str, where: str) -> None:
     content, words, line = BROKEN[name]
     if where == "charts.lock":
         # What says that the folder is one of ours; without it, it is somebody else's file and is not read.
@@ -41,7 +41,9 @@ def test_yaml_that_is_none_is_refused_with_file_and_line(program: Program, name:
     assert words in refusal.message
 
 
-def test_empty_documents_mean_nothing_in_any_file(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_documents_mean_nothing_in_any_file(
+    program: RefusingCommandLine, capsys: pytest.CaptureFixture[str]
+) -> None:
     for where, content in {
         MESH: "region: kr1\nversion: 1.20.0\n",
         "values/environments/prod/istiod.yaml": "a: 1\n",
@@ -63,19 +65,19 @@ def test_empty_documents_mean_nothing_in_any_file(program: Program, capsys: pyte
     ids=["list", "text", "NUL", "UTF-16"],
 )
 @pytest.mark.parametrize("where", FILES[:3])
-def test_a_file_that_holds_no_map_is_refused(program: Program, content: bytes, where: str) -> None:
+def test_a_file_that_holds_no_map_is_refused(program: RefusingCommandLine, content: bytes, where: str) -> None:
     (program.folder / where).write_bytes(content)
     options = ("-f", f"istiod={where}") if where == "own.yaml" else ()
     assert where in program.refused("install", "-e", "prod", *options).message
 
 
-def test_a_home_of_nobody_is_a_file_that_is_not_there(program: Program) -> None:
+def test_a_home_of_nobody_is_a_file_that_is_not_there(program: RefusingCommandLine) -> None:
     place = "~nobody-of-that-name/x"
     assert place in program.refused("template", "--region", "kr1", "--charts", place, code=3).message
     assert place in program.refused("status", "--kubeconfig", place, code=4).message
 
 
-def test_a_tag_is_never_obeyed(program: Program) -> None:
+def test_a_tag_is_never_obeyed(program: RefusingCommandLine) -> None:
     made = program.folder / "made"
     (program.folder / MESH).write_text(f"region: !!python/object/apply:os.mkdir [{made}]\n")
     assert "region" in program.refused("install", "-e", "prod").text
@@ -113,7 +115,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("content", "words"), WRONG.items(), ids=WRONG)
-def test_a_mesh_that_is_none_is_refused_with_its_key(program: Program, content: str, words: tuple[str, str]) -> None:
+def test_a_mesh_that_is_none_is_refused_with_its_key(
+    program: RefusingCommandLine, content: str, words: tuple[str, str]
+) -> None:
     base = "" if content.startswith("region") else "region: kr1\n"
     (program.folder / MESH).write_text(base + content)
     # Where a cluster is asked, its record may have that the version was forced: that is judged later.
@@ -134,14 +138,14 @@ def test_a_mesh_that_is_none_is_refused_with_its_key(program: Program, content: 
         "charts: []\n",
     ],
 )
-def test_a_lock_that_is_none(program: Program, content: str) -> None:
+def test_a_lock_that_is_none(program: RefusingCommandLine, content: str) -> None:
     (program.folder / "charts.lock").write_text(content)
     refusal = program.refused("install", "--dir", ".", "--region", "kr1")
     assert "charts.lock" in refusal.message
 
 
 @pytest.mark.parametrize("what", [MESH, "own.yaml"])
-def test_a_folder_where_a_file_is_expected(program: Program, what: str) -> None:
+def test_a_folder_where_a_file_is_expected(program: RefusingCommandLine, what: str) -> None:
     (program.folder / "own.yaml").write_text("{}\n")
     path = program.folder / what
     path.unlink()
@@ -171,7 +175,7 @@ KUBECONFIGS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", KUBECONFIGS.values(), ids=KUBECONFIGS)
-def test_a_kubeconfig_that_is_none(program: Program, tmp_path: Path, content: bytes) -> None:
+def test_a_kubeconfig_that_is_none(program: RefusingCommandLine, tmp_path: Path, content: bytes) -> None:
     broken = tmp_path / "broken"
     broken.write_bytes(content)
     refusal = program.refused(
@@ -181,7 +185,7 @@ def test_a_kubeconfig_that_is_none(program: Program, tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize("place", ["nowhere", "values"])
-def test_a_kubeconfig_that_is_not_there(program: Program, place: str) -> None:
+def test_a_kubeconfig_that_is_not_there(program: RefusingCommandLine, place: str) -> None:
     refusal = program.refused("install", "--region", "kr1", "--kubeconfig", place, code=4)
     assert place in refusal.message
 
@@ -195,7 +199,7 @@ def test_a_kubeconfig_that_is_not_there(program: Program, place: str) -> None:
     ],
     ids=["no base64", "no certificate", "no file"],
 )
-def test_a_credential_that_is_none(program: Program, tmp_path: Path, broken: dict[str, str]) -> None:
+def test_a_credential_that_is_none(program: RefusingCommandLine, tmp_path: Path, broken: dict[str, str]) -> None:
     document = json.loads((tmp_path / "kubeconfig").read_text())
     document["users"] = [user(**broken)]
     document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"

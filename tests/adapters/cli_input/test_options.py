@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.cli.main import run_command_line
-from tests.adapters.cli_input.conftest import CHARTS, Program
+from tests.adapters.cli_input.conftest import CHARTS, RefusingCommandLine
 
 KR1 = ("install", "--region", "kr1", "--charts", str(CHARTS))
 
@@ -35,7 +35,9 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize(("line", "words"), UNKNOWN.items(), ids=UNKNOWN)
-def test_an_unknown_name_is_refused_with_those_there_are(program: Program, line: str, words: tuple[str, str]) -> None:
+def test_an_unknown_name_is_refused_with_those_there_are(
+    program: RefusingCommandLine, line: str, words: tuple[str, str]
+) -> None:
     unknown, known = words
     refusal = program.refused(*shlex.split(line.replace(";", "\\;")), code=7 if "9.9.9" in line else 2)
     assert unknown in refusal.message
@@ -46,19 +48,19 @@ def test_an_unknown_name_is_refused_with_those_there_are(program: Program, line:
 @pytest.mark.parametrize(
     "text", ["-5s", "5", "5 minutes", "25h", "1e9s", "NaN", "5m-1s", "٣s", "s", "0x10s", "99999999999h"]
 )
-def test_a_duration_that_is_none(program: Program, option: str, text: str) -> None:
+def test_a_duration_that_is_none(program: RefusingCommandLine, option: str, text: str) -> None:
     refusal = program.refused(*KR1, f"{option}={text}")
     assert option in refusal.message
     assert text in refusal.message
 
 
-def test_a_timeout_of_nothing_at_all(program: Program) -> None:
+def test_a_timeout_of_nothing_at_all(program: RefusingCommandLine) -> None:
     refusal = program.refused(*KR1, "--timeout=0")
     assert "--timeout" in refusal.message
 
 
 @pytest.mark.parametrize("text", ["crash", "crash=", "=3s", "crash=soon", "crash=-1s", "crash:3s"])
-def test_a_grace_that_is_none(program: Program, text: str) -> None:
+def test_a_grace_that_is_none(program: RefusingCommandLine, text: str) -> None:
     assert "--grace" in program.refused(*KR1, "--grace", text).message
 
 
@@ -77,13 +79,13 @@ def test_a_grace_that_is_none(program: Program, text: str) -> None:
         f"istiod:a[{'9' * 5000}]=1",
     ],
 )
-def test_a_set_that_is_none(program: Program, text: str) -> None:
+def test_a_set_that_is_none(program: RefusingCommandLine, text: str) -> None:
     assert "--set" in program.refused(*KR1, "--set", text).message
 
 
 @pytest.mark.parametrize("command", ["install", "plan", "template", "upgrade --to 1.20.0", "values show istiod"])
 @pytest.mark.parametrize("option", ["--set", "--set-string", "--set-json", "--set-file"])
-def test_every_kind_of_set_is_taken_where_set_is(program: Program, command: str, option: str) -> None:
+def test_every_kind_of_set_is_taken_where_set_is(program: RefusingCommandLine, command: str, option: str) -> None:
     common = ("--region", "kr1", "--charts", str(CHARTS))
     refusal = program.refused(*command.split(), *common, option, "istiod:a[=hunter2")
     assert refusal.message == f"{option} istiod:a: an index does not end with ']'"
@@ -95,7 +97,7 @@ def test_every_kind_of_set_is_taken_where_set_is(program: Program, command: str,
 )
 @pytest.mark.parametrize("path", ["certs/ca.pem", "../ca.pem", "~nobody-of-that-name/ca.pem"])
 def test_a_file_of_a_set_that_cannot_be_read_is_named(
-    program: Program, content: bytes | None, words: str, path: str
+    program: RefusingCommandLine, content: bytes | None, words: str, path: str
 ) -> None:
     if content is not None and not path.startswith("~"):
         (program.folder / path).parent.mkdir(exist_ok=True)
@@ -107,7 +109,9 @@ def test_a_file_of_a_set_that_cannot_be_read_is_named(
     assert words in refusal.message
 
 
-def test_a_set_file_gives_its_content_as_it_is(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_set_file_gives_its_content_as_it_is(
+    program: RefusingCommandLine, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = "\ufeff 1000000\r\ntrue, {x}\n\n"
     (program.folder / "one.txt").write_bytes(content.encode())
     capsys.readouterr()
@@ -122,7 +126,9 @@ MAKES = {"pilot": "pilot.hub", "proxyv2": "global.hub"}
 
 
 @pytest.mark.parametrize("keys", [("global.hub", "pilot.hub", "zzz"), ("zzz", "pilot.hub", "global.hub")])
-def test_of_equal_values_the_one_that_makes_the_image_is_named(program: Program, keys: tuple[str, ...]) -> None:
+def test_of_equal_values_the_one_that_makes_the_image_is_named(
+    program: RefusingCommandLine, keys: tuple[str, ...]
+) -> None:
     options = [part for key in keys for part in ("--set", f"istiod:{key}=docker.io/x")]
     refusal = program.refused("template", "--region", "kr1", "--charts", str(CHARTS), *options, code=3)
     lines = [line for line in refusal.text.splitlines() if "set by" in line and line.startswith("  |")]
@@ -133,7 +139,7 @@ def test_of_equal_values_the_one_that_makes_the_image_is_named(program: Program,
 @pytest.mark.parametrize(
     "text", ["istiod", "istiod=", "=values.yaml", "istiod=nowhere.yaml", "istiod=.", "istiod=~nobody-of-that-name/x"]
 )
-def test_a_values_file_that_is_not_there(program: Program, text: str) -> None:
+def test_a_values_file_that_is_not_there(program: RefusingCommandLine, text: str) -> None:
     refusal = program.refused(*KR1, "-f", text)
     assert "-f" in refusal.message or text.partition("=")[2] in refusal.message
 
@@ -141,7 +147,7 @@ def test_a_values_file_that_is_not_there(program: Program, text: str) -> None:
 @pytest.mark.parametrize(
     "name", ["x;reboot", "$(reboot)", "`id`", "a b", "../x", "UPPER", "x" * 64, "-x", "", "a\nb", "x|y", "é"]
 )
-def test_a_namespace_that_cannot_be(program: Program, name: str) -> None:
+def test_a_namespace_that_cannot_be(program: RefusingCommandLine, name: str) -> None:
     if not name:
         return
     refusal = program.refused(*KR1, f"--namespace={name}")
@@ -160,45 +166,45 @@ def test_a_namespace_that_cannot_be(program: Program, name: str) -> None:
         "host/$(id)",
     ],
 )
-def test_a_hub_that_is_none(program: Program, hub: str) -> None:
+def test_a_hub_that_is_none(program: RefusingCommandLine, hub: str) -> None:
     if not hub:
         return
     assert "hub" in program.refused(*KR1, "--hub", hub).message
 
 
 @pytest.mark.parametrize("name", ["nobody's", "x;reboot", "$(reboot)"])
-def test_a_context_that_is_not_there(program: Program, name: str) -> None:
+def test_a_context_that_is_not_there(program: RefusingCommandLine, name: str) -> None:
     refusal = program.refused(*KR1, "--context", name, code=4)
     assert name in refusal.message
 
 
-def test_a_context_that_contradicts_the_environment(program: Program) -> None:
+def test_a_context_that_contradicts_the_environment(program: RefusingCommandLine) -> None:
     refusal = program.refused("install", "-e", "prod", "--context", "there")
     assert "--context there" in refusal.message
     assert "prod" in refusal.message
     assert "here" in refusal.message
 
 
-def test_an_environment_whose_sandbox_is_not_there(program: Program) -> None:
+def test_an_environment_whose_sandbox_is_not_there(program: RefusingCommandLine) -> None:
     refusal = program.refused("install", "-e", "sandbox")
     assert "nksmesh sandbox up" in refusal.hint
 
 
 @pytest.mark.parametrize("source", ["nowhere", "./nowhere", "/dev/null"])
-def test_charts_from_a_folder_that_is_not_there(program: Program, source: str) -> None:
+def test_charts_from_a_folder_that_is_not_there(program: RefusingCommandLine, source: str) -> None:
     refusal = program.refused("template", "--region", "kr1", "--charts", source, code=3)
     assert source.removeprefix("./") in refusal.message
     assert refusal.hint
 
 
-def test_charts_from_a_folder_without_any(program: Program) -> None:
+def test_charts_from_a_folder_without_any(program: RefusingCommandLine) -> None:
     refusal = program.refused("template", "--region", "kr1", "--charts", str(program.folder / "values"), code=3)
     assert "base" in refusal.message
 
 
 @pytest.mark.parametrize("driver", ["sql", "memory", "nonsense"])
 def test_a_helm_driver_that_is_not_in_the_cluster(
-    program: Program, monkeypatch: pytest.MonkeyPatch, driver: str
+    program: RefusingCommandLine, monkeypatch: pytest.MonkeyPatch, driver: str
 ) -> None:
     monkeypatch.setenv("HELM_DRIVER", driver)
     refusal = program.refused(*KR1)
@@ -228,7 +234,7 @@ def script(folder: Path, text: str) -> str:
 )
 @pytest.mark.parametrize("how", ["option", "environment"])
 def test_a_helm_that_is_none_or_too_old(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str, how: str
+    program: RefusingCommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str, how: str
 ) -> None:
     named = script(tmp_path, text)
     if how == "environment":
@@ -241,7 +247,7 @@ def test_a_helm_that_is_none_or_too_old(
 
 
 @pytest.mark.parametrize("named", ["nowhere/helm", "no-such-program", "/etc/hostname", "/"])
-def test_a_helm_that_is_not_there(program: Program, named: str) -> None:
+def test_a_helm_that_is_not_there(program: RefusingCommandLine, named: str) -> None:
     refusal = program.refused("template", "--region", "kr1", "--charts", str(CHARTS), "--helm", named)
     assert named in refusal.message
 
@@ -249,7 +255,9 @@ def test_a_helm_that_is_not_there(program: Program, named: str) -> None:
 @pytest.mark.parametrize(
     "line", ["instal", "install --regoin kr1", "install extra", "charts", "install --region", "-o xml regions"]
 )
-def test_a_command_line_that_is_none(line: str, program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_line_that_is_none(
+    line: str, program: RefusingCommandLine, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = run_command_line(shlex.split(line))
     out, err = capsys.readouterr()
     assert code == 2, out + err
@@ -259,7 +267,7 @@ def test_a_command_line_that_is_none(line: str, program: Program, capsys: pytest
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "values", "charts.lock"])
-def test_a_dir_that_is_none_of_ours(program: Program, folder: str) -> None:
+def test_a_dir_that_is_none_of_ours(program: RefusingCommandLine, folder: str) -> None:
     refusal = program.refused("install", "--dir", folder, "--region", "kr1")
     assert folder in refusal.message
     assert "nksmesh init" in refusal.hint

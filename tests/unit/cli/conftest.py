@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 import typer
 
 from nksmesh.cli import app as tree
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.main import run_command_line
 from nksmesh.cli.options import Shell
+from tests.unit.fakes.command_line import CommandLine
 
 Body = Callable[[Shell], None]
 
 
-@dataclass
-class Outcome:
-    """What a command line came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def envelope(self) -> dict[str, Any]:
-        """What stdout has, all of which must be one JSON document."""
-        document: dict[str, Any] = json.loads(self.out)
-        return document
-
-
-class Program:
+class ProbedCommandLine(CommandLine):
     """The command line with two commands of the tests' own: ``probe`` and ``nest probe``; both run ``body``."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
+        super().__init__(capsys)
         self.body: Body = lambda _shell: None
         self.sizes: list[int] = []
-
-    def __call__(self, *arguments: str) -> Outcome:
-        code = run_command_line(arguments)
-        captured = self._capsys.readouterr()
-        return Outcome(code=code, out=captured.out, err=captured.err)
 
     def module(self, *, nested: bool) -> ModuleType:
         """Make the module that has the command."""
@@ -64,11 +42,11 @@ class Program:
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> ProbedCommandLine:
     """Provide the command line."""
     for name in ("NO_COLOR", "NKSMESH_HELM", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
-    made = Program(capsys)
+    made = ProbedCommandLine(capsys)
     for name, nested in (("probe", False), ("nest", True)):
         monkeypatch.setitem(sys.modules, f"command_{name}", made.module(nested=nested))
         monkeypatch.setitem(tree.COMMANDS, name, f"command_{name}")

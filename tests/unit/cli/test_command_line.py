@@ -16,9 +16,10 @@ from nksmesh.cli.run import confirm, perform, run
 from nksmesh.domain.common.errors import ConfigError, InterruptedRunError, MeshError, NotReadyError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.report.report import Output
+from tests.unit.fakes.command_line import Terminal
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Program
+    from tests.unit.cli.conftest import ProbedCommandLine
 
 
 class Words:
@@ -33,14 +34,14 @@ class Words:
         return {"words": ["a", "b"]}
 
 
-def shell_of(program: Program, *arguments: str) -> Shell:
+def shell_of(program: ProbedCommandLine, *arguments: str) -> Shell:
     seen: list[Shell] = []
     program.body = seen.append
     assert program(*arguments).code == 0
     return seen[0]
 
 
-def test_the_version_is_printed_alone(program: Program) -> None:
+def test_the_version_is_printed_alone(program: ProbedCommandLine) -> None:
     assert program("--version").out == f"nksmesh {__version__}\n"
     assert program("-o", "json", "--version").out == f"nksmesh {__version__}\n"
 
@@ -48,7 +49,7 @@ def test_the_version_is_printed_alone(program: Program) -> None:
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("command", [("probe",), ("nest", "probe")])
 def test_common_options_stand_before_or_after_the_command(
-    program: Program, command: tuple[str, ...], before: bool
+    program: ProbedCommandLine, command: tuple[str, ...], before: bool
 ) -> None:
     options = [
         "--kubeconfig",
@@ -81,17 +82,17 @@ def test_common_options_stand_before_or_after_the_command(
     )
 
 
-def test_an_option_between_group_and_command_counts(program: Program) -> None:
+def test_an_option_between_group_and_command_counts(program: ProbedCommandLine) -> None:
     assert shell_of(program, "-n", "a", "nest", "-n", "b", "--context", "c", "probe").namespace == "b"
 
 
-def test_what_stands_after_the_command_wins(program: Program) -> None:
+def test_what_stands_after_the_command_wins(program: ProbedCommandLine) -> None:
     assert shell_of(program, "-n", "before", "--context", "c", "probe", "-n", "after") == Shell(
         command="probe", namespace="after", context="c"
     )
 
 
-def test_the_environment_names_helm_and_no_color(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_helm_and_no_color(program: ProbedCommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NKSMESH_HELM", "from-environment")
     monkeypatch.setenv("NO_COLOR", "1")
     shell = shell_of(program, "probe")
@@ -99,12 +100,12 @@ def test_the_environment_names_helm_and_no_color(program: Program, monkeypatch: 
     assert shell_of(program, "--helm", "given", "probe").helm == "given"
 
 
-def test_a_commands_own_options_reach_it(program: Program) -> None:
+def test_a_commands_own_options_reach_it(program: ProbedCommandLine) -> None:
     program("probe", "--size", "3")
     assert program.sizes == [3]
 
 
-def test_a_result_is_the_envelopes_data(program: Program) -> None:
+def test_a_result_is_the_envelopes_data(program: ProbedCommandLine) -> None:
     async def work(_listener: Listener) -> Words:
         return Words()
 
@@ -120,7 +121,7 @@ def test_a_result_is_the_envelopes_data(program: Program) -> None:
     assert outcome.err == ""
 
 
-def test_progress_goes_to_stderr_alone(program: Program) -> None:
+def test_progress_goes_to_stderr_alone(program: ProbedCommandLine) -> None:
     async def work(listener: Listener) -> Words:
         listener(Event(step="istiod", kind=EventKind.WAITING, message="Deployment istiod"))
         return Words()
@@ -132,7 +133,7 @@ def test_progress_goes_to_stderr_alone(program: Program) -> None:
     assert program("probe", "-q").err == ""
 
 
-def test_quiet_keeps_warnings(program: Program) -> None:
+def test_quiet_keeps_warnings(program: ProbedCommandLine) -> None:
     async def work(listener: Listener) -> Words:
         listener(Event(step="plan", kind=EventKind.WARNING, message="the chart has no key pilot.trace"))
         return Words()
@@ -141,7 +142,7 @@ def test_quiet_keeps_warnings(program: Program) -> None:
     assert program("probe", "-q").err == "warning: plan: the chart has no key pilot.trace\n"
 
 
-def test_a_results_own_exit_code_is_the_programs(program: Program) -> None:
+def test_a_results_own_exit_code_is_the_programs(program: ProbedCommandLine) -> None:
     async def work(_listener: Listener) -> Words:
         return Words(exit_code=10)
 
@@ -150,7 +151,7 @@ def test_a_results_own_exit_code_is_the_programs(program: Program) -> None:
     assert (outcome.code, outcome.envelope["status"]) == (10, "success")
 
 
-def test_a_result_with_errors_is_partial(program: Program) -> None:
+def test_a_result_with_errors_is_partial(program: ProbedCommandLine) -> None:
     async def work(_listener: Listener) -> Words:
         return Words(errors=(NotReadyError("one gateway is not ready", hint="Look at it."),))
 
@@ -161,7 +162,7 @@ def test_a_result_with_errors_is_partial(program: Program) -> None:
     assert outcome.envelope["errors"][0]["code"] == "not-ready"
 
 
-def test_a_results_warnings_go_to_stderr(program: Program) -> None:
+def test_a_results_warnings_go_to_stderr(program: ProbedCommandLine) -> None:
     async def work(_listener: Listener) -> Words:
         return Words(warnings=("the address is pending",))
 
@@ -173,7 +174,7 @@ def fail(error: BaseException) -> None:
     raise error
 
 
-def test_an_error_is_a_sentence_the_tools_words_and_a_hint(program: Program) -> None:
+def test_an_error_is_a_sentence_the_tools_words_and_a_hint(program: ProbedCommandLine) -> None:
     error = ReleaseError("Helm could not upgrade istiod", hint="Read its words.", detail="Error: UPGRADE FAILED\n")
     error.add_note("while upgrading istiod (2 of 3)")
     program.body = lambda _shell: fail(error)
@@ -187,7 +188,7 @@ def test_an_error_is_a_sentence_the_tools_words_and_a_hint(program: Program) -> 
     )
 
 
-def test_an_error_is_in_the_envelope(program: Program) -> None:
+def test_an_error_is_in_the_envelope(program: ProbedCommandLine) -> None:
     error = ReleaseError("Helm could not upgrade istiod", hint="Read its words.", detail="Error: UPGRADE FAILED\n")
     error.add_note("while upgrading istiod (2 of 3)")
     program.body = lambda _shell: fail(error)
@@ -209,7 +210,7 @@ def test_an_error_is_in_the_envelope(program: Program) -> None:
     }
 
 
-def test_what_is_no_error_of_ours_is_a_bug(program: Program) -> None:
+def test_what_is_no_error_of_ours_is_a_bug(program: ProbedCommandLine) -> None:
     program.body = lambda _shell: fail(KeyError("hub"))
     outcome = program("probe")
     assert outcome.code == 1
@@ -219,12 +220,12 @@ def test_what_is_no_error_of_ours_is_a_bug(program: Program) -> None:
     assert program("probe", "-o", "json").envelope["errors"][0]["code"] == "bug"
 
 
-def test_a_traceback_shows_no_secret(program: Program) -> None:
+def test_a_traceback_shows_no_secret(program: ProbedCommandLine) -> None:
     program.body = lambda _shell: fail(ValueError("token: abc123def456"))
     assert "abc123def456" not in program("probe", "--debug").err
 
 
-def test_of_a_group_of_errors_ours_is_shown_and_the_others_are_noted(program: Program) -> None:
+def test_of_a_group_of_errors_ours_is_shown_and_the_others_are_noted(program: ProbedCommandLine) -> None:
     first = NotReadyError("gateway-a is not ready", hint="Look at it.")
     second = ReleaseError("Helm failed on gateway-b", hint="Read its words.")
     inner = ExceptionGroup("gateways", [OSError("connection reset"), first])
@@ -239,13 +240,13 @@ def test_of_a_group_of_errors_ours_is_shown_and_the_others_are_noted(program: Pr
     )
 
 
-def test_ctrl_c_outside_of_a_workflow_is_told(program: Program) -> None:
+def test_ctrl_c_outside_of_a_workflow_is_told(program: ProbedCommandLine) -> None:
     program.body = lambda _shell: fail(KeyboardInterrupt())
     outcome = program("probe", "-o", "json")
     assert (outcome.code, outcome.envelope["errors"][0]["code"]) == (130, "interrupted")
 
 
-def test_a_command_may_exit_by_itself(program: Program) -> None:
+def test_a_command_may_exit_by_itself(program: ProbedCommandLine) -> None:
     program.body = lambda _shell: fail(typer.Exit(10))
     assert program("probe").code == 10
 
@@ -262,7 +263,9 @@ def test_a_command_may_exit_by_itself(program: Program) -> None:
         ([], "", "missing command"),
     ],
 )
-def test_a_command_line_that_cannot_be_read(program: Program, line: list[str], command: str, message: str) -> None:
+def test_a_command_line_that_cannot_be_read(
+    program: ProbedCommandLine, line: list[str], command: str, message: str
+) -> None:
     outcome = program("-o", "json", *line)
     assert outcome.code == 2
     assert outcome.envelope["command"] == command
@@ -274,12 +277,12 @@ def test_a_command_line_that_cannot_be_read(program: Program, line: list[str], c
 
 
 @pytest.mark.parametrize("said", [["-o", "json"], ["-ojson"], ["--output", "json"], ["--output=json"], ["-qojson"]])
-def test_the_output_asked_for_holds_where_nothing_else_can_be_read(program: Program, said: list[str]) -> None:
+def test_the_output_asked_for_holds_where_nothing_else_can_be_read(program: ProbedCommandLine, said: list[str]) -> None:
     assert program(*said, "probe", "--nonsense").envelope["status"] == "error"
     assert program("probe", "--nonsense", *said).envelope["status"] == "error"
 
 
-def test_no_command_at_all_shows_the_help(program: Program) -> None:
+def test_no_command_at_all_shows_the_help(program: ProbedCommandLine) -> None:
     outcome = program()
     assert outcome.code == 2
     assert "Usage: nksmesh" in outcome.out
@@ -287,7 +290,9 @@ def test_no_command_at_all_shows_the_help(program: Program) -> None:
     assert program("nest").code == 2
 
 
-def test_a_module_that_cannot_be_imported_is_a_bug_of_ours(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_cannot_be_imported_is_a_bug_of_ours(
+    program: ProbedCommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from nksmesh.cli import app  # noqa: PLC0415 - of this test alone
 
     monkeypatch.setitem(app.COMMANDS, "broken", "nksmesh.cli.there_is_no_such_module")
@@ -296,7 +301,7 @@ def test_a_module_that_cannot_be_imported_is_a_bug_of_ours(program: Program, mon
     assert program("probe").code == 0
 
 
-def test_an_interrupted_workflow_says_by_what_and_keeps_its_own_words(program: Program) -> None:
+def test_an_interrupted_workflow_says_by_what_and_keeps_its_own_words(program: ProbedCommandLine) -> None:
     async def work(_listener: Listener) -> Words:
         os.kill(os.getpid(), signal.SIGTERM)
         try:
@@ -312,7 +317,7 @@ def test_an_interrupted_workflow_says_by_what_and_keeps_its_own_words(program: P
     assert error["detail"] == "done: istio-base; not begun: istiod"
 
 
-def test_a_workflow_that_cancels_itself_is_a_bug_and_no_interruption(program: Program) -> None:
+def test_a_workflow_that_cancels_itself_is_a_bug_and_no_interruption(program: ProbedCommandLine) -> None:
     async def work(_listener: Listener) -> Words:
         raise asyncio.CancelledError
 
@@ -326,19 +331,6 @@ def test_perform_returns_what_was_done_and_shows_nothing(capsys: pytest.CaptureF
 
     assert perform(Shell(command="probe"), work) == 7
     assert capsys.readouterr().out == ""
-
-
-class Terminal:
-    """Someone at a keyboard."""
-
-    def __init__(self, answer: str) -> None:
-        self._answer = answer
-
-    def isatty(self) -> bool:
-        return True
-
-    def readline(self) -> str:
-        return self._answer
 
 
 @pytest.mark.parametrize(
@@ -376,7 +368,7 @@ def test_confirm_without_a_terminal_names_yes(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_what_cannot_be_meant_of_an_upgrade_is_refused_before_a_cluster_is_asked(
-    program: Program, arguments: tuple[str, ...]
+    program: ProbedCommandLine, arguments: tuple[str, ...]
 ) -> None:
     outcome = program(*arguments)
     assert outcome.code == 2

@@ -16,19 +16,12 @@ from nksmesh.commands.repair.repair import RepairPlan
 from nksmesh.commands.rollback import plan as rollback_plan
 from nksmesh.commands.rollback.plan import RollbackPlan
 from nksmesh.commands.uninstall import uninstall as workflow
+from tests.unit.fakes.command_line import Terminal
 from tests.unit.report import drift_samples
 from tests.unit.report.samples import ROLLBACK, RUNS, UNINSTALL
 
 if TYPE_CHECKING:
     import pytest
-
-
-class Terminal:
-    def isatty(self) -> bool:
-        return True
-
-    def readline(self) -> str:
-        return "n\n"
 
 
 def test_a_no_to_uninstall_prints_its_envelope(
@@ -43,7 +36,7 @@ def test_a_no_to_uninstall_prints_its_envelope(
 
     monkeypatch.setattr(wiring, "runtime", runtime)
     monkeypatch.setattr(workflow, "plan_uninstall", planned)
-    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run_command_line(("uninstall", "-o", "json")) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["status"], document["data"]["agreed"], document["data"]["removed"]) == ("success", False, [])
@@ -62,7 +55,7 @@ def test_a_no_to_rollback_prints_its_envelope_after_the_plan(
 
     monkeypatch.setattr(wiring, "runtime", runtime)
     monkeypatch.setattr(rollback_plan, "plan_rollback", planned)
-    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run_command_line(("rollback", "-o", "json")) == 0
     out, err = capsys.readouterr()
     document = json.loads(out)
@@ -83,7 +76,7 @@ def test_a_no_to_repair_prints_its_envelope_after_what_differs(
 
     monkeypatch.setattr(wiring, "runtime", runtime)
     monkeypatch.setattr(repair, "plan_repair", planned)
-    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run_command_line(("repair", "-o", "json")) == 0
     out, err = capsys.readouterr()
     document = json.loads(out)

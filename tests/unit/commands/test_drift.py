@@ -17,11 +17,11 @@ from nksmesh.domain.drift.drift import Change
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.plan.history import Outcome
 from nksmesh.engine.waiting import WaitOptions
-from tests.unit.commands.test_install import World
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import NAMESPACE, PROXY, daemon_set, on_node, rolled_out
 from tests.unit.fakes.runtime import runtime_of
+from tests.unit.fakes.world import World
 
 CONFIG = ObjectRef("v1", "ConfigMap", "istio-sidecar-injector", NAMESPACE)
 DEPLOYMENT = ObjectRef("apps/v1", "Deployment", "istiod", NAMESPACE)

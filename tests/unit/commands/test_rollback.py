@@ -32,10 +32,10 @@ from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.plan.history import History, Outcome, Run
 from nksmesh.domain.values.set_values import parse_set
 from nksmesh.engine.request import MeshRequest
-from tests.unit.commands.test_install import AGAIN, ORDER, KeepingHelm, World
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import NAMESPACE, PROXY, crd, pod, rolled_out, versioned
+from tests.unit.fakes.world import AGAIN, ORDER, KeepingHelm, World
 
 WHY = ReleaseError("helm upgrade istiod failed", hint="Look.", detail="Helm's words")
 OTHER = replace(AGAIN, request=Request(sets=(parse_set("istiod:pilot.cpu=1"), parse_set("gateway:a=1"))))

@@ -11,11 +11,11 @@ from nksmesh.domain.common.findings import Level
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine.dry_runs import dry_run_changes
-from tests.unit.commands.test_install import AGAIN
 from tests.unit.commands.test_rollback import OTHER, Here
 from tests.unit.domain.meshes import ISTIOD, change, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import NAMESPACE, deployment
+from tests.unit.fakes.world import AGAIN
 
 LABELLED: Manifest = {**deployment("istiod"), "metadata": {"name": "istiod", "labels": {"istio": "pilot"}}}
 """What the chart renders now; Helm has applied it without the label."""

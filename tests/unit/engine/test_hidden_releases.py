@@ -24,10 +24,10 @@ from nksmesh.domain.kube.objects import owned_by
 from nksmesh.domain.plan.history import History
 from nksmesh.engine.discovery import find_installation
 from nksmesh.engine.pipeline import resolve_mesh
-from tests.unit.commands.test_install import AGAIN, ORDER, World
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import NAMESPACE, SIGNED
+from tests.unit.fakes.world import AGAIN, ORDER, World
 
 WRITES = ("apply", "merge", "create", "delete")
 

@@ -18,11 +18,11 @@ from nksmesh.domain.mesh.catalog import Catalog, Profile
 from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion
 from nksmesh.domain.mesh.request import Request
 from nksmesh.engine.request import MeshRequest
-from tests.unit.commands.test_install import CATALOG as REGIONS
-from tests.unit.commands.test_install import KeepingHelm, World
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, chart, installed
 from tests.unit.fakes.cluster import FakeCharts, FakeCluster, Heard
 from tests.unit.fakes.meshes import answering, deployment, injected, of_release, pod, rolled_out
+from tests.unit.fakes.world import CATALOG as REGIONS
+from tests.unit.fakes.world import KeepingHelm, World
 
 VERSIONS = {"1.19": ("1.19.0",), "1.20": ("1.20.0", "1.20.1"), "1.21": ("1.21.6",), "1.22": ("1.22.8",)}
 CATALOG = Catalog(
