@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from nksmesh.sandbox.layout import HOME_VARIABLE
 from nksmesh.sandbox.sandbox import Sandbox
+from tests.emptying import EmptyCluster, NotEmptyError
 
 
 @pytest.fixture(scope="session")
@@ -22,39 +24,40 @@ def sandbox_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def shared_sandbox(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """Bring up this worker's sandbox; its cluster is as the last test left it."""
+def _empty_cluster(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Sandbox, EmptyCluster]]:
+    """Bring up this worker's sandbox, and note what its cluster has before any test."""
     assert sandbox_homes.is_dir()
     worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
     sandbox = Sandbox(f"test-{worker}")
     asyncio.run(sandbox.up())
     try:
-        yield sandbox
+        with closing(EmptyCluster(sandbox)) as empty:
+            yield sandbox, empty
     finally:
         asyncio.run(sandbox.delete())
 
 
 @pytest.fixture(scope="session")
-def _used(shared_sandbox: Sandbox) -> set[str]:
-    """Note which sandboxes are not empty any more."""
-    assert shared_sandbox.kubeconfig.exists()
-    return set()
+def shared_sandbox(_empty_cluster: tuple[Sandbox, EmptyCluster]) -> Sandbox:
+    """Give this worker's sandbox; its cluster is as the last test left it."""
+    return _empty_cluster[0]
 
 
 @pytest.fixture
-def sandbox(shared_sandbox: Sandbox, _used: set[str]) -> Sandbox:
+def sandbox(_empty_cluster: tuple[Sandbox, EmptyCluster]) -> Sandbox:
     """Give a test an empty cluster, up and ready, with ``.kubeconfig`` and ``.context``."""
-    return _emptied(shared_sandbox, _used)
+    return _emptied(*_empty_cluster)
 
 
 @pytest.fixture(scope="module")
-def module_sandbox(shared_sandbox: Sandbox, _used: set[str]) -> Sandbox:
+def module_sandbox(_empty_cluster: tuple[Sandbox, EmptyCluster]) -> Sandbox:
     """Give a module's tests one cluster, empty when the first of them begins."""
-    return _emptied(shared_sandbox, _used)
+    return _emptied(*_empty_cluster)
 
 
-def _emptied(shared: Sandbox, used: set[str]) -> Sandbox:
-    if shared.layout.name in used:
+def _emptied(shared: Sandbox, empty: EmptyCluster) -> Sandbox:
+    try:
+        empty.restore()
+    except NotEmptyError:
         asyncio.run(shared.reset())
-    used.add(shared.layout.name)
     return shared

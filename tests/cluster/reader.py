@@ -175,6 +175,12 @@ def wanted(item: Object) -> Object:
 @contextmanager
 def reader_of(kubeconfig: Path) -> Iterator[Reader]:
     """Open a reader of the cluster that a sandbox's kubeconfig names."""
+    with client_of(kubeconfig) as http:
+        yield Reader(http)
+
+
+def client_of(kubeconfig: Path) -> httpx.Client:
+    """Make a client of the API server that a sandbox's kubeconfig names, with its user's rights."""
     document = yaml.safe_load(kubeconfig.read_text())
     cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
     context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
@@ -183,5 +189,4 @@ def reader_of(kubeconfig: Path) -> Iterator[Reader]:
         pair.touch(mode=0o600)
         pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
         context.load_cert_chain(pair)
-    with httpx.Client(base_url=cluster["server"], verify=context, trust_env=False, timeout=20) as http:
-        yield Reader(http)
+    return httpx.Client(base_url=cluster["server"], verify=context, trust_env=False, timeout=20)
