@@ -1,4 +1,8 @@
-"""The program as its user has it: a process of its own, with arguments in and an envelope out."""
+"""The program as its user has it: a process of its own, with arguments in and an envelope out.
+
+A run to the end is forked from a process that has imported the program; a run that goes on beside the test is started
+as its user starts it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,13 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 
 import nksmesh
+from tests.cluster.fork_server import fork_server
 
 ROOT = Path(nksmesh.__file__).parents[1]
 """The project's folder: the program runs in another one, and from the sources that are tested."""
@@ -87,28 +93,25 @@ class Program:
 
     def __call__(self, *arguments: str, code: int | None = 0, output: str = "json", charts: str | None = None) -> Ran:
         """Run to the end, and check the exit code unless it is None."""
-        command = self.command(*arguments, output=output, charts=charts)
         began = time.monotonic()
-        with subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as running:
-            try:
-                stdout, stderr = running.communicate(timeout=self.waits)
-            except subprocess.TimeoutExpired:
-                running.send_signal(signal.SIGINT)
-                words = "\n".join(running.communicate(timeout=PATIENCE))
-                pytest.fail(f"{' '.join(arguments)} hangs after {self.waits:.0f} s:\n{words}")
+        with TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
+            asked = self.arguments(*arguments, output=output, charts=charts)
+            run = fork_server().run(asked, self.folder, self.env, stdout, stderr)
+            ended = run.wait(self.waits)
+            if ended is None:
+                os.kill(run.pid, signal.SIGINT)
+                if run.wait(PATIENCE) is None:
+                    os.kill(run.pid, signal.SIGKILL)
+            for stream in (stdout, stderr):
+                stream.seek(0)
+            words = [stdout.read(), stderr.read()]
+        if ended is None:
+            pytest.fail(f"{' '.join(arguments)} hangs after {self.waits:.0f} s:\n{''.join(words)}")
         ran = Ran(
             arguments=arguments,
-            code=running.returncode,
-            stdout=stdout,
-            stderr=stderr,
+            code=ended,
+            stdout=words[0],
+            stderr=words[1],
             seconds=time.monotonic() - began,
         )
         assert code is None or ran.code == code, str(ran)
@@ -118,7 +121,7 @@ class Program:
     def start(self, *arguments: str, output: str = "json", charts: str | None = None) -> subprocess.Popen[str]:
         """Start a run and leave it going: whoever starts one also ends it."""
         return subprocess.Popen(
-            self.command(*arguments, output=output, charts=charts),
+            [sys.executable, "-m", "nksmesh", *self.arguments(*arguments, output=output, charts=charts)],
             cwd=self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -127,11 +130,11 @@ class Program:
             text=True,
         )
 
-    def command(self, *arguments: str, output: str = "json", charts: str | None = None) -> list[str]:
+    def arguments(self, *arguments: str, output: str = "json", charts: str | None = None) -> list[str]:
         source = self.charts if charts is None else charts
         takes_charts = arguments[0] in {"install", "plan", "template", "upgrade", "adopt", "canary", "tag"}
         return [
-            *(sys.executable, "-m", "nksmesh", *arguments),
+            *arguments,
             *(["-o", output] if output else []),
             *(["--charts", source] if source and takes_charts else []),
             *(["--helm", self.helm] if self.helm else []),
