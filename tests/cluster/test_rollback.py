@@ -14,8 +14,9 @@ from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.cluster.faults.expectations import GATEWAY, LEASE, pending, statuses, wait_for_gateway
 from tests.cluster.faults.webhooks import Verdict, policy
+from tests.cluster.installed import installed_in
 from tests.cluster.program import Program
-from tests.cluster.reader import Object, Reader, Ref, reader_of, unpacked
+from tests.cluster.reader import Object, Reader, Ref, unpacked
 from tests.cluster.state import changed, state_of
 
 pytestmark = pytest.mark.cluster
@@ -101,7 +102,7 @@ CASES = (
 
 
 @dataclass(frozen=True)
-class Standing:
+class RestoredMesh:
     """A mesh of 1.19.0, and what there was when it was installed."""
 
     mesh: Program
@@ -112,17 +113,15 @@ class Standing:
 @pytest.fixture(scope="module")
 def standing(
     module_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, real_charts: Path
-) -> Iterator[Standing]:
+) -> Iterator[RestoredMesh]:
     """Install a mesh into an empty cluster, for every case."""
     folder = tmp_path_factory.mktemp("rollbacks")
-    mesh = Program(kubeconfig=module_sandbox.kubeconfig, folder=folder, charts=str(real_charts))
-    mesh("install", "--region", "kr1", "--version", "1.19.0")
-    with reader_of(module_sandbox.kubeconfig) as cluster:
-        yield Standing(mesh, cluster, state_of(cluster))
+    with installed_in(module_sandbox, folder, real_charts, "--region", "kr1", "--version", "1.19.0") as installed:
+        yield RestoredMesh(installed.mesh, installed.cluster, state_of(installed.cluster))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.step)
-def test_an_upgrade_that_fails_at_each_step_is_taken_back(standing: Standing, tmp_path: Path, case: Case) -> None:
+def test_an_upgrade_that_fails_at_each_step_is_taken_back(standing: RestoredMesh, tmp_path: Path, case: Case) -> None:
     mesh, cluster = standing.mesh, standing.cluster
     barred = policy(
         cluster,
@@ -150,7 +149,7 @@ def test_an_upgrade_that_fails_at_each_step_is_taken_back(standing: Standing, tm
     assert outcomes(mesh)[-2:] == [("upgrade", "rolled back"), ("rollback", "done")]
 
 
-def test_nothing_is_left_to_do_or_to_take_back(standing: Standing) -> None:
+def test_nothing_is_left_to_do_or_to_take_back(standing: RestoredMesh) -> None:
     # Helm itself keeps ten, which all this is more than: what stood before the first of the runs is still there
     assert "sh.helm.release.v1.istiod.v1" in standing.cluster.helm_revisions()
     assert standing.mesh("plan", "--exit-code").changes == {}

@@ -8,9 +8,9 @@ import pytest
 
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
-from tests.cluster.faults.conftest import Standing
 from tests.cluster.faults.expectations import GATEWAY, PROXY, assert_complete, wait_for_gateway
 from tests.cluster.faults.runs import started
+from tests.cluster.installed import InstalledMesh
 from tests.cluster.program import Program, Ran
 from tests.cluster.reader import Reader
 
@@ -48,7 +48,7 @@ def failed_on(mesh: Program, subject: str, *arguments: str) -> Ran:
     ids=["not-found", "unauthorized", "invalid-name"],
 )
 def test_an_image_that_certainly_never_pulls(
-    standing: Standing, reason: str, shown: str, words: str, advice: str
+    standing: InstalledMesh, reason: str, shown: str, words: str, advice: str
 ) -> None:
     standing.fail(Failure.IMAGE, reason)
     ran = failed(standing.mesh)
@@ -58,7 +58,7 @@ def test_an_image_that_certainly_never_pulls(
     assert advice in ran.error["hint"]
 
 
-def test_an_image_that_has_come_to_the_registry_is_pulled_by_the_next_run(standing: Standing) -> None:
+def test_an_image_that_has_come_to_the_registry_is_pulled_by_the_next_run(standing: InstalledMesh) -> None:
     """The kubelet waits up to five minutes before it pulls again, and shows the old error until then."""
     standing.fail(Failure.IMAGE)
     failed(standing.mesh)
@@ -79,7 +79,7 @@ def test_an_image_that_has_come_to_the_registry_is_pulled_by_the_next_run(standi
     assert after["metadata"]["uid"] != between["metadata"]["uid"]
 
 
-def test_a_quota_that_was_raised_lets_the_next_run_complete(standing: Standing) -> None:
+def test_a_quota_that_was_raised_lets_the_next_run_complete(standing: InstalledMesh) -> None:
     """The ReplicaSet shows its old failure until its controller tries again, which takes longer each time."""
     path = "/api/v1/namespaces/istio-system/resourcequotas"
     standing.cluster.post(path, {"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}})
@@ -99,7 +99,7 @@ def test_a_quota_that_was_raised_lets_the_next_run_complete(standing: Standing) 
     standing.mesh("install", *UNTIMED)
 
 
-def test_a_pull_that_may_heal_is_given_its_grace(standing: Standing) -> None:
+def test_a_pull_that_may_heal_is_given_its_grace(standing: InstalledMesh) -> None:
     standing.fail(Failure.IMAGE, "unknown")
     ran = failed(standing.mesh, "--grace", "pull=2s")
     assert f"of image {PROXY}" in ran.error["message"]
@@ -108,7 +108,7 @@ def test_a_pull_that_may_heal_is_given_its_grace(standing: Standing) -> None:
     assert "istio-ingressgateway: warning: Pod istio-system/istio-ingressgateway-" in ran.stderr
 
 
-def test_a_crash_loop_shows_its_exit_code_and_its_last_words(standing: Standing) -> None:
+def test_a_crash_loop_shows_its_exit_code_and_its_last_words(standing: InstalledMesh) -> None:
     standing.fail(Failure.CRASH)
     ran = failed(standing.mesh, "--grace", "crash=3s")
     assert "CrashLoopBackOff" in ran.error["message"]
@@ -118,7 +118,7 @@ def test_a_crash_loop_shows_its_exit_code_and_its_last_words(standing: Standing)
     assert "istio-ingressgateway: warning: Pod istio-system/istio-ingressgateway-" in ran.stderr
 
 
-def test_a_probe_that_fails(standing: Standing) -> None:
+def test_a_probe_that_fails(standing: InstalledMesh) -> None:
     standing.fail(Failure.UNREADY)
     ran = failed(standing.mesh, "--grace", "probe=3s")
     assert "Unhealthy" in ran.error["message"]
@@ -126,7 +126,7 @@ def test_a_probe_that_fails(standing: Standing) -> None:
     assert "kubectl logs -n istio-system istio-ingressgateway-" in ran.error["hint"]
 
 
-def test_a_pod_that_no_node_takes(standing: Standing) -> None:
+def test_a_pod_that_no_node_takes(standing: InstalledMesh) -> None:
     standing.fail(Failure.UNSCHEDULABLE)
     ran = failed(standing.mesh, "--grace", "unschedulable=3s")
     assert "Unschedulable" in ran.error["message"]
@@ -134,7 +134,7 @@ def test_a_pod_that_no_node_takes(standing: Standing) -> None:
     assert "requests" in ran.error["hint"]
 
 
-def test_a_trouble_that_heals_within_its_grace_is_only_a_warning(standing: Standing) -> None:
+def test_a_trouble_that_heals_within_its_grace_is_only_a_warning(standing: InstalledMesh) -> None:
     standing.fail(Failure.UNREADY)
     with started(standing.mesh, "install") as run:
         run.until("istio-ingressgateway: warning: ")
@@ -143,7 +143,7 @@ def test_a_trouble_that_heals_within_its_grace_is_only_a_warning(standing: Stand
     assert "Readiness probe failed" in str(ran.data["warnings"])
 
 
-def test_a_timeout_says_what_was_waited_for(standing: Standing) -> None:
+def test_a_timeout_says_what_was_waited_for(standing: InstalledMesh) -> None:
     standing.fail(Failure.UNREADY)
     ran = standing.mesh("install", "--timeout", "2s", code=6)
     assert ran.seconds < 8, str(ran)

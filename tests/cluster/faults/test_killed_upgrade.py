@@ -25,8 +25,9 @@ from nksmesh.sandbox.sandbox import Sandbox
 from tests.cluster.faults.expectations import LEASE, assert_complete, pending, statuses
 from tests.cluster.faults.runs import Run, children_named, kill, started
 from tests.cluster.faults.webhooks import Policy, policy
+from tests.cluster.installed import installed_in
 from tests.cluster.program import Program
-from tests.cluster.reader import Object, Reader, packed, reader_of
+from tests.cluster.reader import Object, Reader, packed
 from tests.cluster.state import changed, state_of
 
 pytestmark = pytest.mark.cluster
@@ -56,8 +57,8 @@ def charts_of(example_charts: Path, folder: Path, versions: list[str]) -> Path:
 
 
 @dataclass
-class Standing:
-    """A mesh, and the version it is at."""
+class UpgradedMesh:
+    """An installed mesh, and the version it is at."""
 
     mesh: Program
     cluster: Reader
@@ -82,14 +83,12 @@ class Standing:
 @pytest.fixture(scope="module")
 def standing(
     module_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, example_charts: Path
-) -> Iterator[Standing]:
+) -> Iterator[UpgradedMesh]:
     """Install a mesh into an empty cluster, for the tests of this module."""
     folder = tmp_path_factory.mktemp("upgrades")
     charts = charts_of(example_charts, folder / "charts", [f"1.20.{patch}" for patch in range(20)])
-    mesh = Program(kubeconfig=module_sandbox.kubeconfig, folder=folder, charts=str(charts))
-    mesh("install", "--hub", HUB, "--version", "1.20.0")
-    with reader_of(module_sandbox.kubeconfig) as cluster:
-        yield Standing(mesh, cluster)
+    with installed_in(module_sandbox, folder, charts, "--hub", HUB, "--version", "1.20.0") as installed:
+        yield UpgradedMesh(installed.mesh, installed.cluster)
 
 
 def killed(run: Run) -> None:
@@ -98,7 +97,7 @@ def killed(run: Run) -> None:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_at_a_step_the_next_run_completes(standing: Standing, moment: str) -> None:
+def test_killed_at_a_step_the_next_run_completes(standing: UpgradedMesh, moment: str) -> None:
     wanted = standing.next
     with started(standing.mesh, "upgrade", "--to", wanted) as run:
         run.until(moment)
@@ -156,7 +155,7 @@ NOTES = {
 
 
 @pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
-def test_killed_between_the_steps_the_next_run_completes(standing: Standing, tmp_path: Path, note: Note) -> None:
+def test_killed_between_the_steps_the_next_run_completes(standing: UpgradedMesh, tmp_path: Path, note: Note) -> None:
     wanted, runs = standing.next, standing.runs(20)
     holdup = Holdup(note.name, passing=note.passing)
     resource, group = note.resource
@@ -193,7 +192,7 @@ def helm_killed_at(run: Run, step: str, holdup: Holdup) -> None:
         kill(helm)
 
 
-def held_up(standing: Standing, folder: Path, holdup: Holdup, resource: str) -> AbstractContextManager[Policy]:
+def held_up(standing: UpgradedMesh, folder: Path, holdup: Holdup, resource: str) -> AbstractContextManager[Policy]:
     return policy(standing.cluster, folder, holdup, resource=resource, operation="UPDATE", failure_policy="Ignore")
 
 
@@ -213,7 +212,7 @@ def held_up(standing: Standing, folder: Path, holdup: Holdup, resource: str) -> 
     ],
 )
 def test_helm_killed_too_the_next_run_goes_back_or_completes(
-    standing: Standing, tmp_path: Path, release: str, resource: str, name: str, ways: list[tuple[str, ...]]
+    standing: UpgradedMesh, tmp_path: Path, release: str, resource: str, name: str, ways: list[tuple[str, ...]]
 ) -> None:
     wanted, before = standing.next, state_of(standing.cluster)
     for way in ways:
@@ -237,7 +236,7 @@ def test_helm_killed_too_the_next_run_goes_back_or_completes(
     ids=["the program alone", "and Helm", "and Helm, and the upgrade is wanted again"],
 )
 def test_a_rollback_that_is_killed_is_gone_on_with_or_given_up(
-    standing: Standing, tmp_path: Path, helm_too: bool, way: tuple[str, ...]
+    standing: UpgradedMesh, tmp_path: Path, helm_too: bool, way: tuple[str, ...]
 ) -> None:
     wanted, before = standing.next, state_of(standing.cluster)
     standing.mesh("upgrade", "--to", wanted)
@@ -270,7 +269,7 @@ def leave_pending(cluster: Reader, release: str) -> None:
     cluster.post(SECRETS, {"type": secret["type"], "metadata": metadata, "data": {"release": packed(stored)}})
 
 
-def test_what_somebody_elses_helm_left_pending_is_cleared_on_the_users_word(standing: Standing) -> None:
+def test_what_somebody_elses_helm_left_pending_is_cleared_on_the_users_word(standing: UpgradedMesh) -> None:
     leave_pending(standing.cluster, "istiod")
     refused = standing.mesh("install", code=5)
     assert "release istiod is pending-upgrade: another Helm is at work on it, or was killed" in refused.error["message"]
