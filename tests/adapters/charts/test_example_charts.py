@@ -17,6 +17,7 @@ import yaml
 from nksmesh.adapters.charts import ChartStore
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock
+from tests.cluster.plain_helm import documents
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples/charts"
 HUB = "mirror.example/istio"
@@ -32,12 +33,14 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
-def render(chart: str, release: str, values: Mapping[str, Any], tmp_path: Path, *options: str) -> Objects:
+def render(
+    chart: str, release: str, values: Mapping[str, Any], tmp_path: Path, *options: str, folder: Path = EXAMPLES
+) -> Objects:
     file = tmp_path / f"{release}.json"
     file.write_text(json.dumps(values))
-    done = helm("template", release, str(EXAMPLES / chart), "-n", "istio-system", "-f", str(file), *options)
+    done = helm("template", release, str(folder / chart), "-n", "istio-system", "-f", str(file), *options)
     assert done.returncode == 0, done.stderr
-    found = [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+    found = documents(done.stdout)
     return {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in found}
 
 
@@ -215,3 +218,33 @@ def test_a_gateway_refuses_what_its_schema_does_not_know() -> None:
     done = helm("template", "x", str(EXAMPLES / "gateway"), "--set", "hub=a")
     assert done.returncode != 0
     assert "hub" in done.stderr
+
+
+def immutable(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an object no API server changes, of the kinds that these charts have."""
+    spec = manifest.get("spec") or {}
+    selector = spec.get("selector") if manifest["kind"] == "Deployment" else None
+    return {"selector": selector, "roleRef": manifest.get("roleRef"), "clusterIP": spec.get("clusterIP")}
+
+
+@pytest.mark.parametrize(
+    ("chart", "release", "values"),
+    [
+        ("base", "base", {}),
+        ("istiod", "istiod", {}),
+        ("istiod", "istiod", {"revision": "1-20"}),
+        ("gateway", "edge", {}),
+    ],
+)
+def test_what_no_api_server_changes_is_as_in_istios_own_charts(
+    chart: str, release: str, values: dict[str, str], tmp_path: Path
+) -> None:
+    folder = Path(os.environ.get("NKSMESH_TEST_CHARTS") or pytest.skip("NKSMESH_TEST_CHARTS names no folder"))
+    ours = render(chart, release, values, tmp_path)
+    archives = sorted(folder.glob(f"{chart}-*.tgz"))
+    for archive in {archives[0], archives[-1]}:
+        theirs = render(archive.name, release, values, tmp_path, "--kube-version", "1.29.0", folder=folder)
+        shared = set(ours) & set(theirs)
+        assert len(shared) >= len(ours) - 1, archive.name
+        for key in shared:
+            assert immutable(ours[key]) == immutable(theirs[key]), (archive.name, key)
