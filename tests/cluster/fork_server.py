@@ -160,12 +160,9 @@ def _watched(connection: socket.socket) -> None:
 
 
 def _import_all() -> None:
-    """Import the program, and the client that it imports when it first speaks to a cluster."""
+    """Import the program, and with it the client that it imports when it first speaks to a cluster."""
     for name in _modules():
         importlib.import_module(name)
-    from nksmesh.adapters.cluster import library  # noqa: PLC0415 - after the modules, as the program does
-
-    library.load()
 
 
 def _modules() -> Iterator[str]:
