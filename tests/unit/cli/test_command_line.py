@@ -272,7 +272,7 @@ def test_a_command_line_that_cannot_be_read(
     (error,) = outcome.envelope["errors"]
     assert error["code"] == "config"
     assert error["message"].startswith(message)
-    assert error["hint"].startswith("See nksmesh")
+    assert error["hint"].startswith("Run nksmesh")
     assert outcome.err.startswith(f"error: {message}")
 
 
@@ -353,7 +353,7 @@ def test_confirm_asks_nothing_where_yes_was_given() -> None:
 def test_confirm_without_a_terminal_names_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/null", encoding="utf-8") as nobody:  # noqa: PTH123 - a device
         monkeypatch.setattr("sys.stdin", nobody)
-        with pytest.raises(ConfigError, match="no terminal") as caught:
+        with pytest.raises(ConfigError, match="without a terminal") as caught:
             confirm("Remove istiod?", yes=False)
     assert "--yes" in caught.value.hint
 

@@ -87,4 +87,4 @@ def test_a_no_to_repair_prints_its_envelope_after_what_differs(
 def test_one_revision_is_no_end_of_the_mesh_to_be_purged(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(("uninstall", "--revision", "1-18-7", "--purge", "-o", "json")) == 2
     (error,) = json.loads(capsys.readouterr().out)["errors"]
-    assert "--revision alone" in error["hint"]
+    assert "Pass --revision without --purge" in error["hint"]
