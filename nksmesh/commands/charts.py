@@ -106,7 +106,7 @@ async def fetch_charts(
         ChartError: A chart cannot be had, or is not what the lock says.
     """
     if not versions:
-        raise ConfigError("no version to fetch", hint="Name one or more: nksmesh charts fetch 1.20.0")
+        raise ConfigError("no version to fetch", hint="Name one or more, for example: nksmesh charts fetch 1.20.0")
     wanted = _charts_of(versions, source, _known(components))
     lock = locks.read()
     fetched = await charts.fetch(wanted, lock=lock, locked=locked, listener=listener)

@@ -110,9 +110,9 @@ async def install(
 
 def _ways_on(failure: MeshError, command: str) -> str:
     """Say how it goes on after a failure, and back; the same command helps only where what failed may be over."""
-    again = "run the same command again: it goes on from here"
-    forward = again if failure.passing else f"put the cause right first: nksmesh {command} then goes on from here"
-    return f"{forward}; or go back with nksmesh rollback" if command in TAKEN_BACK else forward
+    again = "Run the same command again to resume."
+    forward = again if failure.passing else f"Fix the cause first. Then run nksmesh {command} to resume."
+    return f"{forward} Or run nksmesh rollback to undo." if command in TAKEN_BACK else forward
 
 
 def _warn(plan: Plan, listener: Listener) -> None:

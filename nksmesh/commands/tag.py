@@ -171,8 +171,8 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
     if tag.namespaces and not yes:
         many = len(tag.namespaces)
         raise CheckError(
-            f"{many} namespace{'s carry' if many > 1 else ' carries'} the tag {name}: new pods would get no proxy",
-            hint="Label them otherwise first, or pass --yes.",
+            f"{many} namespace{'s use' if many > 1 else ' uses'} the tag {name}: new pods would get no proxy",
+            hint="Change the labels of the namespaces first, or pass --yes.",
             detail="\n".join(tag.namespaces),
         )
     return tag
@@ -239,7 +239,7 @@ def _check_name(name: str, holders: Mapping[str, _Holder]) -> None:
             hint="Move it with nksmesh canary promote.",
         )
     if name in holders:
-        raise ConfigError(f"{name!r} is an Istio revision, and so no tag", hint="Choose another name.")
+        raise ConfigError(f"{name!r} is an Istio revision, so it cannot be a tag", hint="Choose another name.")
 
 
 def _tag(webhook: Mapping[str, Any], namespaces: Iterable[Mapping[str, Any]]) -> Tag:

@@ -108,7 +108,7 @@ async def show_values(question: ValuesQuestion, cluster: Cluster | None) -> Valu
     if prefix and not any(one.composed.leaves(prefix) for one in shown):
         set_keys = {dotted(path) for one in shown for path in one.composed.origins}
         raise ConfigError(
-            f"no layer sets {question.key} for {question.target}: the chart's default holds",
+            f"no layer sets {question.key} for {question.target}: the chart's default applies",
             hint=perhaps(question.key, sorted(set_keys), "keys that are set"),
         )
     return ValuesShown(releases=shown, notes=resolved.notes)

@@ -122,8 +122,8 @@ async def refuse_living(releases: Collection[Release], cluster: Cluster) -> None
         names = ", ".join(sorted(release.name for release in releases))
         raise ClusterError(
             f"Helm has no record of {names}, and objects of it are there: Helm cannot remove them; nothing was removed",
-            hint="Have nksmesh install bring the releases back and uninstall again, or delete the objects with kubectl "
-            "delete.",
+            hint="Run nksmesh install to restore the releases, then nksmesh uninstall. Or "
+            "delete the objects with kubectl delete.",
             detail="\n".join(map(str, live)),
         )
 

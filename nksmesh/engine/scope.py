@@ -47,7 +47,7 @@ def refuse_during_canary(record: Record | None) -> None:
     on = "is being promoted" if canary.promoting else "is on"
     raise ConfigError(
         f"a canary {on}: Istio {canary.version}, Istio revision {canary.istio_revision}",
-        hint="End it first: nksmesh canary promote, or nksmesh canary abort. nksmesh canary status shows it.",
+        hint="End it first with nksmesh canary promote or nksmesh canary abort. Run nksmesh canary status to see it.",
     )
 
 

@@ -43,9 +43,9 @@ async def check_unrecorded(
     detail = [f"{name} would lose values: {_some(keys)}" for name, keys in lost.items()]
     if record is not None:
         return _taken_away(
-            f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would take from it what "
-            "nobody named",
-            "Name it: in the environment's values, or with -f or --set.",
+            f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would drop values "
+            "that were set outside nksmesh",
+            "Set these values in the environment, or with -f or --set.",
             detail,
         )
     found = await find_installation(cluster, mesh.namespace)
@@ -56,7 +56,8 @@ async def check_unrecorded(
         if (one.namespace, one.name) not in known
     ]
     return _taken_away(
-        f"Istio {version} is installed, and not recorded by nksmesh: this run would take from it what nobody named",
+        f"Istio {version} is installed, and not recorded by nksmesh: this run would drop values that were "
+        "set outside nksmesh",
         "Record it as it is, names and values, with nksmesh adopt; or name them: -f, --set, -e.",
         detail,
     )
@@ -88,14 +89,14 @@ async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
                 hint="Record it as it is with nksmesh adopt; then upgrade it.",
             )
     if found:
-        missing = "its first install did not reach its end" if istiods else "Helm has no release of it"
+        missing = "its first install did not finish" if istiods else "Helm has no release of it"
         return ConfigError(
             f"there is no istiod in {mesh.namespace} to upgrade: {missing}",
             hint="Bring the mesh to its end with nksmesh install; then upgrade it.",
         )
     return ConfigError(
         f"no Istio is installed in {mesh.namespace}: there is nothing to upgrade",
-        hint=f"Install it: nksmesh install --version {mesh.version}",
+        hint=f"Run nksmesh install --version {mesh.version} to install it.",
     )
 
 

@@ -70,7 +70,7 @@ def _pinned(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) ->
     images = pinned_images(mesh, changes)
     if not images:
         return ()
-    message = f"with the charts of {mesh.version} images of another version would run"
+    message = f"images of another version would run with the charts of {mesh.version}"
     hint = "Take the tag out of the values, or set another: it follows the version. --force-version goes on with it."
     rule, subject = "images.pinned-version", mesh.version
     if former.forced:

@@ -45,7 +45,7 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     elif result.dry_run:
         sentence(console, "This would be recorded; nothing was changed." if not plan.recorded else "Nothing to record.")
     elif not plan.recorded:
-        console.print(Text("Recorded: nothing else in the cluster was changed, and nksmesh goes on from here.", GOOD))
+        console.print(Text("Recorded: nksmesh now manages this mesh. Nothing else in the cluster was changed.", GOOD))
     for name in result.files:
         sentence(console, f"written: {result.folder}/{name}")
     warnings(console, plan.warnings)
@@ -86,8 +86,8 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
     if left:
         gap(console)
         goes = plan.prune and result.dry_run
-        words = "goes at the end" if goes else "stays; --prune removes it"
-        sentence(console, f"left by istioctl, and no release's ({words}):")
+        words = "removed at the end" if goes else "stays; --prune removes it"
+        sentence(console, f"leftovers of istioctl that belong to no release ({words}):")
         for ref in left:
             sentence(console, f"  {ref}")
     warnings(console, result.warnings)
@@ -118,7 +118,7 @@ def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None
         _object(one, console, verbose=verbose)
     if others := len(plan.objects) - len(shown):
         many = "objects change in labels and annotations" if others > 1 else "object changes in labels and annotations"
-        sentence(console, f"{others}{' more' if shown else ''} {many} alone (-v lists them)")
+        sentence(console, f"{others}{' more' if shown else ''} {many} only (-v lists them)")
     gap(console)
     rows(
         console,
@@ -126,7 +126,7 @@ def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None
         [(step.name, step.action.value, "; ".join(step.reasons)) for step in plan.plan.steps],
     )
     for ref in plan.replaced:
-        sentence(console, f"goes at the end, for the release's own takes its place: {ref}")
+        sentence(console, f"removed at the end, replaced by the release's own: {ref}")
     sentence(console, "The mesh's CA (istio-ca-secret) and the gateways' Services stay as they are: same addresses.")
 
 
@@ -141,8 +141,8 @@ def _object(one: TakenObject, console: Console, *, verbose: bool) -> None:
     managers = f" ({', '.join(one.managers)})" if one.managers else ""
     pods = Text(", its pods are replaced", style=DOUBTFUL) if one.replaces_pods else Text("")
     if one.made_anew:
-        pods = Text(", is made anew under its name, and its pods are replaced one by one", style=DOUBTFUL)
-    console.print(Text(f"{one.ref}: {one.owner}'s{managers}, becomes {one.release}'s") + pods)
+        pods = Text(", is recreated under its name, and its pods are replaced one by one", style=DOUBTFUL)
+    console.print(Text(f"{one.ref}: from {one.owner}{managers} to {one.release}") + pods)
     if shown:
         sentence(console, f"  changes: {', '.join(map(_short, shown))}{more}", FAINT)
 

@@ -30,7 +30,9 @@ def _start(result: StartResult, console: Console, verbose: bool) -> None:
         show_plan(result.installed.plan, console, verbose=verbose)
         return
     version = result.installed.plan.mesh.version
-    ending = "is there and injects" if result.installed.plan.changes else "is there already: nothing was changed"
+    ending = (
+        "installed; injection verified" if result.installed.plan.changes else "is there already: nothing was changed"
+    )
     console.print(
         Text.assemble((f"canary {result.istio_revision} (Istio {version}) beside {result.beside}: {ending}", GOOD))
     )
@@ -78,7 +80,7 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
         sentence(console, "Nothing was moved.")
         return
     if result.plan.empty:
-        sentence(console, f"Nothing to move: all is on {result.plan.istio_revision}.")
+        sentence(console, f"Nothing to move: everything is on {result.plan.istio_revision}.")
         _move_plan(result.plan, console, verbose)
         return
     names = ", ".join(one.namespace for one in result.plan.moves)
@@ -91,11 +93,11 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
 @render.register(EndPlan)
 def _end_plan(plan: EndPlan, console: Console, _verbose: bool) -> None:
     verb = "Promote" if plan.promote else "Remove"
-    sentence(console, f"{verb} the canary: {plan.staying} stays, {plan.going} goes.", "bold")
+    sentence(console, f"{verb} the canary: {plan.staying} stays, {plan.going} is removed.", "bold")
     if plan.promote and plan.status.gateways:
-        sentence(console, f"gateways get new pods, one after the other: {_names(plan.status.gateways)}")
+        sentence(console, f"gateways get new pods, one by one: {_names(plan.status.gateways)}")
     if plan.returning:
-        sentence(console, f"namespaces get the labels they had: {', '.join(plan.returning)}")
+        sentence(console, f"namespaces get their former labels back: {', '.join(plan.returning)}")
     if plan.restarting:
         sentence(console, f"workloads are restarted: {_names(plan.restarting)}")
     if plan.left:

@@ -56,7 +56,7 @@ def _versions(result: Versions, console: Console, _verbose: bool) -> None:
             for one in result.versions
         ],
     )
-    notes = ["In brackets: the regions whose registry provides the version. *: nksmesh's own tests run it."]
+    notes = ["In brackets: the regions whose registry provides the version. *: tested with nksmesh."]
     if seen:
         notes.append(f"This cluster: Kubernetes {result.look.kubernetes}, context {result.look.context}.")
     elif result.look.problem:

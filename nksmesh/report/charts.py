@@ -29,7 +29,7 @@ def _locked(result: Locked, console: Console, verbose: bool) -> None:
         many = "s" if result.added > 1 else ""
         sentence(console, f"{result.added} digest{many} written to {result.lock}")
     else:
-        sentence(console, f"{result.lock} has them all: nothing was written")
+        sentence(console, f"{result.lock} is complete: nothing was written")
 
 
 def _table(charts: tuple[ChartRow, ...], console: Console, *, verbose: bool) -> list[tuple[str, str]]:

@@ -81,7 +81,7 @@ def _gone(installation: Installation, console: Console) -> None:
     for release in installation.gone:
         console.print(Text.assemble(f"release {release.name}: ", ("gone", BAD), (" (Helm has none)", FAINT)))
     if installation.gone:
-        sentence(console, "  nksmesh install makes it anew: there is nothing of it that could be repaired")
+        sentence(console, "  Run nksmesh install to recreate it.")
 
 
 def _as_it_should_be(title: str, survey: Survey, console: Console) -> None:
@@ -89,13 +89,16 @@ def _as_it_should_be(title: str, survey: Survey, console: Console) -> None:
     if not survey.unseen:
         sentence(console, f"{title}: {survey.looked} objects are as the releases say.", GOOD)
     elif survey.looked:
-        sentence(console, f"{title} among the {survey.looked} objects that could be looked at.", DOUBTFUL)
+        sentence(console, f"{title} among the {survey.looked} objects that could be checked.", DOUBTFUL)
     else:
         sentence(console, "Nothing could be looked at: whether anything differs is not known.", BAD)
 
 
 def _others(count: int) -> str:
-    return f"{count} other object{'s differ' if count > 1 else ' differs'}, too: nksmesh drift"
+    return (
+        f"{count} other object{'s differ' if count > 1 else ' differs'}, too. Run "
+        f"nksmesh drift to see {'them' if count > 1 else 'it'}."
+    )
 
 
 def _listed(survey: Survey, console: Console, *, verbose: bool) -> None:

@@ -56,7 +56,7 @@ def _install_result(result: InstallResult, console: Console, verbose: bool) -> N
     if result.dry_run:
         show_plan(plan, console, verbose=verbose)
         return
-    ending = "installed and ready" if plan.changes else "ready, and as asked for: nothing was changed"
+    ending = "installed and ready" if plan.changes else "ready, and up to date: nothing was changed"
     console.print(Text.assemble((f"{_title(plan)}: {ending}", GOOD)))
     show_resolved(plan, console)
     if verbose:
@@ -89,7 +89,7 @@ def show_plan(plan: Plan, console: Console, *, verbose: bool) -> None:
     )
     for crd in plan.crds:
         if crd.differs and crd.taken_from:
-            sentence(console, f"CRD {crd.name}: takes fields over from {', '.join(crd.taken_from)}")
+            sentence(console, f"CRD {crd.name}: takes ownership of fields from {', '.join(crd.taken_from)}")
     gap(console)
     changing = sum(step.changes for step in plan.steps)
     many = "changes" if changing == 1 else "change"
@@ -97,7 +97,7 @@ def show_plan(plan: Plan, console: Console, *, verbose: bool) -> None:
     if plan.unwanted:
         names = ", ".join(release.name for release in plan.unwanted)
         removed = any(step.action is Action.REMOVE for step in plan.steps)
-        sentence(console, f"No longer wanted: {names}" + ("" if removed else " (--prune removes it)"))
+        sentence(console, f"No longer in the mesh: {names}" + ("" if removed else " (--prune removes it)"))
     warnings(console, (str(finding) for finding in plan.findings if finding.level is not Level.NOTE))
     if verbose:
         for finding in plan.findings:

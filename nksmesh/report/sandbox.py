@@ -80,15 +80,15 @@ def _deleted(result: Deleted, console: Console, _verbose: bool) -> None:
 @render.register(FailuresEnded)
 def _healed(result: FailuresEnded, console: Console, _verbose: bool) -> None:
     many = "failure" if result.ended == 1 else "failures"
-    sentence(console, f"sandbox {result.name}: {result.ended} staged {many} ended")
+    sentence(console, f"sandbox {result.name}: {result.ended} simulated {many} ended")
 
 
 @render.register(Staged)
 def _staged(result: Staged, console: Console, _verbose: bool) -> None:
     pods = f"pods with {result.selector}" if result.selector else "every pod"
     reason = f" ({result.reason})" if result.failure.value == "image" else ""
-    sentence(console, f"staged: {result.failure.value}{reason}, for {pods}")
+    sentence(console, f"simulated: {result.failure.value}{reason}, for {pods}")
     if result.marked:
-        sentence(console, f"{result.marked} pods that were there already now fail too")
+        sentence(console, f"{result.marked} existing pods now fail too")
     which = "" if result.name == DEFAULT_NAME else f" --name {result.name}"
     sentence(console, f"It ends with: nksmesh sandbox heal{which}", FAINT)

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 @render.register(UninstallPlan)
 def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     releases = [release.name for release in reversed(plan.installation.releases)]
-    _listed(console, "These releases go, in this order:", releases)
+    _listed(console, "These releases are removed, in this order:", releases)
     if plan.unfinished:
         sentence(
             console,
-            f"{plan.unfinished} has not ended: what it leaves behind is checked before anything is removed.",
+            f"{plan.unfinished} did not finish: what it left behind is checked before anything is removed.",
             DOUBTFUL,
         )
     for service, addresses in plan.addresses.items():
         if addresses:
-            sentence(console, f"  the address {', '.join(addresses)} of {service} is given back", DOUBTFUL)
+            sentence(console, f"  the address {', '.join(addresses)} of {service} is released", DOUBTFUL)
     history = ["the history of the mesh's runs"] if plan.purge and plan.runs else []
     going = (*plan.webhooks, *in_words(plan.going), *labels_in_words(plan.losing_labels), *history)
     _listed(console, "These go too:", going)
@@ -38,13 +38,13 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     _listed(console, "Not touched until you restart them:", sidecars_in_words(plan.workloads))
     for name, contents in plan.namespaces.items():
         if contents.empty:
-            sentence(console, f"The namespace {name} goes.")
+            sentence(console, f"The namespace {name} is removed.")
         _listed(
             console,
             f"The namespace {name} stays, because it holds, or may hold, what is not the mesh's:",
             contents.words,
         )
-    unserved = (f"{one} does not answer: what it serves was passed over" for one in plan.unserved)
+    unserved = (f"{one} does not answer: its objects were not checked" for one in plan.unserved)
     warnings(console, (*plan.installation.notes, *map(str, plan.installation.foreign), *unserved))
 
 

@@ -27,7 +27,7 @@ def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
         return
     last = result.steps[-1]
     changed = any(step.plan.changes for step in result.steps)
-    ending = "upgraded and ready" if changed else "ready, and as asked for: nothing was changed"
+    ending = "upgraded and ready" if changed else "ready, and up to date: nothing was changed"
     moved = f"Istio {result.road.installed} -> {result.version}" if changed else f"Istio {result.version}"
     console.print(Text.assemble((f"{moved}: {ending}", GOOD)))
     show_resolved(last.plan, console)
@@ -47,7 +47,7 @@ def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
     if result.left:
         gap(console)
         way = " -> ".join((result.version, *result.left))
-        sentence(console, f"Still to go: {way} (the same command, with --step or --all)")
+        sentence(console, f"Remaining steps: {way} (run the same command again, with --step or --all)")
     warnings(console, (one for step in result.steps for one in step.progress.warnings))
 
 
@@ -74,4 +74,4 @@ def _workloads(result: UpgradeResult, console: Console) -> None:
         one = len(result.behind) == 1
         many, them = ("1 workload runs", "it") if one else (f"{len(result.behind)} workloads run", "them")
         command = f"nksmesh upgrade --to {result.version} --restart-workloads"
-        sentence(console, f"{many} another proxy: restart {them}, or have {them} restarted with {command}")
+        sentence(console, f"{many} another proxy. Restart {them}, or have {them} restarted with {command}")

@@ -226,8 +226,8 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
 def _unreachable(url: str, reason: str) -> ChartError:
     return ChartError(
         f"{public_source(url)} could not be fetched{_through(url)}: {reason}",
-        hint=f"Check that this machine reaches {urlsplit(url).hostname} (HTTPS_PROXY is honoured); or, without a "
-        f"network: {_OFFLINE}.",
+        hint=f"Check that this machine reaches {urlsplit(url).hostname} (HTTPS_PROXY is "
+        f"honoured). Without a network, {_OFFLINE}.",
     )
 
 

@@ -265,7 +265,7 @@ class Api:
     def not_kubernetes(self, words: str) -> ClusterError:
         """Make the error for an answer that no API server would give."""
         return ClusterError(
-            f"what answers at {self.server} is not a Kubernetes API server",
+            f"the server at {self.server} is not a Kubernetes API server",
             hint=f"Check the cluster's address in the kubeconfig, and proxies in between. {SANDBOX_HINT}",
             detail=words,
         )

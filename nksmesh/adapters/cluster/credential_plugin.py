@@ -107,6 +107,7 @@ def _cluster_info(context: Context) -> dict[str, Any]:
 def _failed(context: Context, command: str, words: str, *, hint: str = "") -> ClusterError:
     return ClusterError(
         f"the credential plugin {command} of context {context.name} gave no credentials",
-        hint=hint or "Run it by hand: it is what the kubeconfig's exec names. You may have to install it, or sign in.",
+        hint=hint
+        or "Run the command by hand to see why (it is exec in the kubeconfig). You may have to install it, or sign in.",
         detail=words,
     )

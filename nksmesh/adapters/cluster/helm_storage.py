@@ -265,7 +265,8 @@ class _UnreadableError(ClusterError):
     def __init__(self, where: str, why: Exception) -> None:
         super().__init__(
             f"Helm's record in {where} cannot be read",
-            hint="See what helm history says of the release; a record that is broken for good can be deleted.",
+            hint="Run helm history on the release to see its revisions. A record that is broken "
+            "for good can be deleted.",
             detail=str(why),
         )
         self.where = where

@@ -15,7 +15,7 @@ from nksmesh.adapters.helm_yaml import NotYamlError, document
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.paths import at_home
 
-SANDBOX_HINT: Final = "To try nksmesh without a cluster: nksmesh sandbox up, then nksmesh install -e sandbox."
+SANDBOX_HINT: Final = "To try nksmesh without a cluster, run nksmesh sandbox up, then nksmesh install -e sandbox."
 
 _HINT: Final = f"Name one with --kubeconfig and --context. {SANDBOX_HINT}"
 

@@ -232,8 +232,9 @@ def _name(lease: Mapping[str, Any]) -> str:
 
 def _held_by(lease: Mapping[str, Any]) -> HeldError:
     return HeldError(
-        f"another run is at work on this mesh: {_name(lease)}",
-        hint=f"Wait until it ends; a run that died loses the mesh {LEASE_SECONDS} s after its last renewal.",
+        f"another run is changing this mesh: {_name(lease)}",
+        hint="Wait until it ends. If it was killed, its lease of the mesh ends "
+        f"{LEASE_SECONDS} s after the last renewal.",
     )
 
 

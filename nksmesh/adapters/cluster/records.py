@@ -98,7 +98,7 @@ _RECORD: Final = DocumentKind(
     noun="record",
     prefix="nksmesh.",
     version=RECORD_VERSION,
-    remedy="Delete it with kubectl delete secret, and give install's options in full.",
+    remedy="Delete it with kubectl delete secret, and run nksmesh install with all its options.",
 )
 
 

@@ -246,7 +246,7 @@ def _gateways(document: Document, listed: Sequence[Mapping[str, Any]]) -> tuple[
         if gateway["name"] in seen:
             raise ConfigError(
                 f"{document.at(('gateways', index, 'name'))}: gateway {gateway['name']!r} is listed twice",
-                hint="A gateway's name is its Helm release: give each its own.",
+                hint="A gateway's name is its Helm release. Give each its own name.",
             )
         seen.add(gateway["name"])
     return tuple(

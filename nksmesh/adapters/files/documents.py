@@ -247,7 +247,7 @@ class _Reader:
         self._nodes += 1
         if depth > _DEEPEST or self._nodes > _MOST_NODES:
             raise self._wrong(
-                node, "it is nested too deeply, or its aliases make it too large", "Write it out plainly."
+                node, "it is nested too deeply, or its aliases make it too large", "Write it without aliases."
             )
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, depth)

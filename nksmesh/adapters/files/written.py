@@ -64,7 +64,7 @@ def write_environment(folders: ValuesFolders, name: str, documents: Mapping[str,
     if folders.user is None:
         raise ConfigError(
             f"there is no folder of your own to write environment {name} into",
-            hint="Name one with --dir, or write one first: nksmesh init FOLDER",
+            hint="Name a folder with --dir, or run nksmesh init FOLDER to create one.",
         )
     target = folders.user / "values" / ENVIRONMENTS / name
     made = False
@@ -83,6 +83,6 @@ def write_environment(folders: ValuesFolders, name: str, documents: Mapping[str,
             shutil.rmtree(target, ignore_errors=True)
         raise ConfigError(
             f"{problem.filename or target} cannot be written: {problem.strerror}",
-            hint="Name a folder you may write in with --dir.",
+            hint="Name a folder that you may write to with --dir.",
         ) from problem
     return tuple(f"values/{ENVIRONMENTS}/{name}/{file}" for file in documents)

@@ -70,7 +70,7 @@ async def find_helm(named: str = "") -> HelmProgram:
         found = shutil.which(named)
         version = await _version_of(Path(found)) if found else None
         if found is None or version is None:
-            raise ConfigError(f"--helm {named}: this does not run as Helm", hint=_HINT)
+            raise ConfigError(f"--helm {named}: it does not run as Helm", hint=_HINT)
         if version < OLDEST:
             raise ConfigError(f"--helm {named}: Helm {version} is older than {OLDEST}", hint=_HINT)
         return HelmProgram(Path(found), version)

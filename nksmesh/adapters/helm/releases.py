@@ -189,7 +189,7 @@ class Helm:
         if uid not in answer:
             raise ClusterError(
                 "Helm reaches a different cluster from nksmesh; nothing was changed",
-                hint="Give --kubeconfig and --context, and look for proxies that only one of them uses.",
+                hint="Pass --kubeconfig and --context, and check for proxies that only one of them uses.",
             )
 
     async def _taking_over(self) -> list[str]:
@@ -260,7 +260,7 @@ def _why_not_removed(words: str) -> str:
 def _not_objects(words: str) -> ReleaseError:
     return ReleaseError(
         "a manifest cannot be read as Kubernetes objects",
-        hint="See what it has: helm get manifest, for what Helm has stored, or nksmesh template.",
+        hint="Run helm get manifest to see what Helm has stored, or nksmesh template to see what is rendered.",
         detail=words,
     )
 

@@ -150,9 +150,7 @@ async def plan_adoption(
     warnings = [str(one) for one in order.judge_version(ours, kubernetes) if one.level is not Level.NOTE]
     have, missing = await charts_of(ours, order, runtime.charts, runtime.listener)
     warnings += missing
-    runtime.listener(
-        Event(step=ADOPT_STEP, kind=EventKind.WAITING, message="Helm to render what the description comes to")
-    )
+    runtime.listener(Event(step=ADOPT_STEP, kind=EventKind.WAITING, message="Helm to render the described mesh"))
     described = await asyncio.gather(
         *(describe(release, found, ours, have, kubernetes, runtime.helm) for release in ours.releases)
     )
@@ -202,7 +200,7 @@ async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
     if there != described:
         raise ClusterError(
             "the mesh is not as it was when it was described; nothing was recorded",
-            hint="Run the same command again: it describes the mesh as it is now.",
+            hint="Run the same command again to describe the mesh as it is now.",
         )
     run = Run(
         command=ADOPT_STEP,
@@ -225,7 +223,7 @@ def _check_environment(name: str, files: MeshFiles) -> None:
     if not files.folder:
         raise ConfigError(
             "--write-env: there is no folder of your own to write the environment into",
-            hint="Name one with --dir, or write one first: nksmesh init FOLDER",
+            hint="Name a folder with --dir, or run nksmesh init FOLDER to create one.",
         )
     if name in files.environment_names():
         raise ConfigError(
@@ -242,7 +240,7 @@ def _recorded(record: Record, order: MeshRequest, environment: str, context: str
         releases=(),
         record=record,
         recorded=True,
-        notes=("nksmesh has a record of this mesh already: there is nothing to adopt",),
+        notes=("nksmesh already has a record of this mesh: there is nothing to adopt",),
         environment=environment,
         documents=environment_of(mesh, context) if environment else {},
     )
@@ -253,7 +251,7 @@ def _hand_made(installation: Installation, helm: Helm) -> HelmMesh:
         if not one.deployed:
             raise ReleaseError(
                 f"release {release.name} is {one.status}: what is there is not what Helm has stored",
-                hint=f"Mend it first: helm rollback {release.name} -n {release.namespace}, or helm upgrade.",
+                hint=f"Repair it first: run helm rollback {release.name} -n {release.namespace}, or helm upgrade.",
             )
     return HelmMesh(
         namespace=installation.namespace,

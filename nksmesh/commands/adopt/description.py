@@ -108,8 +108,9 @@ async def describe(
     if differing:
         more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
         warnings.append(
-            f"{release.name}: chart {chart.ref} with these values renders {differing[0]}{more} otherwise than Helm "
-            "applied it; the next change of this release brings that, too (was the chart itself edited?)"
+            f"{release.name}: chart {chart.ref} with these values renders "
+            f"{differing[0]}{more} differently from what Helm applied; the next change of "
+            "this release applies that, too (was the chart itself edited?)"
         )
     return replace(row, chart_digest=chart.digest), warnings
 
@@ -132,8 +133,9 @@ async def differing_crds(charts: Mapping[str, Chart], objects: Objects) -> list[
 def about_crds(names: list[str], version: str) -> str:
     """Say that CRDs are not the chart's, and what becomes of that."""
     return (
-        f"{len(names)} CRDs are not those of chart base {version}, {names[0]} among them: Helm never upgrades them; "
-        "nksmesh plan shows it, and the next install applies them"
+        f"{len(names)} CRDs differ from those of chart base {version}, {names[0]} among "
+        "them: Helm never upgrades CRDs; nksmesh plan shows the difference, and the "
+        "next install applies it"
     )
 
 
@@ -144,13 +146,13 @@ def notes_on(one: AdoptedRelease) -> list[str]:
         notes.append(f"{name}: {one.copied} values only repeat the chart's defaults, and are left out")
     if integers := ", ".join(dotted(path) for path, _ in set_integers(one.kept.beyond)):
         notes.append(
-            f"{name}: {integers} came from helm --set, as an integer; put it in quotes in a values file, where Helm "
-            "takes it for a float, and prints 1e+06"
+            f"{name}: {integers} was set with helm --set, as an integer; put it in quotes "
+            "in a values file, where Helm reads it as a float and prints 1e+06"
         )
     if one.kept.added:
         more = len(one.kept.added) - _SHOWN_KEYS
         keys = ", ".join(one.kept.added[:_SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
-        notes.append(f"{name}: the next change of it also sets {keys}, which nksmesh's own layers have")
+        notes.append(f"{name}: the next change of it also sets {keys}, from nksmesh's own layers")
     return notes
 
 

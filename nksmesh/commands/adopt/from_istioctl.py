@@ -88,7 +88,7 @@ class TakeoverPlan:
         """Make the error that says what goes beyond what was shown."""
         return ClusterError(
             f"adopting takes over more now than was shown: {more}; nothing was changed",
-            hint="Run the same command again: it shows what it takes over now.",
+            hint="Run the same command again to see everything it takes over.",
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class TakeoverPlan:
                 }
                 for one in self.objects
             ],
-            "kept": [f"{name}: {', '.join(keys)} as istioctl made it" for name, keys in self.values.kept.items()],
+            "kept": [f"{name}: {', '.join(keys)} as istioctl set it" for name, keys in self.values.kept.items()],
             "carried": {name: list(keys) for name, keys in self.values.carried.items()},
             "left": dict(self.values.left),
             "replaced": [str(ref) for ref in self.replaced],
@@ -221,8 +221,9 @@ async def _refuse_other_gateways(plan: Plan, objects: Objects) -> None:
         gateway = one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS
         if gateway and (where, name) not in names and of_istioctl(one):
             raise CheckError(
-                f"environment {plan.mesh.environment} has no gateway {name} in namespace {where}, which istioctl made",
-                hint="List it under gateways in mesh.yaml, or remove it with istioctl first.",
+                f"environment {plan.mesh.environment} has no gateway {name} in namespace "
+                f"{where}, but istioctl installed one",
+                hint="Add it to gateways in mesh.yaml, or remove it with istioctl first.",
             )
 
 

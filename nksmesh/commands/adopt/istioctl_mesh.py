@@ -83,13 +83,14 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
         where = operators[0]["metadata"]["namespace"]
         raise CheckError(
             f"Deployment {where}/istio-operator runs: it would put back whatever is taken over",
-            hint=f"Remove it first: kubectl delete deployment istio-operator -n {where}",
+            hint=f"Run kubectl delete deployment istio-operator -n {where} first.",
         )
     others = [one["metadata"]["name"] for one in daemons if former_managers(one)]
     if others:
         raise CheckError(
-            f"istioctl made {', '.join(others)}, too: nksmesh takes over istiod and gateways only",
-            hint="Remove cni and ztunnel with istioctl first; nksmesh install brings them again (components).",
+            f"istioctl also installed {', '.join(others)}: nksmesh takes over only istiod and gateways",
+            hint="Remove cni and ztunnel with istioctl first. nksmesh install can install them "
+            "again (see components in mesh.yaml).",
         )
     hub, version = _image_of(istiod)
     if order.request.version and order.request.version != version:
@@ -156,13 +157,13 @@ async def _only_istiod(deployments: list[dict[str, Any]], namespace: str, cluste
     if len(found) > 1 or any(one["metadata"]["labels"].get("istio.io/rev", "default") != "default" for one in found):
         names = ", ".join(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in found)
         raise CheckError(
-            f"nksmesh takes over a mesh with one istiod without an Istio revision; there are {names}",
-            hint="Finish that upgrade with istioctl first, down to one istiod without an Istio revision.",
+            f"nksmesh takes over a mesh with one istiod and no Istio revision; this one has {names}",
+            hint="Finish the upgrade with istioctl first, so that one istiod without an Istio revision is left.",
         )
     if not found or found[0]["metadata"]["namespace"] != namespace:
         raise ConfigError(
             f"there is no istiod that istioctl made in namespace {namespace}",
-            hint="Name its namespace with -n; Helm releases are adopted without --from istioctl.",
+            hint="Name its namespace with -n. To adopt Helm releases, leave out --from istioctl.",
         )
     return found[0]
 
@@ -172,7 +173,9 @@ def _image_of(istiod: Manifest) -> tuple[str, str]:
     image, version = image_of_istiod(istiod), version_of_istiod(istiod)
     hub = image.partition("@")[0].rpartition("/")[0]
     if not hub or not version:
-        raise CheckError(f"istiod's image {image!r} does not tell its registry and version", hint="Give it a tag.")
+        raise CheckError(
+            f"istiod's image {image!r} does not tell its registry and version", hint="Use an image with a tag."
+        )
     return hub, version
 
 

@@ -79,7 +79,7 @@ async def former_values(
     warnings = [*([] if states.own else [_UNTOLD]), *_about(states)]
     keys = {name: _keys(values) for name, values in carried.values.items()}
     if order.environment is not None:
-        why = f"environment {order.environment.name} says otherwise, and decides it"
+        why = f"environment {order.environment.name} sets another value, which is used"
         others = {f"{name}: {key}": why for name, some in keys.items() for key in some}
         return FormerValues(left={**carried.left, **others}, warnings=tuple(warnings))
     layers = {name: kept_layer(said_by[name], values) for name, values in carried.values.items()}
@@ -88,7 +88,7 @@ async def former_values(
         name = str(one["metadata"]["name"])
         values = await _as_it_is(one, merge(targets[name].under, carried.values.get(name, {})), objects)
         if values:
-            layers[name] = (*layers.get(name, ()), *kept_layer(f"gateway {name} as istioctl made it", values))
+            layers[name] = (*layers.get(name, ()), *kept_layer(f"gateway {name} as istioctl installed it", values))
             kept[name] = _keys(values)
     pins = (pinned(name, values, key) for name, values in carried.values.items() for key in pins_of(values))
     return FormerValues(layers=layers, kept=kept, carried=keys, left=carried.left, warnings=(*warnings, *pins))
@@ -175,9 +175,11 @@ async def _as_it_is(gateway: Manifest, under: Mapping[str, Any], objects: Object
     labels = selector_values(gateway, name, under)
     if labels is None:
         raise CheckError(
-            f"Deployment {where}/{name} selects its pods by labels that the gateway chart has not: its pods have no "
-            "labels app and istio, or it selects by expressions",
-            hint="Let istioctl make a second gateway with the labels app and istio, move traffic to it, then adopt.",
+            f"Deployment {where}/{name} selects its pods by labels that the gateway chart "
+            "does not set: the pods have no labels app and istio, or the selector uses "
+            "expressions",
+            hint="Install a second gateway with the labels app and istio through istioctl, move "
+            "traffic to it, then adopt.",
         )
     service = await objects.get(ObjectRef("v1", "Service", name, where))
     return {**labels, **(service_values(service, under) if service else {})}

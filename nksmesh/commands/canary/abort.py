@@ -65,8 +65,9 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
                 (restarting if one.restartable and not by_hand else left).append(one)
     if not force:
         hint = (
-            "What nksmesh canary move moved goes back by itself. Label namespaces that were labelled by hand as they "
-            "were, restart what is left, or pass --force to leave it."
+            "Namespaces moved with nksmesh canary move go back by themselves. Restore the "
+            "labels of namespaces that were labelled by hand and restart what is left, or "
+            "pass --force to leave it."
         )
         refuse_to_leave(left, stranded, canary.release.name, hint=hint)
     return EndPlan(

@@ -51,7 +51,7 @@ class EndPlan:
     def beyond(self, shown: EndPlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
         return (
-            *([f"{self.going} goes, {self.staying} stays"] if self._ends != shown._ends else []),
+            *([f"{self.going} is removed, {self.staying} stays"] if self._ends != shown._ends else []),
             *(f"{one} gets new pods" for one in map(str, self._rolled) if one not in map(str, shown._rolled)),
             *(f"namespace {one} gets the labels it had" for one in self.returning if one not in shown.returning),
             *(f"{one} is restarted" for one in map(str, self.restarting) if one not in map(str, shown.restarting)),
@@ -64,7 +64,7 @@ class EndPlan:
         verb = "promoting" if self.promote else "removing"
         return ClusterError(
             f"{verb} the canary does more now than was shown: {more}; nothing was changed",
-            hint="Run the same command again: it shows what it does now.",
+            hint="Run the same command again to see everything it does.",
         )
 
     @property

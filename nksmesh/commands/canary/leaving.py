@@ -54,7 +54,8 @@ def check_restarted(restarts: RestartResult, going: str, *, force: bool) -> None
         restarts.errors[0].add_note(f"{going} stays until its workloads are off it")
         raise restarts.errors[0]
     raise CheckError(
-        f"{going} stays, for not every workload came off it",
-        hint="Restart them as their messages say and run the same command again, or pass --force to leave them.",
+        f"{going} stays, because some workloads still use it",
+        hint="Restart the workloads as their messages say and run the same command again, "
+        "or pass --force to leave them.",
         detail="\n".join(restarts.warnings),
     )

@@ -74,7 +74,7 @@ class MovePlan:
         """Make the error that says what goes beyond what was shown."""
         return ClusterError(
             f"moving does more now than was shown: {more}; nothing was changed",
-            hint="Run the same command again: it shows what it moves now.",
+            hint="Run the same command again to see everything it moves.",
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ async def plan_move(
     if refused and not everything:
         raise ConfigError(
             "; ".join(refused.values()),
-            hint="nksmesh canary status shows which istiod each namespace follows.",
+            hint="Run nksmesh canary status to see which istiod each namespace uses.",
         )
     target = own_istiod(record) if back else canary.release
     injected = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
@@ -197,7 +197,7 @@ async def move(shown: MovePlan, runtime: Runtime, *, back: bool) -> MoveResult:
         if plan.istio_revision != shown.istio_revision:
             raise ConfigError(
                 "another canary is on than when this was planned",
-                hint="Run the same command again: it shows what it moves now.",
+                hint="Run the same command again to see what it moves now.",
             )
         return replace(plan, passed_over=shown.passed_over)
 
@@ -233,7 +233,7 @@ def _standing_canary(record: Record) -> Canary:
     canary = canary_of(record)
     if canary.promoting:
         raise ConfigError(
-            "the canary is being promoted: no namespace is moved any more",
+            "the canary is being promoted: namespaces can no longer be moved",
             hint="Go on with nksmesh canary promote, or go back with nksmesh canary abort.",
         )
     return canary
@@ -258,7 +258,7 @@ def _labels_after(namespace: Mapping[str, Any], record: Record, *, back: bool, n
         before = labels_before(namespace)
         return f"namespace {name} was not moved" if before is None else before
     if name == record.namespace:
-        return f"namespace {name} is the control plane's own: its gateways go to the canary when it is promoted"
+        return f"namespace {name} is the control plane's own: its gateways move to the canary when it is promoted"
     if labels.get(REVISION_LABEL) == canary.istio_revision and INJECTION_LABEL not in labels:
         return {REVISION_LABEL: canary.istio_revision}
     if not named and any(one.release.kind.injected and one.release.namespace == name for one in record.releases):

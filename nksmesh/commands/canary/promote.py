@@ -93,8 +93,9 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
     )
     if not force:
         hint = (
-            "Move their namespaces first (nksmesh canary move NAMESPACE), or pass --restart-workloads to restart "
-            "those that follow the default, or --force to leave them to their old proxies."
+            "Move their namespaces first (nksmesh canary move NAMESPACE). Or pass "
+            "--restart-workloads to restart those that use the default istiod, or --force "
+            "to leave them with their old proxies."
         )
         refuse_to_leave(left, stranded, old.name, hint=hint)
     return plan
@@ -170,9 +171,9 @@ def check_default_tag(plan: Plan, istiod: Release) -> None:
     """
     if DEFAULT_TAG not in {tag_of(one) for one in plan.releases[istiod.name].manifests}:
         raise ChartError(
-            f"release {istiod.name} renders no tag {DEFAULT_TAG}: its value revisionTags is another, or its chart has "
-            "no tags; the old injector stays",
-            hint="Take revisionTags out of your values (-f, --set), and run nksmesh canary promote again.",
+            f"release {istiod.name} renders no tag {DEFAULT_TAG}: its value revisionTags is "
+            "set to something else, or its chart has no tags; the old injector stays",
+            hint="Remove revisionTags from your values (-f, --set), and run nksmesh canary promote again.",
         )
 
 

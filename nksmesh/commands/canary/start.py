@@ -86,7 +86,7 @@ async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Start
     if canary is not None and (canary.promoting or canary.version != wanted):
         raise ConfigError(
             f"a canary is on: Istio {canary.version}, Istio revision {canary.istio_revision}",
-            hint="One at a time: nksmesh canary promote, or nksmesh canary abort.",
+            hint="End it first with nksmesh canary promote or nksmesh canary abort.",
         )
     check_canary(record.answers.version, wanted)
     _check_revision(record)
@@ -142,7 +142,7 @@ def canary_of(record: Record) -> Canary:
         ConfigError: None is on.
     """
     if record.canary is None:
-        raise ConfigError("no canary is on", hint="Begin one: nksmesh canary start --to X.Y.Z.")
+        raise ConfigError("no canary is on", hint="Run nksmesh canary start --to X.Y.Z to start one.")
     return record.canary
 
 
@@ -174,7 +174,7 @@ def answers_of_canary(record: Record, version: str) -> Recorded:
     answers, revision = record.answers, revision_of(version)
     if revision == answers.standing.istio_revision:
         raise ConfigError(
-            f"the mesh's own istiod is called {revision} already, though it is of Istio {answers.version}",
+            f"the mesh's own istiod is already named {revision}, although it is Istio {answers.version}",
             hint=f"Go to it in place: nksmesh upgrade --to {version}.",
         )
     if revision in answers.standing.tags:

@@ -63,8 +63,8 @@ class Survey:
             return ()
         many = f"{len(self.unseen)} object{'s were' if len(self.unseen) > 1 else ' was'} not looked at"
         error = ClusterError(
-            f"{many}: the API server does not let this user read them, or ask what a change would come to",
-            hint="Give the user get and patch on them: a dry run asks for the same rights as a change.",
+            f"{many}: the API server does not let this user read them or run a dry run on them",
+            hint="Give the user the rights get and patch on them: a dry run needs the same rights as a change.",
             detail="\n".join(f"{one.ref}: {one.why}" for one in self.unseen),
         )
         return (error,)
@@ -151,7 +151,7 @@ async def survey_drift(
     answers = await asyncio.gather(*(_look(one, runtime.cluster.objects, runtime.helm) for one in asked))
     unseen = tuple(one for one in answers if isinstance(one, NotLookedAt))
     halfway = (
-        f"release {release.name} is {one.status}, not deployed: it is compared with what Helm last tried"
+        f"release {release.name} is {one.status}, not deployed: it is compared with what Helm last tried to apply"
         for release, one in installation.releases.items()
         if not one.deployed
     )

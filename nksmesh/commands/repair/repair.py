@@ -63,7 +63,7 @@ class RepairPlan:
         """Make the error that says that there is drift which was not shown."""
         return ClusterError(
             "the mesh has changed since its drift was shown; nothing was put back",
-            hint="Run the same command again: it shows what differs now.",
+            hint="Run the same command again to see what differs now.",
             detail=more,
         )
 
@@ -190,8 +190,9 @@ async def _prove_gone(plan: RepairPlan, refs: Collection[ObjectRef], runtime: Ru
         ref = left.found[0].drift.ref
         where = f" -n {ref.namespace}" if ref.namespace else ""
         raise ClusterError(
-            f"{ref} differs again: something else keeps writing it",
-            hint=f"See what: kubectl get {ref.kind.lower()} {ref.name}{where} -o yaml --show-managed-fields",
+            f"{ref} differs again: something else keeps changing it",
+            hint=f"To see what changes it, run kubectl get {ref.kind.lower()} {ref.name}{where} "
+            "-o yaml --show-managed-fields",
             detail="\n".join(f"{one.drift.ref}: {', '.join(one.drift.fields)}" for one in left.found),
         )
 
@@ -211,7 +212,7 @@ def _refuse_halfway(installation: Installation) -> None:
         if not one.deployed:
             raise ReleaseError(
                 f"release {release.name} is {one.status}: it is not settled what its objects should be",
-                hint="Run nksmesh install, or go back with nksmesh rollback, then repair.",
+                hint="Run nksmesh install to finish, or nksmesh rollback to undo. Then run nksmesh repair.",
             )
 
 

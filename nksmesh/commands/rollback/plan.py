@@ -209,7 +209,7 @@ def _change(release: Release, now: InstalledRelease, target: InstalledRelease, h
     elif _content(now) != _content(target):
         reasons = (f"as it was at Helm revision {target.helm_revision}",)
     if reasons and now.chart_version != target.chart_version:
-        reasons = (*reasons, f"chart {now.chart_version} becomes {target.chart_version} again")
+        reasons = (*reasons, f"chart {now.chart_version} returns to {target.chart_version}")
     return ReleaseChange(
         release=release,
         chart=Chart(
@@ -254,7 +254,7 @@ def _mesh(
 
 def _lost(release: Release, way: RollbackTarget) -> str:
     """Say what does not come back; the record of before has it, so that an install knows of it again."""
-    anew = "; nksmesh install makes it anew" if way.before else ""
+    anew = ". Run nksmesh install to recreate it." if way.before else ""
     return f"{release.name} does not come back: it was removed, and Helm's history of it with it{anew}"
 
 
@@ -266,7 +266,7 @@ def _not_to_be_had(
     if now is None:
         return ReleaseError(
             f"{release.name} does not come back: it was removed, and Helm's history of it with it",
-            hint=f"nksmesh install{f' --version {version}' if version else ''} makes the mesh anew.",
+            hint=f"Run nksmesh install{f' --version {version}' if version else ''} to recreate it.",
         )
     other = version and version != now.chart_version
     hint = (

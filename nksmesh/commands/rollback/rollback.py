@@ -103,7 +103,7 @@ async def undo(failure: MeshError, run: Run, runtime: Runtime) -> NoReturn:
         RollbackError: That failed, too.
     """
     runtime.listener(
-        Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message=f"taking back what failed: {failure.message}")
+        Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message=f"rolling back after a failure: {failure.message}")
     )
     try:
         history = await history_for(runtime.cluster, run.namespace)

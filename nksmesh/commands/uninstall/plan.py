@@ -103,7 +103,7 @@ class UninstallPlan:
         """Make the error that says what goes beyond what was shown."""
         return ClusterError(
             f"there is more to remove now than was shown: {more}; nothing was removed",
-            hint="Run the same command again: it shows all that goes.",
+            hint="Run the same command again to see everything it removes.",
         )
 
     def to_data(self) -> dict[str, Any]:

@@ -162,7 +162,7 @@ async def _check_validator(going: Installation, cluster: Cluster, istio_revision
     }
     if called & services_of(going):
         raise CheckError(
-            f"base's validator calls Istio revision {istio_revision}: without it every Istio object would be refused",
+            f"base's validator calls Istio revision {istio_revision}: without it, every Istio object would be refused",
             hint="Set base's defaultRevision to another Istio revision first, or remove the whole mesh with nksmesh "
             "uninstall.",
         )
@@ -198,8 +198,8 @@ def _check_nobody(labelled: tuple[Labelled, ...], running: tuple[Workload, ...],
     if on_it:
         raise CheckError(
             f"Istio revision {istio_revision} is in use: {few(on_it)}",
-            hint="Label those namespaces for another Istio revision and restart their workloads first, or pass --yes "
-            "to leave them without an istiod.",
+            hint="Change the labels of those namespaces to another Istio revision and restart "
+            "their workloads first, or pass --yes to leave them without an istiod.",
             detail="\n".join(on_it),
         )
 

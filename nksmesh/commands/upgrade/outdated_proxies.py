@@ -44,7 +44,8 @@ def _left_behind(behind: Collection[Workload], version: str) -> CheckError:
     workloads = "1 workload runs" if len(behind) == 1 else f"{len(behind)} workloads run"
     return CheckError(
         f"{workloads} a proxy that istiod {version} does not serve: it is more than one minor behind",
-        hint="--restart-workloads restarts those that can be; restart the rest yourself, or pass --force-version.",
+        hint="Pass --restart-workloads to restart those that can be restarted. Restart the "
+        "rest yourself, or pass --force-version to continue.",
         detail="\n".join(
             f"{one}: {', '.join(one.proxies)}" + (f" ({one.not_restartable})" if one.not_restartable else "")
             for one in behind

@@ -98,11 +98,14 @@ def hops_to_take(road: UpgradePath, travel: UpgradeOptions) -> tuple[Hop, ...]:
     several = len(road.hops) > 1
     if several and travel.way is UpgradeExtent.ASK:
         canary = (
-            f"; nksmesh canary start --to {road.wanted} brings it beside the old istiod at once" if road.canary else ""
+            f" Or run nksmesh canary start --to {road.wanted} to install it beside the old istiod at once."
+            if road.canary
+            else ""
         )
         raise ConfigError(
             f"an in-place upgrade from Istio {road.installed} to {road.wanted} takes {len(road.hops)} steps",
-            hint=f"--step takes the first of them; --all takes them all, with a health check after each{canary}.",
+            hint="Pass --step to take the first of them, or --all to take them all with a health check after "
+            f"each.{canary}",
             detail="\n".join(road.told()),
         )
     hops = road.hops if travel.way is UpgradeExtent.ALL else road.hops[:1]

@@ -165,7 +165,7 @@ async def _prove_health(namespace: str, runtime: Runtime) -> None:
         if clock() >= deadline:
             runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.FAILED, message=words))
             raise NotReadyError(
-                f"the mesh is not ready after its step, so the next one was not begun: {words}",
+                f"the mesh is not ready after this step, so the next one was not started: {words}",
                 hint="Look with nksmesh status, and run the same command again when it is.",
             )
         runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.WAITING, message=words))

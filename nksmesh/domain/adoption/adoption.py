@@ -54,7 +54,7 @@ class HelmMesh:
         names = ", ".join(release.name for release in found)
         raise ConfigError(
             f"there are {len(found)} Helm releases of the chart {component} in namespace {self.namespace}: {names}",
-            hint="nksmesh adopts a mesh with one of them: remove the other first.",
+            hint="nksmesh adopts a mesh with one of them. Remove the others first.",
         )
 
 
@@ -123,7 +123,7 @@ def hub_of(manifests: Iterable[Manifest]) -> str:
     image = proxy_image(manifests)
     if "/" not in image:
         raise ConfigError(
-            "the release of istiod has no injector: nothing tells which registry its proxies come from",
+            "the istiod release has no injector, so the registry of its proxies is unknown",
             hint="Look at it with: helm get manifest; an istiod that another one serves is not adopted.",
         )
     return image.rpartition("/")[0]
@@ -169,7 +169,7 @@ def _refuse_options(request: Request) -> None:
     if request.values_files or request.sets:
         raise ConfigError(
             "-f and --set change a mesh; adopt describes the one that is there",
-            hint="Leave them out, and give them to nksmesh install afterwards.",
+            hint="Leave them out, and pass them to nksmesh install afterwards.",
         )
 
 

@@ -115,10 +115,7 @@ class Unseen:
             )
         shown = ", ".join(map(str, self.objects[:_MOST]))
         more = f" and {len(self.objects) - _MOST} more" if len(self.objects) > _MOST else ""
-        return (
-            f"nksmesh has a record of {mesh}, and its objects are there ({shown}{more}), but Helm shows no release of "
-            "it"
-        )
+        return f"nksmesh has a record of {mesh}, and its objects exist ({shown}{more}), but Helm shows no release of it"
 
     @property
     def way_on(self) -> str:
@@ -131,9 +128,10 @@ class Unseen:
         other = "configmap" if self.driver == "secret" else "secret"
         kind = "Secrets" if self.driver == "secret" else "ConfigMaps"
         return (
-            f"Either the mesh was installed with another HELM_DRIVER than this shell's ({self.driver}): try "
-            f"HELM_DRIVER={other} nksmesh status -n {self.namespace}. Or Helm's records ({kind} sh.helm.release.v1.*) "
-            "were deleted: bring them back from a backup, or delete the objects with kubectl delete and run nksmesh "
+            "Either the mesh was installed with a HELM_DRIVER other than this shell's "
+            f"({self.driver}): try HELM_DRIVER={other} nksmesh status -n {self.namespace}. "
+            f"Or Helm's records ({kind} sh.helm.release.v1.*) were deleted: restore them "
+            "from a backup, or delete the objects with kubectl delete and run nksmesh "
             "install again."
         )
 

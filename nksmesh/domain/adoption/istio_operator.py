@@ -163,7 +163,7 @@ class _Reading:
         if said == (self.hub if key == "hub" else self.version):
             return ()
         if key == "hub":
-            return f"istiod's image comes from {self.hub}, and that is kept"
+            return f"istiod's image comes from {self.hub}, which is kept"
         variant = said.removeprefix(f"{self.version}-")
         key, said = ("variant", variant) if variant in VARIANTS else ("tag", said)
         return self._to(self._of(ISTIOD.name), ("global", key), said)

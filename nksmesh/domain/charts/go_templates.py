@@ -205,7 +205,7 @@ class _Reader:
                 operands.append(self._operand())
         commands.append(tuple(operands))
         if not all(commands):
-            raise NotATemplateError("a pipeline lacks a command")
+            raise NotATemplateError("a pipeline has no command")
         return Pipeline(tuple(commands), variables)
 
     def _variables(self) -> tuple[str, ...]:
@@ -235,7 +235,7 @@ class _Reader:
         if token.text == "(":
             return self._group()
         if token.kind == "mark":
-            raise NotATemplateError(f"{token.text!r} where an operand should be")
+            raise NotATemplateError(f"expected an operand, found {token.text!r}")
         return Operand("number" if token.kind == "char" else token.kind, token.text)
 
     def _group(self) -> Operand:

@@ -218,7 +218,7 @@ def _reason(path: Path, chart: Chart, listed: Mapping[str, Any], former: Chart |
     if _is_nest(path[0], chart):
         return f"{title} keeps its own defaults below {path[0]}"
     if former:
-        return f"no template of {title} reads {dotted(path)} any more: {former.ref.version} did"
+        return f"no template of {title} reads {dotted(path)}; {former.ref.version} did"
     if _listed(path, listed) is not _MISSING:
         return f"values.yaml of {title} lists {dotted(path)}, but no template of it reads that key"
     return f"no template of {title} reads {dotted(path)}"

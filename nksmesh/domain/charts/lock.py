@@ -79,7 +79,7 @@ class Lock:
         pinned = self.digest(ref)
         if pinned is not None and pinned != digest:
             raise ChartError(
-                f"chart {ref} from {public_source(ref.source)} is not the archive that {self.file} names",
+                f"chart {ref} from {public_source(ref.source)} is not the archive that {self.file} pins",
                 hint="Find out why it changed. If the new archive is the right one, take the entry's sha256 out of "
                 f"{self.file} and run `nksmesh charts lock {ref.version}`.",
                 detail=f"in the lock: {pinned}\nthe archive: {digest}",
@@ -93,7 +93,7 @@ class Lock:
         """
         if self.digest(ref) is None:
             raise ChartError(
-                f"chart {ref} from {public_source(ref.source)} is not pinned in {self.file}, and --locked refuses that",
+                f"chart {ref} from {public_source(ref.source)} is not pinned in {self.file}, and --locked requires it",
                 hint=f"Pin it with `nksmesh charts lock {ref.version} --charts {public_source(ref.source)}`, "
                 "or go on without --locked.",
             )
@@ -179,7 +179,7 @@ class _Reading:
         place = f"{self.file}, line {line}" if line else self.file
         return ConfigError(
             f"{place}: {f'{key} ' if key else ''}{problem}",
-            hint="Correct the file, or let `nksmesh charts lock` write a new one.",
+            hint="Correct the file, or run `nksmesh charts lock` to write a new one.",
         )
 
     def known(self, where: Where, data: Mapping[Any, Any], keys: tuple[str, ...]) -> None:
@@ -197,7 +197,7 @@ class _Reading:
         if source != public_source(source):
             raise self.error((*where, "source"), "holds a user, password, query or trailing slash: leave that out")
         if not source.isprintable():
-            raise self.error((*where, "source"), "holds characters that cannot be shown")
+            raise self.error((*where, "source"), "contains characters that cannot be displayed")
         name = self.string((*where, "chart"), item)
         if not _CHART.fullmatch(name):
             raise self.error((*where, "chart"), f"is {name!r}, which is not a chart's name")

@@ -10,7 +10,7 @@ from nksmesh.domain.common.errors import ConfigError
 LONGEST: Final = 24 * 3600.0
 """A day, in seconds: longer than any rollout, so anything above is a slip of the pen."""
 
-_HINT: Final = "Write it like 90s, 5m or 1m30s."
+_HINT: Final = "Write it as 90s, 5m or 1m30s."
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _BARE: Final = re.compile(r"\d{1,6}", re.ASCII)
 _PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)")

@@ -141,7 +141,7 @@ def grace_option(text: str) -> tuple[Cause, float]:
     name, _, duration = text.partition("=")
     if name not in {cause.value for cause in GRACES}:
         raise ConfigError(
-            f"--grace {text}: {name!r} has no grace",
+            f"--grace {text}: {name!r} has no grace period",
             hint=f"Write CAUSE=DURATION; the causes are {', '.join(GRACES)}.",
         )
     return Cause(name), parse_duration(duration, f"--grace {name}")

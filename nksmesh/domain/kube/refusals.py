@@ -17,8 +17,8 @@ FAILED_CREATE: Final = "FailedCreate"
 """The reason of events and conditions of a controller whose pods the API server refuses."""
 
 _NO_SCOPE: Final = (
-    "Create a ResourceQuota in namespace {namespace} whose scopeSelector admits this priority class: "
-    "the cluster admits it nowhere else."
+    "Create a ResourceQuota in namespace {namespace} whose scopeSelector admits "
+    "this priority class: this cluster admits it only where a quota allows it."
 )
 _LIMITS: Final = (
     "Change the LimitRange of namespace {namespace}, or the pods' requests and limits: "
@@ -40,7 +40,7 @@ _CREATION: Final[tuple[tuple[str, Cause, str], ...]] = (
     (r"limitrange|(?:minimum|maximum) \S+ usage per|limit to request ratio per", Cause.QUOTA, _LIMITS),
     ("failed calling webhook|no endpoints available", Cause.WEBHOOK, ""),
     ("violates podsecurity", Cause.POLICY, _POD_SECURITY),
-    ("no priorityclass with name", Cause.POLICY, "Create this PriorityClass, or name another one in the values."),
+    ("no priorityclass with name", Cause.POLICY, "Create this PriorityClass, or set another one in the values."),
     ("error looking up service account", Cause.CONFIG, _NO_ACCOUNT),
     ("denied|forbidden", Cause.POLICY, ""),
 )

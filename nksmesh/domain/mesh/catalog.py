@@ -138,7 +138,7 @@ def check_label(name: str, what: str, longest: int = LONGEST_NAMESPACE) -> str:
     if len(name) > longest or not LABEL.fullmatch(name):
         raise ConfigError(
             f"{what}: {name!r} is not a name that Kubernetes takes",
-            hint=f"Use at most {longest} of a-z, 0-9 and -, beginning and ending with a letter or a digit.",
+            hint=f"Use at most {longest} of a-z, 0-9 and -; begin and end with a letter or a digit.",
         )
     return name
 

@@ -120,7 +120,9 @@ def check_location(
     if location.cloud and own and location.cloud != own:
         whose = f"is a host of {nks.clouds[location.cloud].title}"
         hint = (
-            _give(location.region) if location.region else "nksmesh regions lists the regions; another registry: --hub."
+            _give(location.region)
+            if location.region
+            else "Run nksmesh regions to list the regions. Use --hub for another registry."
         )
         return (_mismatch(chosen, f"the API server's host ({location.host}) {whose}", hint),)
     if not location.region or location.region == chosen or all_match(location.zones, region.zones):
@@ -141,7 +143,10 @@ def check_support(location: Location, minor: str, nks: Nks, today: date | None) 
     told, over = support_told(nks, minor, today) if location.on_nks else ("", False)
     if not told:
         return ()
-    hint = "Upgrade the cluster, one minor at a time; nksmesh versions shows which Istio each Kubernetes needs."
+    hint = (
+        "Upgrade the cluster, one minor version at a time. Run nksmesh versions to see "
+        "which Istio each Kubernetes needs."
+    )
     level = Level.WARNING if over else Level.NOTE
     return (Finding(id="location.kubernetes-support", level=level, message=told, hint=hint if over else ""),)
 
@@ -159,9 +164,10 @@ def _doubted(location: Location) -> Finding:
     return Finding(
         id="location.doubtful-region",
         level=Level.WARNING,
-        message=f"region {location.region} is read from {location.read_from}, and {location.doubt} has such zones, too",
-        hint=f"Confirm it with --region {location.region}. On a cluster of {location.doubt} give its own region or "
-        "--hub; nksmesh regions lists the regions.",
+        message=f"region {location.region} is read from {location.read_from}, but {location.doubt} has such zones, too",
+        hint=f"Pass --region {location.region} to confirm it. On a cluster of "
+        f"{location.doubt}, pass its own region or --hub. Run nksmesh regions to list "
+        "the regions.",
     )
 
 

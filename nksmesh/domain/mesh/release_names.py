@@ -55,7 +55,7 @@ def releases_of(
         if one.name == other.name:
             raise ConfigError(
                 f"releases: {one.component} and {other.component} are both named {one.name!r}",
-                hint="Give each Helm release a name of its own.",
+                hint="Give each Helm release its own name.",
             )
     taken = {release.name for release in releases} | set(COMPONENTS)
     for gateway in gateways:
@@ -63,7 +63,7 @@ def releases_of(
         if gateway.name in taken:
             raise ConfigError(
                 f"a gateway cannot be named {gateway.name!r}: the name is taken",
-                hint=f"Give every gateway a name of its own, and none of {', '.join(sorted(taken))}.",
+                hint=f"Give each gateway its own name, other than {', '.join(sorted(taken))}.",
             )
         taken.add(gateway.name)
         where = check_label(gateway.namespace or namespace, f"namespace of gateway {gateway.name}")
@@ -76,7 +76,7 @@ def _release_name(component: str, name: str) -> str:
     if name in COMPONENTS and name != component:
         raise ConfigError(
             f"releases.{component}: a release of {component} cannot be named {name!r}",
-            hint=f"That is the name of another component; {component}, or any other name, will do.",
+            hint=f"That is the name of another component. Use {component} or any other name.",
         )
     return check_label(name, f"releases.{component}", LONGEST_RELEASE)
 

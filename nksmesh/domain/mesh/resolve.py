@@ -203,9 +203,9 @@ def _region_and_hub(
     if not hub:
         listed = "; ".join(f"{name} is {region.title_en or region.title}" for name, region in catalog.regions.items())
         raise ConfigError(
-            "no region: no option, environment or record names one, and it cannot be read from "
-            f"{_what_tells_none(location)}",
-            hint=f"Give --region or --hub. The regions: {listed}.",
+            "no region: it is not given by an option, the environment or the record, and "
+            f"cannot be read from {_what_tells_none(location)}",
+            hint=f"Pass --region or --hub. The regions: {listed}.",
         )
     return "", hub
 

@@ -78,9 +78,9 @@ def kept_name(istio_revision: str, version: str) -> Finding | None:
         id="mesh.kept-revision-name",
         level=Level.WARNING,
         subject=f"istiod-{istio_revision}",
-        message=f"Istio revision {istio_revision} keeps its name at Istio {version}: an upgrade in place changes no "
-        "names, and namespaces go by this one",
-        hint="It works as any other; the next nksmesh canary start brings an istiod that is called after its version.",
+        message=f"Istio revision {istio_revision} keeps its name at Istio {version}: an upgrade "
+        "in place changes no names, because namespaces select it by this name",
+        hint="It works as any other. The next nksmesh canary start installs an istiod that is named after its version.",
     )
 
 
@@ -92,7 +92,7 @@ def check_revision(name: str, what: str) -> str:
     """
     if "." in name:
         raise ConfigError(
-            f"{what}: {name!r} has dots, which the name of an Istio revision cannot have",
+            f"{what}: {name!r} contains dots, which are not allowed in the name of an Istio revision",
             hint=f"Write {name.replace('.', '-')}.",
         )
     return check_label(name, what, LONGEST_REVISION)
@@ -138,7 +138,8 @@ def check_canary(installed: str, wanted: str) -> None:
     if after[0] != before[0] or minors_between(installed, wanted) > CANARY_MINORS:
         raise CheckError(
             f"Istio {wanted} is more than {CANARY_MINORS} minor versions ahead of the installed {installed}",
-            hint=f"Go by way of {before[0]}.{before[1] + CANARY_MINORS}: a canary of it, promoted, then the next.",
+            hint=f"Start a canary of {before[0]}.{before[1] + CANARY_MINORS} and promote it "
+            "first, then start the next.",
         )
 
 

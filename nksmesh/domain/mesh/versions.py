@@ -29,8 +29,8 @@ def minors_between(one: str, other: str) -> int:
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(-[0-9A-Za-z.-]{1,40})?")
 _KUBERNETES: Final = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:[.+-].*)?")
-_FORCED: Final = "--force-version was given: going on"
-_FORCED_BEFORE: Final = "an earlier run was given --force-version for it: going on"
+_FORCED: Final = "--force-version was given: continuing"
+_FORCED_BEFORE: Final = "an earlier run was given --force-version for it: continuing"
 
 
 def parse_version(version: str) -> tuple[int, int, int]:
@@ -66,7 +66,7 @@ def newest(versions: Iterable[str]) -> str:
     """
     known = sorted(versions, key=parse_version)
     if not known:
-        raise ConfigError("the catalog has no version for this region", hint="Give --version X.Y.Z.")
+        raise ConfigError("the catalog has no version for this region", hint="Pass --version X.Y.Z.")
     return known[-1]
 
 
@@ -182,7 +182,7 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
         findings.append(
             _warning(
                 "version.untested",
-                f"Istio {question.version} is not among the versions that nksmesh is tried with",
+                f"Istio {question.version} is not among the versions that nksmesh is tested with",
                 known_of(entry),
             )
         )
@@ -207,7 +207,7 @@ def known_of(entry: IstioVersion) -> str:
     if entry.tested:
         return f"Of {entry.minor} it is tried with {', '.join(entry.tested)}."
     if not entry.versions:
-        return f"The catalog knows of no {entry.minor} release; nksmesh versions lists what it knows."
+        return f"The catalog has no {entry.minor} release. Run nksmesh versions to list what it has."
     return f"Of {entry.minor} it knows {', '.join(entry.versions)}."
 
 
@@ -217,8 +217,8 @@ def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Findin
         id="version.unknown",
         level=Level.FAILURE,
         subject=question.version,
-        message=f"Istio {question.version} is of a minor version that the catalog does not know, nor which Kubernetes "
-        "it runs on",
+        message=f"Istio {question.version} is of a minor version that the catalog does not "
+        "have: the Kubernetes versions it supports are unknown",
         hint=perhaps(question.version, patches, "known versions"),
     )
 
@@ -246,7 +246,7 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
                 id="version.kubernetes-too-old",
                 level=Level.FAILURE,
                 subject=question.version,
-                message=f"Istio {question.version} does not run on {told}: {entry.kubernetes_floor} is its minimum",
+                message=f"Istio {question.version} does not run on {told}: it needs {entry.kubernetes_floor} or later",
                 hint=f"{supported}. {_another(question, known, provided)}",
             )
         ]

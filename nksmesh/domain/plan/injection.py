@@ -98,8 +98,8 @@ def _advice(name: str, wanted: str, served: Collection[str]) -> str:
     other = next((one for one in sorted(served) if one and one != DEFAULT_TAG), "")
     if wanted == DEFAULT_TAG and other:
         return (
-            f"Give the gateway istiod's revision: --set {name}:revision={other}; or make it the default one: "
-            "--set 'istiod:revisionTags={default}'"
+            f"Set the gateway's revision to istiod's: --set {name}:revision={other}. Or "
+            "make it the default one: --set 'istiod:revisionTags={default}'"
         )
     return f"Name an Istio revision or a tag that istiod has: --set {name}:revision=REVISION, or leave it out."
 
@@ -121,8 +121,8 @@ def _calls_nobody(change: ReleaseChange, services: Collection[tuple[str, str]]) 
                     id="injection.validator-without-service",
                     level=Level.WARNING,
                     subject=change.release.name,
-                    message=f"{validator['metadata']['name']} calls Service {key[1]} in {key[0]}, which does not "
-                    "exist: no Istio object will be checked",
+                    message=f"{validator['metadata']['name']} calls Service {key[1]} in {key[0]}, which "
+                    "does not exist: Istio objects will not be validated",
                     hint="Set defaultRevision of base to istiod's revision: --set base:defaultRevision=REVISION",
                 )
                 return

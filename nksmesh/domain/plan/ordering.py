@@ -34,7 +34,7 @@ from nksmesh.domain.plan.plan import (
     Step,
 )
 
-_UNWANTED: Final = "the record has it and the mesh no longer does"
+_UNWANTED: Final = "it is in the record but no longer in the mesh"
 
 
 def make_steps(

@@ -15,14 +15,14 @@ from nksmesh.domain.plan.history import TAKEN_BACK, History, Run
 from nksmesh.domain.plan.ordering import gate_step, release_step, removal_step, restart_step
 from nksmesh.domain.plan.plan import GATE_STEP, Need, ReleaseChange, ReleaseStep, Step
 
-_SEE: Final = "nksmesh history shows the runs."
+_SEE: Final = "Run nksmesh history to see the runs."
 _ORDER: Final = (ISTIOD.name, BASE.name, *OPTIONAL, GATEWAY.name)
 _REMOVED: Final = tuple(reversed(COMPONENTS))
 
 _UNINSTALL: Final = "uninstall"
 _OTHER_WAYS: Final = {
-    "canary start": "nksmesh canary abort gives the canary up.",
-    _UNINSTALL: "nksmesh install makes the mesh anew.",
+    "canary start": "Run nksmesh canary abort to remove the canary.",
+    _UNINSTALL: "Run nksmesh install to recreate the mesh.",
 }
 _ANOTHER_VERSION: Final = "nksmesh upgrade --to brings another version, in place."
 
@@ -170,7 +170,8 @@ def _of(runs: list[Run]) -> RollbackTarget:
         helm_revision for release, helm_revision in targets.items() if release.component == ISTIOD.name
     ):
         raise ConfigError(
-            f"before run {first.number} there was no mesh", hint="nksmesh uninstall removes the mesh; it asks first."
+            f"there was no mesh before run {first.number}",
+            hint="Run nksmesh uninstall to remove the mesh. It asks first.",
         )
     return RollbackTarget(runs=tuple(runs), targets=targets, before=first.before)
 
@@ -180,7 +181,7 @@ def _instead(other: Run, last: Run) -> str:
     if other is last and (other.whole or other.command != _UNINSTALL):
         return _OTHER_WAYS.get(other.command, _ANOTHER_VERSION)
     if other.whole:
-        return f"Go back no further than that: --to-run {other.number}."
+        return f"Pass --to-run {other.number}: the rollback can go back no further."
     if other.command == _UNINSTALL and not last.whole:
         return "It did not end: nksmesh install brings back what it removed, nksmesh uninstall removes the rest."
     return f"It did not end, so there is no whole mesh to go back to. {_ANOTHER_VERSION}"

@@ -133,7 +133,7 @@ def another_version(installed: str, wanted: str, *, asked: bool = True) -> tuple
         )
     else:
         message = f"Istio {installed} is installed without a record, and without one {wanted} is the default"
-        hint = f"nksmesh adopt records what is installed; or say --version {installed}."
+        hint = f"Run nksmesh adopt to record what is installed, or pass --version {installed}."
     return (Finding(id="version.unasked-change", level=Level.FAILURE, message=message, hint=hint, error=ConfigError),)
 
 
@@ -141,13 +141,14 @@ def _refuse_what_is_no_road(installed: str, wanted: str) -> None:
     start, end = parse_version(installed), parse_version(wanted)
     if start[0] != end[0] or end[1] - start[1] > _MOST_MINORS:
         raise CheckError(
-            f"there is no road from Istio {installed} to {wanted}",
+            f"cannot upgrade in place from {installed} to {wanted}",
             hint="nksmesh versions lists what there is.",
         )
     if start[1] - end[1] > 1:
         raise CheckError(
-            f"Istio {installed} to {wanted} goes down by {start[1] - end[1]} minors: at most one is possible",
-            hint=f"Go to a version of {end[0]}.{start[1] - 1}; anything older needs a new installation.",
+            f"a downgrade from Istio {installed} to {wanted} spans {start[1] - end[1]} "
+            "minor versions: at most one is possible",
+            hint=f"Choose a version of {end[0]}.{start[1] - 1}. Anything older needs a new installation.",
         )
 
 
@@ -164,10 +165,10 @@ def _stop_between(question: VersionQuestion, minor: str, known: Sequence[IstioVe
 def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Finding:
     if region is not None and list(versions):
         message = f"the registry of region {region.name} provides no version of Istio {minor}, which lies on the way"
-        hint = "Take a registry of your own that has one: --hub."
+        hint = "Pass --hub with a registry of your own that has one."
     else:
         message = f"no version of Istio {minor} is known, which lies on the way"
-        hint = f"Name one and go there first: nksmesh upgrade --to {minor}.X."
+        hint = f"Choose one and upgrade to it first: nksmesh upgrade --to {minor}.X."
     return Finding(id="upgrade.missing-version", level=Level.FAILURE, subject=minor, message=message, hint=hint)
 
 

@@ -112,7 +112,7 @@ class Reader:
             raise self._wrong("an index does not end with ']'")
         number = _integer(text)
         if number is None or not 0 <= number <= MAX_INDEX:
-            raise self._wrong(f"what is in [] is not an index from 0 to {MAX_INDEX}")
+            raise self._wrong(f"the content of [] is not an index from 0 to {MAX_INDEX}")
         return number
 
     def _value(self) -> Any:
@@ -196,7 +196,7 @@ def decode_json(text: str, start: int = 0) -> tuple[Any, int]:
     except json.JSONDecodeError as problem:
         raise ValueError(f"{problem.msg}, at character {problem.pos - start + 1}") from problem
     except UnicodeEncodeError as problem:
-        raise ValueError("it holds half of a surrogate pair") from problem
+        raise ValueError("it contains half of a surrogate pair") from problem
     except RecursionError as problem:
         raise ValueError("it is nested too deeply") from problem
     return value, end

@@ -41,6 +41,6 @@ async def await_end(
         if clock() >= deadline:
             raise NotReadyError(
                 f"{left[0]} is still being deleted after {spoken(timeout)}",
-                hint="A finalizer keeps it: kubectl get it with -o yaml to see which.",
+                hint="A finalizer blocks the deletion. Run kubectl get with -o yaml on the object to see which one.",
             )
         await cluster.live.changed(version, deadline - clock())

@@ -66,7 +66,7 @@ class Executor:
         except asyncio.CancelledError as stopped:
             raise InterruptedRunError(
                 str(stopped.args[0]) if stopped.args else "stopped before the end",
-                hint="Run the same command again: it goes on from here.",
+                hint="Run the same command again to resume.",
                 detail=self._told(),
             ) from None
         return self.progress

@@ -113,7 +113,7 @@ async def pass_gate(gate: Gate, runtime: Runtime) -> str:
             raise NotReadyError(
                 f"istiod's webhook does not answer after {spoken(runtime.waits.component)}: "
                 f"waiting for {answer.message}",
-                hint="Check that the API server reaches port 15017 of the nodes, and istiod's log.",
+                hint="Check that the API server reaches port 15017 of the nodes, and read istiod's log.",
             )
         await asyncio.sleep(_FIRST_PAUSE)  # a busy namespace changes more often than is worth a probe
         await runtime.cluster.live.changed(version, min(pause, max(deadline - clock(), 0.0)))
@@ -147,7 +147,11 @@ async def _look(gate: Gate, cluster: Cluster, warn: Callable[[str], None]) -> Re
     if answers:
         return first_unready(answers) or answers[0]
     trusted = webhook_configured(cluster.live, gate.istiod, trusted=True)
-    return ready("caBundle and endpoint are there; no dry run was let pass") if trusted.ready else trusted
+    return (
+        ready("caBundle and endpoint are verified; dry-run pods were rejected by another webhook")
+        if trusted.ready
+        else trusted
+    )
 
 
 async def _probe(gate: Gate, probe: Probe, cluster: Cluster) -> Readiness | str:
@@ -179,7 +183,7 @@ def _refusal(exc: RefusedError) -> Readiness | str:
     if denied or _RULE.search(words):
         who = f"admission webhook {denied.group(1)}" if denied else "an admission rule"
         return f"{who} refuses the probe pod, so the injector is proved by caBundle and endpoint alone: {words}"
-    return waiting(f"the API server to admit a pod: {words}")
+    return waiting(f"the API server to admit a dry-run pod: {words}")
 
 
 def _probe_pod(namespace: str, istio_revision: str) -> Mapping[str, Any]:

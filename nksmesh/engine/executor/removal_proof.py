@@ -57,7 +57,7 @@ async def look_after(release: Release, stored: InstalledRelease | None, cluster:
     if records:
         raise ReleaseError(
             f"release {release.name} in {release.namespace} was not removed: Helm still has its record",
-            hint=f"See what Helm says of it: helm status {release.name} -n {release.namespace}",
+            hint=f"Run helm status {release.name} -n {release.namespace} to see why.",
         )
     ending: list[ObjectRef] = []
     staying: list[str] = []
@@ -75,7 +75,7 @@ async def look_after(release: Release, stored: InstalledRelease | None, cluster:
             there.append(ref)
     if there:
         raise ReleaseError(
-            f"release {release.name} in {release.namespace} was not removed: {_some(there)} still there",
+            f"release {release.name} in {release.namespace} was not removed: {_some(there)} still exists",
             hint="Helm has no record of the release any more. See who puts the objects back or keeps them: "
             f"kubectl get {there[0].kind.lower()} {there[0].name}"
             f"{f' -n {there[0].namespace}' if there[0].namespace else ''} -o yaml --show-managed-fields",
@@ -117,9 +117,9 @@ async def delete_all(
     left = await await_gone(refs, cluster, step=step, timeout=timeout, listener=listener)
     if left:
         raise ClusterError(
-            f"{_some(left)} there again after the delete: something makes it anew",
-            hint="See what applies it (kubectl get ... -o yaml --show-managed-fields), stop that, and run the same "
-            "command again.",
+            f"{_some(left)} exists again after it was deleted: something recreates it",
+            hint="Run kubectl get with -o yaml --show-managed-fields on it to see what "
+            "recreates it. Stop that, then run the same command again.",
             detail="\n".join(map(str, left)),
         )
 

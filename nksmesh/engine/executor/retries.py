@@ -91,4 +91,4 @@ async def _once(trouble: Trouble, objects: Objects) -> str:
         return f"deleted pod {name}: its image was not pulled before this run, and another pod tries again at once"
     stamp = {"metadata": {"annotations": {_TRIED_AGAIN: datetime.now(UTC).isoformat()}}}
     await objects.merge(stamp, ObjectRef("apps/v1", kind, name, namespace))
-    return f"{trouble.subject} was made to try again: its pods were refused before this run"
+    return f"{trouble.subject} was restarted to retry at once: its pods were refused before this run"

@@ -25,7 +25,7 @@ async def revert_release(work: StepContext[ReleaseStep]) -> None:
     change, storage = work.step.change, work.cluster.storage
     target, installed = change.back_to, change.installed
     if target is None or installed is None:
-        raise ValueError(f"release {change.release.name} has no way back")
+        raise ValueError(f"release {change.release.name} has no revision to roll back to")
     await keep_dropped_crds(installed, change.manifests, work.cluster, work.helm)
     manifest = await _with_crds_of_now(installed, target, work)
     if manifest != target.manifest:

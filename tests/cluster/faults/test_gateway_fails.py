@@ -93,7 +93,7 @@ def test_a_quota_that_was_raised_lets_the_next_run_complete(standing: InstalledM
         ),
     )
     ran = failed_on(standing.mesh, "ReplicaSet istio-system/istio-ingressgateway-")
-    assert "was made to try again" in ran.stderr
+    assert "was restarted to retry at once" in ran.stderr
     assert "exceeded quota: small" in ran.error["detail"]
     standing.cluster.delete(f"{path}/small")
     standing.mesh("install", *UNTIMED)

@@ -154,7 +154,7 @@ async def test_a_step_that_fails_says_both_ways_on(here: Here) -> None:
     told = "\n".join(caught.value.__notes__)
     assert "done: namespace" in told
     assert "begun: istiod" in told
-    assert "put the cause right first: nksmesh install then goes on from here; or go back with nksmesh rollback" in told
+    assert "Fix the cause first. Then run nksmesh install to resume. Or run nksmesh rollback to undo." in told
     assert "same command again" not in told
     assert here.runs[-1].outcome is Outcome.FAILED
     assert "Helm's words" in here.runs[-1].evidence
@@ -181,9 +181,9 @@ async def test_the_same_command_is_advised_only_where_repetition_may_help(
     with pytest.raises(type(failure)) as caught:
         await here.install()
     told = "\n".join(caught.value.__notes__)
-    assert ("run the same command again" in told) is helps
-    assert ("put the cause right first: nksmesh install then" in told) is not helps
-    assert "go back with nksmesh rollback" in told
+    assert ("Run the same command again to resume." in told) is helps
+    assert ("Fix the cause first. Then run nksmesh install" in told) is not helps
+    assert "Or run nksmesh rollback to undo." in told
 
 
 async def test_with_rollback_on_failure_a_failed_run_is_taken_back_at_once(here: Here) -> None:

@@ -333,7 +333,7 @@ async def test_pods_that_a_quota_refused_before_the_run_are_asked_for_again(run:
     asyncio.get_running_loop().call_later(3, lambda: run.show_gateway(INGRESS))
     progress = await run(kept(run))
     assert run.cluster.objects.asked("merge") == [f"ReplicaSet {NAMESPACE}/{INGRESS.name}-1"]
-    assert any("was made to try again" in warning for warning in progress.warnings)
+    assert any("was restarted to retry at once" in warning for warning in progress.warnings)
     run.cluster.live.show(deployment(INGRESS.name, available=False), refused)
     run.cluster.live.remove(ref_of(pod(INGRESS.name)))
     with pytest.raises(NotReadyError, match=r"is not ready after 5\.0s: ReplicaSet"):
@@ -395,7 +395,7 @@ async def test_a_daemon_set_that_was_refused_before_the_run_is_asked_to_try_agai
     asyncio.get_running_loop().call_later(3, lambda: run.cluster.live.show(daemon_set(INGRESS.name), made))
     progress = await run(on_nodes(run, reasons=()))
     assert run.cluster.objects.asked("merge") == [f"DaemonSet {NAMESPACE}/{INGRESS.name}"]
-    assert any("was made to try again" in warning for warning in progress.warnings)
+    assert any("was restarted to retry at once" in warning for warning in progress.warnings)
 
 
 async def test_a_daemon_set_that_nobody_may_restart_says_why_its_pods_stay(run: Run) -> None:

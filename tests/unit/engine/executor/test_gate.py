@@ -175,7 +175,10 @@ async def test_where_the_dry_run_is_refused_an_older_bundle_is_no_proof(cluster:
     cluster.live.show(webhook(bundle="b2xk"), root_cert(), endpoints())
     cluster.objects.fails["create"] = refused('admission webhook "policy.example" denied the request', status=403)
     asyncio.get_running_loop().call_at(4, lambda: cluster.live.show(webhook()))
-    assert await passes(cluster, heard) == "caBundle and endpoint are there; no dry run was let pass"
+    assert (
+        await passes(cluster, heard)
+        == "caBundle and endpoint are verified; dry-run pods were rejected by another webhook"
+    )
     assert now() >= 4
 
 
@@ -199,7 +202,10 @@ async def test_somebody_elses_refusal_leaves_bundle_and_endpoint_as_the_proof(
 ) -> None:
     cluster.live.show(*answering())
     cluster.objects.fails["create"] = refused(words, status=who[1])
-    assert await passes(cluster, heard) == "caBundle and endpoint are there; no dry run was let pass"
+    assert (
+        await passes(cluster, heard)
+        == "caBundle and endpoint are verified; dry-run pods were rejected by another webhook"
+    )
     (warning,) = heard.said(EventKind.WARNING)
     assert warning.startswith(f"{who[0]} refuses the probe pod")
     assert words in warning
@@ -268,4 +274,4 @@ async def test_a_revision_is_asked_for_where_no_label_of_the_namespace_decides(
 async def test_where_every_namespace_decides_the_bundle_is_the_proof(cluster: FakeCluster, heard: Heard) -> None:
     cluster.live.show(*answering())
     proved = await passes(cluster, heard, replace(GATE, probes=()))
-    assert proved == "caBundle and endpoint are there; no dry run was let pass"
+    assert proved == "caBundle and endpoint are verified; dry-run pods were rejected by another webhook"
