@@ -207,7 +207,7 @@ async def _crds_ready(cluster: Cluster, manifests: tuple[Manifest, ...]) -> Read
         listed = await cluster.objects.list(query.api_version, query.kind, metadata_only=True)
         names = tuple(name for one in listed if (name := str(one["metadata"]["name"])).endswith(".istio.io"))
     if not names:
-        return waiting("Istio's CRDs to be created (run nksmesh install again)")
+        return waiting("Istio's CRDs to be created: run nksmesh install again")
     found = await cluster.objects.get_all(ObjectRef(query.api_version, query.kind, name) for name in names)
     unready = first_unready(of_crd(one, ref.name) for ref, one in found.items())
     return unready or ready(f"{len(names)} CRD{'s are' if len(names) > 1 else ' is'} Established")
@@ -231,7 +231,7 @@ def _status_of(
             webhook = observation.webhook_configured(cluster.live, release)
             readiness = readiness if webhook.ready else webhook
     if not installed.deployed:
-        readiness = waiting(f"Helm left it {installed.status} (run nksmesh install again)")
+        readiness = waiting(f"Helm left it {installed.status}: run nksmesh install again")
     pods = observation.pods_of(cluster.live, release, manifests)
     return ReleaseStatus(
         release=release,

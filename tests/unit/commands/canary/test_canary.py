@@ -241,7 +241,7 @@ def test_a_canarys_values_are_the_meshs_own() -> None:
 
 
 def test_a_canary_is_not_named_as_the_meshs_own_istiod() -> None:
-    with pytest.raises(ConfigError, match="is called 1-22-8 already") as refused:
+    with pytest.raises(ConfigError, match="is already named 1-22-8") as refused:
         answers_of_canary(record(istio_revision="1-22-8"), "1.22.8")
     assert "upgrade --to 1.22.8" in refused.value.hint
 
@@ -276,7 +276,7 @@ class TestTags:
         assert (tag.name, tag.istio_revision, tag.release, tag.namespaces) == ("prod", "default", "istiod", ("till",))
 
     async def test_one_that_is_carried_stays(self, tagged: FakeCluster) -> None:
-        with pytest.raises(CheckError, match="1 namespace carries the tag prod") as refused:
+        with pytest.raises(CheckError, match="1 namespace uses the tag prod") as refused:
             await check_removal("prod", tagged, "", yes=False)
         assert refused.value.detail == "till"
         assert (await check_removal("prod", tagged, "", yes=True)).namespaces == ("till",)

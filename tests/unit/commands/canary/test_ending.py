@@ -196,7 +196,7 @@ class TestAgreed:
     async def test_another_canary_is_not_ended(self, mesh: FakeCluster) -> None:
         plan = await plan_abandonment(mesh, "", force=False)
         other = replace(plan, going="istiod-1-24-6")
-        assert other.beyond(plan) == ("istiod-1-24-6 goes, istiod stays",)
+        assert other.beyond(plan) == ("istiod-1-24-6 is removed, istiod stays",)
 
     async def test_less_to_do_is_no_reason(self, mesh: FakeCluster) -> None:
         shown = await plan_abandonment(mesh, "", force=False)

@@ -167,7 +167,7 @@ def test_our_own_layers_never_warn_and_no_template_is_read_for_them() -> None:
 def test_what_the_former_chart_read_is_told() -> None:
     later = made({}, "1.30.2", it="{{ .Values.pilot.new }}")
     (finding,) = findings({"pilot": {"traceSampling": 1}}, later, former=OF_1_20)
-    assert finding.message.endswith("chart istiod 1.30.2 reads pilot.traceSampling any more: 1.20.0 did")
+    assert finding.message.endswith("chart istiod 1.30.2 reads pilot.traceSampling; 1.20.0 did")
 
 
 def test_what_is_listed_and_never_read_is_told_where_it_is_changed() -> None:

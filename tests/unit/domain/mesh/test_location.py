@@ -136,7 +136,7 @@ def test_zones_that_another_cloud_has_too_are_taken_with_a_warning(host: str, zo
     assert len(found) == bool(doubt)
     if doubt:
         assert found[0].level is Level.WARNING
-        assert f"{zone}), and the government cloud has such zones, too" in found[0].message
+        assert f"{zone}), but the government cloud has such zones, too" in found[0].message
         assert f"--region {location.region}" in found[0].hint
         assert "--hub" in found[0].hint
     assert check_location(location, location.region, REGIONS, NKS, by_default=False) == ()
@@ -157,7 +157,7 @@ def test_another_region_than_the_clusters_is_a_warning() -> None:
     assert "is a host of the government cloud | Take the cluster's own registry with --region gov-kr2." in mismatch(
         GOV_KR2, "kr2"
     )
-    assert "is a host of the government cloud | nksmesh regions" in mismatch(
+    assert "is a host of the government cloud | Run nksmesh regions" in mismatch(
         "x-nks-kr1.container.gov-nhncloud.com", "kr1"
     )
     assert "is a host of the public cloud" in mismatch("x-nks-kr2.container.nhncloud.com", "gov-kr2")

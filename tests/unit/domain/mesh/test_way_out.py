@@ -107,14 +107,14 @@ def test_a_registry_of_ones_own_is_judged_by_istio_alone() -> None:
     assert judged(replace(QUESTION, own_hub=True, version="1.30.2")) == ()
     (finding,) = judged(replace(QUESTION, own_hub=True))
     assert finding.message == "Istio 1.20.0 does not support Kubernetes 1.33: 1.29 is its newest"
-    assert "1.30.2 does: give --version 1.30.2, or --force-version" in finding.hint
+    assert "1.30.2 does: pass --version 1.30.2, or --force-version" in finding.hint
     (older,) = judged(replace(QUESTION, own_hub=True, version="1.30.2", kubernetes="v1.28.3"))
-    assert "1.24.6 does: give --version 1.24.6" in older.hint
+    assert "1.24.6 does: pass --version 1.24.6" in older.hint
 
 
 def test_a_version_of_the_region_that_does_fit_is_named() -> None:
     (finding,) = judged(replace(QUESTION, version="1.19.0", kubernetes="v1.29.3"))
-    assert "1.20.0 does: give --version 1.20.0" in finding.hint
+    assert "1.20.0 does: pass --version 1.20.0" in finding.hint
     (missing,) = judged(replace(QUESTION, version="1.24.6", kubernetes="v1.28.3"))
     assert "nksmesh install --hub HOST/REGISTRY/istio --version 1.24.6" in missing.hint
 

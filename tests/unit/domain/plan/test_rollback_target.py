@@ -113,7 +113,7 @@ def test_a_run_that_has_just_failed_is_taken_back_alone() -> None:
 def test_a_first_install_that_failed_goes_back_to_nothing_and_a_whole_one_does_not() -> None:
     failed = run(1, Outcome.FAILED, command="install", releases=FIRST.releases)
     assert rollback_target(history(failed)).targets == {BASE: 0, ISTIOD: 0, GATEWAY: 0}
-    with pytest.raises(ConfigError, match="before run 1 there was no mesh") as caught:
+    with pytest.raises(ConfigError, match="there was no mesh before run 1") as caught:
         rollback_target(history(FIRST))
     assert "nksmesh uninstall" in caught.value.hint
 
