@@ -283,8 +283,8 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
 def _another(question: VersionQuestion, known: Iterable[IstioVersion], provided: Collection[str] | None) -> str:
     """Name a version that supports the cluster and can be had; ``provided`` is all that can, None is everything."""
     if version := newest_that_fits(known, question.kubernetes, provided):
-        return f"{version} does: give {question.option(version)}, or --force-version to go on."
-    return "No Istio that can be had here does: nksmesh versions lists them. Give --force-version to go on."
+        return f"{version} does: pass {question.option(version)}, or --force-version to continue anyway."
+    return "No Istio version available here does: nksmesh versions lists them. Pass --force-version to continue anyway."
 
 
 def _warning(rule: str, message: str, hint: str) -> Finding:
