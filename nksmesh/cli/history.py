@@ -14,8 +14,8 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run_on
 
 if TYPE_CHECKING:
+    from nksmesh.commands.history import HistoryResult
     from nksmesh.domain.plan.history import Run
-    from nksmesh.engine.runs.history import HistoryResult
     from nksmesh.engine.runtime import Runtime
 
 app = command_group()
@@ -32,7 +32,7 @@ def history(
 
     With -v, also show the releases that each run changed and what was observed of a failure.
     """
-    from nksmesh.engine.runs.history import show_history
+    from nksmesh.commands.history import show_history
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 

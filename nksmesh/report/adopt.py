@@ -11,7 +11,7 @@ from nksmesh.commands.adopt.description import AdoptedRelease
 from nksmesh.commands.adopt.from_istioctl import TakeoverResult
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from nksmesh.commands.adopt.istioctl_settings import FormerValues
     from nksmesh.domain.adoption.takeover import TakenObject
 
+RENDERERS: Final = Renderers()
 _SHOWN_CHANGES: Final = 3
 
 
-@render.register(AdoptResult)
+@RENDERERS.of(AdoptResult)
 def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     plan = result.plan
     mesh = plan.mesh
@@ -63,7 +64,7 @@ def _row(one: AdoptedRelease) -> list[str | Text]:
     ]
 
 
-@render.register(TakeoverResult)
+@RENDERERS.of(TakeoverResult)
 def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None:
     plan = result.plan
     mesh = plan.plan.mesh

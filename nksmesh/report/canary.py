@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
@@ -17,13 +17,15 @@ from nksmesh.domain.kube.workloads import Workload
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.mesh import show_plan
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 
-@render.register(StartResult)
+
+@RENDERERS.of(StartResult)
 def _start(result: StartResult, console: Console, verbose: bool) -> None:
     if result.installed.dry_run:
         sentence(console, f"canary {result.istio_revision}, beside {result.beside}, which stays as it is:", "bold")
@@ -40,7 +42,7 @@ def _start(result: StartResult, console: Console, verbose: bool) -> None:
     sentence(console, f"{unused}Next: nksmesh canary move NAMESPACE, then nksmesh canary promote or abort.")
 
 
-@render.register(CanaryStatus)
+@RENDERERS.of(CanaryStatus)
 def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
     canary = result.canary
     on = "is being promoted" if canary and canary.promoting else "is on"
@@ -60,7 +62,7 @@ def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
     rows(console, ["namespace", "label", "follows", "workload", "on", "proxy"], lines)
 
 
-@render.register(MovePlan)
+@RENDERERS.of(MovePlan)
 def _move_plan(plan: MovePlan, console: Console, _verbose: bool) -> None:
     sentence(
         console, f"To Istio revision {plan.istio_revision} (Istio {plan.version}), with {plan.proxy_image}:", "bold"
@@ -74,7 +76,7 @@ def _move_plan(plan: MovePlan, console: Console, _verbose: bool) -> None:
         sentence(console, words, FAINT)
 
 
-@render.register(MoveResult)
+@RENDERERS.of(MoveResult)
 def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
     if not result.agreed:
         sentence(console, "Nothing was moved.")
@@ -90,7 +92,7 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
     _restarts(result.restarts.restarts, console)
 
 
-@render.register(EndPlan)
+@RENDERERS.of(EndPlan)
 def _end_plan(plan: EndPlan, console: Console, _verbose: bool) -> None:
     verb = "Promote" if plan.promote else "Remove"
     sentence(console, f"{verb} the canary: {plan.staying} stays, {plan.going} is removed.", "bold")
@@ -106,7 +108,7 @@ def _end_plan(plan: EndPlan, console: Console, _verbose: bool) -> None:
         sentence(console, f"namespaces stay labelled for {plan.going}: {', '.join(plan.stranded)}", DOUBTFUL)
 
 
-@render.register(EndResult)
+@RENDERERS.of(EndResult)
 def _ended(result: EndResult, console: Console, verbose: bool) -> None:
     plan = result.plan
     if not result.agreed or result.installed is None:
@@ -127,7 +129,7 @@ def _ended(result: EndResult, console: Console, verbose: bool) -> None:
         sentence(console, newer)
 
 
-@render.register(TagsResult)
+@RENDERERS.of(TagsResult)
 def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
     told = {
         "set": f"tag {result.name} is set",

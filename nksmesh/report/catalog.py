@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from nksmesh.commands.catalog import Regions, Versions
 from nksmesh.domain.mesh.versions import supports
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, gap, rows, state
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from nksmesh.domain.mesh.mesh import IstioVersion
 
+RENDERERS: Final = Renderers()
 
-@render.register(Regions)
+
+@RENDERERS.of(Regions)
 def _regions(result: Regions, console: Console, _verbose: bool) -> None:
     for number, region in enumerate(result.regions):
         if number:
@@ -38,7 +40,7 @@ def _regions(result: Regions, console: Console, _verbose: bool) -> None:
         )
 
 
-@render.register(Versions)
+@RENDERERS.of(Versions)
 def _versions(result: Versions, console: Console, _verbose: bool) -> None:
     seen = bool(result.look.kubernetes)
     rows(

@@ -8,21 +8,22 @@ from rich.text import Text
 
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, rows, sentence
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 _DIGEST: Final = len("sha256:") + 12
 """Characters of a digest that tell two charts apart at a glance; ``-v`` and JSON have all of it."""
 
 
-@render.register(ChartRows)
+@RENDERERS.of(ChartRows)
 def _chart_rows(result: ChartRows, console: Console, verbose: bool) -> None:
     facts(console, [*_table(result.charts, console, verbose=verbose), ("lock", str(result.lock))])
 
 
-@render.register(Locked)
+@RENDERERS.of(Locked)
 def _locked(result: Locked, console: Console, verbose: bool) -> None:
     facts(console, _table(result.charts, console, verbose=verbose))
     if result.added:

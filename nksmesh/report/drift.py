@@ -11,18 +11,19 @@ from nksmesh.commands.repair.repair import RepairPlan, RepairResult
 from nksmesh.domain.drift.drift import Change
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nksmesh.engine.discovery import Installation
 
+RENDERERS: Final = Renderers()
 _STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 _MOST_FIELDS: Final = 6
 
 
-@render.register(DriftResult)
+@RENDERERS.of(DriftResult)
 def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
     survey, namespace = result.survey, result.installation.namespace
     if not result.installation.releases:
@@ -44,7 +45,7 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
     warnings(console, survey.notes)
 
 
-@render.register(RepairPlan)
+@RENDERERS.of(RepairPlan)
 def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
     many = len(plan.found) > 1
     sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be put back:", "bold")
@@ -56,7 +57,7 @@ def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
     warnings(console, plan.survey.notes)
 
 
-@render.register(RepairResult)
+@RENDERERS.of(RepairResult)
 def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
     if not result.agreed:
         sentence(console, "Nothing was put back.")

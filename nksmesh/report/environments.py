@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
@@ -10,13 +10,15 @@ from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentSho
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.report.documents import yaml_text
 from nksmesh.report.layout import BAD, FAINT, facts, gap, rows, sentence
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 
-@render.register(EnvironmentList)
+
+@RENDERERS.of(EnvironmentList)
 def _list(result: EnvironmentList, console: Console, _verbose: bool) -> None:
     rows(
         console, ["environment", "cluster", "images", "version", "profile"], [_row(row) for row in result.environments]
@@ -37,7 +39,7 @@ def _row(row: EnvironmentRow) -> list[str | Text]:
     ]
 
 
-@render.register(EnvironmentShown)
+@RENDERERS.of(EnvironmentShown)
 def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
     told = result.environment
     console.print(Text.assemble((told.name, "bold"), f"  {told.path}"))
@@ -69,7 +71,7 @@ def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
         console.print(Text(yaml_text(file.values, indent=2)))
 
 
-@render.register(StarterWritten)
+@RENDERERS.of(StarterWritten)
 def _starter(result: StarterWritten, console: Console, _verbose: bool) -> None:
     sentence(console, f"written to {result.folder}:")
     for name in result.files:

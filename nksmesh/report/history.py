@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from nksmesh.commands.history import HistoryResult
 from nksmesh.commands.rollback.plan import RollbackPlan
 from nksmesh.commands.rollback.rollback import RollbackResult
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.plan.history import Outcome, Run
-from nksmesh.engine.runs.history import HistoryResult
 from nksmesh.report.common import show_addresses, show_outcomes
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 _STYLES: Final = {
     Outcome.DONE: GOOD,
     Outcome.FAILED: BAD,
@@ -29,7 +30,7 @@ _STYLES: Final = {
 _LINES_OF_EVIDENCE: Final = 12
 
 
-@render.register(HistoryResult)
+@RENDERERS.of(HistoryResult)
 def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
     if not result.runs:
         sentence(console, f"No runs are recorded for a mesh in {result.namespace}.")
@@ -93,7 +94,7 @@ def _evidence(run: Run, console: Console, *, all_of_it: bool = False) -> None:
         sentence(console, f"  | {line}", FAINT)
 
 
-@render.register(RollbackPlan)
+@RENDERERS.of(RollbackPlan)
 def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
     way = plan.way
     sentence(console, f"Back to {', '.join(way.to_versions) or 'no mesh'}, as before run {way.numbers[0]}", "bold")
@@ -122,7 +123,7 @@ def _taken_back(run: Run) -> list[str | Text]:
     return [f"run {run.number}", run.command, _versions(run), _result(run)]
 
 
-@render.register(RollbackResult)
+@RENDERERS.of(RollbackResult)
 def _rollback_result(result: RollbackResult, console: Console, verbose: bool) -> None:
     way, progress = result.plan.way, result.progress
     if not result.agreed:

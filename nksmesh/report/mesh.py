@@ -13,17 +13,18 @@ from nksmesh.domain.common.findings import Level
 from nksmesh.domain.plan.plan import Action, Plan
 from nksmesh.report.common import show_addresses, show_outcomes
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, warnings
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 from nksmesh.report.values import show_layers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 _STYLES: Final = {Action.KEEP: FAINT, Action.PROVE: FAINT, Action.REMOVE: BAD}
 _DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 
 
-@render.register(PlanResult)
+@RENDERERS.of(PlanResult)
 def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
     show_plan(result.plan, console, verbose=verbose)
     if result.road is not None and len(result.road.hops) > 1:
@@ -50,7 +51,7 @@ def _chart(one: ChartMove, *, verbose: bool) -> tuple[str, ...]:
     return one.release, one.chart, one.installed or "-", one.wanted, *digest, "pinned" if one.pinned else "not pinned"
 
 
-@render.register(InstallResult)
+@RENDERERS.of(InstallResult)
 def _install_result(result: InstallResult, console: Console, verbose: bool) -> None:
     plan, progress = result.plan, result.progress
     if result.dry_run:
@@ -65,7 +66,7 @@ def _install_result(result: InstallResult, console: Console, verbose: bool) -> N
     warnings(console, progress.warnings)
 
 
-@render.register(TemplateResult)
+@RENDERERS.of(TemplateResult)
 def _template(result: TemplateResult, _console: Console, _verbose: bool) -> str:
     return result.manifests
 

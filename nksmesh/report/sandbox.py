@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
 from nksmesh.sandbox.failures import Staged
 from nksmesh.sandbox.layout import DEFAULT_NAME
@@ -17,8 +17,10 @@ from nksmesh.sandbox.results import PartStatus, SandboxStarted, SandboxStatus, S
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 
-@render.register(SandboxStarted)
+
+@RENDERERS.of(SandboxStarted)
 def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
     how = f"up in {spoken(result.seconds)}" if result.started else "up already"
     sentence(console, f"sandbox {result.name} is {how}", GOOD)
@@ -29,7 +31,7 @@ def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
     sentence(console, f"Try it: kubectl --kubeconfig {result.kubeconfig} get nodes", FAINT)
 
 
-@render.register(Statuses)
+@RENDERERS.of(Statuses)
 def _statuses(result: Statuses, console: Console, verbose: bool) -> None:
     for number, one in enumerate(result.sandboxes):
         if number:
@@ -37,7 +39,7 @@ def _statuses(result: Statuses, console: Console, verbose: bool) -> None:
         _status(one, console, verbose)
 
 
-@render.register(SandboxStatus)
+@RENDERERS.of(SandboxStatus)
 def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
     console.print(Text.assemble((f"sandbox {status.name}", "bold"), ": ", _state(status.state)))
     if status.state is State.ABSENT:
@@ -61,29 +63,29 @@ def _state(state: State) -> Text:
     return Text(str(state), style={State.RUNNING: GOOD, State.CRASHED: BAD}.get(state, FAINT))
 
 
-@render.register(Built)
+@RENDERERS.of(Built)
 def _built(result: Built, console: Console, _verbose: bool) -> None:
     rows(console, ["program", "path"], sorted(result.programs.items()))
 
 
-@render.register(SandboxStopped)
+@RENDERERS.of(SandboxStopped)
 def _lowered(result: SandboxStopped, console: Console, _verbose: bool) -> None:
     done = "is down; its data is kept" if result.stopped else "did not run"
     sentence(console, f"sandbox {result.name} {done}")
 
 
-@render.register(Deleted)
+@RENDERERS.of(Deleted)
 def _deleted(result: Deleted, console: Console, _verbose: bool) -> None:
     sentence(console, f"sandbox {result.name} " + ("is gone with all its data" if result.existed else "was not there"))
 
 
-@render.register(FailuresEnded)
+@RENDERERS.of(FailuresEnded)
 def _healed(result: FailuresEnded, console: Console, _verbose: bool) -> None:
     many = "failure" if result.ended == 1 else "failures"
     sentence(console, f"sandbox {result.name}: {result.ended} simulated {many} ended")
 
 
-@render.register(Staged)
+@RENDERERS.of(Staged)
 def _staged(result: Staged, console: Console, _verbose: bool) -> None:
     pods = f"pods with {result.selector}" if result.selector else "every pod"
     reason = f" ({result.reason})" if result.failure.value == "image" else ""

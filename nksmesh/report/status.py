@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from nksmesh.commands.status import GatewayAddress, ReleaseStatus, StatusResult
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nksmesh.domain.charts.releases import Release
 
+RENDERERS: Final = Renderers()
 
-@render.register(StatusResult)
+
+@RENDERERS.of(StatusResult)
 def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     cluster = f"Kubernetes {result.kubernetes}" + (f", context {result.context}" if result.context else "")
     if not result.releases:

@@ -1,67 +1,95 @@
 """Results as people read them: one renderer a result, found by the result's type.
 
-A renderer is registered in the module of its command group; RENDERERS names the module for the module a result's
-type is from, so that showing one result imports nothing that belongs to another.
+The report modules of the commands hold them. A module is imported when a result of its command is shown, and no
+other: rich and the tables of one command are nothing to another.
 """
 
 from __future__ import annotations
 
-import importlib
-from functools import singledispatch
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
-RENDERERS: Final[dict[str, str]] = {
-    "nksmesh.commands.adopt.adopt": "nksmesh.report.adopt",
-    "nksmesh.commands.canary.start": "nksmesh.report.canary",
-    "nksmesh.commands.canary.status": "nksmesh.report.canary",
-    "nksmesh.commands.catalog": "nksmesh.report.catalog",
-    "nksmesh.commands.charts": "nksmesh.report.charts",
-    "nksmesh.commands.drift.drift": "nksmesh.report.drift",
-    "nksmesh.commands.env": "nksmesh.report.environments",
-    "nksmesh.engine.runs.history": "nksmesh.report.history",
-    "nksmesh.commands.install": "nksmesh.report.mesh",
-    "nksmesh.commands.canary.move": "nksmesh.report.canary",
-    "nksmesh.commands.plan": "nksmesh.report.mesh",
-    "nksmesh.commands.canary.ending": "nksmesh.report.canary",
-    "nksmesh.commands.repair.repair": "nksmesh.report.drift",
-    "nksmesh.commands.rollback.rollback": "nksmesh.report.history",
-    "nksmesh.commands.rollback.plan": "nksmesh.report.history",
-    "nksmesh.commands.status": "nksmesh.report.status",
-    "nksmesh.commands.adopt.from_istioctl": "nksmesh.report.adopt",
-    "nksmesh.commands.tag": "nksmesh.report.canary",
-    "nksmesh.commands.upgrade.upgrade": "nksmesh.report.upgrade",
-    "nksmesh.commands.uninstall.uninstall": "nksmesh.report.uninstall",
-    "nksmesh.commands.uninstall.plan": "nksmesh.report.uninstall",
-    "nksmesh.commands.values": "nksmesh.report.values",
-    "nksmesh.sandbox.commands": "nksmesh.report.sandbox",
-    "nksmesh.sandbox.failures": "nksmesh.report.sandbox",
-    "nksmesh.sandbox.results": "nksmesh.report.sandbox",
-}
-"""The module of a result's type, and the module that knows how it looks."""
+R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Renderer(Protocol[R_contra]):
+    """Lays a result out on a console; what it returns goes out behind that as it is (manifests)."""
+
+    def __call__(self, result: R_contra, console: Console, verbose: bool, /) -> str | None:
+        """Lay the result out."""
+
+
+class Renderers:
+    """The renderers of a report module, by the type of the result that each lays out."""
+
+    def __init__(self) -> None:
+        self.by_type: dict[type, Renderer[Any]] = {}
+
+    def of(self, kind: type[R]) -> Callable[[Renderer[R]], Renderer[R]]:
+        """Register a function as the renderer of a type; a function for another type does not pass mypy."""
+
+        def register(renderer: Renderer[R]) -> Renderer[R]:
+            self.by_type[kind] = renderer
+            return renderer
+
+        return register
 
 
 def show(result: object, console: Console, *, verbose: bool = False) -> str:
     """Lay a result out on a console.
 
     Args:
-        result: What a workflow returned.
+        result: What a command returned.
 
     Returns:
         A document that must go out as it is (manifests), beside what is on the console.
     """
-    for kind in type(result).__mro__:
-        if kind.__module__ in RENDERERS:
-            importlib.import_module(RENDERERS[kind.__module__])
-    return render(result, console, verbose) or ""
+    kind = type(result)
+    return renderers_of(kind).by_type.get(kind, _keys)(result, console, verbose) or ""
 
 
-@singledispatch
-def render(result: Any, console: Console, verbose: bool) -> str | None:
+def _keys(result: Any, console: Console, verbose: bool) -> None:
     """Lay out a result that has no renderer of its own: its data, key by key."""
     del verbose
     for key, value in result.to_data().items():
         console.print(f"{key}: {value}", soft_wrap=True)
-    return None
+
+
+def renderers_of(kind: type) -> Renderers:  # noqa: C901, PLR0912 - a table of imports that mypy reads
+    """Import the renderers of the command (or of the sandbox) that a result's type is from; none for an unknown one."""
+    _, floor, *path = kind.__module__.split(".")
+    match path[0] if floor == "commands" else floor:
+        case "adopt":
+            from nksmesh.report.adopt import RENDERERS
+        case "canary" | "tag":
+            from nksmesh.report.canary import RENDERERS
+        case "catalog":
+            from nksmesh.report.catalog import RENDERERS
+        case "charts":
+            from nksmesh.report.charts import RENDERERS
+        case "drift" | "repair":
+            from nksmesh.report.drift import RENDERERS
+        case "env":
+            from nksmesh.report.environments import RENDERERS
+        case "history" | "rollback":
+            from nksmesh.report.history import RENDERERS
+        case "install" | "plan":
+            from nksmesh.report.mesh import RENDERERS
+        case "sandbox":
+            from nksmesh.report.sandbox import RENDERERS
+        case "status":
+            from nksmesh.report.status import RENDERERS
+        case "uninstall":
+            from nksmesh.report.uninstall import RENDERERS
+        case "upgrade":
+            from nksmesh.report.upgrade import RENDERERS
+        case "values":
+            from nksmesh.report.values import RENDERERS
+        case _:
+            return Renderers()
+    return RENDERERS

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nksmesh.commands.uninstall.plan import UninstallPlan
 from nksmesh.commands.uninstall.uninstall import UninstallResult
 from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, sidecars_in_words
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 
-@render.register(UninstallPlan)
+
+@RENDERERS.of(UninstallPlan)
 def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     releases = [release.name for release in reversed(plan.installation.releases)]
     _listed(console, "These releases are removed, in this order:", releases)
@@ -48,7 +50,7 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     warnings(console, (*plan.installation.notes, *map(str, plan.installation.foreign), *unserved))
 
 
-@render.register(UninstallResult)
+@RENDERERS.of(UninstallResult)
 def _result(result: UninstallResult, console: Console, _verbose: bool) -> None:
     if not result.agreed:
         sentence(console, "Nothing was removed.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
@@ -12,13 +12,15 @@ from nksmesh.domain.kube.restarts import Outcome
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
 from nksmesh.report.mesh import show_plan, show_resolved
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 
-@render.register(UpgradeResult)
+
+@RENDERERS.of(UpgradeResult)
 def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
     if result.dry_run:
         for line in result.road.told() if len(result.road.hops) > 1 else ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
@@ -11,13 +11,15 @@ from nksmesh.domain.plan.diff import masked_value
 from nksmesh.domain.values.layers import Composed, Path, dotted
 from nksmesh.report.documents import one_line
 from nksmesh.report.layout import FAINT, gap, rows, sentence
-from nksmesh.report.text import render
+from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+RENDERERS: Final = Renderers()
 
-@render.register(ValuesShown)
+
+@RENDERERS.of(ValuesShown)
 def _values(result: ValuesShown, console: Console, _verbose: bool) -> None:
     for note in result.notes:
         sentence(console, note, FAINT)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import nksmesh
 from nksmesh.domain.common.errors import ClusterError, InterruptedRunError, MeshError, RolledBackError
@@ -107,44 +107,6 @@ def _told(exc: BaseException) -> tuple[Outcome, str, str]:
     if isinstance(exc, Exception):
         return Outcome.FAILED, f"{type(exc).__name__}: {exc}", ""
     return Outcome.INTERRUPTED, "stopped before the end", ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HistoryResult:
-    """What ``nksmesh history`` shows.
-
-    Attributes:
-        namespace: The control plane's namespace.
-        runs: The runs, newest first.
-        more: How many older ones are kept and not shown.
-    """
-
-    namespace: str
-    runs: tuple[Run, ...] = ()
-    more: int = 0
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the runs as JSON has them, without the records of before."""
-        return {
-            "namespace": self.namespace,
-            "runs": [{key: text for key, text in run.to_data().items() if key != "before"} for run in self.runs],
-            "more": self.more,
-        }
-
-
-async def show_history(cluster: Cluster, namespace: str, *, limit: int) -> HistoryResult:
-    """Read the newest runs of a mesh.
-
-    Args:
-        namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
-        limit: How many runs are shown at most.
-
-    Raises:
-        ClusterError: The cluster cannot be reached or refuses, or the history cannot be understood.
-    """
-    history = await history_for(cluster, namespace)
-    newest = tuple(reversed(history.runs))
-    return HistoryResult(namespace=history.namespace, runs=newest[:limit], more=len(newest[limit:]))
 
 
 async def history_for(cluster: Cluster, namespace: str) -> History:

@@ -21,7 +21,7 @@ from nksmesh.domain.mesh.catalog import Catalog, Environment
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.values.set_values import SetKind, parse_set
 from nksmesh.engine.request import MeshRequest
-from nksmesh.report.text import render
+from nksmesh.report.text import show
 from tests.unit.fakes.cluster import FakeCluster
 
 
@@ -159,8 +159,8 @@ async def test_no_secret_is_shown(catalog: Catalog) -> None:
         target="istiod", order=MeshRequest(request=Request(region="kr1", sets=sets), catalog=catalog)
     )
     shown = await show_values(question, None)
-    console, verbose = Console(file=StringIO(), record=True, width=400), False
-    render(shown, console, verbose)
+    console = Console(file=StringIO(), record=True, width=400)
+    show(shown, console)
     for told in (json.dumps(shown.to_data()), console.export_text()):
         assert "hunter2" not in told
         assert told.count("(hidden)") == 2

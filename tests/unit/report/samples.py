@@ -10,6 +10,7 @@ from typing import Any, Final
 from nksmesh.commands.catalog import Look, Regions, Versions
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
+from nksmesh.commands.history import HistoryResult
 from nksmesh.commands.install import InstallResult
 from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.commands.rollback.plan import RollbackPlan
@@ -42,7 +43,6 @@ from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.domain.values.layers import Layer, compose
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
-from nksmesh.engine.runs.history import HistoryResult
 from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged

@@ -8,13 +8,15 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Final
 
 import pytest
 from rich.console import Console
 
+from nksmesh import report
 from nksmesh.report.report import Output, Report
-from nksmesh.report.text import RENDERERS, render, show
+from nksmesh.report.text import renderers_of, show
 
 from .samples import MORE, RECORD, SAMPLES, STATUS
 
@@ -49,11 +51,12 @@ def test_it_looks_as_it_did(name: str) -> None:
 
 
 def test_whatever_has_a_renderer_is_shown_by_it() -> None:
-    """A type that moved to another module would be laid out key by key, where no other result was shown before."""
-    for module in set(RENDERERS.values()):
-        importlib.import_module(module)
-    kinds = {kind.__module__ for kind in render.registry if kind is not object}
-    assert kinds == set(RENDERERS)
+    """A type that moves to another command's module takes its renderers along."""
+    modules = [importlib.import_module(f"nksmesh.report.{module.name}") for module in iter_modules(report.__path__)]
+    registries = [module.RENDERERS for module in modules if hasattr(module, "RENDERERS")]
+    registered = {kind: renderers for renderers in registries for kind in renderers.by_type}
+    assert {kind: renderers_of(kind) for kind in registered} == registered
+    assert {type(result) for result in RESULTS.values()} <= set(registered)
 
 
 def test_no_golden_file_is_left_over() -> None:

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from nksmesh.commands.history import show_history
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.common.errors import ClusterError, InterruptedRunError, NotReadyError
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import History, Outcome, Run
-from nksmesh.engine.runs.history import history_for, recorded_run, show_history
+from nksmesh.engine.runs.history import history_for, recorded_run
 from tests.unit.domain.runs import ISTIOD, NAMESPACE, moves, run
 from tests.unit.fakes.cluster import FakeCluster
 

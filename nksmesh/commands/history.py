@@ -1,0 +1,50 @@
+"""``nksmesh history``: the runs that wrote to a mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nksmesh.engine.runs.history import history_for
+
+if TYPE_CHECKING:
+    from nksmesh.domain.plan.history import Run
+    from nksmesh.engine.ports.cluster import Cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryResult:
+    """What ``nksmesh history`` shows.
+
+    Attributes:
+        namespace: The control plane's namespace.
+        runs: The runs, newest first.
+        more: How many older ones are kept and not shown.
+    """
+
+    namespace: str
+    runs: tuple[Run, ...] = ()
+    more: int = 0
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the runs as JSON has them, without the records of before."""
+        return {
+            "namespace": self.namespace,
+            "runs": [{key: text for key, text in run.to_data().items() if key != "before"} for run in self.runs],
+            "more": self.more,
+        }
+
+
+async def show_history(cluster: Cluster, namespace: str, *, limit: int) -> HistoryResult:
+    """Read the newest runs of a mesh.
+
+    Args:
+        namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
+        limit: How many runs are shown at most.
+
+    Raises:
+        ClusterError: The cluster cannot be reached or refuses, or the history cannot be understood.
+    """
+    history = await history_for(cluster, namespace)
+    newest = tuple(reversed(history.runs))
+    return HistoryResult(namespace=history.namespace, runs=newest[:limit], more=len(newest[limit:]))
