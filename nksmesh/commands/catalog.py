@@ -29,17 +29,17 @@ class Regions:
 
     regions: tuple[Region, ...]
 
-    def to_data(self) -> dict[str, Any]:
-        """Return them as the JSON envelope has them."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: a region's names in words of their own."""
         return {
             "regions": [
                 {
                     "name": region.name,
                     "title": region.title,
                     "title_en": region.title_en,
-                    "registries": {network.value: hub for network, hub in region.hubs.items()},
-                    "istio": list(region.versions),
-                    "kubernetes": list(region.kubernetes),
+                    "registries": region.hubs,
+                    "istio": region.versions,
+                    "kubernetes": region.kubernetes,
                 }
                 for region in self.regions
             ]
@@ -79,28 +79,28 @@ class Versions:
     look: Look = field(default_factory=Look)
     today: date | None = None
 
-    def to_data(self) -> dict[str, Any]:
-        """Return them as the JSON envelope has them."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: each minor with its versions, the cluster that was looked at, and what NKS offers."""
         seen = {"context": self.look.context, "kubernetes": self.look.kubernetes} if self.look.kubernetes else None
         return {
             "versions": [
                 {
-                    "minor": one.minor,
-                    "kubernetes": {"lowest": one.kubernetes_min, "highest": one.kubernetes_max},
-                    "floor": one.kubernetes_floor,
-                    "support_ends": str(one.support_ends or ""),
-                    "planned": one.planned,
-                    "fits": self.fits(one),
+                    "minor": istio.minor,
+                    "kubernetes": {"lowest": istio.kubernetes_min, "highest": istio.kubernetes_max},
+                    "floor": istio.kubernetes_floor,
+                    "support_ends": istio.support_ends or "",
+                    "planned": istio.planned,
+                    "fits": self.fits(istio),
                     "versions": [
                         {
                             "version": version,
-                            "regions": list(self.provided_by(version)),
-                            "tested": version in one.tested,
+                            "regions": self.provided_by(version),
+                            "tested": version in istio.tested,
                         }
-                        for version in one.versions
+                        for version in istio.versions
                     ],
                 }
-                for one in self.versions
+                for istio in self.versions
             ],
             "cluster": seen,
             "problem": self.look.problem,
@@ -109,15 +109,15 @@ class Versions:
                 "source": self.nks.source,
                 "kubernetes": [
                     {
-                        "minor": one.minor,
-                        "version": one.version,
-                        "offered": one.minor in self.nks.offered,
-                        "support_ends": str(one.support_ends or ""),
-                        "planned": one.planned,
-                        "upgrade_until": str(one.upgrade_until or ""),
-                        "istio": [entry.minor for entry in self.versions if supports(entry, one.minor)],
+                        "minor": support.minor,
+                        "version": support.version,
+                        "offered": support.minor in self.nks.offered,
+                        "support_ends": support.support_ends or "",
+                        "planned": support.planned,
+                        "upgrade_until": support.upgrade_until or "",
+                        "istio": [istio.minor for istio in self.versions if supports(istio, support.minor)],
                     }
-                    for one in self.nks.kubernetes.values()
+                    for support in self.nks.kubernetes.values()
                 ],
             },
         }

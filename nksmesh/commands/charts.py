@@ -35,8 +35,8 @@ class ChartRow:
     cached: bool
     folder: Path | None = None
 
-    def to_data(self) -> dict[str, Any]:
-        """The row as JSON could hold it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the chart in parts, and the folder where it was fetched."""
         row: dict[str, Any] = {
             "chart": self.ref.name,
             "version": self.ref.version,
@@ -45,7 +45,7 @@ class ChartRow:
             "pinned": self.pinned,
             "cached": self.cached,
         }
-        return row if self.folder is None else {**row, "folder": str(self.folder)}
+        return row if self.folder is None else {**row, "folder": self.folder}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +53,12 @@ class ChartRows:
     """What ``charts fetch`` and ``charts list`` come to.
 
     Attributes:
-        charts: One row a chart.
         lock: The charts.lock they were held against.
+        charts: One row a chart.
     """
 
-    charts: tuple[ChartRow, ...]
     lock: Path
-
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {"lock": str(self.lock), "charts": [row.to_data() for row in self.charts]}
+    charts: tuple[ChartRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +66,14 @@ class Locked:
     """What ``charts lock`` comes to.
 
     Attributes:
-        charts: One row a chart that was looked at.
         lock: The file that holds the digests.
         added: How many digests it did not hold before; 0 where nothing was written.
+        charts: One row a chart that was looked at.
     """
 
-    charts: tuple[ChartRow, ...]
     lock: Path
     added: int
-
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {"lock": str(self.lock), "added": self.added, "charts": [row.to_data() for row in self.charts]}
+    charts: tuple[ChartRow, ...]
 
 
 async def fetch_charts(

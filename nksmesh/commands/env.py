@@ -26,13 +26,13 @@ class EnvironmentRow:
     environment: Environment | None = None
     problem: str = ""
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as the JSON envelope has it."""
-        told = self.environment
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: of the environment what a list needs, empty where its files are wrong."""
+        keys = ("context", "sandbox", "region", "hub", "version", "profile")
         return {
             "name": self.name,
             "problem": self.problem,
-            **{key: getattr(told, key, "") for key in ("context", "sandbox", "region", "hub", "version", "profile")},
+            **{key: getattr(self.environment, key, "") for key in keys},
         }
 
 
@@ -41,16 +41,12 @@ class EnvironmentList:
     """Every environment there is.
 
     Attributes:
-        environments: By name.
         folder: The user's folder they come from beside the packaged ones; empty without one.
+        environments: By name.
     """
 
-    environments: tuple[EnvironmentRow, ...]
     folder: str = ""
-
-    def to_data(self) -> dict[str, Any]:
-        """Return them as the JSON envelope has them."""
-        return {"folder": self.folder, "environments": [row.to_data() for row in self.environments]}
+    environments: tuple[EnvironmentRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +59,9 @@ class EnvironmentShown:
 
     environment: Environment
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as the JSON envelope has it; what mesh.yaml leaves out is empty or null."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: mesh.yaml's keys as a user writes them; what it leaves out is empty or null."""
         told = self.environment
-        gateways = None
-        if told.gateways is not None:
-            gateways = [{"name": one.name, "namespace": one.namespace, "values": one.values} for one in told.gateways]
         return {
             "name": told.name,
             "path": told.path,
@@ -76,18 +69,18 @@ class EnvironmentShown:
             "kubeconfig": told.kubeconfig,
             "sandbox": told.sandbox,
             "region": told.region,
-            "network": told.network.value if told.network else "",
+            "network": told.network or "",
             "hub": told.hub,
             "version": told.version,
             "profile": told.profile,
             "namespace": told.namespace,
             "charts": public_source(told.charts),
             "full_image_paths": told.full_image_paths,
-            "pull_secrets": list(told.pull_secrets),
-            "allow_images": list(told.allow_images),
-            "releases": dict(told.release_names),
-            "gateways": gateways,
-            "components": None if told.components is None else list(told.components),
+            "pull_secrets": told.pull_secrets,
+            "allow_images": told.allow_images,
+            "releases": told.release_names,
+            "gateways": told.gateways,
+            "components": told.components,
             "files": [{"for": target, "path": file.path, "values": file.values} for target, file in told.files.items()],
         }
 
@@ -103,10 +96,6 @@ class StarterWritten:
 
     folder: str
     files: tuple[str, ...]
-
-    def to_data(self) -> dict[str, Any]:
-        """Return it as the JSON envelope has it."""
-        return {"folder": self.folder, "files": list(self.files)}
 
 
 def list_environments(files: MeshFiles) -> EnvironmentList:

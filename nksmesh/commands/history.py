@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nksmesh.engine.runs.history import history_for
 
@@ -25,14 +25,6 @@ class HistoryResult:
     namespace: str
     runs: tuple[Run, ...] = ()
     more: int = 0
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the runs as JSON has them, without the records of before."""
-        return {
-            "namespace": self.namespace,
-            "runs": [{key: text for key, text in run.to_data().items() if key != "before"} for run in self.runs],
-            "more": self.more,
-        }
 
 
 async def show_history(cluster: Cluster, namespace: str, *, limit: int) -> HistoryResult:

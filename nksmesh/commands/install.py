@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from nksmesh.commands.rollback.rollback import undo
+from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Level
@@ -30,22 +30,13 @@ class InstallResult:
 
     Attributes:
         plan: The plan it followed.
-        progress: What came of it.
         dry_run: Nothing was done: the plan alone was wanted.
+        progress: What came of it.
     """
 
-    plan: Plan
-    progress: Progress = field(default_factory=Progress)
+    plan: Plan = field(metadata=MERGED)
     dry_run: bool = False
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "dry_run": self.dry_run,
-            **self.progress.to_data(),
-            "warnings": list(self.progress.warnings),
-        }
+    progress: Progress = field(default_factory=Progress, metadata=MERGED)
 
 
 async def install(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from nksmesh.commands.upgrade.path import survey_upgrade_path
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CHANGES_PENDING
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
@@ -71,22 +72,19 @@ class PlanResult:
     road: UpgradePath | None = None
     charts: tuple[ChartMove, ...] = ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the plan's keys, who set each value, and what was asked for beside that."""
         data: dict[str, Any] = {
-            **self.plan.to_data(),
+            **data_of(self.plan),
             "values": {
                 name: [{"key": dotted(path), "layer": layer} for path, _, layer in change.composed.leaves()]
                 for name, change in self.plan.releases.items()
             },
         }
         if self.diff is not None:
-            data["diff"] = [
-                {"object": str(one.ref), "change": one.change, "lines": list(one.lines)} for one in self.diff
-            ]
+            data["diff"] = self.diff
         if self.road is not None:
-            data["road"] = self.road.to_data()
-            data["charts"] = [asdict(one) for one in self.charts]
+            data |= {"road": self.road, "charts": self.charts}
         return data
 
 
@@ -113,14 +111,14 @@ class TemplateResult:
         """What a reader of the manifests should know."""
         return (*(str(one) for one in self.findings if one.level is Level.WARNING), *self.moved)
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the manifests as JSON has them."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the manifests, and of the mesh what they are made from."""
         return {
             "version": self.mesh.version,
             "hub": self.mesh.hub,
             "manifests": self.manifests,
-            "findings": [finding.to_data() for finding in self.findings],
-            "notes": [*self.notes, *self.moved],
+            "findings": self.findings,
+            "notes": (*self.notes, *self.moved),
         }
 
 

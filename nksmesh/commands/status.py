@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, GATEWAY, ISTIOD, Release
+from nksmesh.domain.common.data import named
 from nksmesh.domain.common.errors import NotReadyError
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, containers
@@ -52,7 +53,7 @@ class GatewayAddress:
 
     name: str
     service: str
-    kind: str
+    kind: str = field(metadata=named("type"))
     addresses: tuple[str, ...]
     http: str = ""
 
@@ -103,8 +104,8 @@ class StatusResult:
         beside = map(str, self.installation.foreign) if self.releases else ()
         return (*self.installation.notes, *beside, *(str(one) for one in named if one))
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the status as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the record and the releases in parts."""
         record = self.installation.record
         return {
             "installed": bool(self.releases or self.installation.foreign or self.installation.unseen),
@@ -115,40 +116,31 @@ class StatusResult:
             "version": record.answers.version if record else "",
             "profile": record.answers.profile if record else "",
             "region": record.answers.region if record else "",
-            "network": record.answers.network.value if record and record.answers.network else "",
+            "network": record.answers.network or "" if record else "",
             "hub": record.hub if record else "",
             "recorded": record is not None,
             "canary": record.canary.istio_revision if record and record.canary else "",
             "releases": [
                 {
-                    "name": one.release.name,
-                    "component": one.release.component,
-                    "namespace": one.release.namespace,
-                    "istio_revision": one.release.istio_revision,
-                    "chart_version": one.installed.chart_version,
-                    "helm_revision": one.installed.helm_revision,
-                    "helm_status": one.installed.status,
-                    "ready": one.readiness.ready,
-                    "message": one.readiness.message,
-                    "images": list(one.images),
-                    "troubles": list(one.troubles),
+                    "name": status.release.name,
+                    "component": status.release.component,
+                    "namespace": status.release.namespace,
+                    "istio_revision": status.release.istio_revision,
+                    "chart_version": status.installed.chart_version,
+                    "helm_revision": status.installed.helm_revision,
+                    "helm_status": status.installed.status,
+                    "ready": status.readiness.ready,
+                    "message": status.readiness.message,
+                    "images": status.images,
+                    "troubles": status.troubles,
                 }
-                for one in self.releases
+                for status in self.releases
             ],
-            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
-            "gone": [asdict(release) for release in self.installation.gone],
-            "gateways": [
-                {
-                    "name": one.name,
-                    "service": one.service,
-                    "type": one.kind,
-                    "addresses": list(one.addresses),
-                    "http": one.http,
-                }
-                for one in self.gateways
-            ],
-            "images_outside_hub": list(self.strays),
-            "notes": list(self.notes),
+            "foreign": self.installation.foreign,
+            "gone": self.installation.gone,
+            "gateways": self.gateways,
+            "images_outside_hub": self.strays,
+            "notes": self.notes,
         }
 
 

@@ -46,15 +46,6 @@ class Tag:
     release: str
     namespaces: tuple[str, ...] = ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "name": self.name,
-            "istio_revision": self.istio_revision,
-            "release": self.release,
-            "namespaces": list(self.namespaces),
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class TagsResult:
@@ -69,10 +60,6 @@ class TagsResult:
     tags: tuple[Tag, ...]
     name: str = ""
     done: str = ""
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {"tags": [one.to_data() for one in self.tags], "name": self.name, "done": self.done}
 
 
 @dataclass(frozen=True, kw_only=True)

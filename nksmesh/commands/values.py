@@ -31,12 +31,12 @@ class ReleaseValues:
     composed: Composed = field(repr=False)
     prefix: Path = ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as the JSON envelope has it, without secrets."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: each key with its layer, without secrets."""
         return {
             "release": self.release.name,
             "component": self.release.component,
-            "layers": list(self.layers),
+            "layers": self.layers,
             "keys": [
                 {"key": dotted(path), "value": masked_value(value, path[-1]), "layer": layer}
                 for path, value, layer in self.composed.leaves(self.prefix)
@@ -55,10 +55,6 @@ class ValuesShown:
 
     releases: tuple[ReleaseValues, ...]
     notes: tuple[str, ...] = ()
-
-    def to_data(self) -> dict[str, Any]:
-        """Return them as the JSON envelope has them."""
-        return {"releases": [one.to_data() for one in self.releases], "notes": list(self.notes)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
         rows(console, headers, [_row(one) for one in plan.releases])
     if verbose:
         for one in plan.releases:
-            for key in one.to_data()["kept"]:
+            for key in one.kept_keys:
                 sentence(console, f"{one.release.name}: {key}", FAINT)
     gap(console)
     for note in plan.notes:
@@ -53,7 +53,7 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
 
 
 def _row(one: AdoptedRelease) -> list[str | Text]:
-    kept = len(one.to_data()["kept"])
+    kept = len(one.kept_keys)
     return [
         one.release.name,
         one.release.component,

@@ -17,7 +17,7 @@ def yaml_text(data: Mapping[str, Any], *, indent: int = 0) -> str:
     """Write data as YAML.
 
     Args:
-        data: What ``to_data`` returned, or values.
+        data: What ``data_of`` returned, or values.
         indent: Columns to leave free on the left.
     """
     import yaml  # noqa: PLC0415 - 19 ms, and few commands show YAML

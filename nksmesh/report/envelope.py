@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import Field
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import MeshError
 from nksmesh.report.redaction import redact
 
@@ -22,14 +24,13 @@ class Status(StrEnum):
 
 
 class Result(Protocol):
-    """What a workflow comes to.
+    """What a command comes to: a dataclass, of which ``data_of`` makes the envelope's ``data``.
 
     It may also have ``exit_code`` (where a success is not 0: ``plan --exit-code``), ``warnings`` (sentences for
     stderr) and ``errors`` (what failed where the rest was done, which makes the status ``partial``).
     """
 
-    def to_data(self) -> Mapping[str, Any]:
-        """Return it as JSON has it: the envelope's ``data``."""
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 def exit_code_of(result: Result) -> int:
@@ -52,7 +53,7 @@ def envelope(command: str, result: Result) -> dict[str, Any]:
     """Wrap what a command came to."""
     errors = errors_of(result)
     status = Status.PARTIAL if errors else Status.SUCCESS
-    return _envelope(command, status, data=result.to_data(), errors=errors)
+    return _envelope(command, status, data=data_of(result), errors=errors)
 
 
 def error_envelope(command: str, error: MeshError) -> dict[str, Any]:

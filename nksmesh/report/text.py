@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from nksmesh.domain.common.data import data_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,7 +58,7 @@ def show(result: object, console: Console, *, verbose: bool = False) -> str:
 def _keys(result: Any, console: Console, verbose: bool) -> None:
     """Lay out a result that has no renderer of its own: its data, key by key."""
     del verbose
-    for key, value in result.to_data().items():
+    for key, value in data_of(result).items():
         console.print(f"{key}: {value}", soft_wrap=True)
 
 

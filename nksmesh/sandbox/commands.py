@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nksmesh.domain.common.events import Listener, unheard
 from nksmesh.sandbox import programs
@@ -21,10 +21,6 @@ class Statuses:
 
     sandboxes: tuple[SandboxStatus, ...]
 
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {"sandboxes": [sandbox.to_data() for sandbox in self.sandboxes]}
-
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxStopped:
@@ -32,10 +28,6 @@ class SandboxStopped:
 
     name: str
     stopped: bool
-
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {"name": self.name, "stopped": self.stopped}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +37,6 @@ class Deleted:
     name: str
     existed: bool
 
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {"name": self.name, "existed": self.existed}
-
 
 @dataclass(frozen=True, kw_only=True)
 class FailuresEnded:
@@ -57,20 +45,12 @@ class FailuresEnded:
     name: str
     ended: int
 
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {"name": self.name, "ended": self.ended}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
     """Where the programs are that ``build`` built, or found in the cache."""
 
     programs: dict[str, str]
-
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {"programs": self.programs}
 
 
 async def build(*, helm4: bool = False, listener: Listener = unheard) -> Built:

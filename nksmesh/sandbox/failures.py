@@ -63,16 +63,6 @@ class Staged:
     marked: int
     name: str = DEFAULT_NAME
 
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {
-            "failure": str(self.failure),
-            "reason": self.reason,
-            "selector": self.selector,
-            "marked": self.marked,
-            "name": self.name,
-        }
-
 
 async def stage(
     api: Api, certificates: Path, failure: Failure, *, selector: str = "", reason: str = "not-found"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nksmesh.domain.common.data import rounded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,16 +33,6 @@ class PartStatus:
     log: Path
     log_tail: str = ""
 
-    def to_data(self) -> dict[str, Any]:
-        """The part as JSON could hold it."""
-        return {
-            "part": str(self.part),
-            "state": str(self.state),
-            "pid": self.pid,
-            "log": str(self.log),
-            "log_tail": self.log_tail,
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxStatus:
@@ -53,17 +45,6 @@ class SandboxStatus:
     server: str
     parts: tuple[PartStatus, ...]
 
-    def to_data(self) -> dict[str, Any]:
-        """The status as JSON could hold it."""
-        return {
-            "name": self.name,
-            "state": str(self.state),
-            "kubeconfig": str(self.kubeconfig),
-            "context": self.context,
-            "server": self.server,
-            "parts": [part.to_data() for part in self.parts],
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxStarted:
@@ -74,15 +55,4 @@ class SandboxStarted:
     context: str
     server: str
     started: tuple[Part, ...]
-    seconds: float
-
-    def to_data(self) -> dict[str, Any]:
-        """The result as JSON could hold it."""
-        return {
-            "name": self.name,
-            "kubeconfig": str(self.kubeconfig),
-            "context": self.context,
-            "server": self.server,
-            "started": [str(part) for part in self.started],
-            "seconds": round(self.seconds, 2),
-        }
+    seconds: float = field(metadata=rounded(2))

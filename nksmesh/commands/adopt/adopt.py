@@ -11,6 +11,7 @@ import nksmesh
 from nksmesh.commands.adopt.description import AdoptedRelease, about_crds, charts_of, describe, differing_crds, notes_on
 from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, environment_of
 from nksmesh.domain.charts.releases import BASE, ISTIOD
+from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Level
@@ -60,8 +61,8 @@ class AdoptionPlan:
         """Whether there is nothing to do."""
         return self.recorded and not self.environment
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it, without values."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the mesh in parts, and no values."""
         mesh = self.mesh
         return {
             "from": "helm",
@@ -69,13 +70,13 @@ class AdoptionPlan:
             "version": mesh.version,
             "profile": mesh.profile,
             "region": mesh.region,
-            "network": mesh.network.value,
+            "network": mesh.network,
             "hub": mesh.hub,
             "recorded_before": self.recorded,
-            "releases": [one.to_data() for one in self.releases],
+            "releases": self.releases,
             "environment": self.environment,
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
+            "warnings": self.warnings,
+            "notes": self.notes,
         }
 
 
@@ -85,27 +86,17 @@ class AdoptResult:
 
     Attributes:
         plan: What was found.
-        files: The files of the environment that were written, relative to ``folder``.
-        folder: The user's folder.
         dry_run: Nothing was written: the description alone was wanted.
         agreed: Whether the user agreed to it; nothing was done where not.
+        folder: The user's folder.
+        files: The files of the environment that were written, relative to ``folder``.
     """
 
-    plan: AdoptionPlan
-    files: tuple[str, ...] = ()
-    folder: str = ""
+    plan: AdoptionPlan = field(metadata=MERGED)
     dry_run: bool = False
     agreed: bool = True
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "dry_run": self.dry_run,
-            "agreed": self.agreed,
-            "folder": self.folder,
-            "files": list(self.files),
-        }
+    folder: str = ""
+    files: tuple[str, ...] = ()
 
 
 async def plan_adoption(

@@ -44,19 +44,24 @@ class AdoptedRelease:
     copied: int = 0
     chart_digest: str = ""
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it, without values."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the release in parts, and keys without their values."""
         return {
             "name": self.release.name,
             "component": self.release.component,
             "namespace": self.release.namespace,
             "chart_version": self.installed.chart_version,
             "helm_revision": self.installed.helm_revision,
-            "kept": [".".join(path) for path, _, _ in compose(layer_of(self.release, self.kept.beyond)).leaves()],
-            "added": list(self.kept.added),
-            "pins": list(self.kept.pins),
+            "kept": self.kept_keys,
+            "added": self.kept.added,
+            "pins": self.kept.pins,
             "copied": self.copied,
         }
+
+    @property
+    def kept_keys(self) -> list[str]:
+        """The keys that keep what they have, dotted."""
+        return [".".join(path) for path, _, _ in compose(layer_of(self.release, self.kept.beyond)).leaves()]
 
 
 async def charts_of(

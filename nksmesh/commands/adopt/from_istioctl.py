@@ -30,6 +30,7 @@ from nksmesh.domain.adoption.takeover import (
     selects_otherwise,
 )
 from nksmesh.domain.charts.releases import ISTIOD
+from nksmesh.domain.common.data import HIDDEN, MERGED, data_of, fields_of
 from nksmesh.domain.common.errors import CheckError, ClusterError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef, owned_by, ref_of
@@ -91,28 +92,17 @@ class TakeoverPlan:
             hint="Run the same command again to see everything it takes over.",
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the plan's keys, and istioctl's values without what they are."""
         return {
             "from": "istioctl",
-            **self.plan.to_data(),
-            "objects": [
-                {
-                    "object": str(one.ref),
-                    "release": one.release,
-                    "owner": one.owner,
-                    "managers": list(one.managers),
-                    "changes": list(one.changes),
-                    "replaces_pods": one.replaces_pods,
-                    "made_anew": one.made_anew,
-                }
-                for one in self.objects
-            ],
+            **data_of(self.plan),
+            "objects": self.objects,
             "kept": [f"{name}: {', '.join(keys)} as istioctl set it" for name, keys in self.values.kept.items()],
-            "carried": {name: list(keys) for name, keys in self.values.carried.items()},
-            "left": dict(self.values.left),
-            "replaced": [str(ref) for ref in self.replaced],
-            "orphans": [str(ref) for ref in self.orphans],
+            "carried": self.values.carried,
+            "left": self.values.left,
+            "replaced": self.replaced,
+            "orphans": self.orphans,
             "prune": self.prune,
         }
 
@@ -123,33 +113,26 @@ class TakeoverResult:
 
     Attributes:
         plan: What was found.
-        progress: What came of the plan.
-        removed: What was removed at the end.
         dry_run: Nothing was done: the description alone was wanted.
         agreed: Whether the user agreed to it; nothing was done where not.
+        removed: What was removed at the end.
+        progress: What came of the plan.
     """
 
-    plan: TakeoverPlan
-    progress: Progress = field(default_factory=Progress)
-    removed: tuple[ObjectRef, ...] = ()
+    plan: TakeoverPlan = field(metadata=MERGED)
     dry_run: bool = False
     agreed: bool = True
+    removed: tuple[ObjectRef, ...] = ()
+    progress: Progress = field(default_factory=Progress, metadata=HIDDEN)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know though nothing failed."""
         return (*self.plan.values.warnings, *self.progress.warnings)
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "dry_run": self.dry_run,
-            "agreed": self.agreed,
-            "removed": [str(ref) for ref in self.removed],
-            "addresses": self.progress.to_data()["addresses"],
-            "warnings": list(self.warnings),
-        }
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, and of the progress the addresses."""
+        return fields_of(self) | {"addresses": self.progress.addresses, "warnings": self.warnings}
 
 
 async def plan_takeover(order: MeshRequest, runtime: Runtime) -> TakeoverPlan:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from nksmesh.commands.canary.status import CanaryStatus
 from nksmesh.commands.install import InstallResult
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ClusterError, MeshError
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
@@ -75,17 +76,17 @@ class EndPlan:
     def _rolled(self) -> tuple[Workload, ...]:
         return self.status.gateways if self.promote else ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the workloads in words, and not how it was asked for."""
         return {
             "promote": self.promote,
             "staying": self.staying,
             "going": self.going,
-            "gateways": [str(one) for one in self.status.gateways],
-            "returning": list(self.returning),
-            "restarting": [str(one) for one in self.restarting],
-            "left": [str(one) for one in self.left],
-            "stranded": list(self.stranded),
+            "gateways": [str(workload) for workload in self.status.gateways],
+            "returning": self.returning,
+            "restarting": [str(workload) for workload in self.restarting],
+            "left": [str(workload) for workload in self.left],
+            "stranded": self.stranded,
         }
 
 
@@ -122,15 +123,15 @@ class EndResult:
         """What failed to restart."""
         return self.restarts.errors
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        done = (self.installed.progress if self.installed else Progress()).to_data()
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the plan's keys, and what came of the install in parts."""
+        progress = self.installed.progress if self.installed else Progress()
         return {
-            **self.plan.to_data(),
+            **data_of(self.plan),
             "agreed": self.agreed,
             "version": self.installed.plan.mesh.version if self.installed else "",
-            "steps": done["done"],
-            "addresses": done["addresses"],
-            "restarts": [one.to_data() for one in self.restarts.restarts],
-            "newer": list(self.newer),
+            "steps": progress.outcomes,
+            "addresses": progress.addresses,
+            "restarts": self.restarts.restarts,
+            "newer": self.newer,
         }

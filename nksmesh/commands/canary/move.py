@@ -14,6 +14,7 @@ from nksmesh.commands.canary.relabelling import Move, forget_moves, labels_befor
 from nksmesh.commands.canary.start import canary_of, own_istiod, recorded_mesh
 from nksmesh.commands.canary.status import followed
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import HIDDEN, MERGED, fields_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.restarts import RestartResult
@@ -40,7 +41,7 @@ class MovePlan:
         passed_over: Namespaces that are left alone, each with the reason.
     """
 
-    mesh: str
+    mesh: str = field(metadata=HIDDEN)
     istio_revision: str
     version: str
     proxy_image: str
@@ -77,16 +78,6 @@ class MovePlan:
             hint="Run the same command again to see everything it moves.",
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
-        return {
-            "istio_revision": self.istio_revision,
-            "version": self.version,
-            "proxy_image": self.proxy_image,
-            "moves": [one.to_data() for one in self.moves],
-            "passed_over": list(self.passed_over),
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class MoveResult:
@@ -99,7 +90,7 @@ class MoveResult:
         restarts: What came of their workloads.
     """
 
-    plan: MovePlan
+    plan: MovePlan = field(metadata=MERGED)
     agreed: bool = True
     moved: tuple[str, ...] = ()
     restarts: RestartResult = field(default_factory=RestartResult)
@@ -114,14 +105,9 @@ class MoveResult:
         """What failed to restart."""
         return self.restarts.errors
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "agreed": self.agreed,
-            "moved": list(self.moved),
-            "restarts": [one.to_data() for one in self.restarts.restarts],
-        }
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, and what came of each workload."""
+        return fields_of(self) | {"restarts": self.restarts.restarts}
 
 
 async def plan_move(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nksmesh.commands.canary.start import LABELS_BEFORE
+from nksmesh.domain.common.data import fields_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.objects import ObjectRef
@@ -32,14 +33,9 @@ class Move:
     after: Mapping[str, str]
     workloads: tuple[Workload, ...] = ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "namespace": self.namespace,
-            "before": dict(self.before),
-            "after": dict(self.after),
-            "workloads": [str(one) for one in self.workloads],
-        }
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, and the workloads in words."""
+        return fields_of(self) | {"workloads": [str(workload) for workload in self.workloads]}
 
 
 async def relabel(moves: Iterable[Move], cluster: Cluster, *, back: bool, listener: Listener) -> None:

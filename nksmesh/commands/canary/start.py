@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from nksmesh.commands.install import InstallResult, install
 from nksmesh.domain.charts.releases import BASE, ISTIOD, Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
@@ -57,14 +58,14 @@ class StartResult:
     istio_revision: str
     beside: str
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        told = self.installed.to_data()
-        said = ("version", "dry_run", "changes", "steps", "findings", "notes", "done", "warnings")
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: of the install what concerns the canary."""
+        installed = data_of(self.installed)
+        told = ("version", "dry_run", "changes", "steps", "findings", "notes", "done", "warnings")
         return {
             "istio_revision": self.istio_revision,
             "beside": self.beside,
-            **{key: told[key] for key in said},
+            **{key: installed[key] for key in told},
         }
 
 

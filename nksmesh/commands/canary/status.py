@@ -33,16 +33,6 @@ class NamespaceStatus:
     moved: bool
     workloads: tuple[Workload, ...] = ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "name": self.name,
-            "labels": dict(self.labels),
-            "follows": self.follows,
-            "moved": self.moved,
-            "workloads": [one.to_data() for one in self.workloads],
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryStatus:
@@ -63,23 +53,6 @@ class CanaryStatus:
     canary: Canary | None
     gateways: tuple[Workload, ...] = ()
     namespaces: tuple[NamespaceStatus, ...] = field(default=())
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the status as JSON has it."""
-        return {
-            "namespace": self.namespace,
-            "istio_revision": self.istio_revision,
-            "version": self.version,
-            "canary": {
-                "istio_revision": self.canary.istio_revision,
-                "version": self.canary.version,
-                "promoting": self.canary.promoting,
-            }
-            if self.canary
-            else None,
-            "gateways": [one.to_data() for one in self.gateways],
-            "namespaces": [one.to_data() for one in self.namespaces],
-        }
 
 
 async def status(cluster: Cluster, namespace: str) -> CanaryStatus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,7 @@ from nksmesh.commands.drift.apply import LOOKS, Wanted, put
 from nksmesh.domain.charts.chart import OFFICIAL_SOURCE, ChartRef
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import BASE, Release
+from nksmesh.domain.common.data import data_of, named
 from nksmesh.domain.common.errors import CHANGES_PENDING, ClusterError, MeshError, RefusedError
 from nksmesh.domain.common.events import unheard
 from nksmesh.domain.drift.additions import additions, holder_of, without
@@ -36,7 +37,7 @@ class Found:
 class NotLookedAt:
     """An object that the API server does not let be compared, and its words."""
 
-    ref: ObjectRef
+    ref: ObjectRef = field(metadata=named("object"))
     why: str
 
 
@@ -93,8 +94,9 @@ class DriftResult:
         """What could not be looked at."""
         return self.survey.errors
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the drift as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the mesh and the survey in parts, the diffs only where they were asked for."""
+        drifts: list[dict[str, Any]] = data_of([found.drift for found in self.survey.found])
         return {
             "installed": bool(self.installation.releases),
             "namespace": self.installation.namespace,
@@ -102,17 +104,17 @@ class DriftResult:
                 {
                     "name": release.name,
                     "namespace": release.namespace,
-                    "chart_version": one.chart_version,
-                    "helm_revision": one.helm_revision,
+                    "chart_version": installed.chart_version,
+                    "helm_revision": installed.helm_revision,
                 }
-                for release, one in self.installation.releases.items()
+                for release, installed in self.installation.releases.items()
             ],
-            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
-            "gone": [asdict(release) for release in self.installation.gone],
+            "foreign": self.installation.foreign,
+            "gone": self.installation.gone,
             "looked_at": self.survey.looked,
-            "drift": [one.drift.to_data(diff=self.diff) for one in self.survey.found],
-            "not_looked_at": [{"object": str(one.ref), "why": one.why} for one in self.survey.unseen],
-            "notes": list(self.survey.notes),
+            "drift": [{key: drift[key] for key in drift if self.diff or key != "diff"} for drift in drifts],
+            "not_looked_at": self.survey.unseen,
+            "notes": self.survey.notes,
         }
 
 

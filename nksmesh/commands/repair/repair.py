@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nksmesh.commands.drift.drift import Found, Survey, survey_drift
 from nksmesh.commands.repair.steps import REPAIR_STEP, follow_proofs, proved, repair_steps, stale_gateways
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
+from nksmesh.domain.common.data import MERGED, named
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
 from nksmesh.domain.drift.drift import is_named
 from nksmesh.domain.kube.objects import ObjectRef
@@ -67,16 +68,16 @@ class RepairPlan:
             detail=more,
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the mesh and the survey in parts."""
         return {
             "namespace": self.installation.namespace,
-            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
-            "gone": [asdict(release) for release in self.installation.gone],
-            "drift": [one.drift.to_data(diff=True) for one in self.found],
+            "foreign": self.installation.foreign,
+            "gone": self.installation.gone,
+            "drift": [found.drift for found in self.found],
             "others": self.others,
-            "not_looked_at": [{"object": str(one.ref), "why": one.why} for one in self.survey.unseen],
-            "notes": list(self.survey.notes),
+            "not_looked_at": self.survey.unseen,
+            "notes": self.survey.notes,
         }
 
 
@@ -92,11 +93,11 @@ class RepairResult:
         said: What a reader should know though nothing failed.
     """
 
-    plan: RepairPlan
+    plan: RepairPlan = field(metadata=MERGED)
     agreed: bool = True
     repaired: tuple[ObjectRef, ...] = ()
     proved: tuple[str, ...] = ()
-    said: tuple[str, ...] = ()
+    said: tuple[str, ...] = field(default=(), metadata=named("warnings"))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -107,16 +108,6 @@ class RepairResult:
     def errors(self) -> tuple[MeshError, ...]:
         """What could not be looked at."""
         return self.plan.errors
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "agreed": self.agreed,
-            "repaired": [str(ref) for ref in self.repaired],
-            "proved": list(self.proved),
-            "warnings": list(self.said),
-        }
 
 
 async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: Sequence[str]) -> RepairPlan:

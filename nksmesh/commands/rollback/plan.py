@@ -88,26 +88,23 @@ class RollbackPlan:
             hint="Run the same command again: it shows what there is to do now.",
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the runs and the plan in parts."""
         failed = self.way.failed
         return {
             "namespace": self.plan.mesh.namespace,
             "runs": [
-                {"number": run.number, "command": run.command, "outcome": run.outcome.value, "reason": run.reason}
+                {"number": run.number, "command": run.command, "outcome": run.outcome, "reason": run.reason}
                 for run in self.way.runs
             ],
             "evidence": failed.evidence if failed else "",
-            "to_versions": list(self.way.to_versions),
+            "to_versions": self.way.to_versions,
             "proxy_image": self.plan.proxy_image,
             "changes": self.plan.changes,
-            "steps": [
-                {"name": step.name, "action": step.action.value, "reasons": list(step.reasons)}
-                for step in self.plan.steps
-            ],
-            "lost": list(self.lost),
-            "overwritten": list(self.overwritten),
-            "workloads": [workload.to_data() for workload in self.workloads],
+            "steps": self.plan.steps,
+            "lost": self.lost,
+            "overwritten": self.overwritten,
+            "workloads": self.workloads,
         }
 
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from nksmesh.commands.rollback.plan import ROLLBACK_STEP, RollbackPlan, plan_rollback, plan_way_back
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import MERGED, fields_of
 from nksmesh.domain.common.errors import (
     HeldError,
     InterruptedRunError,
@@ -39,27 +40,22 @@ class RollbackResult:
 
     Attributes:
         plan: The plan it followed.
-        progress: What came of it.
         agreed: Whether the user agreed to it; nothing was done where not.
+        progress: What came of it.
     """
 
-    plan: RollbackPlan
-    progress: Progress = field(default_factory=Progress)
+    plan: RollbackPlan = field(metadata=MERGED)
     agreed: bool = True
+    progress: Progress = field(default_factory=Progress, metadata=MERGED)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know though nothing failed."""
         return (*self.plan.warnings, *self.progress.warnings) if self.agreed else ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "agreed": self.agreed,
-            **self.progress.to_data(),
-            "warnings": list(self.warnings),
-        }
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, with the plan's warnings before the run's."""
+        return fields_of(self) | {"warnings": self.warnings}
 
 
 async def rollback(shown: RollbackPlan, runtime: Runtime, *, to_run: int | None) -> RollbackResult:

@@ -106,25 +106,25 @@ class UninstallPlan:
             hint="Run the same command again to see everything it removes.",
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the mesh in parts, and what a namespace holds in words."""
         return {
             "namespace": self.installation.namespace,
             "purge": self.purge,
             "keep_crds": self.keep_crds,
             "istio_revision": self.istio_revision,
             "releases": [release.name for release in reversed(self.installation.releases)],
-            "addresses": {name: list(found) for name, found in self.addresses.items()},
-            "leftovers": [one.to_data() for one in self.leftovers],
-            "labels": [one.to_data() for one in self.labelled],
-            "webhooks": [str(one) for one in self.webhooks],
-            "workloads": [one.to_data() for one in self.workloads],
+            "addresses": self.addresses,
+            "leftovers": self.leftovers,
+            "labels": self.labelled,
+            "webhooks": self.webhooks,
+            "workloads": self.workloads,
             "counts": self.counts,
             "unfinished": self.unfinished,
-            "namespaces": {name: list(contents.words) for name, contents in self.namespaces.items()},
-            "unserved": list(self.unserved),
-            "foreign": [istiod.to_data() for istiod in self.installation.foreign],
-            "notes": list(self.installation.notes),
+            "namespaces": {name: contents.words for name, contents in self.namespaces.items()},
+            "unserved": self.unserved,
+            "foreign": self.installation.foreign,
+            "notes": self.installation.notes,
         }
 
     @property

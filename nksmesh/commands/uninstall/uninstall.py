@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceReader
 from nksmesh.commands.uninstall.plan import UninstallPlan, namespaces_of, plan_uninstall
 from nksmesh.commands.uninstall.steps import UNINSTALL_STEP, purge_steps, removal_steps
+from nksmesh.domain.common.data import MERGED, fields_of
 from nksmesh.domain.common.errors import MeshError
 from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, next_steps, sidecars_in_words
 from nksmesh.engine.agreement import agreed
@@ -30,15 +31,15 @@ class UninstallResult:
 
     Attributes:
         plan: The plan that was followed.
+        agreed: Whether the user agreed to it; nothing was done where not.
         removed: What went, in order.
         left: What is left.
-        agreed: Whether the user agreed to it; nothing was done where not.
     """
 
-    plan: UninstallPlan
+    plan: UninstallPlan = field(metadata=MERGED)
+    agreed: bool = True
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    agreed: bool = True
 
     @classmethod
     def of_nothing(cls, plan: UninstallPlan, *, agreed: bool = True) -> UninstallResult:
@@ -50,15 +51,9 @@ class UninstallResult:
         """What takes the sidecars away whose istiod went."""
         return next_steps(self.plan.workloads) if self.removed else ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
-        return {
-            **self.plan.to_data(),
-            "agreed": self.agreed,
-            "removed": list(self.removed),
-            "left": list(self.left),
-            "next_steps": list(self.next_steps),
-        }
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, and what to do next."""
+        return fields_of(self) | {"next_steps": self.next_steps}
 
 
 async def uninstall(shown: UninstallPlan, runtime: Runtime) -> UninstallResult:

@@ -70,19 +70,19 @@ class UpgradeResult:
         """What failed after the mesh itself was upgraded."""
         return self.restarted.errors if self.restarted else ()
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the result as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: where the road begins and ends beside the road."""
         return {
             "installed": self.road.installed,
             "wanted": self.road.wanted,
             "version": self.version,
             "dry_run": self.dry_run,
-            "road": self.road.to_data(),
-            "left": list(self.left),
-            "steps": [step.to_data() for step in self.steps],
-            "workloads": [workload.to_data() for workload in self.behind],
-            "restarted": self.restarted.to_data() if self.restarted else None,
-            "warnings": list(self.warnings),
+            "road": self.road,
+            "left": self.left,
+            "steps": self.steps,
+            "workloads": self.behind,
+            "restarted": self.restarted,
+            "warnings": self.warnings,
         }
 
 

@@ -71,15 +71,15 @@ class ForeignIstiod:
             f"{self.owner.way_on.removesuffix('.')}, which removes everything of that release."
         )
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, with the owner and the readiness in parts."""
         return {
             "name": self.name,
             "namespace": self.namespace,
             "version": self.version,
             "istio_revision": self.istio_revision,
             "owner": str(self.owner),
-            "tool": str(self.owner.tool),
+            "tool": self.owner.tool,
             "chart": self.chart,
             "ready": self.readiness.ready,
             "message": self.readiness.message,

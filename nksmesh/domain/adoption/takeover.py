@@ -7,10 +7,11 @@ istioctl applies objects server-side as field manager ``istio-operator``; ``isti
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import fields_of, named
 from nksmesh.domain.kube.objects import HELM_MANAGER, Manifest, ObjectRef, managers_of, pod_template
 from nksmesh.domain.kube.owners import (
     ISTIOCTL_MANAGERS,
@@ -77,11 +78,15 @@ class TakenObject:
         changes: What changes in it, as paths.
     """
 
-    ref: ObjectRef
+    ref: ObjectRef = field(metadata=named("object"))
     release: str
     owner: str
     managers: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, and what becomes of the object and its pods."""
+        return fields_of(self) | {"replaces_pods": self.replaces_pods, "made_anew": self.made_anew}
 
     @property
     def replaces_pods(self) -> bool:

@@ -47,10 +47,6 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
-    def to_data(self) -> dict[str, str]:
-        """Return it as the JSON envelope has it."""
-        return {"level": self.level.value, "message": self.message, "hint": self.hint, "subject": self.subject}
-
 
 def refuse_failures(findings: Iterable[Finding]) -> None:
     """Stop where one of the findings is a failure.

@@ -54,20 +54,20 @@ class ObjectDrift:
     lines: tuple[str, ...] = ()
     refusal: str = ""
 
-    def to_data(self, *, diff: bool) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        data: dict[str, Any] = {
-            "object": str(self.ref),
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the object in words and in parts, and an added field beside who added it."""
+        return {
+            "object": self.ref,
             "kind": self.ref.kind,
             "namespace": self.ref.namespace,
             "name": self.ref.name,
             "release": self.release,
-            "change": self.change.value,
-            "fields": list(self.fields),
-            "added": [{"field": one, "by": by} for one, by in self.added.items()],
+            "change": self.change,
+            "fields": self.fields,
+            "added": [{"field": path, "by": by} for path, by in self.added.items()],
             "refusal": self.refusal,
+            "diff": self.lines,
         }
-        return {**data, "diff": list(self.lines)} if diff else data
 
 
 _BOOKKEEPING: Final = frozenset(

@@ -54,6 +54,10 @@ class ObjectRef:
     name: str
     namespace: str = ""
 
+    def json_form(self) -> str:
+        """Return what JSON has: the words."""
+        return str(self)
+
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from nksmesh.domain.common.data import HIDDEN, MERGED, rounded
 from nksmesh.domain.common.errors import MeshError
 from nksmesh.domain.kube.workloads import Workload
 
@@ -40,20 +41,11 @@ class Restart:
         error: Why it failed, with what to do next.
     """
 
-    workload: Workload
+    workload: Workload = field(metadata=MERGED)
     outcome: Outcome
     message: str
-    seconds: float = 0.0
-    error: MeshError | None = None
-
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            **self.workload.to_data(),
-            "outcome": self.outcome.value,
-            "message": self.message,
-            "seconds": round(self.seconds, 1),
-        }
+    seconds: float = field(default=0.0, metadata=rounded(1))
+    error: MeshError | None = field(default=None, metadata=HIDDEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +83,6 @@ class RestartResult:
             for one in self.of(*told)
         )
 
-    def to_data(self) -> Mapping[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "complete": self.complete,
-            "restarts": [one.to_data() for one in self.restarts],
-        }
+    def json_form(self) -> Mapping[str, Any]:
+        """Return what JSON has: whether it is complete comes first."""
+        return {"complete": self.complete, "restarts": self.restarts}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, lives
 from nksmesh.domain.kube.readiness import proxy_images
 
@@ -53,8 +54,8 @@ class Workload:
     istio_revisions: tuple[str, ...]
     restartable: bool
     not_restartable: str = ""
-    helm_release: tuple[str, str] | None = None
-    kept_by_istiod: bool = False
+    helm_release: tuple[str, str] | None = field(default=None, metadata=HIDDEN)
+    kept_by_istiod: bool = field(default=False, metadata=HIDDEN)
 
     @property
     def ref(self) -> ObjectRef:
@@ -62,19 +63,6 @@ class Workload:
         return ObjectRef(
             "apps/v1" if self.kind in (*ROLLOUT_KINDS, "ReplicaSet") else "v1", self.kind, self.name, self.namespace
         )
-
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "namespace": self.namespace,
-            "kind": self.kind,
-            "name": self.name,
-            "pods": self.pods,
-            "proxies": list(self.proxies),
-            "istio_revisions": list(self.istio_revisions),
-            "restartable": self.restartable,
-            "not_restartable": self.not_restartable,
-        }
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"

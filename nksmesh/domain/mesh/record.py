@@ -50,6 +50,10 @@ class Canary:
     release: Release
     promoting: bool = False
 
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has of it; the record keeps all its fields."""
+        return {"istio_revision": self.istio_revision, "version": self.version, "promoting": self.promoting}
+
     @property
     def istio_revision(self) -> str:
         """Its Istio revision."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nksmesh.domain.common.data import named
 from nksmesh.domain.kube.keyed_lists import by_key
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 
@@ -28,7 +29,7 @@ class ObjectDiff:
         lines: A unified diff of its YAML.
     """
 
-    ref: ObjectRef
+    ref: ObjectRef = field(metadata=named("object"))
     change: str
     lines: tuple[str, ...]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import HIDDEN, data_of, fields_of
 from nksmesh.domain.mesh.record import Record
 
 HISTORY_VERSION: Final = 1
@@ -90,7 +91,7 @@ class Run:
     reason: str = ""
     evidence: str = field(default="", repr=False)
     releases: tuple[ReleaseMove, ...] = ()
-    before: Record | None = field(default=None, repr=False)
+    before: Record | None = field(default=None, repr=False, metadata=HIDDEN)
     undoes: tuple[int, ...] = ()
     undone_by: int = 0
     written_by: str = ""
@@ -123,18 +124,14 @@ class Run:
         """Note how it ended; of very long evidence the end is kept, which says most."""
         return replace(self, outcome=outcome, reason=reason, evidence=evidence[-MOST_EVIDENCE:])
 
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the fields, and a moment in ISO 8601, empty where there is none."""
+        moments = {"began": self.began, "ended": self.ended}
+        return fields_of(self) | {key: moment.isoformat() if moment else "" for key, moment in moments.items()}
+
     def to_data(self) -> dict[str, Any]:
-        """Return the run as it is kept, and as JSON has it."""
-        return {
-            **{one.name: getattr(self, one.name) for one in fields(self)},
-            "began": self.began.isoformat() if self.began else "",
-            "ended": self.ended.isoformat() if self.ended else "",
-            "from_versions": list(self.from_versions),
-            "outcome": self.outcome.value,
-            "releases": [asdict(one) for one in self.releases],
-            "before": self.before.to_data() if self.before else None,
-            "undoes": list(self.undoes),
-        }
+        """Return the run as it is kept in the cluster."""
+        return {**data_of(self), "before": self.before.to_data() if self.before else None}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:

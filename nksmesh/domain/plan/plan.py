@@ -78,6 +78,10 @@ class Step:
     reasons: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
 
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has, the same of each kind of step."""
+        return {"name": self.name, "action": self.action, "reasons": self.reasons}
+
     @property
     def changes(self) -> bool:
         """Whether it writes to the cluster."""
@@ -268,26 +272,24 @@ class Plan:
         """What each release renders to."""
         return tuple((change.release, change.manifests) for change in self.releases.values())
 
-    def to_data(self) -> dict[str, Any]:
-        """Return the plan as JSON has it, without values and manifests."""
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: the mesh in parts, and neither values nor manifests."""
         mesh = self.mesh
         return {
             "changes": self.changes,
             "version": mesh.version,
             "profile": mesh.profile,
             "region": mesh.region,
-            "network": mesh.network.value,
+            "network": mesh.network,
             "hub": mesh.hub,
             "namespace": mesh.namespace,
             "chart_source": public_source(mesh.chart_source),
             "environment": mesh.environment,
             "kubernetes": self.kubernetes,
             "proxy_image": self.proxy_image,
-            "steps": [
-                {"name": step.name, "action": step.action.value, "reasons": list(step.reasons)} for step in self.steps
-            ],
-            "findings": [finding.to_data() for finding in self.findings],
-            "notes": list(self.notes),
+            "steps": self.steps,
+            "findings": self.findings,
+            "notes": self.notes,
             "unwanted": [release.name for release in self.unwanted],
-            "ending": [str(ref) for ref in self.ending],
+            "ending": self.ending,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from nksmesh.domain.common.errors import CheckError, ConfigError
 from nksmesh.domain.common.findings import Finding, Level
@@ -24,26 +24,18 @@ class Hop:
 
     Attributes:
         version: Where it goes; a minor alone, ``1.25``, where no version of it can be had.
-        findings: What speaks against it.
         finishes: An earlier run went there and did not arrive.
+        findings: What speaks against it.
     """
 
     version: str
-    findings: tuple[Finding, ...] = ()
     finishes: bool = False
+    findings: tuple[Finding, ...] = ()
 
     @property
     def failures(self) -> tuple[Finding, ...]:
         """What closes the road here."""
         return tuple(finding for finding in self.findings if finding.level is Level.FAILURE)
-
-    def to_data(self) -> dict[str, Any]:
-        """Return the step as JSON has it."""
-        return {
-            "version": self.version,
-            "finishes": self.finishes,
-            "findings": [finding.to_data() for finding in self.findings],
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +67,9 @@ class UpgradePath:
         """Say each step in a line, with what speaks against it."""
         return tuple(self._lines())
 
-    def to_data(self) -> list[dict[str, Any]]:
-        """Return the steps as JSON has them."""
-        return [hop.to_data() for hop in self.hops]
+    def json_form(self) -> tuple[Hop, ...]:
+        """Return what JSON has: the steps."""
+        return self.hops
 
     def _lines(self) -> Iterator[str]:
         before = self.installed

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
+from nksmesh.domain.common.data import named
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import Workload
 
@@ -27,7 +28,7 @@ class Leftover:
         stays: Why even a purge leaves it; empty where a purge removes it.
     """
 
-    ref: ObjectRef
+    ref: ObjectRef = field(metadata=named("object"))
     holds: str = ""
     objects: int = 0
     stays: str = ""
@@ -35,10 +36,6 @@ class Leftover:
     def __str__(self) -> str:
         words = "; ".join(part for part in (self.holds, self.stays) if part)
         return f"{self.ref} ({words})" if words else str(self.ref)
-
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {"object": str(self.ref), "holds": self.holds, "objects": self.objects, "stays": self.stays}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +57,6 @@ class Labelled:
     def words(self) -> str:
         """The labels in words."""
         return ", ".join(f"{key}={text}" for key, text in sorted(self.labels.items()))
-
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {"namespace": self.namespace, "labels": dict(self.labels), "stays": self.stays}
 
 
 def in_words(leftovers: Iterable[Leftover]) -> tuple[str, ...]:

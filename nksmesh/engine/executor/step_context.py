@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import HIDDEN, fields_of, named, rounded
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.diagnosis import Trouble
 from nksmesh.domain.kube.objects import Manifest
@@ -33,18 +34,13 @@ class StepOutcome:
         seconds: How long it took, from its needs being met.
     """
 
-    step: Step
+    step: Step = field(metadata=HIDDEN)
     message: str
-    seconds: float
+    seconds: float = field(metadata=rounded(3))
 
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "name": self.step.name,
-            "action": self.step.action.value,
-            "message": self.message,
-            "seconds": round(self.seconds, 3),
-        }
+    def json_form(self) -> dict[str, Any]:
+        """Return what JSON has: of the step its name and its action."""
+        return {"name": self.step.name, "action": self.step.action, **fields_of(self)}
 
 
 @dataclass(kw_only=True)
@@ -61,13 +57,13 @@ class Progress:
         restarts: What came of the users' workloads that were to be restarted.
     """
 
-    outcomes: list[StepOutcome] = field(default_factory=list)
-    begun: list[Step] = field(default_factory=list)
+    outcomes: list[StepOutcome] = field(default_factory=list, metadata=named("done"))
+    begun: list[Step] = field(default_factory=list, metadata=HIDDEN)
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    staying: list[str] = field(default_factory=list)
-    restarts: list[Restart] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list, metadata=HIDDEN)
+    staying: list[str] = field(default_factory=list, metadata=HIDDEN)
+    restarts: list[Restart] = field(default_factory=list, metadata=HIDDEN)
 
     def told(self, steps: Iterable[Step]) -> str:
         """Say what was done and what was not; nothing of quiet steps."""
@@ -80,13 +76,6 @@ class Progress:
             ("not begun", [name for name in names if name not in begun | done]),
         )
         return "; ".join(f"{word}: {', '.join(some)}" for word, some in parts if some)
-
-    def to_data(self) -> dict[str, Any]:
-        """Return it as JSON has it; the warnings are said with those of the whole run."""
-        return {
-            "done": [outcome.to_data() for outcome in self.outcomes],
-            "addresses": {name: list(found) for name, found in self.addresses.items()},
-        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nksmesh.cli.app import COMMANDS
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 app = command_group()
 
 
+@dataclass(frozen=True)
 class Lines:
     """A result of many lines."""
 
-    def to_data(self) -> dict[str, object]:
+    def json_form(self) -> dict[str, object]:
         """Return more than a pipe holds."""
         return {f"line{number}": "x" * 100 for number in range(5000)}
 

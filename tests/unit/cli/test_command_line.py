@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ import typer
 from nksmesh import __version__
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform, run
+from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.common.errors import ConfigError, InterruptedRunError, MeshError, NotReadyError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.report.report import Output
@@ -22,16 +24,14 @@ if TYPE_CHECKING:
     from tests.unit.cli.conftest import ProbedCommandLine
 
 
+@dataclass(frozen=True)
 class Words:
     """A result."""
 
-    def __init__(self, exit_code: int = 0, errors: tuple[MeshError, ...] = (), warnings: tuple[str, ...] = ()) -> None:
-        self.exit_code = exit_code
-        self.errors = errors
-        self.warnings = warnings
-
-    def to_data(self) -> dict[str, object]:
-        return {"words": ["a", "b"]}
+    exit_code: int = field(default=0, metadata=HIDDEN)
+    errors: tuple[MeshError, ...] = field(default=(), metadata=HIDDEN)
+    warnings: tuple[str, ...] = field(default=(), metadata=HIDDEN)
+    words: tuple[str, ...] = ("a", "b")
 
 
 def shell_of(program: ProbedCommandLine, *arguments: str) -> Shell:

@@ -16,6 +16,7 @@ from rich.console import Console
 from nksmesh.commands.catalog import list_regions, list_versions, look_at
 from nksmesh.commands.env import list_environments, show_environment, write_starter
 from nksmesh.commands.values import ValuesQuestion, show_values
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ConfigError, UnreachableError
 from nksmesh.domain.mesh.catalog import Catalog, Environment
 from nksmesh.domain.mesh.request import Request
@@ -54,13 +55,13 @@ class DescribedFiles:
 
 def test_regions_and_versions_say_who_provides_what(catalog: Catalog) -> None:
     files = DescribedFiles(catalog)
-    regions = list_regions(files).to_data()["regions"]
+    regions = data_of(list_regions(files))["regions"]
     assert [one["name"] for one in regions] == ["kr1", "kr2"]
     assert regions[0]["registries"] == {
         "public": "public-kr1.example.com/istio",
         "private": "private-kr1.example.com/istio",
     }
-    (version,) = list_versions(files).to_data()["versions"]
+    (version,) = data_of(list_versions(files))["versions"]
     assert version == {
         "minor": "1.20",
         "kubernetes": {"lowest": "1.25", "highest": "1.29"},
@@ -77,7 +78,7 @@ async def test_versions_say_what_fits_the_cluster_that_answers(catalog: Catalog,
     cluster = FakeCluster()
     cluster.kubernetes = kubernetes
     look = await look_at(lambda: nullcontext(cluster))
-    data = list_versions(DescribedFiles(catalog), look).to_data()
+    data = data_of(list_versions(DescribedFiles(catalog), look))
     assert data["cluster"] == {"context": "test", "kubernetes": kubernetes}
     assert [one["fits"] for one in data["versions"]] == [fits]
 
@@ -108,13 +109,13 @@ async def test_versions_are_listed_without_a_cluster(
 ) -> None:
     monkeypatch.setattr("nksmesh.commands.catalog.LONGEST_LOOK", 0.01)
     look = await look_at(lambda: nullcontext(DeafCluster(error)))
-    data = list_versions(DescribedFiles(catalog), look).to_data()
+    data = data_of(list_versions(DescribedFiles(catalog), look))
     assert (data["cluster"], [one["fits"] for one in data["versions"]]) == (None, [None])
     assert problem in data["problem"]
 
 
 def test_a_broken_environment_is_listed_with_what_is_wrong(catalog: Catalog, prod: Environment) -> None:
-    data = list_environments(DescribedFiles(catalog, prod)).to_data()
+    data = data_of(list_environments(DescribedFiles(catalog, prod)))
     assert [(one["name"], one["region"], "line 3" in one["problem"]) for one in data["environments"]] == [
         ("prod", "kr2", False),
         ("broken", "", True),
@@ -122,14 +123,14 @@ def test_a_broken_environment_is_listed_with_what_is_wrong(catalog: Catalog, pro
 
 
 def test_an_environment_is_shown_in_full(catalog: Catalog, prod: Environment) -> None:
-    data = show_environment(DescribedFiles(catalog, prod), "prod").to_data()
+    data = data_of(show_environment(DescribedFiles(catalog, prod), "prod"))
     assert (data["network"], data["pull_secrets"]) == ("private", ["key"])
     assert [one["name"] for one in data["gateways"]] == ["istio-egressgateway", "edge"]
     assert [one["for"] for one in data["files"]] == ["istiod", "gateway", "istio-egressgateway"]
 
 
 def test_a_starter_says_what_it_wrote(catalog: Catalog) -> None:
-    assert write_starter(DescribedFiles(catalog), Path("x/meshes")).to_data() == {
+    assert data_of(write_starter(DescribedFiles(catalog), Path("x/meshes"))) == {
         "folder": "x/meshes",
         "files": ["meshes.txt"],
     }
@@ -138,7 +139,7 @@ def test_a_starter_says_what_it_wrote(catalog: Catalog) -> None:
 async def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) -> None:
     request = Request(sets=(parse_set(r"gateway:podAnnotations.a\.b/c=1"),))
     order = MeshRequest(request=request, catalog=catalog, environment=prod)
-    shown = (await show_values(ValuesQuestion(target="gateway", order=order), None)).to_data()
+    shown = data_of(await show_values(ValuesQuestion(target="gateway", order=order), None))
     assert [one["release"] for one in shown["releases"]] == ["istio-egressgateway", "edge"]
     assert {one["key"]: (one["value"], one["layer"]) for one in shown["releases"][1]["keys"]} == {
         "a": ("edge", "environment prod (mesh.yaml)"),
@@ -161,7 +162,7 @@ async def test_no_secret_is_shown(catalog: Catalog) -> None:
     shown = await show_values(question, None)
     console = Console(file=StringIO(), record=True, width=400)
     show(shown, console)
-    for told in (json.dumps(shown.to_data()), console.export_text()):
+    for told in (json.dumps(data_of(shown)), console.export_text()):
         assert "hunter2" not in told
         assert told.count("(hidden)") == 2
 
@@ -169,7 +170,7 @@ async def test_no_secret_is_shown(catalog: Catalog) -> None:
 async def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
     order = MeshRequest(request=Request(region="kr1"), catalog=catalog)
     question = ValuesQuestion(target="istiod", order=order, key="global.proxy")
-    (release,) = (await show_values(question, None)).to_data()["releases"]
+    (release,) = data_of(await show_values(question, None))["releases"]
     assert release["keys"] == [{"key": "global.proxy.image", "value": "proxyv2", "layer": "region kr1"}]
 
 

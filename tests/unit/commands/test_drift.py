@@ -12,6 +12,7 @@ from nksmesh.commands.drift.drift import DriftResult, drift
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult, plan_repair, repair
 from nksmesh.commands.repair.steps import follow_proofs, stale_gateways
 from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError, ReleaseError
 from nksmesh.domain.drift.drift import Change
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
@@ -109,7 +110,7 @@ async def test_a_release_that_is_gone_is_drift(world: World) -> None:
     del world.cluster.storage.kept[ISTIOD.namespace, ISTIOD.name]
     result = await looked(world, exit_code=True)
     assert (found(result), result.installation.gone, result.exit_code) == ({}, (ISTIOD,), 10)
-    assert result.to_data()["gone"][0]["name"] == ISTIOD.name
+    assert data_of(result)["gone"][0]["name"] == ISTIOD.name
     world.cluster.storage.kept.clear()
     assert (await looked(world, exit_code=True)).exit_code == 10, "a mesh that is gone, too"
     assert (await looked(world)).exit_code == 0
@@ -220,4 +221,4 @@ async def test_a_cluster_without_a_mesh_has_no_drift_and_is_no_mesh_as_it_should
     cluster: FakeCluster, heard: Heard
 ) -> None:
     result = await looked(World(cluster, heard), exit_code=True)
-    assert (result.to_data()["installed"], result.to_data()["drift"], result.exit_code) == (False, [], 10)
+    assert (data_of(result)["installed"], data_of(result)["drift"], result.exit_code) == (False, [], 10)

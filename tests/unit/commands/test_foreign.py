@@ -15,6 +15,7 @@ from nksmesh.commands.uninstall.plan import plan_uninstall
 from nksmesh.commands.uninstall.revision import plan_revision
 from nksmesh.domain.adoption.foreign import foreign_istiod, version_of_istiod
 from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError
 from nksmesh.domain.common.events import unheard
 from nksmesh.domain.mesh.request import Request
@@ -107,7 +108,7 @@ async def test_what_reads_says_so(world: Journeys, foreign: tuple[str, str, str]
     assert (str(seen), found.ready) == (words, True)
     assert way in seen.way_on
     assert found.installation.namespace == seen.namespace
-    data = found.to_data()
+    data = data_of(found)
     assert (data["installed"], data["recorded"], data["foreign"][0]["version"]) == (True, False, "1.20.0")
     drifted = await drift(world.runtime, "", lock=Lock(), diff=False, exit_code=True)
     going = await plan_uninstall(world.cluster, "", purge=True, keep_crds=False)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nksmesh.commands.plan import template
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import (
     ChartError,
     CheckError,
@@ -51,7 +52,7 @@ async def test_a_fresh_install_is_recorded_before_and_after(world: World) -> Non
         f"istio-base@0, istiod@0, {INGRESS.name}@0",
         f"istio-base@1, istiod@1, {INGRESS.name}@1",
     ]
-    data = result.to_data()
+    data = data_of(result)
     assert data["done"][-1]["name"] == INGRESS.name
     assert (data["hub"], data["proxy_image"], data["dry_run"]) == (HUB, PROXY, False)
     assert world.helm.asked("prove_same_cluster") == ["uid-1"]
@@ -70,7 +71,7 @@ async def test_a_second_run_writes_nothing_at_all(world: World) -> None:
 
 
 async def test_a_dry_run_touches_nothing(world: World) -> None:
-    assert (await world.install(dry_run=True)).to_data()["dry_run"] is True
+    assert data_of(await world.install(dry_run=True))["dry_run"] is True
     assert world.wrote() == []
     assert world.cluster.lease.calls == []
     assert world.cluster.records.asked("write") == []
@@ -84,11 +85,11 @@ async def test_a_plan_says_whether_there_are_changes_by_its_exit_code(world: Wor
 
 
 async def test_a_plans_diff_is_that_of_what_is_written(world: World) -> None:
-    data = (await world.preview(diff=True)).to_data()
+    data = data_of(await world.preview(diff=True))
     assert {one["change"] for one in data["diff"]} == {"added"}
-    assert "diff" not in (await world.preview()).to_data()
+    assert "diff" not in data_of(await world.preview())
     await world.install()
-    assert (await world.preview(diff=True)).to_data()["diff"] == []
+    assert data_of(await world.preview(diff=True))["diff"] == []
 
 
 async def test_a_release_without_a_record_is_compared_with_what_the_chart_renders(world: World) -> None:
@@ -157,7 +158,7 @@ async def test_a_gateway_no_longer_wanted_is_shown_and_goes_with_prune_alone(wor
     await world.install(replace(ORDER, environment=prod))
     assert "install edge" in world.wrote()
     fewer = replace(ORDER, environment=replace(prod, gateways=BOTH[:1]))
-    assert (await world.install(fewer)).plan.to_data()["unwanted"] == ["edge"]
+    assert data_of((await world.install(fewer)).plan)["unwanted"] == ["edge"]
     assert "uninstall edge" not in world.wrote()
     assert EDGE in [one.release for one in world.cluster.records.kept[NAMESPACE].releases]
     pruned = await world.install(replace(fewer, prune=True))
@@ -208,13 +209,13 @@ async def test_a_diff_names_namespaces_crds_and_what_prune_removes(world: World)
     )
     third = GatewaySpec(name="third", namespace="third")
     order = replace(ORDER, environment=replace(prod, gateways=(BOTH[0], third)), prune=True)
-    diff = (await world.preview(order, diff=True)).to_data()["diff"]
+    diff = data_of(await world.preview(order, diff=True))["diff"]
     changes = {one["object"]: one["change"] for one in diff}
     assert changes["Namespace third"] == "added"
     assert changes["CustomResourceDefinition gateways.istio.io"] == "changed"
     assert changes["CustomResourceDefinition sidecars.istio.io"] == "added"
     assert changes["Deployment edge/edge"] == "removed"
-    kept = (await world.preview(replace(order, prune=False), diff=True)).to_data()["diff"]
+    kept = data_of(await world.preview(replace(order, prune=False), diff=True))["diff"]
     assert "Deployment edge/edge" not in {one["object"] for one in kept}
 
 
@@ -222,10 +223,10 @@ async def test_a_plan_repeats_no_password_of_the_charts(world: World) -> None:
     source = "https://bob:hunter2@charts.example.com/istio?token=tok123"
     result = await world.install(replace(ORDER, request=replace(ORDER.request, charts=source)))
     record = world.cluster.records.kept[NAMESPACE]
-    said = json.dumps([result.to_data(), record.to_data()]) + repr(result) + repr(record)
+    said = json.dumps([data_of(result), record.to_data()]) + repr(result) + repr(record)
     assert "hunter2" not in said
     assert "tok123" not in said
-    assert result.to_data()["chart_source"] == record.answers.charts == "https://charts.example.com/istio"
+    assert data_of(result)["chart_source"] == record.answers.charts == "https://charts.example.com/istio"
 
 
 async def test_a_template_is_scanned_and_its_unknown_keys_told(world: World) -> None:
@@ -235,7 +236,7 @@ async def test_a_template_is_scanned_and_its_unknown_keys_told(world: World) -> 
     unknown, *_, moved = result.warnings
     assert unknown.startswith("--set istiod:hubb: no template of chart istiod 1.20.0 reads hubb")
     assert "global.tag is 1.20.1" in moved
-    assert [one["level"] for one in result.to_data()["findings"]] == ["warning"]
+    assert [one["level"] for one in data_of(result)["findings"]] == ["warning"]
     world.helm.renders[ISTIOD.name] = [deployment("istiod", image="docker.io/istio/pilot:1.20.0"), INJECTOR]
     with pytest.raises(ChartError, match="not in the hub"):
         await template(ORDER, world.helm, world.charts, listener=world.heard)
@@ -255,7 +256,7 @@ async def test_a_cluster_that_is_too_old_is_refused_before_anything_is_fetched(w
     assert world.charts.calls == []
     await world.install(replace(ORDER, force_version=True))
     again = await world.install()
-    assert "an earlier run was given --force-version for it" in str(again.to_data()["findings"])
+    assert "an earlier run was given --force-version for it" in str(data_of(again)["findings"])
     world.cluster.kubernetes = "v1.19.0"
     with pytest.raises(CheckError, match=r"1\.19"):
         await world.install()
@@ -272,7 +273,7 @@ async def test_a_template_needs_no_cluster_and_is_in_install_order(world: World)
         "istiod v1.29.0 install",
         f"{INGRESS.name} v1.29.0 install",
     ]
-    assert result.to_data()["hub"] == HUB
+    assert data_of(result)["hub"] == HUB
 
 
 @pytest.mark.parametrize(("seconds_ago", "waited"), [(5, 15), (60, 0), (None, 20), (-3600, 20)])

@@ -13,6 +13,7 @@ from nksmesh.commands.install import InstallResult, install
 from nksmesh.commands.rollback.plan import RollbackPlan, plan_rollback
 from nksmesh.commands.rollback.rollback import RollbackResult, rollback
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import (
     ClusterError,
     ConfigError,
@@ -137,7 +138,7 @@ async def test_the_mesh_goes_back_and_its_record_with_it(here: Here) -> None:
         INGRESS.name: 3,
     }
     assert here.outcomes == [("install", "done"), ("install", "rolled back"), ("rollback", "done")]
-    assert done.to_data()["done"][-1]["name"] == INGRESS.name
+    assert data_of(done)["done"][-1]["name"] == INGRESS.name
     # what it is about to write is noted before: a Helm that it leaves is then known for ours
     marked, restored = here.cluster.records.asked("write")[-2:]
     assert marked == f"istio-base@1, istiod@0, {INGRESS.name}@0"
@@ -347,7 +348,7 @@ async def test_what_a_helm_left_pending_is_rolled_back_and_forgotten_after_it_ha
     here.cluster.lease.dead = Holder(host="elsewhere", process=1, started=1, user="kim", command="install")
     done = await here.back()
     assert here.heard.said(EventKind.WAITING, "rollback") == ["istiod to settle: Helm may be at work on it"]
-    assert "Helm left it pending-upgrade (Helm revision 2)" in str(done.to_data()["steps"])
+    assert "Helm left it pending-upgrade (Helm revision 2)" in str(data_of(done)["steps"])
     assert here.cluster.storage.asked("forget") == ["istiod 2"]
     assert here.stored(ISTIOD).status == "deployed"
 
@@ -365,7 +366,7 @@ async def test_a_helm_that_ends_after_the_plan_was_shown_is_no_hindrance(here: H
     shown = await here.plan()
     asyncio.get_running_loop().call_later(1, here.cluster.storage.put, replace(left, status="deployed"))
     done = await here.back(shown)
-    assert "as it was at Helm revision 1" in str(done.to_data()["steps"])
+    assert "as it was at Helm revision 1" in str(data_of(done)["steps"])
     assert here.stored(ISTIOD).values == first.values
     assert here.cluster.storage.asked("forget") == []
 
@@ -426,6 +427,6 @@ async def test_what_somebody_elses_helm_left_is_cleared_on_the_users_word(here: 
     assert "--yes" in caught.value.hint
     assert "began 3m00s ago" in caught.value.detail
     done = await here.set(AGAIN, clear_pending=True)
-    assert "pending-upgrade (Helm revision 2)" in str(done.to_data()["steps"])
+    assert "pending-upgrade (Helm revision 2)" in str(data_of(done)["steps"])
     assert here.cluster.storage.asked("forget") == ["istiod 2"]
     assert here.runs[-1].releases[1].before == 1, "what was pending did not stand"

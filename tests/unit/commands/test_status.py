@@ -9,6 +9,7 @@ import pytest
 from nksmesh.commands.status import StatusResult, status
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import RefusedError
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.mesh.mesh import Network, Standing
@@ -93,7 +94,7 @@ async def test_a_mesh_that_is_ready(mesh: FakeCluster) -> None:
         ("10.1.1.1",),
         "10.1.1.1:80",
     )
-    data = result.to_data()
+    data = data_of(result)
     assert (data["installed"], data["ready"], data["recorded"], data["hub"]) == (True, True, True, HUB)
     assert data["images_outside_hub"] == []
 
@@ -119,7 +120,7 @@ async def test_only_what_is_rendered_is_followed(mesh: FakeCluster) -> None:
 
 async def test_no_mesh_at_all(cluster: FakeCluster) -> None:
     result = await looked(cluster)
-    data = result.to_data()
+    data = data_of(result)
     assert (data["installed"], data["releases"], data["version"]) == (False, [], "")
     assert cluster.live.asked("follow") == []
 
@@ -147,14 +148,14 @@ async def test_the_exit_code_says_not_ready_where_it_is_asked_for(mesh: FakeClus
 
 async def test_where_there_is_no_mesh_none_is_ready(cluster: FakeCluster) -> None:
     result = replace(await looked(cluster), asked_for_exit_code=True)
-    assert (result.to_data()["installed"], result.ready, result.exit_code) == (False, False, 6)
+    assert (data_of(result)["installed"], result.ready, result.exit_code) == (False, False, 6)
 
 
 async def test_a_release_that_is_gone_is_not_ready(mesh: FakeCluster) -> None:
     mesh.storage.kept.pop((ISTIOD.namespace, ISTIOD.name))
     result = await looked(mesh)
     assert (result.ready, result.installation.gone) == (False, (ISTIOD,))
-    assert [one["name"] for one in result.to_data()["gone"]] == ["istiod"]
+    assert [one["name"] for one in data_of(result)["gone"]] == ["istiod"]
     assert messages(result)[INGRESS.name] == f"an istiod to say which proxy the pods of {INGRESS.name} should run"
     mesh.storage.put(helm_has(ISTIOD))
     mesh.storage.kept.pop((BASE.namespace, BASE.name))
@@ -219,7 +220,7 @@ async def test_crds_that_base_renders_are_looked_for_by_name(mesh: FakeCluster) 
 async def test_whoever_may_not_read_the_record_is_told_so_and_sees_the_mesh(mesh: FakeCluster) -> None:
     mesh.records.fails["read_all"] = RefusedError("may not", hint="", status=403, reason="Forbidden")
     result = await looked(mesh)
-    data = result.to_data()
+    data = data_of(result)
     assert (data["installed"], data["recorded"]) == (True, False)
     assert "may not be read" in data["notes"][0]
     mesh.records.fails["read_all"] = RefusedError("broken", hint="", status=500, reason="")
@@ -233,7 +234,7 @@ async def test_an_istiod_that_is_called_after_another_version_is_told(mesh: Fake
     record = mesh.records.kept["istio-system"]
     recorded = RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1)
     mesh.records.kept["istio-system"] = replace(record, releases=(recorded, *record.releases))
-    (note,) = (await looked(mesh)).to_data()["notes"]
+    (note,) = data_of(await looked(mesh))["notes"]
     assert note.startswith("Istio revision 1-22-8 keeps its name at Istio 1.23.6")
 
 

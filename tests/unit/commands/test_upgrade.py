@@ -11,6 +11,7 @@ import pytest
 from nksmesh.commands.plan import preview
 from nksmesh.commands.upgrade import outdated_proxies as lagging
 from nksmesh.commands.upgrade.path import UpgradeExtent
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError, NotReadyError, ReleaseError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
@@ -300,7 +301,7 @@ async def test_a_key_that_only_the_installed_charts_had_is_named_before(world: J
 async def test_a_plan_to_another_version_shows_both_and_the_road(world: Journeys) -> None:
     asked = replace(order("1.21.6"), allow_version_change=True)
     result = await world.preview(asked, diff=True)
-    data = result.to_data()
+    data = data_of(result)
     assert [one["version"] for one in data["road"]] == ["1.20.1", "1.21.6"]
     assert {(one["chart"], one["installed"], one["wanted"]) for one in data["charts"]} == {
         (name, "1.19.0", "1.21.6") for name in ("base", "istiod", "gateway")

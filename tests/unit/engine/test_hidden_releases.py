@@ -19,6 +19,7 @@ from nksmesh.commands.uninstall.revision import plan_revision
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
 from nksmesh.domain.kube.objects import owned_by
 from nksmesh.domain.plan.history import History
@@ -185,7 +186,7 @@ async def test_records_that_were_deleted_are_a_mesh_all_the_same(world: World, c
 async def test_status_does_not_say_that_there_is_no_mesh(world: World) -> None:
     another_driver(world)
     found = await status(world.cluster, world.helm, "")
-    data = found.to_data()
+    data = data_of(found)
     assert (data["installed"], data["ready"], data["recorded"], data["region"]) == (True, False, True, "kr1")
     assert "HELM_DRIVER=configmap" in data["notes"][0]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import RefusedError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
@@ -171,7 +172,7 @@ async def test_what_cannot_be_restarted_is_told_and_left_alone(shop: Shop, objec
     assert result.warnings == ("Pod shop/tool was not restarted: delete it yourself",)
     assert objects.begun == []
     assert shop.cluster.live.asked("follow") == []
-    assert result.to_data()["restarts"][0]["outcome"] == "not restartable"
+    assert data_of(result)["restarts"][0]["outcome"] == "not restartable"
 
 
 async def test_a_budget_is_waited_for_while_others_go_on(shop: Shop, objects: Rolling) -> None:

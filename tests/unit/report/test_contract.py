@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from nksmesh.cli.app import make_app
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ReleaseError
 from nksmesh.report.contract import ENVELOPE, schema_names, schema_of
 from nksmesh.report.documents import json_text
@@ -64,14 +65,32 @@ def test_every_way_to_end_is_what_the_schema_says(name: str) -> None:
     command = name.split(",", maxsplit=1)[0]
     if name.endswith(", asked"):
         return  # is shown before the question, and is no command's result
-    validator(command).validate(json.loads(json_text(MORE[name].to_data())))
+    validator(command).validate(json.loads(json_text(data_of(MORE[name]))))
 
 
 @pytest.mark.parametrize("command", SAMPLES)
 def test_a_schema_names_every_key_of_the_result(command: str) -> None:
-    data = SAMPLES[command].to_data()
+    data = data_of(SAMPLES[command])
     assert set(data) == set(schema_of(command)["properties"]) & set(data)
     assert not set(data) - set(schema_of(command)["properties"])
+
+
+def unnamed(data: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
+    """Find the keys that a schema does not name, at any depth: a new field of a result is in its JSON by itself."""
+    if isinstance(data, list):
+        for element in data:
+            yield from unnamed(element, schema.get("items", {}), f"{path}[]")
+    elif isinstance(data, dict) and "properties" in schema:
+        for key, value in data.items():
+            if key not in schema["properties"]:
+                yield f"{path}.{key}"
+            yield from unnamed(value, schema["properties"].get(key, {}), f"{path}.{key}")
+
+
+@pytest.mark.parametrize("name", [name for name in {**SAMPLES, **MORE} if not name.endswith(", asked")])
+def test_no_result_has_a_key_that_its_schema_does_not_name(name: str) -> None:
+    command = name.split(",", maxsplit=1)[0]
+    assert not set(unnamed(data_of({**SAMPLES, **MORE}[name]), schema_of(command), command))
 
 
 @pytest.mark.parametrize("name", [ENVELOPE, *schema_names()])

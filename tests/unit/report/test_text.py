@@ -6,7 +6,7 @@ import importlib
 import io
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Final
@@ -113,11 +113,12 @@ def test_a_preview_is_on_stderr_whatever_stdout_gets(capsys: pytest.CaptureFixtu
     assert "203.0.113.7" in captured.err
 
 
+@dataclass(frozen=True)
 class Stranger:
     """A result that nobody has given a look of its own."""
 
-    def to_data(self) -> dict[str, object]:
-        return {"name": "[b]x[/b]", "more": [1]}
+    name: str = "[b]x[/b]"
+    more: tuple[int, ...] = (1,)
 
 
 def test_a_result_without_a_look_shows_its_data(capsys: pytest.CaptureFixture[str]) -> None:

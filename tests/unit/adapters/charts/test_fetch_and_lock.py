@@ -11,6 +11,7 @@ from nksmesh.adapters.charts.lockfile import LockFile
 from nksmesh.commands.charts import fetch_charts, list_charts, lock_charts
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ChartError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind
 
@@ -35,7 +36,7 @@ def archives(folder: Path) -> str:
 
 async def test_fetch_names_every_component(archives: str, store: ChartStore, locks: LockFile) -> None:
     result = await fetch_charts(["1.20.0", "1.20.0"], source=archives, charts=store, locks=locks)
-    data = result.to_data()
+    data = data_of(result)
     assert [row["chart"] for row in data["charts"]] == NAMES
     assert {(row["version"], row["source"], row["pinned"], row["cached"]) for row in data["charts"]} == {
         ("1.20.0", archives, False, True)

@@ -12,6 +12,7 @@ from nksmesh.commands.canary.promote import check_default_tag
 from nksmesh.commands.canary.start import LABELS_BEFORE, answers_of_canary
 from nksmesh.commands.canary.status import status
 from nksmesh.commands.tag import check_removal, list_tags
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ChartError, CheckError, ClusterError, ConfigError
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.mesh import Standing
@@ -217,7 +218,7 @@ async def test_status_tells_who_is_on_which(mesh: FakeCluster) -> None:
         ("shop", "default", False),
         ("pay", "1-22-8", True),
     ]
-    assert told.to_data()["canary"] == {"istio_revision": "1-22-8", "version": "1.22.8", "promoting": False}
+    assert data_of(told)["canary"] == {"istio_revision": "1-22-8", "version": "1.22.8", "promoting": False}
 
 
 async def test_once_the_default_has_moved_the_label_means_the_canary(mesh: FakeCluster) -> None:

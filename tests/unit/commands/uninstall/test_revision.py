@@ -9,6 +9,7 @@ import pytest
 from nksmesh.commands.uninstall.revision import plan_revision, uninstall_revision
 from nksmesh.commands.uninstall.uninstall import UninstallPlan, UninstallResult
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.mesh.mesh import Standing
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
@@ -75,7 +76,7 @@ async def test_its_release_goes_and_nothing_else(cluster: FakeCluster, helm: Fak
         made = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
         cluster.objects.put({**made, "metadata": {"name": name, "namespace": NAMESPACE}})
     plan = await planned(cluster)
-    assert plan.to_data()["releases"] == ["istiod-1-18-7"]
+    assert data_of(plan)["releases"] == ["istiod-1-18-7"]
     result = await removed(cluster, helm, plan)
     assert helm.asked("uninstall") == ["istiod-1-18-7"]
     assert result.removed == ("release istiod-1-18-7",)
@@ -141,7 +142,7 @@ async def test_nobody_recorded_it_and_base_calls_it(cluster: FakeCluster) -> Non
     with pytest.raises(CheckError, match="every Istio object would be refused"):
         await planned(cluster, yes=True)
     # the other one may go
-    assert (await planned(cluster, "default")).to_data()["releases"] == ["istiod"]
+    assert data_of(await planned(cluster, "default"))["releases"] == ["istiod"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from nksmesh.commands.canary.start import LABELS_BEFORE
 from nksmesh.commands.uninstall.uninstall import UninstallPlan, UninstallResult, plan_uninstall, uninstall
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ClusterError, HeldError, ReleaseError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
@@ -89,7 +90,7 @@ async def test_the_plan_says_what_goes_and_what_stays(cluster: FakeCluster) -> N
     ]
     assert plan.namespaces == {}
     assert not plan.empty
-    assert plan.to_data()["releases"] == [INGRESS.name, EDGE.name, "istiod", "istio-base"]
+    assert data_of(plan)["releases"] == [INGRESS.name, EDGE.name, "istiod", "istio-base"]
 
 
 async def test_nothing_installed_is_nothing_to_remove() -> None:
@@ -110,7 +111,7 @@ async def test_gateways_go_first_then_istiod_then_base(run: Uninstalling) -> Non
     )
     assert run.helm.asked("prove_same_cluster") == ["uid-1"]
     assert run.cluster.records.asked("delete") == [NAMESPACE]
-    assert result.to_data()["removed"] == list(result.removed)
+    assert data_of(result)["removed"] == list(result.removed)
 
 
 async def test_a_release_that_cannot_be_removed_ends_the_run_when_the_others_have_ended(run: Uninstalling) -> None:
@@ -208,7 +209,7 @@ async def test_nothing_to_do_still_says_what_is_there_and_a_no_says_nothing(clus
     nothing = UninstallResult.of_nothing(plan)
     assert any("istio-ca-secret" in one and "not known to be this mesh's" in one for one in nothing.left)
     refused = UninstallResult.of_nothing(plan, agreed=False)
-    assert (refused.left, refused.removed, refused.to_data()["agreed"]) == ((), (), False)
+    assert (refused.left, refused.removed, data_of(refused)["agreed"]) == ((), (), False)
 
 
 def labelled(name: str, **labels: str) -> dict[str, Any]:

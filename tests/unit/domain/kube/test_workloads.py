@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.kube.workloads import (
     Workload,
     is_injected,
@@ -55,7 +56,7 @@ def test_the_pods_of_a_deployments_replica_sets_are_one_workload() -> None:
         owners=(owner("Deployment", "cart"),),
     )
     assert (str(found), found.pods, found.proxies, found.restartable) == ("Deployment shop/cart", 2, (OLD, NEW), True)
-    assert found.to_data()["proxies"] == [OLD, NEW]
+    assert data_of(found)["proxies"] == [OLD, NEW]
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.plan.ordering import make_steps
 from nksmesh.domain.plan.plan import (
@@ -158,7 +159,7 @@ def test_a_plan_as_data_has_no_values_and_no_manifests() -> None:
     wanted = mesh(network=Network.PRIVATE)
     steps = make_steps(wanted, changes, NEW_CRDS, missing_namespaces=frozenset(), unwanted={}, proxy_image=PROXY)
     plan = Plan(mesh=wanted, steps=steps, releases=changes, crds=NEW_CRDS, unwanted=(EDGE,), notes=("a note",))
-    data = plan.to_data()
+    data = data_of(plan)
     assert plan.changes
     assert data["changes"] is True
     assert data["network"] == "private"

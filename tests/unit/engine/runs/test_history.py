@@ -6,6 +6,7 @@ import pytest
 
 from nksmesh.commands.history import show_history
 from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ClusterError, InterruptedRunError, NotReadyError
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Recorded
@@ -117,7 +118,7 @@ async def test_the_newest_runs_are_shown_first_and_no_more_than_were_asked_for()
     shown = await show_history(cluster, "", limit=2)
     assert [one.number for one in shown.runs] == [3, 2]
     assert shown.more == 1
-    assert "before" not in shown.to_data()["runs"][0]
+    assert "before" not in data_of(shown)["runs"][0]
 
 
 async def test_the_history_is_that_of_the_namespace_named_of_istio_system_or_the_only_one() -> None:
