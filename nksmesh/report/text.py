@@ -64,8 +64,8 @@ def _keys(result: Any, console: Console, verbose: bool) -> None:
 
 def renderers_of(kind: type) -> Renderers:  # noqa: C901, PLR0912 - a table of imports that mypy reads
     """Import the renderers of the command (or of the sandbox) that a result's type is from; none for an unknown one."""
-    _, floor, *path = kind.__module__.split(".")
-    match path[0] if floor == "commands" else floor:
+    _, floor, command, *_ = (*kind.__module__.split("."), "", "")
+    match command if floor == "commands" else floor:
         case "adopt":
             from nksmesh.report.adopt import RENDERERS
         case "canary" | "tag":

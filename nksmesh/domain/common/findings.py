@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.common.errors import CheckError, MeshError
 
 
@@ -31,13 +32,13 @@ class Finding:
         error: Of a failure: the error that it ends a run with, which has the exit code.
     """
 
-    id: str
+    id: str = field(metadata=HIDDEN)
     level: Level
     message: str
     hint: str = ""
     subject: str = ""
-    detail: str = ""
-    error: type[MeshError] = CheckError
+    detail: str = field(default="", metadata=HIDDEN)
+    error: type[MeshError] = field(default=CheckError, metadata=HIDDEN)
 
     @property
     def group(self) -> str:

@@ -121,7 +121,11 @@ class Stranger:
     more: tuple[int, ...] = (1,)
 
 
-def test_a_result_without_a_look_shows_its_data(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("module", [__name__, "__main__", "nksmesh.commands.unseen"])
+def test_a_result_without_a_look_shows_its_data(
+    module: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stranger, "__module__", module)
     Report(command="x").show(Stranger())
     assert capsys.readouterr().out == "name: [b]x[/b]\nmore: [1]\n"
 
