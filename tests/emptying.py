@@ -19,7 +19,7 @@ import httpx
 
 from nksmesh.sandbox.results import State
 from nksmesh.sandbox.sandbox import Sandbox
-from tests.cluster.reader import Object, client_of, wanted
+from tests.cluster.reader import HEARTBEATS, Object, client_of, wanted
 
 SECONDS = 20.0
 """How long a cluster is given to become empty; a reset on a busy machine takes about as long."""
@@ -31,7 +31,7 @@ FIRST = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations", "na
 """What goes first: webhooks that would refuse the rest, and namespaces, in which nothing is made from then on."""
 
 OWN = {"componentstatuses", "apiservices", "leases"}
-"""What Kubernetes itself makes, and renews all the time; Leases elsewhere than in its own namespaces are ours."""
+"""What Kubernetes itself makes, and renews all the time; Leases are, where they are its own."""
 
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
@@ -87,7 +87,8 @@ class Found:
     def own(self) -> bool:
         """Whether Kubernetes itself keeps it: a Lease of its own, or the account of one of its controllers."""
         if self.kind.plural in OWN:
-            return self.kind.plural != "leases" or self.namespace.startswith("kube-")
+            ours = self.kind.plural == "leases" and (self.namespace not in HEARTBEATS or "nksmesh" in self.name)
+            return not ours
         bare = not self.metadata.get("labels") and not self.metadata.get("annotations")
         return self.kind.plural == "serviceaccounts" and self.namespace == "kube-system" and bare
 
