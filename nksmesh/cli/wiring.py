@@ -153,6 +153,7 @@ async def runtime(
         from nksmesh.adapters import processes
         from nksmesh.adapters.cluster.connection import Cluster
         from nksmesh.adapters.helm.releases import Helm
+        from nksmesh.domain.common.events import Event, EventKind
         from nksmesh.engine.runtime import Runtime
         from nksmesh.engine.waiting import WaitOptions
 
@@ -165,7 +166,7 @@ async def runtime(
                 watcher=cluster.lease.note_helm,
                 found=found,
             )
-            yield Runtime(
+            runtime = Runtime(
                 cluster=cluster,
                 helm=helm,
                 charts=chart_store(),
@@ -173,6 +174,12 @@ async def runtime(
                 listener=listener,
                 waits=waits or WaitOptions(),
             )
+            try:
+                yield runtime
+            finally:
+                if shell.report.verbose:
+                    traffic = f"{cluster.traffic}; {helm.processes} Helm processes"
+                    listener(Event(step="API server", kind=EventKind.NOTE, message=traffic))
 
 
 def _agree(environment: Environment, given: str, named: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -74,14 +75,17 @@ async def install(
             await await_end(
                 plan.ending, runtime.cluster, step=PLAN_STEP, timeout=runtime.waits.component, listener=runtime.listener
             )
-        if settled or plan.ending or not await _still_stands(plan, runtime.cluster):
+        still_stands, left_unproved = await asyncio.gather(
+            _still_stands(plan, runtime.cluster), _left_unproved(plan, runtime.cluster)
+        )
+        if settled or plan.ending or not still_stands:
             plan = await make_plan(order, runtime)
         refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
         check(plan)
         _warn(plan, runtime.listener)
         applying = Executor(plan.steps, runtime, releases=plan.manifests)
         if not plan.changes:
-            if not await _left_unproved(plan, runtime.cluster):
+            if not left_unproved:
                 return await _prove(applying, plan, runtime.cluster)
             async with recorded_run(runtime.cluster, await run_of(plan, command, runtime.cluster)):
                 return await _prove(applying, plan, runtime.cluster)

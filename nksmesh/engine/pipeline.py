@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nksmesh.domain.charts.chart import Chart, ChartRef
+from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, Release
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, refuse_failures
@@ -65,6 +66,7 @@ async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write:
     )
     told = order.request.namespace or (order.environment.namespace if order.environment else "")
     record = record_for(told, records)
+    still: Mapping[tuple[str, str], InstalledRelease] = {}
     if record is not None:
         still = await cluster.storage.installed(one.release for one in record.releases)
         if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
@@ -80,7 +82,7 @@ async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write:
     resolved = order.scope.of(resolved) if order.scope else resolved
     gone_on_with = forgiven(order.version_question(resolved.mesh, kubernetes), order.catalog.versions)
     resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
-    return ClusterState(kubernetes=kubernetes, record=record, resolved=resolved, location=location)
+    return ClusterState(kubernetes=kubernetes, record=record, resolved=resolved, location=location, installed=still)
 
 
 async def fetch_charts(order: MeshRequest, mesh: Mesh, charts: Charts, listener: Listener) -> Mapping[str, Chart]:

@@ -153,15 +153,16 @@ async def _read(order: MeshRequest, found: ClusterState, runtime: Runtime) -> Me
     """Fetch the charts, read what is installed, and begin to follow the mesh's namespaces, all at once."""
     mesh = found.resolved.mesh
     namespaces = tuple(dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases))))
-    charts, installed, live, _ = await asyncio.gather(
+    recorded = _recorded(found.record)
+    charts, others, live, _ = await asyncio.gather(
         fetch_charts(order, mesh, runtime.charts, runtime.listener),
-        runtime.cluster.storage.installed((*mesh.releases, *_recorded(found.record))),
+        runtime.cluster.storage.installed(release for release in mesh.releases if release not in recorded),
         runtime.cluster.objects.get_all(
             (ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True
         ),
         runtime.cluster.live.follow(observation.queries_for(namespaces, mesh.namespace)),
     )
-    return MeshState(charts=charts, installed=installed, namespaces=live)
+    return MeshState(charts=charts, installed={**found.installed, **others}, namespaces=live)
 
 
 def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]) -> Surrounding:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.catalog import Catalog, Environment
@@ -80,9 +82,11 @@ class ClusterState:
         kubernetes: The cluster's version; empty without a cluster.
         record: The mesh's record, where its releases are still there.
         location: Where the cluster is.
+        installed: What Helm has of the recorded releases, by (namespace, name).
     """
 
     resolved: Resolved
     kubernetes: str = ""
     record: Record | None = None
     location: Location = field(default_factory=Location)
+    installed: Mapping[tuple[str, str], InstalledRelease] = field(default_factory=dict)

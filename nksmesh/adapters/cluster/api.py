@@ -57,12 +57,18 @@ class Api:
         Args:
             account: The user that it names.
             renew: Makes the same client with fresh credentials; None where they cannot be had anew.
+
+        Attributes:
+            requests: How many requests were sent; watches are left out.
+            in_sequence: How many of them began one after another's answer: so many round trips at least were waited.
         """
         self._client = client
         self._renew = renew
         self._renewing = asyncio.Lock()
         self._retired: list[Client] = []
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self.requests = 0
+        self.in_sequence = 0
         self.context = context
         self.account = account
 
@@ -123,14 +129,16 @@ class Api:
         answer = await self._ask(method, path, query, body, content_type, accept=accept)
         return self._meaning(answer, method, path)
 
-    async def get(self, path: str, *, accept: str = JSON) -> dict[str, Any] | None:
+    async def get(
+        self, path: str, *, query: Mapping[str, str] | None = None, accept: str = JSON
+    ) -> dict[str, Any] | None:
         """Read an object, or None where there is none.
 
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
         try:
-            return await self.request("GET", path, accept=accept)
+            return await self.request("GET", path, query=query, accept=accept)
         except RefusedError as exc:
             if exc.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -204,7 +212,10 @@ class Api:
         self, method: str, *request: Any, take: Callable[[Any], Awaitable[Any]] | None = None, **more: Any
     ) -> Answer:
         async with self._turns:
+            self.requests += 1
+            before = self.in_sequence
             response = await self._accepted(method, *request, **more)
+            self.in_sequence = max(self.in_sequence, before + 1)
             if take is not None and response.status < HTTPStatus.BAD_REQUEST:
                 return Answer(response.status, b"", taken=await self._read(response, take(response.content)))
             raw = await self._read(response, response.read())

@@ -67,6 +67,11 @@ class Cluster:
         return self._api.account
 
     @property
+    def traffic(self) -> str:
+        """How many requests were sent, and how many of them one after another."""
+        return f"{self._api.requests} requests, {self._api.in_sequence} in sequence"
+
+    @property
     def host(self) -> str:
         """The API server's host name."""
         return self._api.host

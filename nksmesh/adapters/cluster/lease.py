@@ -172,8 +172,10 @@ class Lease:
             self._note_version(written)
 
     async def _release(self) -> None:
-        """Give the mesh back, if it is still ours."""
+        """Give the mesh back, if it is still ours: as we last wrote it, or as a write without an answer left it."""
         try:
+            if self._version and await self._deleted(self._version):
+                return
             found = await self._objects.get(_REF)
             if found is not None and self._mine is not None and _identity(found) == self._mine.identity:
                 await self._objects.delete(_REF)
@@ -181,6 +183,16 @@ class Lease:
             return  # it lapses by itself
         finally:
             self._mine = None
+
+    async def _deleted(self, version: str) -> bool:
+        """Delete the lease at one version of it; False where it has another."""
+        try:
+            await self._objects.delete(_REF, version=version)
+        except RefusedError as exc:
+            if exc.status != HTTPStatus.CONFLICT:
+                raise
+            return False
+        return True
 
     @staticmethod
     def _manifest(holder: Holder, version: str = "") -> dict[str, Any]:

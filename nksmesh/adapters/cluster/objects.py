@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from nksmesh.adapters.cluster.api import JSON, METADATA, METADATA_LIST, Api
 from nksmesh.adapters.cluster.protobuf import PROTOBUF, NotProtobufError, read_list
 from nksmesh.domain.common.errors import ClusterError, RefusedError
-from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef
+from nksmesh.domain.kube.objects import CLUSTER_SCOPED, FIELD_MANAGER, Manifest, ObjectRef
+
+_MANY: Final = 8
+"""So many objects of one kind are listed, and not read one by one: Istio's CRDs, of a cluster's CRDs."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,24 @@ class Resource:
     plural: str
     namespaced: bool
     listable: bool
+
+
+BUILT_IN: Final = {
+    (version, kind): Resource(version, f"{kind.lower()}s", namespaced=kind not in CLUSTER_SCOPED, listable=True)
+    for version, kinds in {
+        "v1": ("ConfigMap", "Event", "Namespace", "Node", "Pod", "Secret", "Service", "ServiceAccount"),
+        "admissionregistration.k8s.io/v1": ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
+        "apiextensions.k8s.io/v1": ("CustomResourceDefinition",),
+        "apps/v1": ("DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"),
+        "autoscaling/v2": ("HorizontalPodAutoscaler",),
+        "coordination.k8s.io/v1": ("Lease",),
+        "discovery.k8s.io/v1": ("EndpointSlice",),
+        "policy/v1": ("PodDisruptionBudget",),
+        "rbac.authorization.k8s.io/v1": ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
+    }.items()
+    for kind in kinds
+}
+"""What every API server since Kubernetes 1.23 serves under these names: asking for them would be a round trip more."""
 
 
 class Objects:
@@ -44,7 +66,7 @@ class Objects:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
-        resource = (await self._served(ref.api_version)).get(ref.kind)
+        resource = await self.resource(ref.api_version, ref.kind)
         if resource is None:
             return None
         return f"{collection(resource, ref.namespace)}/{ref.name}"
@@ -61,14 +83,24 @@ class Objects:
     async def get_all(
         self, refs: Iterable[ObjectRef], *, metadata_only: bool = False
     ) -> dict[ObjectRef, dict[str, Any] | None]:
-        """Read several objects at once.
+        """Read several objects at once; where many of one kind are wanted, the metadata of all are one list.
 
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
         wanted = list(dict.fromkeys(refs))
-        found = await asyncio.gather(*(self.get(ref, metadata_only=metadata_only) for ref in wanted))
-        return dict(zip(wanted, found, strict=True))
+        kinds = Counter((ref.api_version, ref.kind, ref.namespace) for ref in wanted)
+        many = [kind for kind, count in kinds.items() if metadata_only and count >= _MANY]
+        lists = await asyncio.gather(*(self.list(*kind, metadata_only=True) for kind in many))
+        listed = {
+            ObjectRef(api_version, kind, item["metadata"]["name"], namespace): item
+            for (api_version, kind, namespace), items in zip(many, lists, strict=True)
+            for item in items
+        }
+        alone = [ref for ref in wanted if (ref.api_version, ref.kind, ref.namespace) not in many]
+        read = await asyncio.gather(*(self.get(ref, metadata_only=metadata_only) for ref in alone))
+        found = {**listed, **dict(zip(alone, read, strict=True))}
+        return {ref: found.get(ref) for ref in wanted}
 
     async def list_briefly(self, api_version: str, kind: str, namespace: str = "") -> list[dict[str, Any]]:
         """List pods, or what makes them, however many there are: of each the few fields of ``protobuf.DECODED``.
@@ -80,7 +112,7 @@ class Objects:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
-        resource = (await self._served(api_version)).get(kind)
+        resource = await self.resource(api_version, kind)
         if resource is None:
             return []
         path, query = collection(resource, namespace), {"resourceVersion": "0"}
@@ -112,14 +144,14 @@ class Objects:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
-        resource = (await self._served(api_version)).get(kind)
+        resource = await self.resource(api_version, kind)
         if resource is None:
             return []
         asked = (("labelSelector", labels), ("fieldSelector", fields), ("limit", str(most or "")))
         query = {key: text for key, text in asked if text}
         path = collection(resource, namespace)
         accept = METADATA_LIST if metadata_only else JSON
-        answer = await self._api.request("GET", path, query=query, accept=accept)
+        answer = await self._api.get(path, query=query, accept=accept) or {}
         return [{**item, "apiVersion": api_version, "kind": kind} for item in answer.get("items") or ()]
 
     async def apply(
@@ -181,11 +213,12 @@ class Objects:
             content_type="application/merge-patch+json",
         )
 
-    async def delete(self, ref: ObjectRef, *, orphan: bool = False) -> bool:
+    async def delete(self, ref: ObjectRef, *, orphan: bool = False, version: str = "") -> bool:
         """Delete an object.
 
         Args:
             orphan: What it owns stays, and belongs to nobody; else it goes too.
+            version: The resource version that it must have, else it is a Conflict; empty for any.
 
         Returns:
             False where it was not there.
@@ -197,7 +230,9 @@ class Objects:
         if path is None:
             return False
         try:
-            await self._api.request("DELETE", path, query={"propagationPolicy": "Orphan" if orphan else "Background"})
+            query = {"propagationPolicy": "Orphan" if orphan else "Background"}
+            body = {"preconditions": {"resourceVersion": version}} if version else None
+            await self._api.request("DELETE", path, query=query, body=body)
         except RefusedError as exc:
             if exc.status == HTTPStatus.NOT_FOUND:
                 return False
@@ -218,12 +253,12 @@ class Objects:
         return ""
 
     async def resource(self, api_version: str, kind: str) -> Resource | None:
-        """Return how the server names a kind, or None where it does not serve it.
+        """Return how the server names a kind, or None where it does not serve it; it is not asked about BUILT_IN ones.
 
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
-        return (await self._served(api_version)).get(kind)
+        return BUILT_IN.get((api_version, kind)) or (await self._served(api_version)).get(kind)
 
     async def kinds(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
         """List every (apiVersion, kind) that can be listed inside a namespace, and the API versions that are silent.

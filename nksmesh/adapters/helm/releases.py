@@ -69,6 +69,8 @@ class Helm:
         self._context = context
         self._watcher = watcher
         self._found = found
+        self.processes = 0
+        """How many Helm processes there were, but for the one that tells its version."""
 
     async def program(self) -> HelmProgram:
         """Return the Helm that is driven.
@@ -220,6 +222,7 @@ class Helm:
     async def _command(self, *flags: str) -> HelmCommand:
         from nksmesh.adapters.helm.command import HelmCommand  # noqa: PLC0415 - 35 ms that a run which changes nothing saves
 
+        self.processes += 1
         return HelmCommand(
             (await self.program()).path,
             kubeconfig=self._kubeconfig,

@@ -21,7 +21,7 @@ FIELD_MANAGER: Final = "nksmesh"
 INJECTED_IMAGE: Final = "auto"
 """The image the gateway chart gives its proxy: istiod's injector replaces it at admission."""
 
-_CLUSTER_SCOPED: Final = frozenset(
+CLUSTER_SCOPED: Final = frozenset(
     {
         "APIService",
         "ClusterRole",
@@ -30,6 +30,7 @@ _CLUSTER_SCOPED: Final = frozenset(
         "GatewayClass",
         "MutatingWebhookConfiguration",
         "Namespace",
+        "Node",
         "PriorityClass",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
@@ -81,7 +82,7 @@ def ref_of(manifest: Manifest, namespace: str = "") -> ObjectRef:
     """
     metadata = manifest.get("metadata") or {}
     kind = str(manifest.get("kind", ""))
-    own = "" if kind in _CLUSTER_SCOPED else str(metadata.get("namespace") or namespace)
+    own = "" if kind in CLUSTER_SCOPED else str(metadata.get("namespace") or namespace)
     return ObjectRef(str(manifest.get("apiVersion", "")), kind, str(metadata.get("name", "")), own)
 
 

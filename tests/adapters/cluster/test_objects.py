@@ -90,6 +90,42 @@ async def test_several_are_read_at_once_each_asked_once(objects: Objects) -> Non
     assert "spec" not in metadata
 
 
+async def test_many_of_one_kind_are_one_list_of_metadata(api: Api, objects: Objects) -> None:
+    made = [config_map(f"one-of-many-{number}", a="1") for number in range(10)]
+    await asyncio.gather(*(objects.create(manifest, ref) for manifest, ref in made))
+    wanted = [ref for _, ref in made] + [ObjectRef("v1", "ConfigMap", "none-of-many", NAMESPACE)]
+    before = api.requests
+    found = await objects.get_all(wanted, metadata_only=True)
+    assert api.requests == before + 1
+    assert list(found) == wanted
+    assert [one["metadata"]["name"] if one else None for one in found.values()] == [ref.name for _, ref in made] + [
+        None
+    ]
+    assert not any("data" in one for one in found.values() if one)
+    whole = await objects.get_all(wanted)
+    assert [one["data"] if one else None for one in whole.values()] == [{"a": "1"}] * 10 + [None]
+    assert api.requests == before + 12
+
+
+async def test_requests_that_wait_for_one_another_are_counted(api: Api, objects: Objects) -> None:
+    ref = ObjectRef("v1", "Namespace", NAMESPACE)
+    await asyncio.gather(*(objects.get(ref) for _ in range(5)))
+    assert (api.requests, api.in_sequence) == (5, 1)  # and nothing was asked about what every API server serves
+    await objects.get(ref)
+    assert (api.requests, api.in_sequence) == (6, 2)
+
+
+async def test_what_another_wrote_meanwhile_is_not_deleted(objects: Objects) -> None:
+    manifest, ref = config_map("at-a-version", a="1")
+    created = await objects.create(manifest, ref)
+    merged = await objects.merge({"data": {"a": "2"}}, ref)
+    with pytest.raises(RefusedError) as stale:
+        await objects.delete(ref, version=created["metadata"]["resourceVersion"])
+    assert stale.value.reason == "Conflict"
+    assert await objects.delete(ref, version=merged["metadata"]["resourceVersion"])
+    assert not await objects.delete(ref, version=merged["metadata"]["resourceVersion"])
+
+
 async def test_lists_are_chosen_by_labels_and_fields(objects: Objects) -> None:
     for name in ("one", "two"):
         manifest, ref = config_map(name)

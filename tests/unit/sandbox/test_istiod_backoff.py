@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ class FakeApi(Api):
         self.reads = 0
         self.asked = asyncio.Event()
 
-    async def get(self, path: str, *, accept: str = JSON) -> dict[str, Any] | None:
+    async def get(
+        self, path: str, *, query: Mapping[str, str] | None = None, accept: str = JSON
+    ) -> dict[str, Any] | None:
         """Serve objects of Istio; there is no authority's Secret yet."""
-        del accept
+        del query, accept
         if path.startswith("/apis/networking.istio.io/"):
             self.reads += 1
             self.asked.set()
