@@ -135,7 +135,7 @@ async def lock_charts(
             pinned = pinned.pin(ref, chart.digest)
         else:
             listener(
-                Event(step=STEP, kind=EventKind.WARNING, message=f"{ref} is a folder and no archive: nothing to pin")
+                Event(step=STEP, kind=EventKind.WARNING, message=f"{ref} is a folder, not an archive: nothing to pin")
             )
     if pinned.entries != lock.entries:
         locks.write(pinned)
@@ -174,7 +174,7 @@ def _to_pin(lock: Lock, versions: Sequence[str], source: str | None, more: Seque
     wanted.update(replace(ref, name=name) for ref in named for name in more)
     if not wanted:
         raise ConfigError(
-            f"{lock.file} names no chart from {shown}",
+            f"{lock.file} has no chart from {shown}",
             hint="Name the versions: nksmesh charts lock 1.20.0 --charts ...",
         )
     return sorted(wanted)

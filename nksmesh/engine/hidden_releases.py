@@ -121,7 +121,7 @@ async def refuse_living(releases: Collection[Release], cluster: Cluster) -> None
     if live:
         names = ", ".join(sorted(release.name for release in releases))
         raise ClusterError(
-            f"Helm has no record of {names}, and objects of it are there: Helm cannot remove them; nothing was removed",
+            f"Helm has no record of {names}, but its objects exist, so Helm cannot remove them; nothing was removed",
             hint="Run nksmesh install to restore the releases, then nksmesh uninstall. Or "
             "delete the objects with kubectl delete.",
             detail="\n".join(map(str, live)),

@@ -138,8 +138,8 @@ def _may_be_taken(ref: ObjectRef, live: Mapping[str, Any] | None, change: Releas
 
 
 def _with_left(change: ReleaseChange, left: tuple[ObjectRef, ...]) -> ReleaseChange:
-    words = f"{len(left)} CRDs that no release owns become its own"
-    said = (words if len(left) > 1 else "1 CRD that no release owns becomes its own",) if left else ()
+    words = f"takes ownership of {len(left)} CRDs that no release owns"
+    said = (words if len(left) > 1 else "takes ownership of 1 CRD that no release owns",) if left else ()
     return replace(change, left_crds=left, reasons=(*change.reasons, *said))
 
 

@@ -51,7 +51,7 @@ async def check_unrecorded(
     found = await find_installation(cluster, mesh.namespace)
     known = {(release.namespace, release.name) for release in mesh.releases}
     detail += [
-        f"release {one.name} in {one.namespace} ({one.component}) would not be of this mesh"
+        f"release {one.name} in {one.namespace} ({one.component}) would not be part of this mesh"
         for one in found.releases
         if (one.namespace, one.name) not in known
     ]

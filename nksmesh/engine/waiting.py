@@ -73,7 +73,7 @@ async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, waits: W
         if answer.ready:
             return answer.message
         if answer.state is State.FAILED and not troubles:
-            raise NotReadyError(f"{wait.named}: {answer.message}", hint="Look at it with: nksmesh status")
+            raise NotReadyError(f"{wait.named}: {answer.message}", hint="Run nksmesh status to see the mesh.")
         for identity, trouble in troubles.items():
             if identity not in first_seen:
                 listener(Event(step=wait.step, kind=EventKind.WARNING, message=str(trouble)))
@@ -117,11 +117,11 @@ async def _failure(name: str, trouble: Trouble, objects: Objects, after: float) 
 async def _timeout(name: str, awaited: str, troubles: list[Trouble], objects: Objects, seconds: float) -> NotReadyError:
     if troubles:
         failure = await _failure(name, troubles[0], objects, seconds)
-        failure.add_note(f"still waited for: {awaited}")
+        failure.add_note(f"still waiting for: {awaited}")
         return failure
     return NotReadyError(
         f"{name} is not ready after {spoken(seconds)}: still waiting for {awaited}",
-        hint="Give it longer with --timeout, or look at it with: nksmesh status",
+        hint="Pass a longer --timeout, or run nksmesh status to see the mesh.",
         passing=True,
     )
 

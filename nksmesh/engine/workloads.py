@@ -189,7 +189,7 @@ def _obstacle(workload: Workload, live: Live) -> Obstacle | None:
     """Say what does not let a workload be restarted now."""
     now = found(live, workload)
     if now is None:
-        return Obstacle("it is gone", for_good=True)
+        return Obstacle("it no longer exists", for_good=True)
     if why := why_not_restartable(now):
         return Obstacle(why, for_good=True)
     answer = rolled_out(live, workload)

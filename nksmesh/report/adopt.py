@@ -42,7 +42,7 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     for note in plan.notes:
         sentence(console, note, FAINT)
     if not result.agreed:
-        sentence(console, f"Not agreed to: nothing was {'written' if plan.recorded else 'recorded'}.")
+        sentence(console, f"Not confirmed: nothing was {'written' if plan.recorded else 'recorded'}.")
     elif result.dry_run:
         sentence(console, "This would be recorded; nothing was changed." if not plan.recorded else "Nothing to record.")
     elif not plan.recorded:
@@ -75,7 +75,7 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
     if result.dry_run or verbose:
         _objects(result, console, verbose=verbose)
     if not result.agreed:
-        sentence(console, "Not agreed to: nothing was taken over.")
+        sentence(console, "Not confirmed: nothing was taken over.")
     elif plan.empty:
         sentence(console, "Nothing to take over.")
     elif not result.dry_run:
@@ -99,13 +99,13 @@ def _values(values: FormerValues, console: Console) -> None:
     for name, keys in values.kept.items():
         sentence(console, f"kept as it is: {name}: {', '.join(keys)}")
     for name, keys in values.carried.items():
-        sentence(console, f"carried over, as istioctl was told: {name}: {', '.join(keys)}")
+        sentence(console, f"carried over from istioctl's settings: {name}: {', '.join(keys)}")
     for setting, why in values.left.items():
         console.print(Text("not carried over: ", DOUBTFUL) + Text(f"{setting}: {why}"))
     if values.left:
         sentence(
             console,
-            "  What these did is taken back; what the charts have a value for is given with -f or --set.",
+            "  The effect of these is undone. Set what the charts have a value for with -f or --set.",
             FAINT,
         )
 
@@ -128,7 +128,10 @@ def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None
     )
     for ref in plan.replaced:
         sentence(console, f"removed at the end, replaced by the release's own: {ref}")
-    sentence(console, "The mesh's CA (istio-ca-secret) and the gateways' Services stay as they are: same addresses.")
+    sentence(
+        console,
+        "The mesh's CA (istio-ca-secret) and the gateways' Services stay unchanged: the addresses are the same.",
+    )
 
 
 def _told(one: TakenObject) -> list[str]:

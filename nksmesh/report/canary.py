@@ -33,7 +33,7 @@ def _start(result: StartResult, console: Console, verbose: bool) -> None:
         return
     version = result.installed.plan.mesh.version
     ending = (
-        "installed; injection verified" if result.installed.plan.changes else "is there already: nothing was changed"
+        "installed; injection verified" if result.installed.plan.changes else "already installed: nothing was changed"
     )
     console.print(
         Text.assemble((f"canary {result.istio_revision} (Istio {version}) beside {result.beside}: {ending}", GOOD))
@@ -133,7 +133,7 @@ def _ended(result: EndResult, console: Console, verbose: bool) -> None:
 def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
     told = {
         "set": f"tag {result.name} is set",
-        "unchanged": f"tag {result.name} is as asked for: nothing was changed",
+        "unchanged": f"tag {result.name} is already set: nothing was changed",
         "removed": f"tag {result.name} is removed",
         "declined": "Nothing was removed.",
     }

@@ -62,7 +62,7 @@ def _versions(result: Versions, console: Console, _verbose: bool) -> None:
     if seen:
         notes.append(f"This cluster: Kubernetes {result.look.kubernetes}, context {result.look.context}.")
     elif result.look.problem:
-        notes.append(f"Which version fits your cluster is not marked: {result.look.problem}.")
+        notes.append(f"Versions that fit your cluster are not marked: {result.look.problem}.")
     for note in notes:
         console.print(Text(note, style=FAINT))
     if result.nks.kubernetes:

@@ -36,10 +36,10 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
         _listed(survey, console, verbose=verbose)
         _diff(survey, console, shown=result.diff)
         gap(console)
-        sentence(console, "Put it back: nksmesh repair", FAINT)
+        sentence(console, "Run nksmesh repair to restore them.", FAINT)
     elif result.installation.gone:
         _gone(result.installation, console)
-        sentence(console, f"The {survey.looked} objects of the other releases are as the releases say.")
+        sentence(console, f"The {survey.looked} objects of the other releases do not differ.")
     else:
         _as_it_should_be("No drift", survey, console)
     warnings(console, survey.notes)
@@ -48,7 +48,7 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
 @RENDERERS.of(RepairPlan)
 def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
     many = len(plan.found) > 1
-    sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be put back:", "bold")
+    sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be restored:", "bold")
     _gone(plan.installation, console)
     _listed(plan.survey, console, verbose=verbose)
     _diff(plan.survey, console, shown=True)
@@ -60,11 +60,11 @@ def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
 @RENDERERS.of(RepairResult)
 def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
     if not result.agreed:
-        sentence(console, "Nothing was put back.")
+        sentence(console, "Nothing was restored.")
         return
     if not result.repaired:
         if result.plan.installation.releases:
-            _as_it_should_be("Nothing to put back", result.plan.survey, console)
+            _as_it_should_be("Nothing to restore", result.plan.survey, console)
         else:
             without_mesh(console, result.plan.installation, f"No mesh in {result.plan.installation.namespace}.")
         _gone(result.plan.installation, console)
@@ -88,11 +88,11 @@ def _gone(installation: Installation, console: Console) -> None:
 def _as_it_should_be(title: str, survey: Survey, console: Console) -> None:
     """Say that nothing differs, of no more than was looked at."""
     if not survey.unseen:
-        sentence(console, f"{title}: {survey.looked} objects are as the releases say.", GOOD)
+        sentence(console, f"{title}: {survey.looked} objects match their releases.", GOOD)
     elif survey.looked:
         sentence(console, f"{title} among the {survey.looked} objects that could be checked.", DOUBTFUL)
     else:
-        sentence(console, "Nothing could be looked at: whether anything differs is not known.", BAD)
+        sentence(console, "Nothing could be checked: whether anything differs is unknown.", BAD)
 
 
 def _others(count: int) -> str:
@@ -116,7 +116,7 @@ def _listed(survey: Survey, console: Console, *, verbose: bool) -> None:
         if len(shown) < len(drift.fields):
             sentence(console, f"  and {len(drift.fields) - len(shown)} more (-v)", FAINT)
         if drift.refusal:
-            sentence(console, f"  the API server refuses to put it back: {drift.refusal}", BAD)
+            sentence(console, f"  the API server refuses to restore it: {drift.refusal}", BAD)
 
 
 def _diff(survey: Survey, console: Console, *, shown: bool) -> None:

@@ -37,7 +37,7 @@ def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
         return
     rows(
         console,
-        ["run", "command", "began (UTC)", "took", "by", "versions", "result"],
+        ["run", "command", "started (UTC)", "took", "by", "versions", "result"],
         [_row(run) for run in result.runs],
     )
     for run in result.runs:
@@ -129,7 +129,7 @@ def _rollback_result(result: RollbackResult, console: Console, verbose: bool) ->
     if not result.agreed:
         sentence(console, "Nothing was rolled back.")
         return
-    back = f"Istio {', '.join(way.to_versions)}: back, and ready" if way.to_versions else "Removed what was made"
+    back = f"Istio {', '.join(way.to_versions)}: restored, and ready" if way.to_versions else "Removed what was made"
     console.print(Text(f"{back} (as before run {way.numbers[0]})", style=GOOD))
     if verbose:
         show_outcomes(progress.outcomes, console)

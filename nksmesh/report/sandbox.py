@@ -76,7 +76,9 @@ def _lowered(result: SandboxStopped, console: Console, _verbose: bool) -> None:
 
 @RENDERERS.of(Deleted)
 def _deleted(result: Deleted, console: Console, _verbose: bool) -> None:
-    sentence(console, f"sandbox {result.name} " + ("is gone with all its data" if result.existed else "was not there"))
+    sentence(
+        console, f"sandbox {result.name} " + ("was deleted with all its data" if result.existed else "did not exist")
+    )
 
 
 @RENDERERS.of(FailuresEnded)
@@ -93,4 +95,4 @@ def _staged(result: Staged, console: Console, _verbose: bool) -> None:
     if result.marked:
         sentence(console, f"{result.marked} existing pods now fail too")
     which = "" if result.name == DEFAULT_NAME else f" --name {result.name}"
-    sentence(console, f"It ends with: nksmesh sandbox heal{which}", FAINT)
+    sentence(console, f"Run nksmesh sandbox heal{which} to end it.", FAINT)

@@ -81,7 +81,7 @@ def _release(one: ReleaseStatus, *, verbose: bool) -> list[str | Text]:
 
 def _gone(release: Release) -> list[str | Text]:
     none = Text("-", style=FAINT)
-    said = Text("gone: Helm has no release of it; run nksmesh install again", style=BAD)
+    said = Text("Helm has no release of it. Run nksmesh install to recreate it.", style=BAD)
     return [release.name, release.namespace, none, none, said]
 
 

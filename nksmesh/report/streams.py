@@ -22,7 +22,7 @@ def write_out(text: str) -> None:
     except OSError as error:
         raise ConfigError(
             f"stdout cannot be written: {error.strerror or error}",
-            hint="Free space where stdout goes, or write to another place. What the command changed stays changed.",
+            hint="Free some space there, or write to another place. What the command has changed stays changed.",
         ) from error
 
 

@@ -33,7 +33,7 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
             sentence(console, f"  the address {', '.join(addresses)} of {service} is released", DOUBTFUL)
     history = ["the history of the mesh's runs"] if plan.purge and plan.runs else []
     going = (*plan.webhooks, *in_words(plan.going), *labels_in_words(plan.losing_labels), *history)
-    _listed(console, "These go too:", going)
+    _listed(console, "These are removed, too:", going)
     alone = plan.purge or plan.istio_revision
     staying = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels))
     _listed(console, "These stay:" if alone else "These stay (--purge removes what is the mesh's):", staying)

@@ -91,7 +91,7 @@ def test_releases_made_by_hand_as_the_notes_have_it(
     assert istio("plan", "--exit-code").changes == {}
     assert istio("plan", "--exit-code", "--dir", "meshes", "-e", "prod").changes == {}
     assert istio("drift", "--exit-code").data["drift"] == []
-    assert "overwrites nothing" in istio("adopt", "--dir", "meshes", "--write-env", "prod", code=2).error["message"]
+    assert "does not overwrite it" in istio("adopt", "--dir", "meshes", "--write-env", "prod", code=2).error["message"]
 
     # everything else goes on with these names: nothing pins the old version
     assert istio("upgrade", "--to", "1.21.6").data

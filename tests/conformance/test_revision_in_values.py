@@ -42,7 +42,7 @@ def test_each_way_to_give_a_revision_becomes_ready(istio: Program, cluster: Read
     status = istio("status", "--exit-code").data
     assert [one["istio_revision"] for one in status["releases"]] == ["", REVISION, REVISION]
     assert istio("plan", "--exit-code").changes == {}
-    assert "set by values" in istio("canary", "start", "--to", "1.21.6", code=2).error["message"]
+    assert "the values set" in istio("canary", "start", "--to", "1.21.6", code=2).error["message"]
     istio("uninstall", "--yes")
     assert cluster.items("/apis/apps/v1/namespaces/istio-system/deployments") == []
 

@@ -86,7 +86,7 @@ def unknown_version(ref: ChartRef, versions: Iterable[str]) -> ChartError:
     near = difflib.get_close_matches(ref.version, known, n=_SHOWN, cutoff=0.6)
     said = f"The nearest it has are {', '.join(near)}." if near else f"It has {', '.join(known[:_SHOWN])}."
     if not known:
-        said = f"It has no chart {ref.name} at all: name another source with --charts."
+        said = f"It has no chart {ref.name}: name another source with --charts."
     elif len(known) > _SHOWN:
         said += f" There are {len(known)} in all."
     return ChartError(f"there is no chart {ref} in {public_source(ref.source)}", hint=said)

@@ -137,7 +137,7 @@ class _Fetching:
             if self._locked:
                 raise ChartError(
                     f"chart {ref} in {public_source(ref.source)} is a folder, which charts.lock cannot pin",
-                    hint="Pack it with `helm package`, or go on without --locked.",
+                    hint="Pack it with `helm package`, or leave out --locked.",
                 )
             return _chart(ref, path.absolute(), digest, contents, from_archive=False)
         raise unknown_version(ref, [*folder.versions(ref.name), *other])
@@ -195,7 +195,8 @@ def _chart(ref: ChartRef, folder: Path, digest: str, contents: Contents, *, from
 
 def _too_large(title: str) -> ChartError:
     return ChartError(
-        f"{title} is larger than {MOST_ARCHIVE // MIB} MiB, which no chart is", hint="Name another one with --charts."
+        f"{title} is larger than {MOST_ARCHIVE // MIB} MiB, the limit for a chart",
+        hint="Name another one with --charts.",
     )
 
 

@@ -295,7 +295,10 @@ class Api:
         if not isinstance(answer, dict):
             answer = {"message": raw.decode(errors="replace")[:_MOST_WORDS]}
         words = str(answer.get("message", "")) or f"HTTP status {status}"
-        message, hint = f"the API server at {self.server} refused {method} {path}", "Read its own words above."
+        message, hint = (
+            f"the API server at {self.server} refused {method} {path}",
+            "The API server's answer above says why.",
+        )
         if status == HTTPStatus.UNAUTHORIZED:
             message = f"the API server at {self.server} does not accept the credentials of context {self.context}"
             hint = "They may have expired: fetch the cluster's kubeconfig again from the NKS console."

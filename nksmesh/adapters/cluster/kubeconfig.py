@@ -89,7 +89,7 @@ def choose(
         ClusterError: The files do not give it, or what it refers to.
     """
     about = f" for context {context}" if context else ""
-    gone = [f"KUBECONFIG names {file} too, which does not exist" for file in absent]
+    gone = [f"KUBECONFIG also names {file}, which does not exist" for file in absent]
 
     def missing(words: str) -> ClusterError:
         detail = "\n".join((words, *gone))

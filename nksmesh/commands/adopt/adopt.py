@@ -218,8 +218,8 @@ def _check_environment(name: str, files: MeshFiles) -> None:
         )
     if name in files.environment_names():
         raise ConfigError(
-            f"--write-env: there is an environment {name!r} already, and adopt overwrites nothing",
-            hint="Give another name.",
+            f"--write-env: an environment {name!r} already exists, and adopt does not overwrite it",
+            hint="Choose another name.",
         )
 
 

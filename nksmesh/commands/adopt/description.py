@@ -86,7 +86,7 @@ async def describe(
     warnings = [pinned(release.name, whole.beyond, key) for key in whole.pins]
     chart = charts.get(release.component)
     if installed.chart_version != ours.version:
-        words = f"{release.name} is of chart {installed.chart_version}: the next install brings it to {ours.version}"
+        words = f"{release.name} uses chart {installed.chart_version}: the next install changes it to {ours.version}"
         return row, [*warnings, words]
     if chart is None:
         return row, warnings

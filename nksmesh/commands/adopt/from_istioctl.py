@@ -45,7 +45,7 @@ from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 
 TAKEOVER_STEP: Final = "adopt"
-ORPHANS_STEP: Final = "what istioctl left"
+ORPHANS_STEP: Final = "leftovers of istioctl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class TakeoverPlan:
     def refusal(self, more: str) -> ClusterError:
         """Make the error that says what goes beyond what was shown."""
         return ClusterError(
-            f"adopting takes over more now than was shown: {more}; nothing was changed",
+            f"adopt would now take over more than was shown: {more}; nothing was changed",
             hint="Run the same command again to see everything it takes over.",
         )
 

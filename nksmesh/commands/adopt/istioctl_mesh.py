@@ -82,7 +82,7 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
     if operators:
         where = operators[0]["metadata"]["namespace"]
         raise CheckError(
-            f"Deployment {where}/istio-operator runs: it would put back whatever is taken over",
+            f"Deployment {where}/istio-operator is running: it would revert what nksmesh takes over",
             hint=f"Run kubectl delete deployment istio-operator -n {where} first.",
         )
     others = [one["metadata"]["name"] for one in daemons if former_managers(one)]
@@ -151,7 +151,7 @@ async def _only_istiod(deployments: list[dict[str, Any]], namespace: str, cluste
         where = others[0]["metadata"]["namespace"]
         raise ConfigError(
             f"Deployment {where}/{others[0]['metadata']['name']} belongs to {owner_of(others[0])}, not to istioctl",
-            hint=f"Adopt that Helm release with: nksmesh adopt{'' if where == ISTIO_NAMESPACE else f' -n {where}'}",
+            hint=f"Run nksmesh adopt{'' if where == ISTIO_NAMESPACE else f' -n {where}'} to adopt that Helm release.",
         )
     found = [one for one in found if one not in others]
     if len(found) > 1 or any(one["metadata"]["labels"].get("istio.io/rev", "default") != "default" for one in found):

@@ -134,7 +134,7 @@ def _about(states: FormerStates) -> list[str]:
     ]
     if states.own is not None and states.guessed:
         name, many = states.own["metadata"]["name"], 1 + len(states.beside) + len(states.idle)
-        words.insert(0, f"there are {many} IstioOperators; {name} is taken for what istioctl installed last")
+        words.insert(0, f"there are {many} IstioOperators; {name} is used as the latest one that istioctl installed")
     return words
 
 

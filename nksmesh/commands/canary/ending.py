@@ -54,7 +54,7 @@ class EndPlan:
         return (
             *([f"{self.going} is removed, {self.staying} stays"] if self._ends != shown._ends else []),
             *(f"{one} gets new pods" for one in map(str, self._rolled) if one not in map(str, shown._rolled)),
-            *(f"namespace {one} gets the labels it had" for one in self.returning if one not in shown.returning),
+            *(f"namespace {one} gets its former labels back" for one in self.returning if one not in shown.returning),
             *(f"{one} is restarted" for one in map(str, self.restarting) if one not in map(str, shown.restarting)),
             *(f"{one} keeps its proxy" for one in map(str, self.left) if one not in map(str, shown.left)),
             *(f"namespace {one} stays labelled" for one in self.stranded if one not in shown.stranded),
@@ -64,7 +64,7 @@ class EndPlan:
         """Make the error that says what goes beyond what was shown."""
         verb = "promoting" if self.promote else "removing"
         return ClusterError(
-            f"{verb} the canary does more now than was shown: {more}; nothing was changed",
+            f"{verb} the canary would now do more than was shown: {more}; nothing was changed",
             hint="Run the same command again to see everything it does.",
         )
 

@@ -51,7 +51,7 @@ def check_restarted(restarts: RestartResult, going: str, *, force: bool) -> None
     if force or restarts.complete:
         return
     if restarts.errors:
-        restarts.errors[0].add_note(f"{going} stays until its workloads are off it")
+        restarts.errors[0].add_note(f"{going} stays until no workload uses it")
         raise restarts.errors[0]
     raise CheckError(
         f"{going} stays, because some workloads still use it",

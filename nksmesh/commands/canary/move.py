@@ -74,7 +74,7 @@ class MovePlan:
     def refusal(self, more: str) -> ClusterError:
         """Make the error that says what goes beyond what was shown."""
         return ClusterError(
-            f"moving does more now than was shown: {more}; nothing was changed",
+            f"the move would now do more than was shown: {more}; nothing was changed",
             hint="Run the same command again to see everything it moves.",
         )
 
@@ -129,7 +129,7 @@ async def plan_move(
     wanted = list(dict.fromkeys(names))
     found = {str(one["metadata"]["name"]): one for one in await cluster.objects.list("v1", "Namespace")}
     if missing := [name for name in wanted if name not in found]:
-        raise ConfigError(f"there is no namespace {missing[0]!r}", hint="kubectl get namespaces lists what there is.")
+        raise ConfigError(f"there is no namespace {missing[0]!r}", hint="Run kubectl get namespaces to list them.")
     if everything:
         wanted = [name for name, one in found.items() if _concerned(one, record, back=back)]
     where = {name: _labels_after(found[name], record, back=back, named=not everything) for name in wanted}
@@ -182,7 +182,7 @@ async def move(shown: MovePlan, runtime: Runtime, *, back: bool) -> MoveResult:
         plan = await plan_move(names, runtime.cluster, runtime.helm, shown.mesh, everything=False, back=back)
         if plan.istio_revision != shown.istio_revision:
             raise ConfigError(
-                "another canary is on than when this was planned",
+                "the canary is not the one this was planned for",
                 hint="Run the same command again to see what it moves now.",
             )
         return replace(plan, passed_over=shown.passed_over)
@@ -220,7 +220,7 @@ def _standing_canary(record: Record) -> Canary:
     if canary.promoting:
         raise ConfigError(
             "the canary is being promoted: namespaces can no longer be moved",
-            hint="Go on with nksmesh canary promote, or go back with nksmesh canary abort.",
+            hint="Run nksmesh canary promote to finish, or nksmesh canary abort to undo.",
         )
     return canary
 
@@ -251,7 +251,9 @@ def _labels_after(namespace: Mapping[str, Any], record: Record, *, back: bool, n
         return f"namespace {name} has gateways of the mesh, which go to the canary when it is promoted: it is not moved"
     if not followed(labels, record):
         found = said(injection_labels(labels))
-        return f"namespace {name} follows no istiod of this mesh ({found}): its pods would all get a proxy, or none"
+        return (
+            f"namespace {name} uses no istiod of this mesh ({found}): either all of its pods would get a proxy, or none"
+        )
     return {REVISION_LABEL: canary.istio_revision}
 
 

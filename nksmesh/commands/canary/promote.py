@@ -128,7 +128,7 @@ async def promote(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndRe
     async with cluster.lease.held("canary promote"):
         await _prove_validator(new, runtime)
         if await retire_injector(old, cluster):
-            _tell(runtime, f"the injector of {old.name} is gone: {DEFAULT_TAG} is {new.istio_revision}")
+            _tell(runtime, f"the injector of {old.name} is removed: {DEFAULT_TAG} points to {new.istio_revision}")
         await _prove_default(new, gateways, control_plane.plan.proxy_image, runtime)
         restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, runtime)
         check_restarted(restarts, old.name, force=plan.force)

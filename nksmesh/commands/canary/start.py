@@ -86,7 +86,7 @@ async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Start
     wanted, canary = order.request.version, record.canary
     if canary is not None and (canary.promoting or canary.version != wanted):
         raise ConfigError(
-            f"a canary is on: Istio {canary.version}, Istio revision {canary.istio_revision}",
+            f"a canary is already installed: Istio {canary.version}, Istio revision {canary.istio_revision}",
             hint="End it first with nksmesh canary promote or nksmesh canary abort.",
         )
     check_canary(record.answers.version, wanted)
@@ -109,8 +109,8 @@ def _check_revision(record: Record) -> None:
         named = recorded.release.istio_revision
         if recorded.release.component == ISTIOD.name and named != own and record.canary is None:
             raise ConfigError(
-                f"istiod's Istio revision {named} is set by values: a canary would get the same one",
-                hint="Upgrade it in place with nksmesh upgrade --to X.Y.Z, which keeps its Istio revision.",
+                f"the values set istiod's Istio revision to {named}: a canary would get the same one",
+                hint="Run nksmesh upgrade --to X.Y.Z to upgrade in place, which keeps the Istio revision.",
             )
 
 
@@ -143,7 +143,7 @@ def canary_of(record: Record) -> Canary:
         ConfigError: None is on.
     """
     if record.canary is None:
-        raise ConfigError("no canary is on", hint="Run nksmesh canary start --to X.Y.Z to start one.")
+        raise ConfigError("no canary is installed", hint="Run nksmesh canary start --to X.Y.Z to start one.")
     return record.canary
 
 
@@ -159,7 +159,7 @@ def own_istiod(record: Record) -> Release:
             return one.release
     raise ConfigError(
         f"the record has no istiod of Istio revision {spoken_revision(revision)}",
-        hint="Put the mesh in order with nksmesh install.",
+        hint="Run nksmesh install to repair the mesh.",
     )
 
 
@@ -176,12 +176,12 @@ def answers_of_canary(record: Record, version: str) -> Recorded:
     if revision == answers.standing.istio_revision:
         raise ConfigError(
             f"the mesh's own istiod is already named {revision}, although it is Istio {answers.version}",
-            hint=f"Go to it in place: nksmesh upgrade --to {version}.",
+            hint=f"Run nksmesh upgrade --to {version} to upgrade in place.",
         )
     if revision in answers.standing.tags:
         raise ConfigError(
-            f"{revision}, which the canary would be called, is a revision tag of the mesh's",
-            hint=f"Remove it: nksmesh tag remove {revision}.",
+            f"the canary would be named {revision}, which is already a revision tag of the mesh",
+            hint=f"Run nksmesh tag remove {revision} first.",
         )
     names = {own_istiod(record).name: names_of(revision).release}
     standing = Standing(

@@ -62,7 +62,7 @@ class Survey:
         """What was not looked at is a failure in part: no drift can be claimed of it."""
         if not self.unseen:
             return ()
-        many = f"{len(self.unseen)} object{'s were' if len(self.unseen) > 1 else ' was'} not looked at"
+        many = f"{len(self.unseen)} object{'s were' if len(self.unseen) > 1 else ' was'} not checked"
         error = ClusterError(
             f"{many}: the API server does not let this user read them or run a dry run on them",
             hint="Give the user the rights get and patch on them: a dry run needs the same rights as a change.",
@@ -241,11 +241,11 @@ async def _crds_of_chart(
     source = (record.answers.charts if record else "") or OFFICIAL_SOURCE
     ref = ChartRef(name=BASE.name, version=installed.chart_version, source=source)
     if "://" in source and not charts.cached(ref, lock):
-        return [], [f"the CRDs were not looked at: chart {ref} is not on this machine (nksmesh charts fetch)"]
+        return [], [f"the CRDs were not checked: chart {ref} is not on this machine (run nksmesh charts fetch)"]
     try:
         chart = (await charts.fetch([ref], lock=lock, listener=unheard))[ref]
     except MeshError as exc:
-        return [], [f"the CRDs were not looked at: {exc.message}"]
+        return [], [f"the CRDs were not checked: {exc.message}"]
     crds = (
         Wanted(
             ref=ref_of(one),

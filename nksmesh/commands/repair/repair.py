@@ -130,14 +130,14 @@ async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: 
         if not any(is_named(one.drift.ref, text) for one in survey.found):
             there = ", ".join(_named(one.drift.ref) for one in survey.found) or "nothing does"
             raise ConfigError(
-                f"no object that differs is named {text}", hint=f"What differs: {there}. See nksmesh drift."
+                f"no object that differs is named {text}", hint=f"What differs: {there}. Run nksmesh drift to see it."
             )
     chosen = tuple(one for one in survey.found if not objects or any(is_named(one.drift.ref, text) for text in objects))
     refused = [one.drift for one in chosen if one.drift.refusal]
     if refused:
         raise ClusterError(
-            f"{refused[0].ref} cannot be put back in its place: the API server refuses what its release says",
-            hint=f"Delete it, and nksmesh repair {_named(refused[0].ref)} creates it again.",
+            f"{refused[0].ref} cannot be restored in place: the API server refuses what its release defines",
+            hint=f"Delete the object. Then run nksmesh repair {_named(refused[0].ref)} to recreate it.",
             detail="\n".join(f"{one.ref}: {one.refusal}" for one in refused),
         )
     return RepairPlan(

@@ -123,7 +123,7 @@ class Unseen:
         if self._other:
             return (
                 f"Run the same command with the driver of the mesh: HELM_DRIVER={self._other} nksmesh ... "
-                f"(first look at it: HELM_DRIVER={self._other} nksmesh status -n {self.namespace})"
+                f"(check first: HELM_DRIVER={self._other} nksmesh status -n {self.namespace})"
             )
         other = "configmap" if self.driver == "secret" else "secret"
         kind = "Secrets" if self.driver == "secret" else "ConfigMaps"

@@ -30,9 +30,9 @@ from nksmesh.domain.charts.known_keys import has_key
 from nksmesh.domain.charts.releases import BASE, GATEWAY, ISTIOD, Release
 from nksmesh.domain.values.layers import Layer, Path, compose, dotted, merge, value_at
 
-_NOTHING: Final = "nksmesh has nothing that stands for it"
+_NOTHING: Final = "nksmesh has no equivalent"
 _PULL_SECRETS: Final = ("values", "global", "imagePullSecrets")
-_NOT_PLAIN: Final = "the charts take plain values of variables only"
+_NOT_PLAIN: Final = "the charts accept only plain values for variables"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ class _Reading:
         if self.beside and path == _PULL_SECRETS:
             return self._to(self._of(GATEWAY.name), ("imagePullSecrets",), [{"name": name} for name in value or ()])
         if self.beside and path[-1] == "revision" and value not in {"", "default", None}:
-            return "nksmesh takes over a mesh without Istio revisions"
+            return "nksmesh takes over only meshes without Istio revisions"
         return ()
 
     def places(self, path: Path, value: Any) -> _Placed | str:

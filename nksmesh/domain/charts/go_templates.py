@@ -189,7 +189,7 @@ class _Reader:
     def whole(self) -> Pipeline:
         pipeline = self._pipeline()
         if self._at != len(self._tokens):
-            raise NotATemplateError(f"{self._tokens[self._at].text!r} is left over")
+            raise NotATemplateError(f"unexpected {self._tokens[self._at].text!r}")
         return pipeline
 
     def _pipeline(self) -> Pipeline:

@@ -226,7 +226,7 @@ def _reason(path: Path, chart: Chart, listed: Mapping[str, Any], former: Chart |
 
 def _hint(path: Path, value: Any, chart: Chart, known: Mapping[str, Any]) -> str:
     if _is_nest(path[0], chart):
-        return f"Write the keys below {path[0]} at the top: the charts keep that one to themselves."
+        return f"Set the keys of {path[0]} at the top level: the charts use that one internally."
     around = value_at(known, path[:-1]) if path[1:] else known
     siblings = [key for key in around or () if _fits((*path[:-1], key), value, known)]
     if near := nearest(path[-1], siblings):
@@ -234,7 +234,7 @@ def _hint(path: Path, value: Any, chart: Chart, known: Mapping[str, Any]) -> str
     elsewhere = [found for found in _paths_to(path[-1], known, ()) if _fits(found, value, known)]
     if elsewhere:
         return f"Did you mean {dotted(min(elsewhere, key=lambda found: (len(found), found)))}?"
-    return "It has no effect. Take it out, or look the key up in the chart: helm show values."
+    return "It has no effect. Remove it, or look for the right key with helm show values."
 
 
 def _fits(path: Path, value: Any, known: Mapping[str, Any]) -> bool:

@@ -80,8 +80,8 @@ class Lock:
         if pinned is not None and pinned != digest:
             raise ChartError(
                 f"chart {ref} from {public_source(ref.source)} is not the archive that {self.file} pins",
-                hint="Find out why it changed. If the new archive is the right one, take the entry's sha256 out of "
-                f"{self.file} and run `nksmesh charts lock {ref.version}`.",
+                hint="Find out why it changed. If the new archive is correct, remove the entry's "
+                f"sha256 from {self.file} and run `nksmesh charts lock {ref.version}`.",
                 detail=f"in the lock: {pinned}\nthe archive: {digest}",
             )
 
@@ -94,8 +94,8 @@ class Lock:
         if self.digest(ref) is None:
             raise ChartError(
                 f"chart {ref} from {public_source(ref.source)} is not pinned in {self.file}, and --locked requires it",
-                hint=f"Pin it with `nksmesh charts lock {ref.version} --charts {public_source(ref.source)}`, "
-                "or go on without --locked.",
+                hint=f"Run `nksmesh charts lock {ref.version} --charts {public_source(ref.source)}` "
+                "to pin it, or leave out --locked.",
             )
 
     def pin(self, ref: ChartRef, digest: str) -> Lock:
@@ -186,7 +186,7 @@ class _Reading:
         for key in data:
             if key not in keys:
                 place = (*where, key) if isinstance(key, str | int) else where
-                raise self.error(place, f"is not a key of charts.lock; the keys here are {', '.join(keys)}")
+                raise self.error(place, f"is not a key of charts.lock; the valid keys are {', '.join(keys)}")
 
     def entry(self, index: int, item: Any) -> tuple[ChartRef, str | None]:
         where: Where = ("charts", index)
@@ -195,7 +195,7 @@ class _Reading:
         self.known(where, item, _KEYS)
         source = self.string((*where, "source"), item)
         if source != public_source(source):
-            raise self.error((*where, "source"), "holds a user, password, query or trailing slash: leave that out")
+            raise self.error((*where, "source"), "contains a user, password, query or trailing slash: remove it")
         if not source.isprintable():
             raise self.error((*where, "source"), "contains characters that cannot be displayed")
         name = self.string((*where, "chart"), item)

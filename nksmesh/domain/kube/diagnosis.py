@@ -56,13 +56,13 @@ RETRIED: Final = frozenset({Cause.IMAGE, Cause.PULL, Cause.QUOTA, Cause.POLICY})
 _NEXT_STEP: Final[Mapping[Cause, str]] = {
     Cause.IMAGE: "Check that the registry has this image, and that its pull secret is set (pull_secrets in mesh.yaml).",
     Cause.PULL: "Check that the nodes reach the registry: --network private uses its address for closed networks.",
-    Cause.CRASH: "Read the container's last words above, then run again.",
-    Cause.CONFIG: "Create the ConfigMap or Secret that the container names, then run again.",
-    Cause.PROBE: "Look at the container's log: kubectl logs -n {namespace} {name}.",
+    Cause.CRASH: "Read the container's last log lines above. Fix the cause, then run the same command again.",
+    Cause.CONFIG: "Create the ConfigMap or Secret that the container names, then run the same command again.",
+    Cause.PROBE: "Run kubectl logs -n {namespace} {name} to read the container's log.",
     Cause.UNSCHEDULABLE: "Add a node, or lower the requests: --set COMPONENT:resources.requests.cpu=100m.",
     Cause.WEBHOOK: "Check that the API server reaches istiod's port 15017 on the nodes (security groups).",
     Cause.QUOTA: "Raise the namespace's quota, or lower the requests.",
-    Cause.POLICY: "Ask whoever keeps the policy to admit this pod, then run again.",
+    Cause.POLICY: "Ask the policy's owner to admit this pod, then run the same command again.",
     Cause.NOT_INJECTED: "Check the namespace's istio-injection and istio.io/rev labels.",
 }
 

@@ -25,7 +25,7 @@ _LIMITS: Final = (
     "--set COMPONENT:resources.requests.cpu=100m."
 )
 _POD_SECURITY: Final = (
-    "Let namespace {namespace} admit these pods, then run again: kubectl label namespace {namespace} "
+    "Allow these pods in namespace {namespace}, then run the same command again: kubectl label namespace {namespace} "
     "pod-security.kubernetes.io/enforce=privileged --overwrite (baseline is enough for istiod and gateways)."
 )
 _NO_ACCOUNT: Final = (
@@ -36,7 +36,7 @@ _NO_ACCOUNT: Final = (
 _CREATION: Final[tuple[tuple[str, Cause, str], ...]] = (
     ("insufficient quota to match these scopes", Cause.QUOTA, _NO_SCOPE),
     ("exceeded quota", Cause.QUOTA, ""),
-    ("failed quota", Cause.QUOTA, "Set what the quota asks for: --set COMPONENT:resources.limits.cpu=2."),
+    ("failed quota", Cause.QUOTA, "Set what the quota requires: --set COMPONENT:resources.limits.cpu=2."),
     (r"limitrange|(?:minimum|maximum) \S+ usage per|limit to request ratio per", Cause.QUOTA, _LIMITS),
     ("failed calling webhook|no endpoints available", Cause.WEBHOOK, ""),
     ("violates podsecurity", Cause.POLICY, _POD_SECURITY),

@@ -169,7 +169,7 @@ def _why_not(kind: str, pods: Iterable[Manifest], owner: Manifest | None) -> str
     if any(_OWN_IMAGE in (pod["metadata"].get("annotations") or {}) for pod in pods):
         return f"its pods set their own proxy image: change their annotation {_OWN_IMAGE}"
     if kind not in ROLLOUT_KINDS:
-        return _OTHER_KINDS.get(kind, f"restart it with the tool that keeps {kind} objects")
+        return _OTHER_KINDS.get(kind, f"restart it with the tool that manages {kind} objects")
     if owner is None:
         return f"{kind} was not found: delete its pods yourself"
     return why_not_restartable(owner)
@@ -184,17 +184,17 @@ def why_not_restartable(owner: Manifest) -> str:
     if update.get("type") == "OnDelete":
         return "its update strategy is OnDelete: delete its pods one by one"
     if (update.get("rollingUpdate") or {}).get("partition"):
-        return "its update strategy has a partition, which keeps some pods as they are: delete those pods yourself"
+        return "its update strategy has a partition, which keeps some pods unchanged: delete those pods yourself"
     if _KEPT_BY_ISTIOD in labels:
         return "istiod manages it itself, for a Gateway of the Gateway API: it changes with istiod"
     return ""
 
 
 _OTHER_KINDS: Final = {
-    "Pod": "nobody would make it again: delete it and create it again yourself",
-    "Job": "it would begin anew: let it end, or delete it and create it again yourself",
+    "Pod": "nothing would recreate it: delete it and create it again yourself",
+    "Job": "it would start from the beginning: let it end, or delete it and create it again yourself",
     "ReplicaSet": "a ReplicaSet does not replace pods when its template changes: delete its pods one by one",
     "ReplicationController": "it does not replace pods when its template changes: delete its pods one by one",
-    "Rollout": "it is Argo's: kubectl argo rollouts restart",
+    "Rollout": "Argo manages it: kubectl argo rollouts restart",
 }
 """What to do with the kinds that are not touched."""

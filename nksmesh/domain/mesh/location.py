@@ -177,7 +177,7 @@ def _mismatch(chosen: str, told: str, hint: str) -> Finding:
 
 
 def _give(region: str) -> str:
-    return f"Take the cluster's own registry with --region {region}."
+    return f"Pass --region {region} to use the cluster's own registry."
 
 
 def _fits(host: str, pattern: str) -> bool:

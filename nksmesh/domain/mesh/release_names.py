@@ -62,7 +62,7 @@ def releases_of(
         check_label(gateway.name, "gateway's name", LONGEST_RELEASE)
         if gateway.name in taken:
             raise ConfigError(
-                f"a gateway cannot be named {gateway.name!r}: the name is taken",
+                f"a gateway cannot be named {gateway.name!r}: the name is already used",
                 hint=f"Give each gateway its own name, other than {', '.join(sorted(taken))}.",
             )
         taken.add(gateway.name)

@@ -241,7 +241,7 @@ def _kept_layers(
     given = {f"-f {target}={file.path}" for target, file in request.values_files}
     given |= {option.layer_name for option in request.sets}
     if names := dict.fromkeys(name for name in dropped if name not in given):
-        notes.append(f"no longer the values of {', '.join(names)}: they were not given again")
+        notes.append(f"the values of {', '.join(names)} no longer apply: they were not given again")
     return kept
 
 

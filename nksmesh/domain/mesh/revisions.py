@@ -132,7 +132,7 @@ def check_canary(installed: str, wanted: str) -> None:
     before, after = parse_version(installed), parse_version(wanted)
     if after <= before:
         raise CheckError(
-            f"a canary is a later version than the installed {installed}; {wanted} is not",
+            f"a canary must be newer than the installed {installed}; {wanted} is not",
             hint="Name a later one with --to X.Y.Z.",
         )
     if after[0] != before[0] or minors_between(installed, wanted) > CANARY_MINORS:

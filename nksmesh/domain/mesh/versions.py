@@ -205,10 +205,10 @@ def forgiven(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[
 def known_of(entry: IstioVersion) -> str:
     """Write which patch versions of a minor nksmesh is tried with, or else which the catalog knows."""
     if entry.tested:
-        return f"Of {entry.minor} it is tried with {', '.join(entry.tested)}."
+        return f"Of {entry.minor} it is tested with {', '.join(entry.tested)}."
     if not entry.versions:
         return f"The catalog has no {entry.minor} release. Run nksmesh versions to list what it has."
-    return f"Of {entry.minor} it knows {', '.join(entry.versions)}."
+    return f"Of {entry.minor} it has {', '.join(entry.versions)}."
 
 
 def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Finding:
@@ -256,7 +256,8 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
                 id="version.kubernetes-too-new",
                 level=Level.FAILURE,
                 subject=question.version,
-                message=f"Istio {question.version} does not support {told}: {entry.kubernetes_max} is its newest",
+                message=f"Istio {question.version} does not support {told}: {entry.kubernetes_max} is "
+                "the newest it supports",
                 hint=f"{supported}. {_another(question, known, provided)}",
             )
         ]

@@ -101,7 +101,7 @@ def _advice(name: str, wanted: str, served: Collection[str]) -> str:
             f"Set the gateway's revision to istiod's: --set {name}:revision={other}. Or "
             "make it the default one: --set 'istiod:revisionTags={default}'"
         )
-    return f"Name an Istio revision or a tag that istiod has: --set {name}:revision=REVISION, or leave it out."
+    return f"Set an Istio revision or tag that istiod has: --set {name}:revision=REVISION. Or leave it out."
 
 
 def _services(change: ReleaseChange) -> Iterable[ObjectRef]:

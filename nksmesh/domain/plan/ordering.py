@@ -170,7 +170,9 @@ def _crds_step(crds: tuple[CrdChange, ...], *, take_over: bool) -> CrdsStep:
     reasons += [f"fields are taken from {', '.join(taken)}"] if taken else []
     newer = [crd.newer for crd in crds if crd.newer]
     stays = (
-        [f"{len(newer)} of {len(crds)} stay as they are: of Istio {newer[0]}, newer than the chart's"] if newer else []
+        [f"{len(newer)} of {len(crds)} stay unchanged: they are of Istio {newer[0]}, newer than the chart's"]
+        if newer
+        else []
     )
     return CrdsStep(
         name=CRDS_STEP,

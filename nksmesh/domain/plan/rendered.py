@@ -67,8 +67,9 @@ def _check_istiod(change: ReleaseChange) -> None:
     """
     if change.release.component == ISTIOD.name and not any(one.get("kind") == "Deployment" for one in change.manifests):
         raise ChartError(
-            f"chart {change.chart.ref} renders no istiod Deployment with these values: an istiod that "
-            "runs would be removed",
-            hint="Give only the values that differ from the chart's, and none of another version's values.yaml; "
-            f"global.resourceScope and pilot.enabled decide it: nksmesh values show {change.release.name}",
+            f"chart {change.chart.ref} renders no istiod Deployment with these values: the "
+            "running istiod would be removed",
+            hint="Pass only values that differ from the chart's defaults, not another version's whole "
+            "values.yaml. Check global.resourceScope and pilot.enabled with nksmesh "
+            f"values show {change.release.name}",
         )

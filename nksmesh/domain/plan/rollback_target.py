@@ -24,7 +24,7 @@ _OTHER_WAYS: Final = {
     "canary start": "Run nksmesh canary abort to remove the canary.",
     _UNINSTALL: "Run nksmesh install to recreate the mesh.",
 }
-_ANOTHER_VERSION: Final = "nksmesh upgrade --to brings another version, in place."
+_ANOTHER_VERSION: Final = "Run nksmesh upgrade --to VERSION to change the version in place."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def rollback_target(history: History, *, to_run: int | None = None) -> RollbackT
     if to_run is not None:
         wanted = history.of(to_run)
         if wanted is None or not wanted.whole:
-            why = "is not kept" if wanted is None else f"did not leave a whole mesh: it is {wanted.outcome.value}"
+            why = "is no longer stored" if wanted is None else f"did not finish the mesh: it is {wanted.outcome.value}"
             raise ConfigError(f"run {to_run} {why}", hint=_SEE)
         _refuse_passed(history, wanted)
         undone = [run for run in runs if run.number > to_run]
@@ -81,7 +81,7 @@ def rollback_target(history: History, *, to_run: int | None = None) -> RollbackT
             raise ConfigError(f"the mesh is as run {to_run} left it", hint=_SEE)
         return _of(undone)
     if not runs:
-        raise ConfigError(f"no run is kept that could be taken back in {history.namespace}", hint=_SEE)
+        raise ConfigError(f"no stored run in {history.namespace} can be rolled back", hint=_SEE)
     return _of(list(history.unproved))
 
 
@@ -90,8 +90,9 @@ def written_since(history: History, changes: Iterable[ReleaseChange]) -> tuple[s
     last = history.runs[-1]
     left = {move.release: move.after for move in last.releases if move.after}
     return tuple(
-        f"{change.release.name} was written by another Helm since run {last.number} "
-        f"(Helm revision {left[change.release]} -> {now.helm_revision}): that goes, too"
+        f"{change.release.name} was changed by another Helm process since run {last.number} (Helm revision "
+        f"{left[change.release]} -> {now.helm_revision}): "
+        "that change is rolled back, too"
         for change in changes
         if (now := change.installed) is not None and not now.pending
         if left.get(change.release, now.helm_revision) < now.helm_revision
@@ -148,9 +149,9 @@ def _refuse_passed(history: History, wanted: Run) -> None:
     for run in history.runs:
         if run.number > wanted.number and run.whole and any(number < wanted.number for number in run.undoes):
             raise ConfigError(
-                f"run {run.number}, a rollback, went back further than run {wanted.number}, which cannot be gone back "
-                "to any more",
-                hint=f"Bring its version with nksmesh upgrade --to {wanted.to_version}. {_SEE}",
+                f"run {run.number}, a rollback, went back further than run {wanted.number}, "
+                "which can no longer be restored",
+                hint=f"Run nksmesh upgrade --to {wanted.to_version} to return to its version. {_SEE}",
             )
 
 
@@ -184,4 +185,4 @@ def _instead(other: Run, last: Run) -> str:
         return f"Pass --to-run {other.number}: the rollback can go back no further."
     if other.command == _UNINSTALL and not last.whole:
         return "It did not end: nksmesh install brings back what it removed, nksmesh uninstall removes the rest."
-    return f"It did not end, so there is no whole mesh to go back to. {_ANOTHER_VERSION}"
+    return f"It did not finish, so there is no complete mesh to return to. {_ANOTHER_VERSION}"

@@ -118,13 +118,13 @@ def another_version(installed: str, wanted: str, *, asked: bool = True) -> tuple
     if installed == wanted:
         return ()
     if asked:
-        message = f"Istio {installed} is installed, and {wanted} is asked for: install does not change the version"
+        message = f"Istio {installed} is installed, but {wanted} was requested: install does not change the version"
         hint = (
-            f"Change it with nksmesh upgrade --to {wanted} (to look first: nksmesh plan --to {wanted}), "
-            f"or stay with --version {installed}."
+            f"Run nksmesh upgrade --to {wanted} to change it (preview: nksmesh plan --to {wanted}), "
+            f"or pass --version {installed} to keep it."
         )
     else:
-        message = f"Istio {installed} is installed without a record, and without one {wanted} is the default"
+        message = f"Istio {installed} is installed without a record, and the default version is {wanted}"
         hint = f"Run nksmesh adopt to record what is installed, or pass --version {installed}."
     return (Finding(id="version.unasked-change", level=Level.FAILURE, message=message, hint=hint, error=ConfigError),)
 
@@ -134,7 +134,7 @@ def _refuse_what_is_no_road(installed: str, wanted: str) -> None:
     if start[0] != end[0] or end[1] - start[1] > _MOST_MINORS:
         raise CheckError(
             f"cannot upgrade in place from {installed} to {wanted}",
-            hint="nksmesh versions lists what there is.",
+            hint="Run nksmesh versions to list the versions.",
         )
     if start[1] - end[1] > 1:
         raise CheckError(
@@ -156,10 +156,12 @@ def _stop_between(question: VersionQuestion, minor: str, known: Sequence[IstioVe
 
 def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Finding:
     if region is not None and list(versions):
-        message = f"the registry of region {region.name} provides no version of Istio {minor}, which lies on the way"
+        message = (
+            f"the registry of region {region.name} has no version of Istio {minor}, which this upgrade passes through"
+        )
         hint = "Pass --hub with a registry of your own that has one."
     else:
-        message = f"no version of Istio {minor} is known, which lies on the way"
+        message = f"no version of Istio {minor} is known, which this upgrade passes through"
         hint = f"Choose one and upgrade to it first: nksmesh upgrade --to {minor}.X."
     return Finding(id="upgrade.missing-version", level=Level.FAILURE, subject=minor, message=message, hint=hint)
 

@@ -98,7 +98,7 @@ class Reader:
                 case "," | "":
                     raise self._wrong("the key has no value")
                 case _:
-                    raise self._wrong("there is something right after an index")
+                    raise self._wrong("unexpected text after an index")
 
     def _name(self) -> str:
         name = self._until("=[,.")
@@ -153,7 +153,7 @@ class Reader:
             raise self._wrong(f"the value is not JSON: {problem}") from problem
         self._skip_blanks()
         if self._take() not in {",", ""}:
-            raise self._wrong("there is something right after the JSON value")
+            raise self._wrong("unexpected text after the JSON value")
         return value
 
     def _skip_blanks(self) -> None:
@@ -211,7 +211,7 @@ def _json_number(text: str) -> float | int:
 
 
 def _no_number(_text: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are no JSON")
+    raise ValueError("NaN and Infinity are not valid JSON")
 
 
 _DECODER: Final = json.JSONDecoder(parse_float=_json_number, parse_int=_json_number, parse_constant=_no_number)

@@ -123,7 +123,7 @@ def _object(text: str, named: str, hint: str) -> Mapping[str, Any]:
     except ValueError as problem:
         raise ConfigError(f"{named}: the value is not JSON: {problem}", hint=hint) from problem
     if end != len(text) or not isinstance(value, Mapping) or not value:
-        what = "it assigns nothing" if end == len(text) else "there is something right after the JSON object"
+        what = "it assigns nothing" if end == len(text) else "unexpected text after the JSON object"
         raise ConfigError(f"{named}: {what}", hint=hint)
     return value
 
@@ -156,7 +156,7 @@ def _assigned(text: str, named: str, kind: SetKind, read: Callable[[str], str] |
 def _content(path: str, named: str, read: Callable[[str], str] | None) -> str:
     """Read a file of ``--set-file``."""
     if not path:
-        raise ConfigError(f"{named}: it names no file", hint=_HINTS[SetKind.FILE])
+        raise ConfigError(f"{named}: no file is given", hint=_HINTS[SetKind.FILE])
     assert read is not None  # noqa: S101 - whoever takes --set-file reads files
     try:
         return read(path)

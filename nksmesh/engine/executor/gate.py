@@ -166,9 +166,9 @@ async def _probe(gate: Gate, probe: Probe, cluster: Cluster) -> Readiness | str:
         return waiting(exc.message)
     images = proxy_images(admitted)
     if gate.proxy_image in images:
-        return ready(f"a pod admitted in {namespace} comes back with {gate.proxy_image}")
+        return ready(f"a dry-run pod in {namespace} gets {gate.proxy_image}")
     if not images or images == {INJECTED_IMAGE}:
-        return failed(f"the injector leaves pods of namespace {namespace} alone")
+        return failed(f"the injector does not inject pods in namespace {namespace}")
     return waiting(f"istiod to inject {gate.proxy_image} (it injects {', '.join(sorted(images))})")
 
 

@@ -76,7 +76,7 @@ def refuse_foreign(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> None
         age = _age(left)
         raise ReleaseError(
             f"release {left.name} is {left.status}: another Helm is at work on it, or was killed",
-            hint="Wait for it; if it is dead, run again with --yes, which clears it.",
+            hint="Wait until it ends. If it was killed, run the same command again with --yes to clear the release.",
             detail=f"Helm revision {left.helm_revision} of {left.name} in {left.namespace}"
             + (f" began {spoken(age)} ago" if age is not None else ""),
         )

@@ -115,7 +115,7 @@ async def remove_release(work: StepContext[RemovalStep]) -> str:
             found.ending, work.cluster, step=work.step.name, timeout=timeout, listener=work.runtime.listener
         )
     work.progress.removed.append(f"release {release.name}")
-    return "removed" + (f"; stays: {', '.join(found.staying)}" if found.staying else "")
+    return "removed" + (f"; kept: {', '.join(found.staying)}" if found.staying else "")
 
 
 async def _apply(manifest: Manifest, ref: ObjectRef, objects: Objects) -> dict[str, Any]:

@@ -113,7 +113,7 @@ FULL: Final = "stdout cannot be written: No space left on device"
 def test_a_full_disk_under_stdout_is_named_and_no_bug(arguments: list[str]) -> None:
     code, err = into_a_full_disk(*arguments)
     assert (code, err.splitlines()[0]) == (2, f"error: {FULL}")
-    assert "hint: Free space" in err
+    assert "hint: Free some space" in err
     assert "Traceback" not in err
 
 
@@ -122,7 +122,7 @@ def test_a_help_that_does_not_fit_is_no_bug(arguments: list[str]) -> None:
     code, err = into_a_full_disk(*arguments)
     assert code == 2
     assert err.startswith("error: stdout")
-    assert "No space left on device\nhint: Free space" in err
+    assert "No space left on device\nhint: Free some space" in err
     assert "Traceback" not in err
 
 

@@ -81,7 +81,7 @@ def test_a_no_to_repair_prints_its_envelope_after_what_differs(
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert (document["status"], document["data"]["agreed"], document["data"]["repaired"]) == ("success", False, [])
-    assert "3 objects would be put back" in err
+    assert "3 objects would be restored" in err
 
 
 def test_one_revision_is_no_end_of_the_mesh_to_be_purged(capsys: pytest.CaptureFixture[str]) -> None:

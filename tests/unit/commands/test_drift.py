@@ -122,7 +122,7 @@ async def test_what_may_not_be_asked_is_named_and_the_rest_is_looked_at(world: W
     result = await looked(world)
     assert found(result) == {DEPLOYMENT: Change.MISSING}
     (error,) = result.errors
-    assert error.message.startswith("1 object was not looked at")
+    assert error.message.startswith("1 object was not checked")
     assert f"{CONFIG}: {FORBIDDEN.detail}" in error.detail
 
 
@@ -131,7 +131,7 @@ async def test_what_the_api_server_does_not_take_differs_and_is_not_put_back(wor
     change(world, CONFIG, data={"values": "other"})
     (one,) = (await looked(world)).survey.found
     assert one.drift.refusal == "spec.selector: immutable"
-    with pytest.raises(ClusterError, match="cannot be put back in its place") as failure:
+    with pytest.raises(ClusterError, match="cannot be restored in place") as failure:
         await planned(world)
     assert "ConfigMap/istio-system/istio-sidecar-injector" in failure.value.hint
 
@@ -148,7 +148,7 @@ async def test_a_repair_writes_as_helm_what_was_shown_proves_it_and_is_kept(worl
     assert world.cluster.objects.asked("apply") == [f"{CONFIG} as helm"]
     stored = world.cluster.objects.stored[CONFIG]
     assert stored["metadata"]["annotations"]["meta.helm.sh/release-name"] == ISTIOD.name
-    assert any("comes back with" in words for words in result.proved), "the injector was proved"
+    assert any("a dry-run pod" in words for words in result.proved), "the injector was proved"
     (*_, run) = world.cluster.histories.kept[NAMESPACE].runs
     assert (run.command, run.outcome, run.from_versions) == ("repair", Outcome.DONE, ("1.20.0",))
     assert not any(move.moved for move in run.releases)

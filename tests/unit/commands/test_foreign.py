@@ -66,7 +66,7 @@ FOREIGN = {
         "flux delete kustomization infra -n flux-system",
     ),
     "kubectl": (istiod("kubectl-client-side-apply"), "kubectl apply", "kubectl delete -f FILE"),
-    "Terraform": (istiod("Terraform"), "Terraform (its field manager)", "Go on with Terraform"),
+    "Terraform": (istiod("Terraform"), "Terraform (its field manager)", "Continue with Terraform"),
     "an operator": (
         istiod("sail", ownerReferences=[{"kind": "IstioRevision", "name": "default", "controller": True}]),
         "IstioRevision default (its controller)",

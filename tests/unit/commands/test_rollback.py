@@ -256,9 +256,8 @@ async def test_what_another_helm_wrote_since_is_named_before_it_goes(here: Here)
     assert (await here.plan()).overwritten == ()
     here.cluster.storage.put(replace(here.stored(ISTIOD), helm_revision=7, values={"by": "hand"}))
     shown = await here.plan()
-    assert shown.overwritten == (
-        "istiod was written by another Helm since run 2 (Helm revision 2 -> 7): that goes, too",
-    )
+    changed = "istiod was changed by another Helm process since run 2 (Helm revision 2 -> 7)"
+    assert shown.overwritten == (f"{changed}: that change is rolled back, too",)
     assert shown.overwritten[0] in shown.warnings
     await here.back()
     assert (await here.install(AGAIN)).plan.changes is False
@@ -312,7 +311,7 @@ async def test_a_helm_revision_that_helm_dropped_is_refused(here: Here) -> None:
 
 
 async def test_without_a_run_there_is_no_way_back(here: Here) -> None:
-    with pytest.raises(ConfigError, match="no run is kept"):
+    with pytest.raises(ConfigError, match="no stored run in istio-system can be rolled back"):
         await here.plan()
 
 

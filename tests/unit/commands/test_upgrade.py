@@ -63,13 +63,13 @@ async def test_a_minor_is_one_step(world: Journeys) -> None:
 
 
 async def test_install_and_plan_do_not_change_the_version(world: Journeys) -> None:
-    with pytest.raises(ConfigError, match=r"1\.19\.0 is installed, and 1\.20\.0") as caught:
+    with pytest.raises(ConfigError, match=r"1\.19\.0 is installed, but 1\.20\.0") as caught:
         await world.install(order("1.20.0"))
     assert "nksmesh upgrade --to 1.20.0" in caught.value.hint
     with pytest.raises(ConfigError):
         await world.preview(order("1.20.0"))
     world.cluster.records.kept.clear()
-    with pytest.raises(ConfigError, match=r"without one 1\.22\.8 is the default"):
+    with pytest.raises(ConfigError, match=r"the default version is 1\.22\.8"):
         await world.install(order(""))
     assert world.wrote() == []
 
@@ -91,7 +91,7 @@ async def test_what_nobody_recorded_keeps_its_values_and_its_gateways(world: Jou
         await world.upgrade("1.20.0")
     assert caught.value.detail.splitlines() == [
         "istiod would lose values: meshConfig.accessLogFile",
-        "release edge in istio-system (gateway) would not be of this mesh",
+        "release edge in istio-system (gateway) would not be part of this mesh",
     ]
     assert "nksmesh adopt" in caught.value.hint
     with pytest.raises(ConfigError, match="not recorded"):

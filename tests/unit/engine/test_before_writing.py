@@ -43,7 +43,7 @@ async def test_crds_that_an_earlier_mesh_of_ours_left_become_the_releases(cluste
     found = await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)
     taken = found.changes[BASE.name]
     assert taken.left_crds == (ref_of(CRD),)
-    assert "1 CRD that no release owns becomes its own" in taken.reasons
+    assert "takes ownership of 1 CRD that no release owns" in taken.reasons
 
 
 async def test_a_crd_that_another_tool_left_is_not_taken(cluster: FakeCluster) -> None:

@@ -187,7 +187,7 @@ async def test_a_timeout_during_a_grace_tells_the_trouble(scene: Scene) -> None:
     failure = await fails(scene, WaitOptions(component=30))
     assert now() == 30
     assert "ErrImagePull" in failure.message
-    assert failure.__notes__ == ["still waited for: Deployment edge: 0 of 1 replicas available"]
+    assert failure.__notes__ == ["still waiting for: Deployment edge: 0 of 1 replicas available"]
 
 
 async def test_a_timeout_of_nothing_looks_once(scene: Scene) -> None:

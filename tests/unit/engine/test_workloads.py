@@ -209,7 +209,7 @@ async def test_what_is_not_rolled_out_is_not_restarted(shop: Shop, objects: Roll
     result = await shop.restart(found("cart"), found("gone"), show=False)
     assert outcomes(result) == {"gone": Outcome.HELD_BACK, "cart": Outcome.HELD_BACK}
     assert [one.message for one in result.restarts] == [
-        "it is gone",
+        "it no longer exists",
         "its last rollout is not finished: StatefulSet cart: 1 of 2 replicas ready",
     ]
     assert objects.begun == []

@@ -328,7 +328,7 @@ ROLLBACK: Final = RollbackPlan(
             Step(
                 name="istiod",
                 action=Action.ROLLBACK,
-                reasons=("as it was at Helm revision 1", "chart 1.20.0 becomes 1.19.0 again"),
+                reasons=("as it was at Helm revision 1", "chart 1.20.0 returns to 1.19.0"),
             ),
             Step(name="istio-base", action=Action.KEEP),
         ),

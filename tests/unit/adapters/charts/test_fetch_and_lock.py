@@ -111,7 +111,7 @@ async def test_lock_refuses_an_archive_that_changed(archives: str, store: ChartS
 
 
 async def test_lock_with_nothing_to_pin_says_so(archives: str, store: ChartStore, locks: LockFile) -> None:
-    with pytest.raises(ConfigError, match="names no chart"):
+    with pytest.raises(ConfigError, match="has no chart"):
         await lock_charts(source=archives, charts=store, locks=locks)
 
 

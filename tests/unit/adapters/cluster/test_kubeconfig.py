@@ -105,7 +105,7 @@ def test_a_file_that_does_not_exist_is_named_where_those_that_do_have_no_answer(
     with pytest.raises(ClusterError, match="for context prod") as caught:
         read(None, "prod", listed(real, tmp_path / "typo"))
     assert "there is no context prod" in caught.value.detail
-    assert f"{tmp_path / 'typo'} too, which does not exist" in caught.value.detail
+    assert f"{tmp_path / 'typo'}, which does not exist" in caught.value.detail
 
 
 def test_a_tilde_in_kubeconfig_is_a_files_name_as_for_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ async def test_of_several_istio_operators_the_last_that_istioctl_kept_is_taken(m
         mesh.objects.put({**one, "metadata": {**one["metadata"], "name": name, "creationTimestamp": time}})
     found = await former(mesh)
     assert values_of(found, "istiod")["pilot"] == {"traceSampling": 12}
-    assert "installed-state-mine is taken" in found.values.warnings[0]
+    assert "installed-state-mine is used" in found.values.warnings[0]
 
 
 def named(made: dict[str, Any], name: str, namespace: str = "istio-system") -> dict[str, Any]:
@@ -203,5 +203,5 @@ async def test_pull_secrets_are_every_releases(mesh: FakeCluster) -> None:
 
 async def test_an_operator_that_runs_would_put_everything_back(mesh: FakeCluster) -> None:
     mesh.objects.put(deployment("istio-operator", "Operator", f"{HUB}/operator:1.20.0"))
-    with pytest.raises(CheckError, match="would put back"):
+    with pytest.raises(CheckError, match="would revert what nksmesh takes over"):
         await former(mesh)

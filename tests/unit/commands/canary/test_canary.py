@@ -121,7 +121,7 @@ class TestMoving:
 
     @pytest.mark.parametrize("name", ["off", "none"])
     async def test_one_that_follows_nobody_is_not_moved(self, mesh: FakeCluster, helm: FakeHelm, name: str) -> None:
-        with pytest.raises(ConfigError, match="follows no istiod"):
+        with pytest.raises(ConfigError, match="uses no istiod"):
             await plan_move([name], mesh, helm, "", everything=False, back=False)
 
     async def test_one_that_is_not_there_is_named(self, mesh: FakeCluster, helm: FakeHelm) -> None:
@@ -139,7 +139,7 @@ class TestMoving:
 
     async def test_without_a_canary_there_is_nowhere_to_go(self, mesh: FakeCluster, helm: FakeHelm) -> None:
         mesh.records.kept = {"istio-system": record()}
-        with pytest.raises(ConfigError, match="no canary is on"):
+        with pytest.raises(ConfigError, match="no canary is installed"):
             await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
 
     async def test_the_meshs_own_gateways_stay(self, mesh: FakeCluster, helm: FakeHelm) -> None:
@@ -248,9 +248,9 @@ def test_a_canary_is_not_named_as_the_meshs_own_istiod() -> None:
 
 
 def test_a_canary_is_not_named_as_a_tag() -> None:
-    with pytest.raises(ConfigError, match="is a revision tag") as refused:
+    with pytest.raises(ConfigError, match="already a revision tag") as refused:
         answers_of_canary(record(tags=("1-22-8",)), "1.22.8")
-    assert refused.value.hint == "Remove it: nksmesh tag remove 1-22-8."
+    assert refused.value.hint == "Run nksmesh tag remove 1-22-8 first."
 
 
 @pytest.mark.parametrize(("promoting", "words"), [(False, "a canary is on"), (True, "is being promoted")])

@@ -62,7 +62,7 @@ class TestEnding:
         on_proxies(mesh, pod("tool", "shop", "default"), pod("tool", "pay", "1-22-8"))
         with pytest.raises(CheckError, match="1 workload is on istiod still") as refused:
             await plan_promotion(mesh, "", restart=True, force=False)
-        assert refused.value.detail.startswith("Pod shop/tool: nobody would make it again")
+        assert refused.value.detail.startswith("Pod shop/tool: nothing would recreate it")
         with pytest.raises(CheckError, match="1 workload is on istiod-1-22-8 still"):
             await plan_abandonment(mesh, "", force=False)
 
@@ -91,7 +91,7 @@ class TestEnding:
         with pytest.raises(MeshError) as refused:
             check_restarted(RestartResult(restarts=(one,)), "istiod", force=False)
         if error:
-            assert refused.value.__notes__ == ["istiod stays until its workloads are off it"]
+            assert refused.value.__notes__ == ["istiod stays until no workload uses it"]
         else:
             assert (refused.value.exit_code, "a budget allows 0" in refused.value.detail) == (7, True)
         check_restarted(RestartResult(restarts=(one,)), "istiod", force=True)
@@ -178,8 +178,8 @@ class TestAgreed:
         shown = await plan_abandonment(mesh, "", force=False)
         before = await plan_abandonment(mesh, "", force=False)
         shown = replace(shown, returning=(), restarting=())
-        assert before.beyond(shown) == ("namespace pay gets the labels it had", "Deployment pay/till is restarted")
-        with pytest.raises(ClusterError, match="removing the canary does more now than was shown: namespace pay"):
+        assert before.beyond(shown) == ("namespace pay gets its former labels back", "Deployment pay/till is restarted")
+        with pytest.raises(ClusterError, match="removing the canary would now do more than was shown: namespace pay"):
             await abandon(shown, order("1.20.1"), runtime)
         assert (commands, mesh.objects.asked("merge")) == ([], [])
 

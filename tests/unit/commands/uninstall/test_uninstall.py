@@ -265,7 +265,7 @@ async def test_sidecars_and_labels_are_left_and_said_to_be(run: Uninstalling) ->
     result = await run(await plan_uninstall(run.cluster, "", purge=False))
     assert "label istio-injection=enabled of namespace shop" in result.left
     assert "1 workload (1 pod) runs a sidecar: Pod shop/cart" in result.left
-    assert result.next_steps[0].startswith("Pod shop/cart: nobody would make it again")
+    assert result.next_steps[0].startswith("Pod shop/cart: nothing would recreate it")
     assert run.cluster.objects.asked("merge") == run.cluster.objects.asked("delete") == []
 
 

@@ -207,7 +207,7 @@ def test_what_patches_istiod_goes_to_its_chart() -> None:
     }
     assert {path.removeprefix("components.pilot.k8s."): why for path, why in found.left.items()} == {
         "env.POD_NAME": "the chart sets this variable itself",
-        "env.TOKEN": "the charts take plain values of variables only",
+        "env.TOKEN": "the charts accept only plain values for variables",
         "overlays": "the chart istiod of 1.20.0 has no value for it",
         "strategy.rollingUpdate.maxUnavailable": "the chart istiod of 1.20.0 has no value for it",
     }

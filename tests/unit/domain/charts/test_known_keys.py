@@ -132,7 +132,7 @@ def test_a_proposal_takes_the_whole_setting() -> None:
 def test_the_charts_own_nest_is_not_for_users() -> None:
     (finding,) = findings({"defaults": {"global": {}}}, OF_1_21)
     assert finding.message.endswith("chart istiod 1.21.6 keeps its own defaults below defaults")
-    assert finding.hint.startswith("Write the keys below defaults at the top")
+    assert finding.hint.startswith("Set the keys of defaults at the top level")
     assert "no template" in findings({"defaults": {"global": {}}}, OF_1_20)[0].message
 
 

@@ -129,7 +129,7 @@ ENTRY = "nksmesh: 1\ncharts:\n  - chart: base\n    version: 1.20.0\n    source: 
         (ENTRY.replace("1.20.0", "new"), "line 4: .*version is 'new'"),
         (ENTRY.replace("base", "../base"), r"line 3: .*chart is '\.\./base'"),
         (ENTRY.replace("    version: 1.20.0\n", ""), r"line 3: charts\[0\] has no `version`"),
-        (ENTRY.replace("host", "u:p@host"), "line 5: .*source holds a user, password"),
+        (ENTRY.replace("host", "u:p@host"), "line 5: .*source contains a user, password"),
         (ENTRY + ENTRY.split("charts:\n")[1], r"line 6: charts\[1\] names base 1.20.0 .* twice"),
     ],
 )

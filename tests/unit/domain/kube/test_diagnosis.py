@@ -178,7 +178,7 @@ def test_a_failing_probe_is_known_by_its_event() -> None:
     events = read_all(event("Unhealthy", "connection refused") + event("Unhealthy", "HTTP 503"))
     (trouble,) = troubles_of_pod(read(unready), events)
     assert (trouble.cause, trouble.reason, trouble.words) == (Cause.PROBE, "Unhealthy", "HTTP 503")
-    assert trouble.next_step == "Look at the container's log: kubectl logs -n istio-system istiod-x."
+    assert trouble.next_step == "Run kubectl logs -n istio-system istiod-x to read the container's log."
 
 
 def test_an_old_probe_event_of_a_ready_pod_is_history() -> None:

@@ -170,7 +170,7 @@ def test_the_owner_of_an_object(metadata: str, owner: Owner, words: str, removal
     found = owner_of({"metadata": {"name": "x", **read}})
     assert (found, str(found), found.removal) == (owner, words, removal)
     assert removal in found.way_on
-    assert found.way_on.startswith("Go on with ")
+    assert found.way_on.startswith("Continue with ")
 
 
 def test_an_object_without_metadata_is_nobodys() -> None:

@@ -63,11 +63,11 @@ STEPS = {
         "Create a ResourceQuota in namespace edge"
     ),
     'pods "x" is forbidden: maximum cpu usage per Container is 1': "Change the LimitRange of namespace edge",
-    'pods "x" is forbidden: failed quota: small: must specify limits.cpu': "Set what the quota asks for",
+    'pods "x" is forbidden: failed quota: small: must specify limits.cpu': "Set what the quota requires",
     'pods "x" is forbidden: exceeded quota: small': "Raise the namespace's quota",
     'pods "x" is forbidden: no PriorityClass with name a was found': "Create this PriorityClass",
     'pods "x-" is forbidden: error looking up service account edge/gw': "Create this ServiceAccount in namespace edge",
-    'admission webhook "x" denied the request: {no} braces': "Ask whoever keeps the policy",
+    'admission webhook "x" denied the request: {no} braces': "Ask the policy's owner",
 }
 
 

@@ -69,10 +69,10 @@ def test_what_owns_its_pods_itself_can_be_restarted(kind: str) -> None:
     ("one", "replica_sets", "called", "why"),
     [
         (pod("tool"), (), "Pod shop/tool", "create it again"),
-        (pod("once-x", "Job once"), (), "Job shop/once", "begin anew"),
+        (pod("once-x", "Job once"), (), "Job shop/once", "start from the beginning"),
         (pod("cart-1-a", "ReplicaSet cart-1"), (replica_set("cart-1"),), "ReplicaSet shop/cart-1", "one by one"),
         (pod("old-x", "ReplicationController old"), (), "ReplicationController shop/old", "one by one"),
-        (pod("x", "CloneSet x"), (), "CloneSet shop/x", "the tool that keeps CloneSet objects"),
+        (pod("x", "CloneSet x"), (), "CloneSet shop/x", "the tool that manages CloneSet objects"),
         (pod("cart-1-a", "Deployment cart"), (), "Deployment shop/cart", "was not found"),
     ],
 )
@@ -88,7 +88,10 @@ def test_an_argo_rollout_is_found_above_its_replica_sets() -> None:
     above = replica_set("cart-1")
     above["metadata"]["ownerReferences"] = [{"kind": "Rollout", "name": "cart", "controller": True}]
     found = only(pod("cart-1-a", "ReplicaSet cart-1"), replica_sets=(above,))
-    assert (str(found), found.not_restartable) == ("Rollout shop/cart", "it is Argo's: kubectl argo rollouts restart")
+    assert (str(found), found.not_restartable) == (
+        "Rollout shop/cart",
+        "Argo manages it: kubectl argo rollouts restart",
+    )
 
 
 def test_pods_that_name_their_own_image_are_not_helped_by_a_restart() -> None:

@@ -151,10 +151,10 @@ def mismatch(host: str, chosen: str, *zones: str) -> str:
 def test_another_region_than_the_clusters_is_a_warning() -> None:
     assert mismatch(KR1, "kr2") == (
         "the registry of region kr2 is used, but the API server's host (1a2b3c4d-nks-kr1.container.nhncloud.com) is of "
-        "region kr1 | Take the cluster's own registry with --region kr1."
+        "region kr1 | Pass --region kr1 to use the cluster's own registry."
     )
     assert "the nodes' zones (kr-pub-a) are those of region kr1" in mismatch(VPC, "kr2", "kr-pub-a")
-    assert "is a host of the government cloud | Take the cluster's own registry with --region gov-kr2." in mismatch(
+    assert "is a host of the government cloud | Pass --region gov-kr2 to use the cluster's own registry." in mismatch(
         GOV_KR2, "kr2"
     )
     assert "is a host of the government cloud | Run nksmesh regions" in mismatch(

@@ -58,5 +58,5 @@ def test_names_that_cannot_be(told: dict[str, str]) -> None:
 
 
 def test_a_gateway_may_not_have_their_names() -> None:
-    with pytest.raises(ConfigError, match="taken"):
+    with pytest.raises(ConfigError, match="already used"):
         releases_of("istio-system", (GatewaySpec(name="istio"),), names={"istiod": "istio"})

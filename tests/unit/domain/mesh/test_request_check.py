@@ -46,7 +46,7 @@ def test_what_the_catalog_alone_refutes_is_refused(
         ({"profile": "dmo"}, "there is no profile 'dmo'"),
         ({"hub": "x y"}, "hub, from environment prod"),
         ({"namespace": "UPPER"}, "namespace: 'UPPER'"),
-        ({"gateways": (GatewaySpec(name="istiod"),)}, "the name is taken"),
+        ({"gateways": (GatewaySpec(name="istiod"),)}, "the name is already used"),
         ({"files": {"gatway": ValuesFile(path="gatway.yaml", values={})}}, "gatway.yaml: there is no component"),
     ],
 )

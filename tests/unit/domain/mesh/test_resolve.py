@@ -142,7 +142,7 @@ def test_values_hold_on_until_their_option_is_given_again(catalog: Catalog) -> N
     again = resolve(Request(sets=(parse_set("istiod:t=2"),)), catalog, recorded=Recorded.of(first))
     told = values(again.mesh, "istiod")
     assert (told["f"], told["t"], "s" in told) == (1, 2, False)
-    assert "no longer the values of --set istiod:s: they were not given again" in again.notes
+    assert "the values of --set istiod:s no longer apply: they were not given again" in again.notes
 
 
 def test_the_kinds_of_set_are_laid_in_helms_order(catalog: Catalog) -> None:
@@ -165,7 +165,7 @@ def test_one_kind_of_set_given_again_drops_them_all(catalog: Catalog, before: Se
     request = Request(sets=(parse_set("istiod:b=1", again, str),))
     later = resolve(request, catalog, recorded=Recorded.of(first))
     assert ("a" in values(later.mesh, "istiod"), "b" in values(later.mesh, "istiod")) == (False, True)
-    assert f"no longer the values of {before} istiod:a: they were not given again" in later.notes
+    assert f"the values of {before} istiod:a no longer apply: they were not given again" in later.notes
 
 
 def test_an_environment_replaces_all_values_of_the_last_run(catalog: Catalog, prod: Environment) -> None:
@@ -301,7 +301,7 @@ def test_gateways_need_names_of_their_own_that_kubernetes_takes(catalog: Catalog
 
 def test_two_gateways_of_one_name_are_refused(catalog: Catalog) -> None:
     twice = (GatewaySpec(name="edge"), GatewaySpec(name="edge", namespace="other"))
-    with pytest.raises(ConfigError, match="'edge': the name is taken"):
+    with pytest.raises(ConfigError, match="'edge': the name is already used"):
         resolve(Request(region="kr1"), catalog, Environment(name="e", path="p", gateways=twice))
 
 

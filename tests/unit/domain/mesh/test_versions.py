@@ -108,7 +108,7 @@ def test_a_version_the_registry_lacks_is_refused_with_what_it_has() -> None:
 
 def test_an_unknown_patch_of_a_known_minor_is_a_warning_with_a_hub_of_ones_own() -> None:
     (finding,) = check("1.20.7", "", own_hub=True)
-    assert (finding.level, finding.hint) == (Level.WARNING, "Of 1.20 it knows 1.20.0, 1.20.1.")
+    assert (finding.level, finding.hint) == (Level.WARNING, "Of 1.20 it has 1.20.0, 1.20.1.")
     assert "has no 1.30 release" in check("1.30.1", "", own_hub=True)[0].hint
 
 

@@ -106,7 +106,7 @@ def test_the_commands_are_those_of_the_command_that_asks() -> None:
 def test_a_registry_of_ones_own_is_judged_by_istio_alone() -> None:
     assert judged(replace(QUESTION, own_hub=True, version="1.30.2")) == ()
     (finding,) = judged(replace(QUESTION, own_hub=True))
-    assert finding.message == "Istio 1.20.0 does not support Kubernetes 1.33: 1.29 is its newest"
+    assert finding.message == "Istio 1.20.0 does not support Kubernetes 1.33: 1.29 is the newest it supports"
     assert "1.30.2 does: pass --version 1.30.2, or --force-version" in finding.hint
     (older,) = judged(replace(QUESTION, own_hub=True, version="1.30.2", kubernetes="v1.28.3"))
     assert "1.24.6 does: pass --version 1.24.6" in older.hint
@@ -123,7 +123,7 @@ def test_what_was_forced_before_stays_forced_in_the_very_words_it_is_recorded_in
     before = forgiven(replace(QUESTION, version="1.24.6", forced=True), CATALOG.versions)
     assert before == (
         "the registry of region kr1 does not provide Istio 1.24.6",
-        "Istio 1.24.6 does not support Kubernetes 1.33: 1.31 is its newest",
+        "Istio 1.24.6 does not support Kubernetes 1.33: 1.31 is the newest it supports",
     )
     again = judged(replace(QUESTION, version="1.24.6", forced_before=before))
     refuse_failures(again)
@@ -134,7 +134,7 @@ def test_what_was_forced_before_stays_forced_in_the_very_words_it_is_recorded_in
 
 def test_a_version_that_is_known_but_not_tested_is_a_warning_that_names_the_tested() -> None:
     (finding,) = judged(replace(QUESTION, own_hub=True, version="1.30.3"))
-    assert (finding.level, finding.hint) == (Level.WARNING, "Of 1.30 it is tried with 1.30.2.")
+    assert (finding.level, finding.hint) == (Level.WARNING, "Of 1.30 it is tested with 1.30.2.")
     (untested,) = judged(replace(QUESTION, own_hub=True, version="1.27.9"))
     assert untested.level is Level.WARNING
 

@@ -44,7 +44,7 @@ def test_a_gateway_is_served_by(injectors: list[dict[str, Any]], revision: str, 
 
 UNSERVED = {
     "a revision on istiod alone": ([injector("1-20-0")], "", "--set istio-ingressgateway:revision=1-20-0"),
-    "a revision that nobody has": ([injector()], "1-20-0", "or leave it out"),
+    "a revision that nobody has": ([injector()], "1-20-0", "Or leave it out"),
 }
 
 

@@ -99,7 +99,7 @@ def test_what_an_uninstall_that_did_not_end_left_is_no_mesh_to_go_back_to() -> N
     for runs in ((half, again), (promoted, run(3, releases=moves(istiod=(2, 3))))):
         with pytest.raises(ConfigError, match="run 2 was nksmesh") as caught:
             rollback_target(history(FIRST, *runs))
-        assert "no whole mesh to go back to. nksmesh upgrade --to" in caught.value.hint
+        assert "no complete mesh to return to. Run nksmesh upgrade --to" in caught.value.hint
         assert "--to-run" not in caught.value.hint
 
 
@@ -127,7 +127,7 @@ def test_to_a_run_is_how_that_run_left_the_mesh() -> None:
 
 @pytest.mark.parametrize(
     ("to_run", "words"),
-    [(9, "run 9 is not kept"), (2, "run 2 did not leave a whole mesh: it is failed"), (3, "is as run 3 left it")],
+    [(9, "run 9 is no longer stored"), (2, "run 2 did not finish the mesh: it is failed"), (3, "is as run 3 left it")],
 )
 def test_a_run_that_is_none_to_go_to_is_refused(to_run: int, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
@@ -141,7 +141,7 @@ def test_what_another_command_did_is_not_taken_back_but_what_moved_no_release_is
     with pytest.raises(ConfigError, match="run 3 was nksmesh canary promote") as caught:
         rollback_target(history(FIRST, upgraded, moved))
     assert "nksmesh upgrade --to" in caught.value.hint
-    with pytest.raises(ConfigError, match="no run is kept"):
+    with pytest.raises(ConfigError, match="no stored run"):
         rollback_target(history())
 
 

@@ -68,7 +68,9 @@ def test_the_regions_registry_decides_which_versions_there_are() -> None:
     found = road("1.19.0", "1.22.8", region=KR1)
     assert hops(found) == ["1.20.0", "1.21", "1.22.8"]
     (missing,) = found.hops[1].failures
-    assert missing.message == "the registry of region kr1 provides no version of Istio 1.21, which lies on the way"
+    assert (
+        missing.message == "the registry of region kr1 has no version of Istio 1.21, which this upgrade passes through"
+    )
     assert "--hub" in missing.hint
     assert hops(road("1.19.0", "1.22.8", region=KR1, own_hub=True)) == ["1.20.10", "1.21.6", "1.22.8"]
 
@@ -77,7 +79,7 @@ def test_a_minor_that_nobody_knows_a_version_of_closes_the_road_there_even_by_fo
     found = road("1.22.8", "1.24.6", forced=True)
     assert hops(found) == ["1.23", "1.24.6"]
     (missing,) = found.hops[0].failures
-    assert missing.message == "no version of Istio 1.23 is known, which lies on the way"
+    assert missing.message == "no version of Istio 1.23 is known, which this upgrade passes through"
     assert "nksmesh upgrade --to 1.23.X" in missing.hint
 
 
@@ -121,11 +123,11 @@ def test_a_canary_is_named_where_one_can_go() -> None:
 
 def test_only_upgrade_changes_the_version() -> None:
     assert another_version("1.20.0", "1.20.0") == ()
-    with pytest.raises(ConfigError, match=r"1\.19\.0 is installed, and 1\.20\.0 is asked for") as caught:
+    with pytest.raises(ConfigError, match=r"1\.19\.0 is installed, but 1\.20\.0 was requested") as caught:
         refuse_failures(another_version("1.19.0", "1.20.0"))
     assert "nksmesh upgrade --to 1.20.0" in caught.value.hint
     assert "--version 1.19.0" in caught.value.hint
-    with pytest.raises(ConfigError, match=r"1\.20\.0 is the default") as caught:
+    with pytest.raises(ConfigError, match=r"the default version is 1\.20\.0") as caught:
         refuse_failures(another_version("1.22.8", "1.20.0", asked=False))
     assert "upgrade" not in caught.value.hint
 

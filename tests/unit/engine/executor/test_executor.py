@@ -127,7 +127,7 @@ async def test_a_fresh_mesh_is_installed_in_order_and_proved(run: Run) -> None:
         CRDS_STEP: "1 CRDs are Established",
         "istio-base": "installed",
         "istiod": "Deployment istiod is available",
-        GATE_STEP: f"a pod admitted in {NAMESPACE} comes back with {PROXY}",
+        GATE_STEP: f"a dry-run pod in {NAMESPACE} gets {PROXY}",
         INGRESS.name: f"1 pod of {INGRESS.name} on {PROXY}, at 10.1.1.1",
     }
     assert progress.addresses == {INGRESS.name: ("10.1.1.1",)}

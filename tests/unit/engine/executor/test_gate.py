@@ -18,7 +18,7 @@ from tests.unit.fakes.meshes import NAMESPACE, PROXY, answering, endpoints, inje
 from tests.unit.fakes.runtime import runtime_of
 
 GATE = Gate(step="injection webhook", istiod=ISTIOD, probes=(Probe(NAMESPACE),), proxy_image=PROXY)
-PROVED = f"a pod admitted in {NAMESPACE} comes back with {PROXY}"
+PROVED = f"a dry-run pod in {NAMESPACE} gets {PROXY}"
 
 
 def now() -> float:
@@ -134,7 +134,7 @@ async def test_a_namespace_that_the_injector_leaves_alone_fails_after_its_grace(
 ) -> None:
     cluster.live.show(*answering())  # and admit gives the probe back as it came
     waits = WaitOptions(graces={Cause.NOT_INJECTED: 12.0})
-    with pytest.raises(NotReadyError, match=f"leaves pods of namespace {NAMESPACE} alone") as caught:
+    with pytest.raises(NotReadyError, match=f"does not inject pods in namespace {NAMESPACE}") as caught:
         await passes(cluster, heard, waits=waits)
     assert 12 <= now() <= 14
     assert "istio-injection" in caught.value.hint

@@ -57,7 +57,9 @@ def test_no_more_is_taken_over_than_was_shown() -> None:
     plan = replace(shown.plan, releases={one.release.name: replace(one, taken=(known,))})
     check_agreed(replace(shown, plan=plan), shown)
     more = replace(plan, releases={one.release.name: replace(one, taken=(known, REF))})
-    with pytest.raises(ClusterError, match="more now than was shown: Service istio-system/istiod; nothing was changed"):
+    with pytest.raises(
+        ClusterError, match="take over more than was shown: Service istio-system/istiod; nothing was changed"
+    ):
         check_agreed(replace(shown, plan=more), shown)
 
 
