@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.sandbox.layout import HOME_VARIABLE
+from nksmesh.sandbox.results import State
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.emptying import EmptyCluster, NotEmptyError
 
@@ -37,10 +38,17 @@ def _empty_cluster(sandbox_homes: Path, request: pytest.FixtureRequest) -> Itera
         asyncio.run(sandbox.delete())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def shared_sandbox(_empty_cluster: tuple[Sandbox, EmptyCluster]) -> Sandbox:
-    """Give this worker's sandbox; its cluster is as the last test left it."""
-    return _empty_cluster[0]
+    """Give this worker's sandbox; its cluster is as the last test left it, and every part runs.
+
+    A test that stops the API server of a cluster that has just come up takes the controller manager along: it ends
+    for good where the API server refuses it while its roles are not there yet.
+    """
+    shared, _ = _empty_cluster
+    if shared.status().state is not State.RUNNING:
+        asyncio.run(shared.up())
+    return shared
 
 
 @pytest.fixture
