@@ -95,11 +95,6 @@ def moment_of(event: Manifest) -> str:
     return re.sub(r"\.\d+", "", str(seen))
 
 
-def creation_cause(words: str) -> Cause:
-    """Classify why the API server refused to create a pod, from its own words."""
-    return _meaning(words)[0]
-
-
 def _refusal(subject: str, reason: str, words: str) -> Trouble:
     cause, hint = _meaning(words)
     namespace = subject.partition(" ")[2].partition("/")[0]

@@ -27,7 +27,6 @@ from tests.unit.fakes.canaries import (
     WEBHOOKS,
     canary,
     deployment,
-    furnish,
     kept,
     namespace,
     on_proxies,
@@ -40,11 +39,6 @@ from tests.unit.fakes.canaries import (
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import BUNDLE
 from tests.unit.fakes.runtime import runtime_of
-
-
-@pytest.fixture
-def mesh(cluster: FakeCluster) -> FakeCluster:
-    return furnish(cluster)
 
 
 class TestHandover:

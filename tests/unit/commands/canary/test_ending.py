@@ -27,7 +27,6 @@ from tests.unit.fakes.canaries import (
     NEW,
     canary,
     deployment,
-    furnish,
     kept,
     namespace,
     on_proxies,
@@ -39,11 +38,6 @@ from tests.unit.fakes.canaries import (
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.runtime import runtime_of
 from tests.unit.fakes.upgrades import order
-
-
-@pytest.fixture
-def mesh(cluster: FakeCluster) -> FakeCluster:
-    return furnish(cluster)
 
 
 class TestEnding:

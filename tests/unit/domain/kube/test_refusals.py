@@ -6,7 +6,7 @@ import pytest
 
 from nksmesh.domain.kube.diagnosis import Cause, Trouble
 from nksmesh.domain.kube.objects import Manifest
-from nksmesh.domain.kube.refusals import creation_cause, refusals_of, troubles_of_replica_set
+from nksmesh.domain.kube.refusals import _meaning, refusals_of, troubles_of_replica_set
 from tests.unit.domain.manifests import read, read_all
 
 
@@ -52,7 +52,7 @@ CREATION = {
 
 @pytest.mark.parametrize(("words", "cause"), CREATION.items(), ids=CREATION)
 def test_why_a_pod_was_not_created(words: str, cause: Cause) -> None:
-    assert creation_cause(words) is cause
+    assert _meaning(words)[0] is cause
 
 
 STEPS = {
