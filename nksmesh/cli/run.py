@@ -27,7 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Result)
 
 
-class Agreeable(Result, Protocol):
+class ShownPlan(Result, Protocol):
     """What a user is shown and asked about before it is done."""
 
     @property
@@ -35,7 +35,7 @@ class Agreeable(Result, Protocol):
         """Whether there is nothing to do."""
 
 
-P = TypeVar("P", bound=Agreeable)
+P = TypeVar("P", bound=ShownPlan)
 
 _ENDINGS: Final = {EventKind.DONE, EventKind.KEPT}
 

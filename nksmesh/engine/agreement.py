@@ -12,7 +12,7 @@ from nksmesh.engine.executor.pending import settle
 from nksmesh.engine.runtime import Runtime
 
 
-class Agreeable(Protocol):
+class AgreedPlan(Protocol):
     """A plan that a user is shown and asked about."""
 
     def beyond(self, shown: Self) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ class Agreeable(Protocol):
         """Make the error that says what goes beyond what was shown, and that nothing was done."""
 
 
-P = TypeVar("P", bound=Agreeable)
+P = TypeVar("P", bound=AgreedPlan)
 
 
 def check_agreed(plan: P, shown: P) -> None:

@@ -121,9 +121,9 @@ async def render_mesh(
         ClusterError: Helm reaches another cluster than this program, or none.
     """
     changes = await render_releases(mesh, charts, state, cluster, helm)
-    moved = former is not None and former.version not in {"", mesh.version}
-    changes = await prove_setters(mesh, changes, helm, kubernetes=state.kubernetes, versions=moved)
-    findings = await check_renders_after(former, mesh, changes)
+    other = former if former is not None and former.version not in {"", mesh.version} else None
+    changes = await prove_setters(mesh, changes, helm, kubernetes=state.kubernetes, versions=other is not None)
+    findings = await check_renders_after(other, mesh, changes)
     refuse_failures(findings)
     return RenderedMesh(changes=changes, findings=findings)
 

@@ -113,7 +113,6 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
     unwanted = () if order.scope and order.scope.components else unwanted
     stored = {release: read.installed[_key(release)] for release in unwanted}
-    missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     steps = make_steps(
         mesh,
         changes,

@@ -50,12 +50,15 @@ async def check_renders_after(
 ) -> tuple[Finding, ...]:
     """Check renders, and where the version changes what else that takes: images that go along, keys that are left.
 
+    Args:
+        former: The version that is installed, where it is another than the mesh's.
+
     Raises:
         ChartError: A render cannot be used.
     """
     findings = check_renders(mesh, changes)
     failed = any(finding.level is Level.FAILURE for finding in findings)
-    if failed or former is None or former.version in {"", mesh.version}:
+    if failed or former is None:
         return findings
     pinned = _pinned(former, mesh, changes)
     if not any(finding.level is Level.WARNING for finding in findings):
