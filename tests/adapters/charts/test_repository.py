@@ -171,7 +171,7 @@ async def test_an_unknown_version_names_those_there_are(store: ChartStore, site:
     error = await refused(store, ref(site.url, version="1.20.7"))
     assert f"no chart base 1.20.7 in {site.url}" in error.message
     assert "1.20.0" in error.hint
-    assert "no chart ztunnel at all" in (await refused(store, ref(site.url, "ztunnel"))).hint
+    assert "It has no chart ztunnel" in (await refused(store, ref(site.url, "ztunnel"))).hint
 
 
 @pytest.mark.parametrize("path", ["/charts/index.yaml", "/charts/base-1.20.0.tgz"])
