@@ -127,18 +127,18 @@ def promote(
     labels back, which then select the new istiod. Gateways keep their names and addresses.
     """
     from nksmesh.commands.canary import promote as workflow
-    from nksmesh.commands.canary.ending import EndResult
+    from nksmesh.commands.canary.plan import CanaryResult
 
     said = meant(shell, options)
 
     run_agreed(
         shell,
         said.where,
-        make=lambda runtime: workflow.plan_promotion(
+        make=lambda runtime: workflow.plan_promote(
             runtime.cluster, said.namespace, restart=restart_workloads, force=force
         ),
         question="Promote the canary?",
-        undone=EndResult,
+        undone=CanaryResult,
         follow=lambda plan, runtime: workflow.promote(plan, said.order, runtime),
         yes=yes,
         waits=said.waits,
@@ -159,17 +159,17 @@ def abort(
     CRDs and base keep the newer version.
     """
     from nksmesh.commands.canary import abort as workflow
-    from nksmesh.commands.canary.ending import EndResult
+    from nksmesh.commands.canary.plan import CanaryResult
 
     said = meant(shell, options)
 
     run_agreed(
         shell,
         said.where,
-        make=lambda runtime: workflow.plan_abandonment(runtime.cluster, said.namespace, force=force),
+        make=lambda runtime: workflow.plan_abort(runtime.cluster, said.namespace, force=force),
         question="Remove the canary?",
-        undone=EndResult,
-        follow=lambda plan, runtime: workflow.abandon(plan, said.order, runtime),
+        undone=CanaryResult,
+        follow=lambda plan, runtime: workflow.abort(plan, said.order, runtime),
         yes=yes,
         waits=said.waits,
     )

@@ -139,7 +139,7 @@ def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:
 
 
 def _version_of(release: Release, mesh: Mesh) -> str:
-    """Return a release's chart version: an abandoned canary left base a later one, which never goes back."""
+    """Return a release's chart version: an aborted canary left base a later one, which never goes back."""
     later = mesh.standing.base_version if release.component == BASE.name else ""
     return later or mesh.version
 

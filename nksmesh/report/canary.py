@@ -1,4 +1,4 @@
-"""How ``nksmesh canary`` and ``nksmesh tag`` look."""
+"""How ``nksmesh canary`` looks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from nksmesh.commands.canary.ending import EndPlan, EndResult
 from nksmesh.commands.canary.move import MovePlan, MoveResult
+from nksmesh.commands.canary.plan import CanaryPlan, CanaryResult
 from nksmesh.commands.canary.start import StartResult
 from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
-from nksmesh.commands.tag import TagsResult
 from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.report.common import show_addresses
-from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
-from nksmesh.report.mesh import show_plan
+from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
+from nksmesh.report.plan import show_plan
 from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
@@ -92,8 +91,8 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
     _restarts(result.restarts.restarts, console)
 
 
-@RENDERERS.of(EndPlan)
-def _end_plan(plan: EndPlan, console: Console, _verbose: bool) -> None:
+@RENDERERS.of(CanaryPlan)
+def _canary_plan(plan: CanaryPlan, console: Console, _verbose: bool) -> None:
     verb = "Promote" if plan.promote else "Remove"
     sentence(console, f"{verb} the canary: {plan.staying} stays, {plan.going} is removed.", "bold")
     if plan.promote and plan.status.gateways:
@@ -108,8 +107,8 @@ def _end_plan(plan: EndPlan, console: Console, _verbose: bool) -> None:
         sentence(console, f"namespaces stay labelled for {plan.going}: {', '.join(plan.stranded)}", DOUBTFUL)
 
 
-@RENDERERS.of(EndResult)
-def _ended(result: EndResult, console: Console, verbose: bool) -> None:
+@RENDERERS.of(CanaryResult)
+def _canary_result(result: CanaryResult, console: Console, verbose: bool) -> None:
     plan = result.plan
     if not result.agreed or result.installed is None:
         sentence(console, "Nothing was changed.")
@@ -127,28 +126,6 @@ def _ended(result: EndResult, console: Console, verbose: bool) -> None:
     show_addresses(result.installed.progress.addresses, console)
     for newer in result.newer:
         sentence(console, newer)
-
-
-@RENDERERS.of(TagsResult)
-def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
-    told = {
-        "set": f"tag {result.name} is set",
-        "unchanged": f"tag {result.name} is already set: nothing was changed",
-        "removed": f"tag {result.name} is removed",
-        "declined": "Nothing was removed.",
-    }
-    if result.done:
-        sentence(console, told[result.done], FAINT if result.done == "declined" else GOOD)
-    if not result.tags:
-        sentence(console, "There are no revision tags.")
-    rows(
-        console,
-        ["tag", "istio revision", "release", "namespaces"],
-        [
-            (one.name, one.istio_revision, one.release or Text("nobody's", style=BAD), ", ".join(one.namespaces))
-            for one in result.tags
-        ],
-    )
 
 
 def _namespace_lines(one: NamespaceStatus) -> Iterable[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""How ``nksmesh drift`` and ``nksmesh repair`` look."""
+"""How ``nksmesh drift`` looks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from nksmesh.commands.drift.drift import DriftResult, Survey
-from nksmesh.commands.repair.repair import RepairPlan, RepairResult
 from nksmesh.domain.drift.drift import Change
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
@@ -32,60 +31,28 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
         verb = "differ" if len(survey.found) > 1 else "differs"
         count = f"{len(survey.found)} of {survey.looked} objects {verb} from what the releases say."
         sentence(console, count, "bold")
-        _gone(result.installation, console)
-        _listed(survey, console, verbose=verbose)
-        _diff(survey, console, shown=result.diff)
+        show_gone(result.installation, console)
+        show_drift(survey, console, verbose=verbose)
+        show_diff(survey, console, shown=result.diff)
         gap(console)
         sentence(console, "Run nksmesh repair to restore them.", FAINT)
     elif result.installation.gone:
-        _gone(result.installation, console)
+        show_gone(result.installation, console)
         sentence(console, f"The {survey.looked} objects of the other releases do not differ.")
     else:
-        _as_it_should_be("No drift", survey, console)
+        show_no_drift("No drift", survey, console)
     warnings(console, survey.notes)
 
 
-@RENDERERS.of(RepairPlan)
-def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
-    many = len(plan.found) > 1
-    sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be restored:", "bold")
-    _gone(plan.installation, console)
-    _listed(plan.survey, console, verbose=verbose)
-    _diff(plan.survey, console, shown=True)
-    if plan.others:
-        sentence(console, _others(plan.others), DOUBTFUL)
-    warnings(console, plan.survey.notes)
-
-
-@RENDERERS.of(RepairResult)
-def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
-    if not result.agreed:
-        sentence(console, "Nothing was restored.")
-        return
-    if not result.repaired:
-        if result.plan.installation.releases:
-            _as_it_should_be("Nothing to restore", result.plan.survey, console)
-        else:
-            without_mesh(console, result.plan.installation, f"No mesh in {result.plan.installation.namespace}.")
-        _gone(result.plan.installation, console)
-        return
-    sentence(console, "put back, and no longer different:", GOOD)
-    for ref in result.repaired:
-        sentence(console, f"  {ref}")
-    for words in result.proved if verbose else ():
-        sentence(console, words, FAINT)
-    if result.plan.others:
-        sentence(console, _others(result.plan.others), DOUBTFUL)
-
-
-def _gone(installation: Installation, console: Console) -> None:
+def show_gone(installation: Installation, console: Console) -> None:
+    """Print the releases that the record has and Helm does not."""
     for release in installation.gone:
         console.print(Text.assemble(f"release {release.name}: ", ("gone", BAD), (" (Helm has none)", FAINT)))
     if installation.gone:
         sentence(console, "  Run nksmesh install to recreate it.")
 
 
-def _as_it_should_be(title: str, survey: Survey, console: Console) -> None:
+def show_no_drift(title: str, survey: Survey, console: Console) -> None:
     """Say that nothing differs, of no more than was looked at."""
     if not survey.unseen:
         sentence(console, f"{title}: {survey.looked} objects match their releases.", GOOD)
@@ -95,14 +62,7 @@ def _as_it_should_be(title: str, survey: Survey, console: Console) -> None:
         sentence(console, "Nothing could be checked: whether anything differs is unknown.", BAD)
 
 
-def _others(count: int) -> str:
-    return (
-        f"{count} other object{'s differ' if count > 1 else ' differs'}, too. Run "
-        f"nksmesh drift to see {'them' if count > 1 else 'it'}."
-    )
-
-
-def _listed(survey: Survey, console: Console, *, verbose: bool) -> None:
+def show_drift(survey: Survey, console: Console, *, verbose: bool) -> None:
     """Print what differs, and below each object where it does."""
     for one in survey.found:
         drift = one.drift
@@ -119,7 +79,8 @@ def _listed(survey: Survey, console: Console, *, verbose: bool) -> None:
             sentence(console, f"  the API server refuses to restore it: {drift.refusal}", BAD)
 
 
-def _diff(survey: Survey, console: Console, *, shown: bool) -> None:
+def show_diff(survey: Survey, console: Console, *, shown: bool) -> None:
+    """Print each object's difference as a unified diff, where it is to be shown."""
     for one in survey.found if shown else ():
         gap(console)
         for line in one.drift.lines:

@@ -1,4 +1,4 @@
-"""How ``nksmesh history`` and ``nksmesh rollback`` look."""
+"""How ``nksmesh history`` looks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from nksmesh.commands.history import HistoryResult
-from nksmesh.commands.rollback.plan import RollbackPlan
-from nksmesh.commands.rollback.rollback import RollbackResult
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.plan.history import Outcome, Run
-from nksmesh.report.common import show_addresses, show_outcomes
-from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:
@@ -54,15 +51,17 @@ def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
 def _row(run: Run) -> list[str | Text]:
     began = run.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if run.began else ""
     took = spoken((run.ended - run.began).total_seconds()) if run.began and run.ended else "-"
-    return [str(run.number), run.command, began, took, run.who, _versions(run), _result(run)]
+    return [str(run.number), run.command, began, took, run.who, versions_of(run), result_of(run)]
 
 
-def _versions(run: Run) -> str:
+def versions_of(run: Run) -> str:
+    """Write the versions that a run led from and to."""
     before, after = ", ".join(run.from_versions) or "none", run.to_version or "none"
     return before if before == after else f"{before} -> {after}"
 
 
-def _result(run: Run) -> Text:
+def result_of(run: Run) -> Text:
+    """Write what came of a run, in its colour."""
     words = run.outcome.value
     words += f" by run {run.undone_by}" if run.undone_by else ""
     many = "runs" if len(run.undoes) > 1 else "run"
@@ -84,53 +83,12 @@ def _details(run: Run, console: Console) -> None:
             ("nksmesh", run.written_by),
         ],
     )
-    _evidence(run, console, all_of_it=True)
+    show_evidence(run, console, all_of_it=True)
 
 
-def _evidence(run: Run, console: Console, *, all_of_it: bool = False) -> None:
+def show_evidence(run: Run, console: Console, *, all_of_it: bool = False) -> None:
+    """Print what a failed run kept of its progress; the last lines, or all of it."""
     lines = run.evidence.splitlines()
     shown = lines if all_of_it else lines[-_LINES_OF_EVIDENCE:]
     for line in shown:
         sentence(console, f"  | {line}", FAINT)
-
-
-@RENDERERS.of(RollbackPlan)
-def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
-    way = plan.way
-    sentence(console, f"Back to {', '.join(way.to_versions) or 'no mesh'}, as before run {way.numbers[0]}", "bold")
-    rows(console, ["takes back", "command", "versions", "result"], [_taken_back(run) for run in way.runs])
-    if way.failed:
-        sentence(console, f"run {way.failed.number}: {way.failed.reason or 'it did not reach its end'}", BAD)
-        _evidence(way.failed, console, all_of_it=verbose)
-    gap(console)
-    rows(
-        console,
-        ["step", "action", "reason"],
-        [
-            (
-                Text(step.name, style="" if step.changes else FAINT),
-                Text(step.action.value, style="" if step.changes else FAINT),
-                "; ".join(step.reasons),
-            )
-            for step in plan.plan.steps
-        ],
-    )
-    sentence(console, "CRDs and namespaces stay as they are.", FAINT)
-    warnings(console, plan.warnings)
-
-
-def _taken_back(run: Run) -> list[str | Text]:
-    return [f"run {run.number}", run.command, _versions(run), _result(run)]
-
-
-@RENDERERS.of(RollbackResult)
-def _rollback_result(result: RollbackResult, console: Console, verbose: bool) -> None:
-    way, progress = result.plan.way, result.progress
-    if not result.agreed:
-        sentence(console, "Nothing was rolled back.")
-        return
-    back = f"Istio {', '.join(way.to_versions)}: restored, and ready" if way.to_versions else "Removed what was made"
-    console.print(Text(f"{back} (as before run {way.numbers[0]})", style=GOOD))
-    if verbose:
-        show_outcomes(progress.outcomes, console)
-    show_addresses(progress.addresses, console)

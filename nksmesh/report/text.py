@@ -68,24 +68,32 @@ def renderers_of(kind: type) -> Renderers:  # noqa: C901, PLR0912 - a table of i
     match command if floor == "commands" else floor:
         case "adopt":
             from nksmesh.report.adopt import RENDERERS
-        case "canary" | "tag":
+        case "canary":
             from nksmesh.report.canary import RENDERERS
         case "catalog":
             from nksmesh.report.catalog import RENDERERS
         case "charts":
             from nksmesh.report.charts import RENDERERS
-        case "drift" | "repair":
+        case "drift":
             from nksmesh.report.drift import RENDERERS
         case "env":
-            from nksmesh.report.environments import RENDERERS
-        case "history" | "rollback":
+            from nksmesh.report.env import RENDERERS
+        case "history":
             from nksmesh.report.history import RENDERERS
-        case "install" | "plan":
-            from nksmesh.report.mesh import RENDERERS
+        case "install":
+            from nksmesh.report.install import RENDERERS
+        case "plan":
+            from nksmesh.report.plan import RENDERERS
+        case "repair":
+            from nksmesh.report.repair import RENDERERS
+        case "rollback":
+            from nksmesh.report.rollback import RENDERERS
         case "sandbox":
             from nksmesh.report.sandbox import RENDERERS
         case "status":
             from nksmesh.report.status import RENDERERS
+        case "tag":
+            from nksmesh.report.tag import RENDERERS
         case "uninstall":
             from nksmesh.report.uninstall import RENDERERS
         case "upgrade":

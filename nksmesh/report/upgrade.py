@@ -11,7 +11,7 @@ from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.kube.restarts import Outcome
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
-from nksmesh.report.mesh import show_plan, show_resolved
+from nksmesh.report.plan import show_plan, show_resolved
 from nksmesh.report.text import Renderers
 
 if TYPE_CHECKING:

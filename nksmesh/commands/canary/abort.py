@@ -1,4 +1,4 @@
-"""Abandoning a canary: everybody goes back to where they were, then it is removed.
+"""Aborting a canary: everybody goes back to where they were, then it is removed.
 
 The order matters. Where its promotion had begun, the old istiod gets the default back first, for namespaces that are
 labelled as they were would still get the canary's proxy; then the namespaces, each restarted; then the gateways; the
@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import replace
 
-from nksmesh.commands.canary.ending import CANARY_STEP, EndPlan, EndResult
 from nksmesh.commands.canary.handover import hand_over_tags
-from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
 from nksmesh.commands.canary.move import proxy_of
+from nksmesh.commands.canary.plan import (
+    CANARY_STEP,
+    CanaryPlan,
+    CanaryResult,
+    check_restarted,
+    names_one_of,
+    refuse_to_leave,
+)
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
@@ -36,8 +42,8 @@ from nksmesh.engine.scope import ReleaseScope
 from nksmesh.engine.workloads import restart_workloads
 
 
-async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> EndPlan:
-    """See what abandoning the canary would do; nothing is written.
+async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> CanaryPlan:
+    """See what aborting the canary would do; nothing is written.
 
     Args:
         namespace: The control plane's namespace, or empty.
@@ -70,7 +76,7 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
             "pass --force to leave it."
         )
         refuse_to_leave(left, stranded, canary.release.name, hint=hint)
-    return EndPlan(
+    return CanaryPlan(
         promote=False,
         status=found,
         staying=old.name,
@@ -83,17 +89,17 @@ async def plan_abandonment(cluster: Cluster, namespace: str, *, force: bool) -> 
     )
 
 
-async def abandon(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndResult:
+async def abort(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> CanaryResult:
     """Remove the canary, after everybody is where they were. Run again it goes on from what is there.
 
     Raises:
         ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.
-        MeshError: As ``plan_abandonment`` and ``install`` say; or a workload did not come off the canary, which stays.
+        MeshError: As ``plan_abort`` and ``install`` say; or a workload did not come off the canary, which stays.
     """
     cluster = runtime.cluster
 
-    def again() -> Awaitable[EndPlan]:
-        return plan_abandonment(cluster, order.request.namespace, force=shown.force)
+    def again() -> Awaitable[CanaryPlan]:
+        return plan_abort(cluster, order.request.namespace, force=shown.force)
 
     async with agreed(shown, again, runtime, command="canary abort", step=CANARY_STEP) as plan:
         record = await recorded_mesh(cluster, order.request.namespace)
@@ -115,9 +121,9 @@ async def abandon(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndRe
         )
         check_restarted(restarts, canary.release.name, force=plan.force)
         await forget_moves(moves, cluster)
-    done = await install_scope(order, ReleaseScope(answers=answers, keep=_abandoned), runtime, "canary abort")
+    done = await install_scope(order, ReleaseScope(answers=answers, keep=_aborted), runtime, "canary abort")
     newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
-    return EndResult(plan=plan, installed=done, restarts=restarts, newer=newer)
+    return CanaryResult(plan=plan, installed=done, restarts=restarts, newer=newer)
 
 
 def _returning(canary: Canary) -> Keep:
@@ -134,6 +140,6 @@ def _returning(canary: Canary) -> Keep:
     return keep
 
 
-def _abandoned(before: Record | None, after: Record, done: bool) -> Record:
+def _aborted(before: Record | None, after: Record, done: bool) -> Record:
     """Record that the canary goes: until it has, it is still there to be removed."""
     return after if done or before is None else replace(before, releases=merged(before, after))

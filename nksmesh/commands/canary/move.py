@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nksmesh.commands.canary.ending import CANARY_STEP
+from nksmesh.commands.canary.plan import CANARY_STEP
 from nksmesh.commands.canary.relabelling import Move, forget_moves, labels_before, relabel, said
 from nksmesh.commands.canary.start import canary_of, own_istiod, recorded_mesh
 from nksmesh.commands.canary.status import followed

@@ -14,9 +14,15 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from nksmesh.commands.canary.ending import CANARY_STEP, EndPlan, EndResult
 from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, tag_of, validator_calls
-from nksmesh.commands.canary.leaving import check_restarted, names_one_of, refuse_to_leave
+from nksmesh.commands.canary.plan import (
+    CANARY_STEP,
+    CanaryPlan,
+    CanaryResult,
+    check_restarted,
+    names_one_of,
+    refuse_to_leave,
+)
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
@@ -52,7 +58,7 @@ SECOND_HALF: Final = "canary promote (2 of 2: gateways)"
 """What the history calls them: namespaces and workloads come between, so they are two plans, and two runs."""
 
 
-async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, force: bool) -> EndPlan:
+async def plan_promote(cluster: Cluster, namespace: str, *, restart: bool, force: bool) -> CanaryPlan:
     """See what promoting the canary would do; nothing is written.
 
     Args:
@@ -79,7 +85,7 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
         for one in behind:
             if pinned or not one.kept_by_istiod:  # what istiod keeps itself follows the default
                 (restarting if restart and one.restartable and not pinned else left).append(one)
-    plan = EndPlan(
+    plan = CanaryPlan(
         promote=True,
         status=found,
         staying=canary.release.name,
@@ -101,18 +107,18 @@ async def plan_promotion(cluster: Cluster, namespace: str, *, restart: bool, for
     return plan
 
 
-async def promote(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndResult:
+async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> CanaryResult:
     """Make the canary the mesh's own istiod. Run again it goes on from what is there.
 
     Raises:
         ClusterError: There is more to do now than was shown; or the cluster cannot be reached, or refuses.
-        MeshError: As ``plan_promotion`` and ``install`` say; or a workload did not come off the old istiod, which
+        MeshError: As ``plan_promote`` and ``install`` say; or a workload did not come off the old istiod, which
             stays.
     """
     cluster, helm, namespace = runtime.cluster, runtime.helm, order.request.namespace
 
-    def again() -> Awaitable[EndPlan]:
-        return plan_promotion(cluster, namespace, restart=shown.restart, force=shown.force)
+    def again() -> Awaitable[CanaryPlan]:
+        return plan_promote(cluster, namespace, restart=shown.restart, force=shown.force)
 
     async with agreed(shown, again, runtime, command="canary promote", step=CANARY_STEP) as plan:
         record = await recorded_mesh(cluster, namespace)
@@ -134,7 +140,7 @@ async def promote(shown: EndPlan, order: MeshRequest, runtime: Runtime) -> EndRe
         check_restarted(restarts, old.name, force=plan.force)
     whole = ReleaseScope(answers=answers, keep=_promoted(new, old))
     done = await install_scope(order, whole, runtime, SECOND_HALF)
-    return EndResult(plan=plan, installed=done, restarts=restarts)
+    return CanaryResult(plan=plan, installed=done, restarts=restarts)
 
 
 def _tags_of(record: Record, canary: Canary) -> tuple[str, ...]:
@@ -196,7 +202,7 @@ async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str,
     _tell(runtime, await pass_gate(gate, runtime))
 
 
-async def _settle_namespaces(plan: EndPlan, old: Release, proxy: str, runtime: Runtime) -> RestartResult:
+async def _settle_namespaces(plan: CanaryPlan, old: Release, proxy: str, runtime: Runtime) -> RestartResult:
     """Put the labels of moved namespaces back, where they mean the new istiod now, and restart who was not moved."""
     moves = await moves_back(runtime.cluster)
     pinned = {one.namespace for one in moves if old.istio_revision and old.istio_revision in one.after.values()}

@@ -121,7 +121,7 @@ class Standing:
         istio_revision: Its Istio revision; empty for the one without.
         default_revision: The Istio revision that base's validator calls; empty for the istiod without one.
         tags: The revision tags that point to it.
-        base_version: The chart version of base, where an abandoned canary left a later one than the mesh's.
+        base_version: The chart version of base, where an aborted canary left a later one than the mesh's.
     """
 
     istio_revision: str = ""

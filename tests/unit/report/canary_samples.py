@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from nksmesh.commands.canary.ending import EndPlan, EndResult
 from nksmesh.commands.canary.move import MovePlan, MoveResult
+from nksmesh.commands.canary.plan import CanaryPlan, CanaryResult
 from nksmesh.commands.canary.relabelling import Move
 from nksmesh.commands.canary.start import StartResult
 from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
@@ -76,10 +76,10 @@ RESTARTS: Final = RestartResult(
         Restart(workload=INGRESS, outcome=Outcome.HELD_BACK, message="its disruption budget allows none"),
     )
 )
-PROMOTION: Final = EndPlan(
+PROMOTION: Final = CanaryPlan(
     promote=True, status=STATUS, staying="istiod-1-22-8", going="istiod", returning=("shop",), restarting=(CART,)
 )
-ABORTION: Final = EndPlan(
+ABORTION: Final = CanaryPlan(
     promote=False, status=STATUS, staying="istiod", going="istiod-1-22-8", returning=("shop",), left=(CART,)
 )
 TAGS: Final = TagsResult(
@@ -97,8 +97,8 @@ def canary_samples(plan: Plan, progress: Progress) -> dict[str, Any]:
         "canary start": StartResult(installed=installed, istio_revision="1-22-8", beside="default"),
         "canary status": STATUS,
         "canary move": MoveResult(plan=MOVE, moved=("shop",), restarts=RESTARTS),
-        "canary promote": EndResult(plan=PROMOTION, installed=installed, restarts=RESTARTS),
-        "canary abort": EndResult(
+        "canary promote": CanaryResult(plan=PROMOTION, installed=installed, restarts=RESTARTS),
+        "canary abort": CanaryResult(
             plan=ABORTION, installed=installed, newer=("base and the CRDs stay at 1.22.8: they never go back",)
         ),
         "tag set": replace(TAGS, name="prod", done="set"),
@@ -117,7 +117,7 @@ def more_canary_samples(plan: Plan) -> dict[str, Any]:
         "canary move, declined": MoveResult(plan=MOVE, agreed=False),
         "canary move, nothing to do": MoveResult(plan=replace(MOVE, moves=())),
         "canary promote, asked": PROMOTION,
-        "canary promote, declined": EndResult(plan=PROMOTION, agreed=False),
+        "canary promote, declined": CanaryResult(plan=PROMOTION, agreed=False),
         "canary abort, asked": ABORTION,
         "tag set, as it was": replace(TAGS, name="prod", done="unchanged"),
         "tag list, none": TagsResult(tags=()),

@@ -55,7 +55,7 @@ def test_an_istiod_without_a_revision_may_have_tags(catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("version", "base"), [("1.20.1", "1.22.8"), ("1.21.6", "1.22.8"), ("1.22.8", "1.22.8"), ("1.23.6", "1.23.6")]
 )
-def test_a_base_that_an_abandoned_canary_left_never_goes_back(catalog: Catalog, version: str, base: str) -> None:
+def test_a_base_that_an_aborted_canary_left_never_goes_back(catalog: Catalog, version: str, base: str) -> None:
     standing = replace(Standing(), base_version="1.22.8")
     mesh = resolve(Request(version=version), catalog, None, recorded(standing)).mesh
     refs = chart_refs(mesh)

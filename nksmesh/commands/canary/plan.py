@@ -1,24 +1,29 @@
-"""How a canary ends: what is shown before it does, what came of it, and that no more is done than was shown."""
+"""What promoting or aborting a canary would do, what it did, and what it refuses.
+
+An istiod stays while workloads are on it, or namespaces are labelled for it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from nksmesh.commands.canary.status import CanaryStatus
+from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
 from nksmesh.commands.install import InstallResult
 from nksmesh.domain.common.data import data_of
-from nksmesh.domain.common.errors import ClusterError, MeshError
+from nksmesh.domain.common.errors import CheckError, ClusterError, MeshError
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL
 from nksmesh.engine.executor.step_context import Progress
 
 CANARY_STEP: Final = "canary"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndPlan:
-    """What the end of a canary would do.
+class CanaryPlan:
+    """What promoting or aborting a canary would do.
 
     Attributes:
         promote: It becomes the mesh's own istiod; else it goes.
@@ -49,10 +54,10 @@ class EndPlan:
         """Whether there is nothing to do: never, for a plan of nothing is not made."""
         return False
 
-    def beyond(self, shown: EndPlan) -> tuple[str, ...]:
+    def beyond(self, shown: CanaryPlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
         return (
-            *([f"{self.going} is removed, {self.staying} stays"] if self._ends != shown._ends else []),
+            *([f"{self.going} is removed, {self.staying} stays"] if self._istiods != shown._istiods else []),
             *(f"{one} gets new pods" for one in map(str, self._rolled) if one not in map(str, shown._rolled)),
             *(f"namespace {one} gets its former labels back" for one in self.returning if one not in shown.returning),
             *(f"{one} is restarted" for one in map(str, self.restarting) if one not in map(str, shown.restarting)),
@@ -69,7 +74,7 @@ class EndPlan:
         )
 
     @property
-    def _ends(self) -> tuple[str, str]:
+    def _istiods(self) -> tuple[str, str]:
         return self.staying, self.going
 
     @property
@@ -91,8 +96,8 @@ class EndPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndResult:
-    """What the end of a canary did.
+class CanaryResult:
+    """What promoting or aborting a canary did.
 
     Attributes:
         plan: What was to be done.
@@ -102,7 +107,7 @@ class EndResult:
         newer: What stays at the later version, in sentences.
     """
 
-    plan: EndPlan
+    plan: CanaryPlan
     agreed: bool = True
     installed: InstallResult | None = None
     restarts: RestartResult = field(default_factory=RestartResult)
@@ -135,3 +140,53 @@ class EndResult:
             "restarts": self.restarts.restarts,
             "newer": self.newer,
         }
+
+
+def names_one_of(namespace: NamespaceStatus, names: Collection[str]) -> bool:
+    """Tell whether a namespace is labelled for an Istio revision or a tag; ``istio-injection`` has precedence."""
+    return INJECTION_LABEL not in namespace.labels and namespace.labels.get(REVISION_LABEL) in names
+
+
+def refuse_to_leave(left: Collection[Workload], stranded: Collection[str], going: str, *, hint: str) -> None:
+    """Refuse to remove an istiod that somebody is on.
+
+    Args:
+        left: Workloads that no restart of the run's takes off it.
+        stranded: Namespaces that are labelled for it, and whose new pods would get no proxy.
+        going: The istiod's release.
+
+    Raises:
+        CheckError: There are some.
+    """
+    said = []
+    if left:
+        said.append(f"{len(left)} workload{'s are' if len(left) > 1 else ' is'} on {going} still, which is to go")
+    if stranded:
+        many = len(stranded)
+        said.append(
+            f"{many} namespace{'s are' if many > 1 else ' is'} labelled for {going}: new pods would get no proxy"
+        )
+    if said:
+        told = [f"{one}: {one.not_restartable}" if one.not_restartable else str(one) for one in left]
+        raise CheckError(
+            "; ".join(said), hint=hint, detail="\n".join((*told, *(f"Namespace {name}" for name in stranded)))
+        )
+
+
+def check_restarted(restarts: RestartResult, going: str, *, force: bool) -> None:
+    """Check that every workload that was to come off an istiod has, before it goes.
+
+    Raises:
+        MeshError: One has not; the first failure where there is one.
+    """
+    if force or restarts.complete:
+        return
+    if restarts.errors:
+        restarts.errors[0].add_note(f"{going} stays until no workload uses it")
+        raise restarts.errors[0]
+    raise CheckError(
+        f"{going} stays, because some workloads still use it",
+        hint="Restart the workloads as their messages say and run the same command again, "
+        "or pass --force to leave them.",
+        detail="\n".join(restarts.warnings),
+    )

@@ -1,4 +1,4 @@
-"""A tag that goes to a canary and back, a promotion that is killed, and the canary given up."""
+"""A tag that goes to a canary and back, a promotion that is killed, and the canary aborted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conformance.canaries import HUB, INGRESS, injected, killed_at, proxie
 pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 
 
-def test_a_promotion_that_was_killed_can_be_given_up(istio: Program, cluster: Reader, helm4: str) -> None:
+def test_a_promotion_that_was_killed_can_be_aborted(istio: Program, cluster: Reader, helm4: str) -> None:
     istio = replace(istio, helm=helm4, waits=240)
     istio("install", "--version", "1.20.1", "--hub", HUB)
     made = furnish(cluster)

@@ -1,4 +1,4 @@
-"""How ``nksmesh install``, ``plan`` and ``template`` look."""
+"""How ``nksmesh plan`` and ``template`` look."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from nksmesh.commands.install import InstallResult
 from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.plan.plan import Action, Plan
-from nksmesh.report.common import show_addresses, show_outcomes
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
 from nksmesh.report.values import show_layers
@@ -51,21 +49,6 @@ def _chart(one: ChartMove, *, verbose: bool) -> tuple[str, ...]:
     return one.release, one.chart, one.installed or "-", one.wanted, *digest, "pinned" if one.pinned else "not pinned"
 
 
-@RENDERERS.of(InstallResult)
-def _install_result(result: InstallResult, console: Console, verbose: bool) -> None:
-    plan, progress = result.plan, result.progress
-    if result.dry_run:
-        show_plan(plan, console, verbose=verbose)
-        return
-    ending = "installed and ready" if plan.changes else "ready, and up to date: nothing was changed"
-    console.print(Text.assemble((f"{_title(plan)}: {ending}", GOOD)))
-    show_resolved(plan, console)
-    if verbose:
-        show_outcomes(progress.outcomes, console)
-    show_addresses(progress.addresses, console)
-    warnings(console, progress.warnings)
-
-
 @RENDERERS.of(TemplateResult)
 def _template(result: TemplateResult, _console: Console, _verbose: bool) -> str:
     return result.manifests
@@ -73,7 +56,7 @@ def _template(result: TemplateResult, _console: Console, _verbose: bool) -> str:
 
 def show_plan(plan: Plan, console: Console, *, verbose: bool) -> None:
     """Lay a plan out: what it is for, its steps with their reasons, what is not right."""
-    sentence(console, _title(plan), "bold")
+    sentence(console, plan_title(plan), "bold")
     show_resolved(plan, console)
     gap(console)
     rows(
@@ -110,7 +93,8 @@ def show_plan(plan: Plan, console: Console, *, verbose: bool) -> None:
             show_layers(change.composed, console)
 
 
-def _title(plan: Plan) -> str:
+def plan_title(plan: Plan) -> str:
+    """Name what a plan is for: version, profile, region and Kubernetes."""
     mesh = plan.mesh
     where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
     on = f" on Kubernetes {plan.kubernetes}" if plan.kubernetes else ""

@@ -1,0 +1,57 @@
+"""How ``nksmesh repair`` looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from nksmesh.commands.repair.repair import RepairPlan, RepairResult
+from nksmesh.report.common import without_mesh
+from nksmesh.report.drift import show_diff, show_drift, show_gone, show_no_drift
+from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, sentence, warnings
+from nksmesh.report.text import Renderers
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+RENDERERS: Final = Renderers()
+
+
+@RENDERERS.of(RepairPlan)
+def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
+    many = len(plan.found) > 1
+    sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be restored:", "bold")
+    show_gone(plan.installation, console)
+    show_drift(plan.survey, console, verbose=verbose)
+    show_diff(plan.survey, console, shown=True)
+    if plan.others:
+        sentence(console, _others(plan.others), DOUBTFUL)
+    warnings(console, plan.survey.notes)
+
+
+@RENDERERS.of(RepairResult)
+def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
+    if not result.agreed:
+        sentence(console, "Nothing was restored.")
+        return
+    if not result.repaired:
+        if result.plan.installation.releases:
+            show_no_drift("Nothing to restore", result.plan.survey, console)
+        else:
+            without_mesh(console, result.plan.installation, f"No mesh in {result.plan.installation.namespace}.")
+        show_gone(result.plan.installation, console)
+        return
+    sentence(console, "put back, and no longer different:", GOOD)
+    for ref in result.repaired:
+        sentence(console, f"  {ref}")
+    for words in result.proved if verbose else ():
+        sentence(console, words, FAINT)
+    if result.plan.others:
+        sentence(console, _others(result.plan.others), DOUBTFUL)
+
+
+def _others(count: int) -> str:
+    return (
+        f"{count} other object{'s differ' if count > 1 else ' differs'}, too. Run "
+        f"nksmesh drift to see {'them' if count > 1 else 'it'}."
+    )

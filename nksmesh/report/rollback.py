@@ -1,0 +1,62 @@
+"""How ``nksmesh rollback`` looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from nksmesh.commands.rollback.plan import RollbackPlan
+from nksmesh.commands.rollback.rollback import RollbackResult
+from nksmesh.domain.plan.history import Run
+from nksmesh.report.common import show_addresses, show_outcomes
+from nksmesh.report.history import result_of, show_evidence, versions_of
+from nksmesh.report.layout import BAD, FAINT, GOOD, gap, rows, sentence, warnings
+from nksmesh.report.text import Renderers
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RENDERERS: Final = Renderers()
+
+
+@RENDERERS.of(RollbackPlan)
+def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
+    way = plan.way
+    sentence(console, f"Back to {', '.join(way.to_versions) or 'no mesh'}, as before run {way.numbers[0]}", "bold")
+    rows(console, ["takes back", "command", "versions", "result"], [_taken_back(run) for run in way.runs])
+    if way.failed:
+        sentence(console, f"run {way.failed.number}: {way.failed.reason or 'it did not reach its end'}", BAD)
+        show_evidence(way.failed, console, all_of_it=verbose)
+    gap(console)
+    rows(
+        console,
+        ["step", "action", "reason"],
+        [
+            (
+                Text(step.name, style="" if step.changes else FAINT),
+                Text(step.action.value, style="" if step.changes else FAINT),
+                "; ".join(step.reasons),
+            )
+            for step in plan.plan.steps
+        ],
+    )
+    sentence(console, "CRDs and namespaces stay as they are.", FAINT)
+    warnings(console, plan.warnings)
+
+
+def _taken_back(run: Run) -> list[str | Text]:
+    return [f"run {run.number}", run.command, versions_of(run), result_of(run)]
+
+
+@RENDERERS.of(RollbackResult)
+def _rollback_result(result: RollbackResult, console: Console, verbose: bool) -> None:
+    way, progress = result.plan.way, result.progress
+    if not result.agreed:
+        sentence(console, "Nothing was rolled back.")
+        return
+    back = f"Istio {', '.join(way.to_versions)}: restored, and ready" if way.to_versions else "Removed what was made"
+    console.print(Text(f"{back} (as before run {way.numbers[0]})", style=GOOD))
+    if verbose:
+        show_outcomes(progress.outcomes, console)
+    show_addresses(progress.addresses, console)

@@ -1,0 +1,38 @@
+"""How ``nksmesh tag`` looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from nksmesh.commands.tag import TagsResult
+from nksmesh.report.layout import BAD, FAINT, GOOD, rows, sentence
+from nksmesh.report.text import Renderers
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RENDERERS: Final = Renderers()
+
+
+@RENDERERS.of(TagsResult)
+def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
+    told = {
+        "set": f"tag {result.name} is set",
+        "unchanged": f"tag {result.name} is already set: nothing was changed",
+        "removed": f"tag {result.name} is removed",
+        "declined": "Nothing was removed.",
+    }
+    if result.done:
+        sentence(console, told[result.done], FAINT if result.done == "declined" else GOOD)
+    if not result.tags:
+        sentence(console, "There are no revision tags.")
+    rows(
+        console,
+        ["tag", "istio revision", "release", "namespaces"],
+        [
+            (one.name, one.istio_revision, one.release or Text("nobody's", style=BAD), ", ".join(one.namespaces))
+            for one in result.tags
+        ],
+    )

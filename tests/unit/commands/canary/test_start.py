@@ -1,0 +1,43 @@
+"""What a canary is resolved from, and how it is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nksmesh.commands.canary.start import answers_of_canary
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.mesh import Standing
+from nksmesh.engine.scope import refuse_during_canary
+from tests.unit.fakes.canaries import canary, record
+
+
+def test_a_canarys_values_are_the_meshs_own() -> None:
+    before = record(default_revision="1-20-1", tags=("prod",))
+    before = replace(before, answers=replace(before.answers, layers={"istiod": (), "istio-base": ()}))
+    answers = answers_of_canary(before, "1.22.8")
+    assert sorted(answers.layers) == ["istio-base", "istiod-1-22-8"]
+    # the validator stays with the old istiod, and so do its tags
+    assert answers.standing == Standing(istio_revision="1-22-8", default_revision="1-20-1")
+
+
+def test_a_canary_is_not_named_as_the_meshs_own_istiod() -> None:
+    with pytest.raises(ConfigError, match="is already named 1-22-8") as refused:
+        answers_of_canary(record(istio_revision="1-22-8"), "1.22.8")
+    assert "upgrade --to 1.22.8" in refused.value.hint
+
+
+def test_a_canary_is_not_named_as_a_tag() -> None:
+    with pytest.raises(ConfigError, match="already a revision tag") as refused:
+        answers_of_canary(record(tags=("1-22-8",)), "1.22.8")
+    assert refused.value.hint == "Run nksmesh tag remove 1-22-8 first."
+
+
+@pytest.mark.parametrize(("promoting", "words"), [(False, "a canary is on"), (True, "is being promoted")])
+def test_install_and_upgrade_leave_a_canary_alone(*, promoting: bool, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as refused:
+        refuse_during_canary(record(canary(promoting=promoting)))
+    assert "canary abort" in refused.value.hint
+    refuse_during_canary(record())
+    refuse_during_canary(None)
