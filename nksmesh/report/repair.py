@@ -13,7 +13,6 @@ from nksmesh.report.text import Renderers
 if TYPE_CHECKING:
     from rich.console import Console
 
-
 RENDERERS: Final = Renderers()
 
 
