@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
+from nksmesh.cli.run import run, show
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.layout import DEFAULT_NAME
-
-if TYPE_CHECKING:
-    from nksmesh.domain.common.events import Listener
-    from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
-    from nksmesh.sandbox.failures import Staged
-    from nksmesh.sandbox.results import SandboxStarted
+from nksmesh.sandbox.programs import build_programs
+from nksmesh.sandbox.sandbox import Sandbox, statuses
 
 app = command_group("Run a real Kubernetes control plane on this machine, without root or containers.")
 
@@ -37,12 +33,7 @@ def up(shell: Shell, name: Name = DEFAULT_NAME, load_balancer: LoadBalancer = No
 
     The first start builds the programs, which takes minutes.
     """
-    from nksmesh.sandbox import commands
-
-    async def work(listener: Listener) -> SandboxStarted:
-        return await commands.up(name, load_balancer=load_balancer, listener=listener)
-
-    run(shell, work)
+    run(shell, lambda listener: Sandbox(name).up(listener, load_balancer=load_balancer))
 
 
 @command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --helm4"])
@@ -51,12 +42,7 @@ def build(
     helm4: Annotated[bool, typer.Option("--helm4", help="Also build Helm 4, to try nksmesh with it.")] = False,
 ) -> None:
     """Build the sandbox's programs into the cache, without starting anything."""
-    from nksmesh.sandbox import commands
-
-    async def work(listener: Listener) -> Built:
-        return await commands.build(helm4=helm4, listener=listener)
-
-    run(shell, work)
+    run(shell, lambda listener: build_programs(with_helm4=helm4, listener=listener))
 
 
 @command(app, examples=["nksmesh sandbox status"])
@@ -67,45 +53,25 @@ def status(
     ] = None,
 ) -> None:
     """Show the state of each part of a sandbox, with the last log lines of a part that crashed."""
-    from nksmesh.sandbox import commands
-
-    async def work(_listener: Listener) -> Statuses:
-        return await commands.status(name)
-
-    run(shell, work)
+    show(shell, statuses(name))
 
 
 @command(app, examples=["nksmesh sandbox down"])
 def down(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Stop a sandbox, and keep its data. nksmesh sandbox up starts it again."""
-    from nksmesh.sandbox import commands
-
-    async def work(listener: Listener) -> SandboxStopped:
-        return await commands.down(name, listener=listener)
-
-    run(shell, work)
+    run(shell, lambda listener: Sandbox(name).down(listener))
 
 
 @command(app, examples=["nksmesh sandbox delete --name try-1"])
 def delete(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Stop a sandbox and remove its data, its certificates and its kubeconfig."""
-    from nksmesh.sandbox import commands
-
-    async def work(listener: Listener) -> Deleted:
-        return await commands.delete(name, listener=listener)
-
-    run(shell, work)
+    run(shell, lambda listener: Sandbox(name).delete(listener))
 
 
 @command(app, examples=["nksmesh sandbox reset"])
 def reset(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """Empty a sandbox's cluster, and keep its kubeconfig and its port."""
-    from nksmesh.sandbox import commands
-
-    async def work(listener: Listener) -> SandboxStarted:
-        return await commands.reset(name, listener=listener)
-
-    run(shell, work)
+    run(shell, lambda listener: Sandbox(name).reset(listener))
 
 
 @command(app, examples=["nksmesh sandbox fail image --selector app=istio-ingressgateway --reason unauthorized"])
@@ -132,20 +98,10 @@ def fail(
 
     Existing pods crash or become unready too; the other failures affect only new pods.
     """
-    from nksmesh.sandbox import commands
-
-    async def work(_listener: Listener) -> Staged:
-        return await commands.fail(failure, name, selector=selector, reason=reason)
-
-    run(shell, work)
+    run(shell, lambda _: Sandbox(name).fail(failure, selector=selector, reason=reason))
 
 
 @command(app, examples=["nksmesh sandbox heal"])
 def heal(shell: Shell, name: Name = DEFAULT_NAME) -> None:
     """End all simulated failures: the pods that failed become ready."""
-    from nksmesh.sandbox import commands
-
-    async def work(_listener: Listener) -> FailuresEnded:
-        return await commands.heal(name)
-
-    run(shell, work)
+    run(shell, lambda _: Sandbox(name).heal())

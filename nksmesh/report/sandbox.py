@@ -9,10 +9,19 @@ from rich.text import Text
 from nksmesh.domain.common.durations import spoken
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import Renderers
-from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
 from nksmesh.sandbox.failures import Staged
 from nksmesh.sandbox.layout import DEFAULT_NAME
-from nksmesh.sandbox.results import PartStatus, SandboxStarted, SandboxStatus, State
+from nksmesh.sandbox.results import (
+    Built,
+    Deleted,
+    FailuresEnded,
+    PartStatus,
+    SandboxStarted,
+    SandboxStatus,
+    SandboxStopped,
+    State,
+    Statuses,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""The sandbox's certificates: one authority, the API server, its clients and the agent's servers."""
+"""Authorities and certificates, made and read as PEM: the sandbox's own, and those of an istiod's stand-in."""
 
 from __future__ import annotations
 
@@ -6,31 +6,17 @@ import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nksmesh.sandbox.documents import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-API_SERVER_NAMES: Final = (
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local",
-)
-FAILURES_SERVICE: Final = ("kube-system", "nksmesh-sandbox-failures")
-CLIENTS: Final = {
-    "admin": ("nksmesh-sandbox-admin", "system:masters"),
-    "agent": ("nksmesh-sandbox-agent", "system:masters"),
-    "kwok": ("nksmesh-sandbox-kwok", "system:masters"),
-    "kube-controller-manager": ("system:kube-controller-manager", ""),
-    "kube-scheduler": ("system:kube-scheduler", ""),
-}
 
 _YEARS = dt.timedelta(days=3650)
 _SKEW = dt.timedelta(hours=1)
@@ -46,10 +32,6 @@ class Authority:
 
 def make_authority(common_name: str, organization: str = "") -> Authority:
     """Make a self-signed authority, valid for ten years."""
-    from cryptography import x509  # noqa: PLC0415 - heavy
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = _subject(common_name, organization)
     now = dt.datetime.now(dt.UTC)
@@ -73,11 +55,6 @@ def issue(
     authority: Authority, common_name: str, organization: str = "", *, hosts: Sequence[str] = ()
 ) -> tuple[bytes, bytes]:
     """Issue a certificate and its key, as PEM: a server's where there are hosts, otherwise a client's."""
-    from cryptography import x509  # noqa: PLC0415 - heavy
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
-
     key = ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -103,15 +80,11 @@ def issue(
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
     """Encode a certificate."""
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - heavy
-
-    return certificate.public_bytes(Encoding.PEM)
+    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """Encode a private key, unencrypted, in the one form that Kubernetes takes a service account key."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - heavy
-
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
@@ -125,40 +98,11 @@ def load_authority(certificate: bytes, key: bytes) -> Authority:
     Raises:
         ValueError: It is not PEM, or the key is of a kind we never make.
     """
-    from cryptography import x509  # noqa: PLC0415 - heavy
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
-
-    private = load_pem_private_key(key, None)
+    private = serialization.load_pem_private_key(key, None)
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         msg = "the authority's key is not an elliptic curve key"
         raise ValueError(msg)  # noqa: TRY004 - a wrong value in a file, not a wrong type in the code
     return Authority(x509.load_pem_x509_certificate(certificate), private)
-
-
-def write_certificates(folder: Path, *, service_address: str) -> None:
-    """Write every key and certificate of a sandbox, unless they are there.
-
-    Args:
-        folder: Where to; made readable to its owner alone.
-        service_address: The cluster address of the Service ``kubernetes``.
-    """
-    if (folder / "complete").exists():
-        return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = make_authority("nksmesh-sandbox")
-    write_pair(folder / "ca", (certificate_pem(authority.certificate), key_pem(authority.key)))
-    servers = {
-        "kube-apiserver": ("127.0.0.1", service_address, *API_SERVER_NAMES),
-        "agent-server": (f"{FAILURES_SERVICE[1]}.{FAILURES_SERVICE[0]}.svc",),
-    }
-    for name, hosts in servers.items():
-        write_pair(folder / name, issue(authority, name, hosts=hosts))
-    for name, (user, group) in CLIENTS.items():
-        write_pair(folder / name, issue(authority, user, group))
-    accounts = make_authority("service-accounts")
-    write_private(folder / "service-accounts.key", key_pem(accounts.key))
-    write_private(folder / "complete", b"")
 
 
 def write_pair(stem: Path, pair: tuple[bytes, bytes]) -> None:
@@ -168,16 +112,11 @@ def write_pair(stem: Path, pair: tuple[bytes, bytes]) -> None:
 
 
 def _subject(common_name: str, organization: str) -> x509.Name:
-    from cryptography import x509  # noqa: PLC0415 - heavy
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415
-
     attributes = {NameOID.ORGANIZATION_NAME: organization, NameOID.COMMON_NAME: common_name}
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes.items() if value])
 
 
 def _general_name(host: str) -> x509.GeneralName:
-    from cryptography import x509  # noqa: PLC0415 - heavy
-
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
@@ -185,8 +124,6 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
-    from cryptography import x509  # noqa: PLC0415 - heavy
-
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,

@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nksmesh.sandbox.credentials import program_kubeconfig
 from nksmesh.sandbox.documents import to_yaml, write_private
-from nksmesh.sandbox.kubeconfig import program_kubeconfig
 from nksmesh.sandbox.processes import Program
 from nksmesh.sandbox.stages import stages
 

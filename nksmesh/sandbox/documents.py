@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 def to_yaml(documents: Iterable[dict[str, Any]]) -> str:
     """Write documents as one YAML stream, keys in the order given."""
-    import yaml  # noqa: PLC0415 - heavy
+    import yaml
 
     return str(yaml.safe_dump_all(documents, sort_keys=False))
 
 
 def mapping_from_yaml(text: str) -> dict[str, Any]:
     """Read one mapping; anything else, broken YAML included, is an empty one."""
-    import yaml  # noqa: PLC0415 - heavy
+    import yaml
 
     try:
         loaded = yaml.safe_load(text)

@@ -15,10 +15,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError
-from nksmesh.sandbox.certificates import FAILURES_SERVICE
 from nksmesh.sandbox.layout import DEFAULT_NAME
 from nksmesh.sandbox.nodes import NODES, unless
-from nksmesh.sandbox.stages import FAILURE_ANNOTATION, INVALID_NAME, PULL_ERRORS
+from nksmesh.sandbox.stages import FAILURE_ANNOTATION, FAILURES_SERVICE, INVALID_NAME, PULL_ERRORS
 
 if TYPE_CHECKING:
     from pathlib import Path

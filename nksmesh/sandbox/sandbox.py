@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Final
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Listener, unheard
 from nksmesh.sandbox import control_plane, failures, processes, programs, settings, snapshot
-from nksmesh.sandbox.certificates import write_certificates
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
-from nksmesh.sandbox.kubeconfig import write_kubeconfigs
-from nksmesh.sandbox.layout import DEFAULT_NAME, Layout, layout_of
+from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
+from nksmesh.sandbox.layout import DEFAULT_NAME, Layout, layout_of, sandbox_names
 from nksmesh.sandbox.nodes import release_nodes
 from nksmesh.sandbox.parts import Parts, timed
-from nksmesh.sandbox.results import SandboxStarted, SandboxStatus, State
+from nksmesh.sandbox.results import (
+    Deleted,
+    FailuresEnded,
+    SandboxStarted,
+    SandboxStatus,
+    SandboxStopped,
+    State,
+    Statuses,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,25 +88,29 @@ class Sandbox:
             parts=parts,
         )
 
-    async def down(self, listener: Listener = unheard) -> None:
+    async def down(self, listener: Listener = unheard) -> SandboxStopped:
         """Stop every part and keep the data."""
+        stopped = SandboxStopped(name=self.layout.name, stopped=any(part.pid for part in self.status().parts))
         if not self.layout.exists:
-            return
+            return stopped
         async with self._locked():
             with timed(listener, f"stop {self.layout.name}"):
                 await self._parts.stop(Part.AGENT, *CLIENTS_OF_THE_API_SERVER)
                 await self._parts.stop(Part.API_SERVER)
                 await self._parts.stop(Part.ETCD)
+        return stopped
 
-    async def delete(self, listener: Listener = unheard) -> None:
+    async def delete(self, listener: Listener = unheard) -> Deleted:
         """Stop every part and remove everything the sandbox has."""
-        if not self.layout.home.exists():
-            return
+        deleted = Deleted(name=self.layout.name, existed=self.layout.home.exists())
+        if not deleted.existed:
+            return deleted
         async with self._locked():
             with timed(listener, f"delete {self.layout.name}"):
                 await self._parts.stop(*Part, grace=0)
                 shutil.rmtree(self.layout.home)
         self.layout.lock.unlink(missing_ok=True)
+        return deleted
 
     async def reset(self, listener: Listener = unheard) -> SandboxStarted:
         """Go back to the cluster as it was when first up, with the same kubeconfig and port."""
@@ -135,12 +146,13 @@ class Sandbox:
     ) -> failures.Staged:
         """Make pods fail from now on; see ``failures.stage``."""
         async with self.api() as api:
-            return await failures.stage(api, self.layout.certificates, failure, selector=selector, reason=reason)
+            staged = await failures.stage(api, self.layout.certificates, failure, selector=selector, reason=reason)
+        return replace(staged, name=self.layout.name)
 
-    async def heal(self) -> int:
-        """End every staged failure; return how many there were."""
+    async def heal(self) -> FailuresEnded:
+        """End every staged failure."""
         async with self.api() as api:
-            return await failures.heal(api)
+            return FailuresEnded(name=self.layout.name, ended=await failures.heal(api))
 
     @contextlib.asynccontextmanager
     async def api(self) -> AsyncIterator[Api]:
@@ -194,7 +206,7 @@ class Sandbox:
 
     @contextlib.asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
-        from filelock import AsyncFileLock, Timeout  # noqa: PLC0415 - not needed for --help
+        from filelock import AsyncFileLock, Timeout
 
         self.layout.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -205,6 +217,12 @@ class Sandbox:
                 f"another command is at work on sandbox {self.layout.name}",
                 hint="let it end, then run this one again",
             ) from error
+
+
+def statuses(name: str | None = None) -> Statuses:
+    """Say how one sandbox is, or every one on this machine (the default one, where there is none)."""
+    names = [name] if name else sandbox_names() or [DEFAULT_NAME]
+    return Statuses(sandboxes=tuple(Sandbox(name).status() for name in names))
 
 
 def _part(name: str) -> Part:

@@ -12,6 +12,7 @@ from nksmesh.sandbox.pod_statuses import COMPLETED, status
 
 Stage = dict[str, Any]
 
+FAILURES_SERVICE: Final = ("kube-system", "nksmesh-sandbox-failures")
 FAILURE_ANNOTATION: Final = "nksmesh.io/failure"
 CRASH: Final = "crash"
 UNREADY: Final = "unready"

@@ -23,7 +23,7 @@ async def test_an_image_that_never_pulls_until_it_is_healed(sandbox: Sandbox) ->
         await until_event(api, "broken", "Error: ImagePullBackOff")
         assert await until_pod(api, "fine", ready)
 
-        assert await sandbox.heal() == 1
+        assert (await sandbox.heal()).ended == 1
         assert await until_pod(api, "broken", ready)
 
 

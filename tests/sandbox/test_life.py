@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.sandbox import commands, processes
+from nksmesh.sandbox import processes
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.results import State
-from nksmesh.sandbox.sandbox import Sandbox
+from nksmesh.sandbox.sandbox import Sandbox, statuses
 from tests.sandbox.objects import make_pod, pod, ready, until_pod
 
 pytestmark = pytest.mark.cluster
@@ -146,11 +146,12 @@ async def test_reset_empties_the_cluster_and_keeps_the_kubeconfig(sandbox: Sandb
 
 
 async def test_commands_on_a_sandbox_that_is_not_there(sandbox_homes: Path) -> None:
-    assert str(Sandbox("nobody").layout.home).startswith(str(sandbox_homes))
-    assert not (await commands.down("nobody")).stopped
-    assert not (await commands.delete("nobody")).existed
-    (status,) = (await commands.status("nobody")).sandboxes
+    nobody = Sandbox("nobody")
+    assert str(nobody.layout.home).startswith(str(sandbox_homes))
+    assert not (await nobody.down()).stopped
+    assert not (await nobody.delete()).existed
+    (status,) = statuses("nobody").sandboxes
     assert status.state is State.ABSENT
     with pytest.raises(ConfigError, match="nobody") as refused:
-        await commands.heal("nobody")
+        await nobody.heal()
     assert "sandbox up --name nobody" in refused.value.hint

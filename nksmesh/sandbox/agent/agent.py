@@ -31,10 +31,10 @@ from nksmesh.sandbox.agent.istiod import (
     StandIn,
 )
 from nksmesh.sandbox.agent.load_balancer import wanted_status
-from nksmesh.sandbox.certificates import FAILURES_SERVICE
 from nksmesh.sandbox.control_plane import EGRESS_SOCKET
 from nksmesh.sandbox.failures import failure_patch, merge
 from nksmesh.sandbox.nodes import KUBELET_PORT, NODES, is_ready
+from nksmesh.sandbox.stages import FAILURES_SERVICE
 
 _WEBHOOK_PORT: Final = 15017
 

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.domain.common.errors import ClusterError, RefusedError
-from nksmesh.sandbox.agent.admission import allowed, denied, review_of
+from nksmesh.sandbox.agent.admission import allowed, denied, refusal, review_of
 from nksmesh.sandbox.agent.https_server import Request, Response, serve, server_context
 from nksmesh.sandbox.agent.injection import InjectorConfiguration, injected
-from nksmesh.sandbox.agent.validation import refusal
 from nksmesh.sandbox.certificates import (
     Authority,
     certificate_pem,

@@ -43,10 +43,19 @@ from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.domain.values.layers import Layer, compose
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
-from nksmesh.sandbox.commands import Built, Deleted, FailuresEnded, SandboxStopped, Statuses
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
-from nksmesh.sandbox.results import PartStatus, SandboxStarted, SandboxStatus, State
+from nksmesh.sandbox.results import (
+    Built,
+    Deleted,
+    FailuresEnded,
+    PartStatus,
+    SandboxStarted,
+    SandboxStatus,
+    SandboxStopped,
+    State,
+    Statuses,
+)
 
 from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples

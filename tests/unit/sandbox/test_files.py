@@ -7,10 +7,10 @@ import pytest
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.sandbox import settings, snapshot
-from nksmesh.sandbox.certificates import load_authority, make_authority, write_certificates
+from nksmesh.sandbox.certificates import load_authority, make_authority
+from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
 from nksmesh.sandbox.documents import mapping_from_yaml
 from nksmesh.sandbox.failures import SCHEDULABLE_LABEL, failure_patch, parse_selector
-from nksmesh.sandbox.kubeconfig import write_kubeconfigs
 from nksmesh.sandbox.layout import HOME_VARIABLE, Layout, layout_of, sandbox_names
 from nksmesh.sandbox.programs import CONTROL_PLANE, HELM, KWOK, _binary_name
 from nksmesh.sandbox.stages import FAILURE_ANNOTATION, stages
