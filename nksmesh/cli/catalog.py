@@ -8,10 +8,10 @@ from nksmesh.cli import wiring
 from nksmesh.cli.arguments import Directory, EnvironmentName
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
+from nksmesh.cli.run import run, show
 
 if TYPE_CHECKING:
-    from nksmesh.commands.catalog import Regions, Versions
+    from nksmesh.commands.catalog import Versions
     from nksmesh.domain.common.events import Listener
 
 app = command_group()
@@ -22,10 +22,7 @@ def regions(shell: Shell, directory: Directory = None) -> None:
     """List the NKS regions, their registries, and the Istio versions each provides."""
     from nksmesh.commands.catalog import list_regions
 
-    async def work(_listener: Listener) -> Regions:
-        return list_regions(wiring.files(directory).mesh)
-
-    run(shell, work)
+    show(shell, list_regions(wiring.files(directory).mesh))
 
 
 @command(app, examples=["nksmesh versions", "nksmesh versions -e prod", "nksmesh versions --context my-nks-cluster"])

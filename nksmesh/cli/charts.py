@@ -11,11 +11,10 @@ from nksmesh.cli import wiring
 from nksmesh.cli.arguments import ChartSource, Directory, LockedOnly
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
-from nksmesh.commands.charts import ChartRows, Locked, fetch_charts, list_charts, lock_charts
+from nksmesh.cli.run import run, show
+from nksmesh.commands.charts import fetch_charts, list_charts, lock_charts
 from nksmesh.domain.charts.chart import OFFICIAL_SOURCE
 from nksmesh.domain.charts.releases import OPTIONAL
-from nksmesh.domain.common.events import Listener
 
 app = command_group("Fetch Istio's charts, pin them in charts.lock, and list the pinned ones.")
 
@@ -61,9 +60,9 @@ def fetch(
     By default these are base, istiod and gateway, which every mesh needs. If your mesh has other components (see
     components in mesh.yaml), add them with --component or --all-components.
     """
-
-    async def workflow(listener: Listener) -> ChartRows:
-        return await fetch_charts(
+    run(
+        shell,
+        lambda listener: fetch_charts(
             versions,
             source=wiring.chart_source(charts) or OFFICIAL_SOURCE,
             charts=wiring.chart_store(),
@@ -71,9 +70,8 @@ def fetch(
             locked=locked,
             components=_named(component, everything=all_components),
             listener=listener,
-        )
-
-    run(shell, workflow)
+        ),
+    )
 
 
 @command(
@@ -96,18 +94,17 @@ def lock(
 
     These are the charts that charts.lock already lists. For a version that is new to it: base, istiod and gateway.
     """
-
-    async def workflow(listener: Listener) -> Locked:
-        return await lock_charts(
+    run(
+        shell,
+        lambda listener: lock_charts(
             versions or (),
             source=wiring.chart_source(charts) or None,
             charts=wiring.chart_store(),
             locks=wiring.files(directory).lock,
             components=_named(component, everything=all_components),
             listener=listener,
-        )
-
-    run(shell, workflow)
+        ),
+    )
 
 
 def _named(components: Sequence[str] | None, *, everything: bool) -> tuple[str, ...]:
@@ -117,8 +114,4 @@ def _named(components: Sequence[str] | None, *, everything: bool) -> tuple[str, 
 @command(app, "list", examples=["nksmesh charts list", "nksmesh charts list -o json"])
 def list_(shell: Shell, directory: Directory = None) -> None:
     """List the charts in charts.lock: chart, version, source, digest, and whether it is cached."""
-
-    async def workflow(_listener: Listener) -> ChartRows:
-        return list_charts(charts=wiring.chart_store(), locks=wiring.files(directory).lock)
-
-    run(shell, workflow)
+    show(shell, list_charts(charts=wiring.chart_store(), locks=wiring.files(directory).lock))

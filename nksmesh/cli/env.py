@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import run, wiring
 from nksmesh.cli.arguments import Directory
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
-
-if TYPE_CHECKING:
-    from nksmesh.commands.env import EnvironmentList, EnvironmentShown
-    from nksmesh.domain.common.events import Listener
 
 app = command_group("List and show environments: the meshes described in values/environments/.")
 
@@ -24,10 +19,7 @@ def list_(shell: Shell, directory: Directory = None) -> None:
     """List the environments: your own, and those that ship with nksmesh."""
     from nksmesh.commands.env import list_environments
 
-    async def work(_listener: Listener) -> EnvironmentList:
-        return list_environments(wiring.files(directory).mesh)
-
-    run(shell, work)
+    run.show(shell, list_environments(wiring.files(directory).mesh))
 
 
 @command(app, examples=["nksmesh env show sandbox"])
@@ -39,7 +31,4 @@ def show(
     """Show an environment: its mesh.yaml, and its values for each component."""
     from nksmesh.commands.env import show_environment
 
-    async def work(_listener: Listener) -> EnvironmentShown:
-        return show_environment(wiring.files(directory).mesh, name)
-
-    run(shell, work)
+    run.show(shell, show_environment(wiring.files(directory).mesh, name))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
-
-if TYPE_CHECKING:
-    from nksmesh.commands.env import StarterWritten
-    from nksmesh.domain.common.events import Listener
+from nksmesh.cli.run import show
 
 app = command_group()
 
@@ -29,7 +25,4 @@ def init(
     """Write a commented starter for a repository of your own meshes. Existing files are not overwritten."""
     from nksmesh.commands.env import write_starter
 
-    async def work(_listener: Listener) -> StarterWritten:
-        return write_starter(wiring.files(None).mesh, folder)
-
-    run(shell, work)
+    show(shell, write_starter(wiring.files(None).mesh, folder))

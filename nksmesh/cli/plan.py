@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,12 +13,6 @@ from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of, target
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run, run_on
 from nksmesh.domain.common.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from nksmesh.commands.plan import TemplateResult
-    from nksmesh.domain.common.events import Listener
 
 app = command_group()
 
@@ -70,8 +64,7 @@ def template(shell: Shell, options: MeshOptions) -> None:
     from nksmesh.commands.plan import template as workflow
 
     order = order_of(shell, options, wiring.files(options.directory))
-
-    def work(listener: Listener) -> Awaitable[TemplateResult]:
-        return workflow(order, wiring.offline_helm(shell), wiring.chart_store(), listener=listener)
-
-    run(shell, work)
+    run(
+        shell,
+        lambda listener: workflow(order, wiring.offline_helm(shell), wiring.chart_store(), listener=listener),
+    )

@@ -1,4 +1,7 @@
-"""The versioned envelope: what ``-o json`` and ``-o yaml`` print, whatever the command and however it ended."""
+"""The versioned envelope: what ``-o json`` and ``-o yaml`` print, whatever the command and however it ended.
+
+schemas/ has its JSON schema, and that of each command's ``data``: additive only, no key may go or change its type.
+"""
 
 from __future__ import annotations
 

@@ -8,17 +8,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from nksmesh.domain.common.errors import ConfigError, MeshError
 from nksmesh.domain.common.events import Listener
 from nksmesh.report.documents import json_text, yaml_text
 from nksmesh.report.envelope import Result, envelope, error_envelope, errors_of, warnings_of
-from nksmesh.report.errors import error_lines
 from nksmesh.report.progress import ProgressLines, WarningLines
 from nksmesh.report.redaction import redact
 from nksmesh.report.streams import write_err, write_out
 from nksmesh.report.text import show
+
+DETAIL_LINES: Final = 20
+"""Lines of a tool's own words that are shown; the last ones, for tools end with what failed. ``-v`` shows all."""
 
 
 class Output(StrEnum):
@@ -121,6 +123,29 @@ class Report:
         if self.color and _is_terminal():
             lines = [_coloured(line) for line in lines]
         write_err("".join(f"{line}\n" for line in lines))
+
+
+def error_lines(error: MeshError, *, verbose: bool = False) -> list[str]:
+    """Return an error as the lines that stderr gets.
+
+    Args:
+        verbose: Show all of the tool's own words.
+    """
+    message, *more = redact(error.message).splitlines() or [""]
+    lines = [f"error: {message}", *(f"  {line}" for line in more)]
+    lines += [f"  {redact(note)}" for note in getattr(error, "__notes__", ())]
+    lines += [f"  | {line}" if line else "  |" for line in _detail(redact(error.detail), verbose=verbose)]
+    if error.hint:
+        lines.append(f"hint: {redact(error.hint)}")
+    return lines
+
+
+def _detail(text: str, *, verbose: bool) -> list[str]:
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    if verbose or len(lines) <= DETAIL_LINES:
+        return lines
+    left_out = len(lines) - DETAIL_LINES
+    return [f"({left_out} more lines above; -v shows them)", *lines[-DETAIL_LINES:]]
 
 
 def _is_terminal() -> bool:

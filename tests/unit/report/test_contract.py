@@ -1,9 +1,13 @@
-"""The published schemas hold for real results, and the envelope's keys are what readers rely on."""
+"""The published schemas hold for real results, and the envelope's keys are what readers rely on.
+
+Schemas are additive only: a key may be added, none may go or change its type, and readers ignore what they do not know.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -13,7 +17,6 @@ from typer.main import get_command
 from nksmesh.cli.app import make_app
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ReleaseError
-from nksmesh.report.contract import ENVELOPE, schema_names, schema_of
 from nksmesh.report.documents import json_text
 from nksmesh.report.envelope import envelope, error_envelope
 
@@ -21,6 +24,23 @@ from .samples import MORE, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+ENVELOPE: Final = "envelope"
+FOLDER: Final = files("nksmesh.report") / "schemas"
+
+
+def schema_names() -> tuple[str, ...]:
+    """List the commands that have a schema, as users type them."""
+    names = (entry.name.removesuffix(".json") for entry in FOLDER.iterdir() if entry.name.endswith(".json"))
+    return tuple(sorted(name.replace("-", " ") for name in names if name != ENVELOPE))
+
+
+def schema_of(command: str) -> dict[str, Any]:
+    """Read the schema of a command's ``data``, or of the envelope."""
+    text = (FOLDER / f"{command.replace(' ', '-')}.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def validator(name: str) -> Draft202012Validator:

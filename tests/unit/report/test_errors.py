@@ -7,9 +7,8 @@ import json
 import pytest
 
 from nksmesh.domain.common.errors import ReleaseError
-from nksmesh.report.errors import DETAIL_LINES, error_lines
 from nksmesh.report.redaction import REDACTED, redact
-from nksmesh.report.report import Output, Report
+from nksmesh.report.report import DETAIL_LINES, Output, Report, error_lines
 
 
 def test_the_end_of_long_words_is_shown_and_how_much_is_not() -> None:
