@@ -1,8 +1,9 @@
-"""Where charts come from: the port."""
+"""Where charts come from, and the file that pins them: the ports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 from nksmesh.domain.charts.chart import Chart, ChartRef
@@ -20,3 +21,17 @@ class Charts(Protocol):
 
     def cached(self, ref: ChartRef, lock: Lock) -> bool:
         """Whether a fetch of this chart would need no network."""
+
+
+class LockFile(Protocol):
+    """charts.lock."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    def read(self) -> Lock:
+        """What it says."""
+
+    def write(self, lock: Lock) -> None:
+        """Replace it."""

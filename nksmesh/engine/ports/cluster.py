@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nksmesh.engine.ports.histories import Histories
-from nksmesh.engine.ports.lease import Lease
-from nksmesh.engine.ports.live import Live
-from nksmesh.engine.ports.objects import Objects
-from nksmesh.engine.ports.records import Records
+from nksmesh.engine.ports.objects import Live, Objects
+from nksmesh.engine.ports.runs import Histories, Lease, Records
 from nksmesh.engine.ports.storage import Storage
 
 

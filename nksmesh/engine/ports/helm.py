@@ -1,4 +1,4 @@
-"""The Helm program: the port."""
+"""The Helm program, and its processes on this machine: the ports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.mesh.holding import Holder
 
 
 class Helm(Protocol):
@@ -38,3 +39,16 @@ class Helm(Protocol):
 
     async def prove_same_cluster(self, uid: str) -> None:
         """Prove that Helm reaches the same cluster."""
+
+
+class Processes(Protocol):
+    """Processes of this machine."""
+
+    def here(self, holder: Holder) -> bool:
+        """Tell whether a holder ran on this machine."""
+
+    def helms_of(self, holder: Holder) -> tuple[int, ...]:
+        """Return the Helms that a run of this machine has at work."""
+
+    async def wait_for_helm(self, processes: tuple[int, ...]) -> None:
+        """Wait until processes have ended."""

@@ -1,11 +1,11 @@
-"""A cluster's objects: the port."""
+"""A cluster's objects, read and written one by one, or watched: the ports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query
 
 
 class Objects(Protocol):
@@ -56,3 +56,36 @@ class Objects(Protocol):
 
     async def log_tail(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
         """Return a container's last lines."""
+
+
+class Live(Protocol):
+    """Lists kept current by watches."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the API server does not answer at the moment."""
+
+    async def follow(self, queries: Iterable[Query]) -> Sequence[Query]:
+        """List, and keep current; return those that were not followed before."""
+
+    async def unfollow(self, queries: Iterable[Query]) -> None:
+        """Keep current no longer."""
+
+    async def follow_from_now(self, query: Query) -> None:
+        """Watch without the list."""
+
+    def find(self, kind: str, namespace: str = "") -> list[Manifest]:
+        """Return the followed objects of a kind."""
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
+        """Return one followed object."""
+
+    def put(self, query: Query, manifest: Manifest) -> None:
+        """Take in what a write returned."""
+
+    @property
+    def version(self) -> int:
+        """Counts the changes."""
+
+    async def changed(self, since: int, timeout: float | None = None) -> None:
+        """Wait for a later version, or the timeout in seconds."""
