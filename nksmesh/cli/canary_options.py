@@ -38,7 +38,6 @@ class Meant:
     Attributes:
         order: What is asked for; an environment tells the cluster alone, for values are as recorded.
         waits: How long is waited for what.
-        where: The cluster.
     """
 
     order: MeshRequest

@@ -25,7 +25,6 @@ class Shell:
         namespace: The namespace of ``--namespace``; empty is the environment's, or istio-system.
         output: What stdout gets.
         quiet: Say nothing but the result, warnings and errors.
-        verbose: Say more.
         color: Colour where the terminal has it.
         debug: Show the traceback of an error.
     """

@@ -47,7 +47,6 @@ def run(shell: Shell, workflow: Callable[[Listener], Awaitable[R]]) -> None:
     """Run a workflow and show what it came to.
 
     Args:
-        shell: What surrounds the command.
         workflow: Starts the workflow, with who hears how it goes on.
 
     Raises:
@@ -112,8 +111,6 @@ def run_agreed(
     """Show what would be done, ask, and do it: the form of every command that asks before it writes.
 
     Args:
-        shell: What surrounds the command.
-        where: The cluster.
         make: Makes the plan; it reads, and writes nothing.
         question: What is asked, without the ``[y/N]``.
         undone: Makes the result where nothing was done, of ``plan`` and ``agreed``: False where the user said no.

@@ -51,7 +51,6 @@ class Look:
     """What was seen of the cluster whose versions are asked about.
 
     Attributes:
-        context: The kubeconfig's context.
         kubernetes: What the API server calls its version; empty where the cluster was not seen.
         problem: Why it was not seen.
     """
@@ -149,7 +148,6 @@ def list_versions(files: MeshFiles, look: Look | None = None, today: date | None
     """List the Istio versions, the Kubernetes versions they run on, the regions that provide them, and what fits.
 
     Args:
-        files: values/.
         look: What was seen of the cluster; None where none is asked about.
 
     Raises:

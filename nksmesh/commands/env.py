@@ -17,7 +17,6 @@ class EnvironmentRow:
     """One environment in the list.
 
     Attributes:
-        name: Its name.
         environment: What it says; None where its files are wrong.
         problem: What is wrong with its files; empty where nothing is.
     """
@@ -42,7 +41,6 @@ class EnvironmentList:
 
     Attributes:
         folder: The user's folder they come from beside the packaged ones; empty without one.
-        environments: By name.
     """
 
     folder: str = ""
@@ -51,11 +49,7 @@ class EnvironmentList:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentShown:
-    """One environment in full.
-
-    Attributes:
-        environment: What it says.
-    """
+    """One environment in full."""
 
     environment: Environment
 
@@ -90,7 +84,6 @@ class StarterWritten:
     """A starter.
 
     Attributes:
-        folder: Where.
         files: What was written, relative to the folder.
     """
 

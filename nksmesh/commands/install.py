@@ -30,9 +30,7 @@ class InstallResult:
     """What an install did.
 
     Attributes:
-        plan: The plan it followed.
         dry_run: Nothing was done: the plan alone was wanted.
-        progress: What came of it.
     """
 
     plan: Plan = field(metadata=MERGED)
@@ -146,10 +144,4 @@ async def _apply(applying: Executor, plan: Plan, recorder: RunRecorder, cluster:
 
 async def _still_stands(plan: Plan, cluster: Cluster) -> bool:
     """Tell whether Helm's releases are still those that the plan was made from, now that nobody else writes."""
-    found = await cluster.storage.revisions(plan.mesh.releases)
-    planned = {
-        (change.release.namespace, change.release.name): (change.installed.helm_revision, change.installed.status)
-        for change in plan.releases.values()
-        if change.installed is not None
-    }
-    return found == planned
+    return await cluster.storage.revisions(plan.mesh.releases) == plan.helm_revisions

@@ -12,7 +12,7 @@ from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CHANGES_PENDING
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
-from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.catalog import Catalog
 from nksmesh.domain.mesh.mesh import Mesh
@@ -21,6 +21,7 @@ from nksmesh.domain.plan.plan import NamespaceStep, Plan, ReleaseChange, Removal
 from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import UpgradePath
 from nksmesh.domain.values.layers import dotted
+from nksmesh.engine.observation import crd_ref
 from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
 from nksmesh.engine.planning import make_plan
 from nksmesh.engine.ports import Charts, Cluster, Helm
@@ -59,7 +60,6 @@ class PlanResult:
     """A plan, for a reader.
 
     Attributes:
-        plan: The plan.
         diff: How each object of each release changes, where that was asked for.
         exit_code: 10 where changes are pending and the exit code was asked for, else 0.
         road: The steps in place to another version, where that was asked about.
@@ -204,8 +204,7 @@ def _differences(plan: Plan, helm: Helm) -> Iterator[ObjectDiff]:
     yield from diff_manifests((), created, "", helm.dump)
     for crd in plan.crds:
         if crd.differs or not crd.exists:
-            ref = ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd.name)
-            yield ObjectDiff(ref=ref, change="changed" if crd.exists else "added", lines=(_CRD_LINE,))
+            yield ObjectDiff(ref=crd_ref(crd.name), change="changed" if crd.exists else "added", lines=(_CRD_LINE,))
     for change in plan.releases.values():
         if change.reasons:
             old = helm.parse(change.installed.manifest) if change.installed else ()

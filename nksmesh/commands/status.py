@@ -12,10 +12,11 @@ from nksmesh.domain.charts.releases import BASE, GATEWAY, ISTIOD, Release
 from nksmesh.domain.common.data import named
 from nksmesh.domain.common.errors import NotReadyError
 from nksmesh.domain.kube.images import proxy_image
-from nksmesh.domain.kube.objects import Manifest, ObjectRef, containers
+from nksmesh.domain.kube.objects import Manifest, containers
 from nksmesh.domain.kube.readiness import Readiness, addresses_of, first_unready, of_crd, ready, waiting
 from nksmesh.domain.mesh.revisions import kept_name
 from nksmesh.engine import observation
+from nksmesh.engine.crds import istio_crds
 from nksmesh.engine.discovery import Installation, find_installation
 from nksmesh.engine.ports import Cluster, Helm
 
@@ -25,8 +26,6 @@ class ReleaseStatus:
     """One release as it is now.
 
     Attributes:
-        release: The release.
-        installed: What Helm has of it.
         readiness: Whether it is ready, and a sentence.
         images: The images its pods run.
         troubles: What keeps its pods from being ready, in words.
@@ -64,10 +63,6 @@ class StatusResult:
 
     Attributes:
         kubernetes: The cluster's version.
-        context: The kubeconfig's context.
-        installation: What is installed.
-        releases: Each release.
-        gateways: Each gateway's address.
         strays: Images that run outside the recorded hub.
         asked_for_exit_code: Exit with 6 where the mesh is not ready.
     """
@@ -193,14 +188,11 @@ def _proxy_of_default(manifests: Mapping[Release, tuple[Manifest, ...]], install
 
 async def _crds_ready(cluster: Cluster, manifests: tuple[Manifest, ...]) -> Readiness:
     """Judge base by its CRDs: those it renders or, up to chart 1.23, those of Istio that are there."""
-    query = observation.CRDS
     names = observation.crd_names(manifests)
-    if not names:
-        listed = await cluster.objects.list(query.api_version, query.kind, metadata_only=True)
-        names = tuple(name for one in listed if (name := str(one["metadata"]["name"])).endswith(".istio.io"))
+    names = names or tuple(str(crd["metadata"]["name"]) for crd in await istio_crds(cluster.objects))
     if not names:
         return waiting("Istio's CRDs to be created: run nksmesh install again")
-    found = await cluster.objects.get_all(ObjectRef(query.api_version, query.kind, name) for name in names)
+    found = await cluster.objects.get_all(map(observation.crd_ref, names))
     unready = first_unready(of_crd(one, ref.name) for ref, one in found.items())
     return unready or ready(f"{len(names)} CRD{'s are' if len(names) > 1 else ' is'} Established")
 

@@ -35,7 +35,6 @@ class Tag:
     """A revision tag.
 
     Attributes:
-        name: Its name.
         istio_revision: The Istio revision it points to, in words.
         release: The Helm release that makes it; empty where nobody's does.
         namespaces: The namespaces that carry it.
@@ -67,7 +66,6 @@ class _Holder:
     """An istiod that tags may point to.
 
     Attributes:
-        release: Its release.
         answers: What it is resolved from.
     """
 

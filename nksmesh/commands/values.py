@@ -20,7 +20,6 @@ class ReleaseValues:
     """The values of one release.
 
     Attributes:
-        release: The release.
         layers: Its layers' names, weakest first.
         composed: What they come to.
         prefix: The key asked for; empty is every one.
@@ -49,7 +48,6 @@ class ValuesShown:
     """The values of one release, or of every gateway.
 
     Attributes:
-        releases: Them.
         notes: How the mesh was resolved, a sentence each.
     """
 
@@ -63,7 +61,6 @@ class ValuesQuestion:
 
     Attributes:
         target: A component, or a release's name.
-        order: The mesh.
         key: The key to show, as ``--set`` writes it, or empty for all.
     """
 

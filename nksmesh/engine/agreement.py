@@ -49,7 +49,6 @@ async def agreed(
 
     Args:
         shown: The plan that was agreed to.
-        again: Makes it again.
         command: What the lease calls the run.
         step: The step that waits for what a dead run left at work.
         pending: The shown plan's releases that Helm has begun and not ended: they are given the time to end.

@@ -82,13 +82,8 @@ async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
     """
     if chart.crds:
         return mesh
-    query = observation.CRDS
-    live = await objects.list(query.api_version, query.kind, metadata_only=True)
-    newer = {
-        name
-        for one in live
-        if (name := str(one["metadata"]["name"])).endswith(_OF_ISTIO) and newer_version(one, chart.ref.version, "")
-    }
+    live = await istio_crds(objects)
+    newer = {str(crd["metadata"]["name"]) for crd in live if newer_version(crd, chart.ref.version, "")}
     base = next(release for release in mesh.releases if release.component == BASE.name)
     layers = mesh.layers[base.name]
     values = compose(layers).values.get("base") or {}
@@ -102,6 +97,16 @@ async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
         name="CRDs that are newer than the chart's", values={"base": left_out}, kind=LayerKind.MESH, ours=True
     )
     return replace(mesh, layers={**mesh.layers, base.name: (*layers, layer)})
+
+
+async def istio_crds(objects: Objects) -> list[dict[str, Any]]:
+    """List the metadata of Istio's CRDs that are in the cluster, whoever brought them.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    listed = await objects.list(observation.CRDS.api_version, observation.CRDS.kind, metadata_only=True)
+    return [crd for crd in listed if str(crd["metadata"]["name"]).endswith(_OF_ISTIO)]
 
 
 def _left_out(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from nksmesh.domain.adoption.foreign import ForeignIstiod, foreign_among, helm_marks
+from nksmesh.domain.adoption.foreign import ForeignIstiod, foreign_among
 from nksmesh.domain.adoption.hidden_releases import Unseen
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, Release
-from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.kube.objects import helm_marks
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE
 from nksmesh.domain.mesh.record import Record
 from nksmesh.engine.foreign import list_istiods
 from nksmesh.engine.hidden_releases import describe_elsewhere, look_for, refuse_elsewhere
+from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
 
@@ -59,7 +59,7 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     if record is not None:
         wanted = [one.release for one in record.releases]
         found = await cluster.storage.installed(wanted)
-        releases = {one: found[one.namespace, one.name] for one in wanted if (one.namespace, one.name) in found}
+        releases = {one: found[one.key] for one in wanted if one.key in found}
         unseen = None
         if not releases:
             releases, unseen = await look_for(record, cluster)
@@ -90,7 +90,7 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
         if (component := component_of(one))
     }
     control_planes = [release.namespace for release in ours if release.component == ISTIOD.name]
-    foreign = foreign_among(istiods or (), {(one.namespace, one.name): one for one in everything.values()})
+    foreign = foreign_among(istiods or (), {one.key: one for one in everything.values()})
     where = namespace or next(iter([*control_planes, *(one.namespace for one in foreign)]), ISTIO_NAMESPACE)
     theirs = {
         release: one
@@ -134,11 +134,10 @@ async def _notes_on(releases: Mapping[Release, InstalledRelease], cluster: Clust
 
 async def _read_records(cluster: Cluster, *, without_record: bool) -> tuple[dict[str, Record], list[str]]:
     """Read the records; where that is not allowed and may be done without, return none and a note."""
-    try:
-        return await cluster.records.read_all(), []
-    except RefusedError as exc:
-        if exc.status != HTTPStatus.FORBIDDEN or not without_record:
-            raise
+    reading = cluster.records.read_all()
+    records = await (where_allowed(reading, None) if without_record else reading)
+    if records is not None:
+        return records, []
     return {}, ["the record of the mesh may not be read (Secrets in kube-system): what it would tell is not known"]
 
 
@@ -146,13 +145,10 @@ async def _read_releases(
     cluster: Cluster, namespace: str, unreadable: list[str], notes: list[str]
 ) -> dict[tuple[str, str], InstalledRelease]:
     """Read every release; whoever may not read the record may be allowed no more than the mesh's own namespace."""
-    if not notes:
-        return await cluster.storage.installed(unreadable=unreadable)
-    try:
-        return await cluster.storage.installed(unreadable=unreadable)
-    except RefusedError as exc:
-        if exc.status != HTTPStatus.FORBIDDEN:
-            raise
+    reading = cluster.storage.installed(unreadable=unreadable)
+    found = await (where_allowed(reading, None) if notes else reading)
+    if found is not None:
+        return found
     notes.append(f"Helm's records may not be read in all namespaces: only {namespace} was looked at")
     return await cluster.storage.installed(namespace=namespace, unreadable=unreadable)
 

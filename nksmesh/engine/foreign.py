@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from nksmesh.domain.adoption.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among, helm_marks
+from nksmesh.domain.adoption.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding, Level
-from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.kube.objects import Manifest, helm_marks
 from nksmesh.engine.hidden_releases import refuse_out_of_sight
+from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
 
@@ -19,13 +18,8 @@ async def list_istiods(cluster: Cluster) -> list[Manifest] | None:
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    try:
-        listed = await cluster.objects.list("apps/v1", "Deployment", labels=ISTIOD_LABEL)
-    except RefusedError as exc:
-        if exc.status != HTTPStatus.FORBIDDEN:
-            raise
-        return None
-    return [one for one in listed if not one["metadata"].get("deletionTimestamp")]
+    listed = await where_allowed(cluster.objects.list("apps/v1", "Deployment", labels=ISTIOD_LABEL), None)
+    return None if listed is None else [one for one in listed if not one["metadata"].get("deletionTimestamp")]
 
 
 async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tuple[ForeignIstiod, ...]:
@@ -38,7 +32,7 @@ async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tupl
     named = {key for one in deployments if (key := helm_marks(one)) is not None}
     releases = [Release(component=ISTIOD.name, name=name, namespace=namespace) for namespace, name in sorted(named)]
     helm = await cluster.storage.installed(releases) if releases else {}
-    await refuse_out_of_sight([one for one in releases if (one.namespace, one.name) not in helm], cluster)
+    await refuse_out_of_sight([one for one in releases if one.key not in helm], cluster)
     return foreign_among(deployments, helm)
 
 

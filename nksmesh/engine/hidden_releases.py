@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from nksmesh.domain.adoption.hidden_releases import StoredElsewhere, Unseen, refusal_of_elsewhere, stored_elsewhere
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
-from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, owned_by, ref_of
 from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
 from nksmesh.domain.mesh.record import Record
+from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
 _NAMESPACED: Final = (*(("apps/v1", kind) for kind in ROLLOUT_KINDS), ("v1", "Service"), ("v1", "ServiceAccount"))
@@ -62,7 +62,7 @@ async def refuse_out_of_sight(releases: Collection[Release], cluster: Cluster) -
     elsewhere, other = await asyncio.gather(_elsewhere(releases, cluster), cluster.storage.under_other_driver(releases))
     await refuse_elsewhere(elsewhere.values(), cluster)
     if other:
-        (namespace, *_) = sorted(one.namespace for one in releases if (one.namespace, one.name) in other)
+        (namespace, *_) = sorted(one.namespace for one in releases if one.key in other)
         raise Unseen(namespace=namespace, recorded="", driver=cluster.storage.driver, under_other=True).refusal
 
 
@@ -81,7 +81,7 @@ async def look_for(record: Record, cluster: Cluster) -> tuple[dict[Release, Inst
         _elsewhere(releases, cluster), cluster.storage.under_other_driver(releases), _objects_of(releases, cluster)
     )
     if elsewhere:
-        return {one: elsewhere[key] for one in releases if (key := (one.namespace, one.name)) in elsewhere}, None
+        return {one: elsewhere[one.key] for one in releases if one.key in elsewhere}, None
     if not live:
         return {}, None
     return {}, Unseen(
@@ -130,12 +130,7 @@ async def refuse_living(releases: Collection[Release], cluster: Cluster) -> None
 
 async def _elsewhere(releases: Iterable[Release], cluster: Cluster) -> Mapping[tuple[str, str], InstalledRelease]:
     """Look for records in every namespace, where that is allowed."""
-    try:
-        return await cluster.storage.elsewhere(releases)
-    except RefusedError as exc:
-        if exc.status != HTTPStatus.FORBIDDEN:
-            raise
-        return {}
+    return await where_allowed(cluster.storage.elsewhere(releases), {})
 
 
 async def _objects_of(releases: Collection[Release], cluster: Cluster) -> dict[ObjectRef, Manifest]:

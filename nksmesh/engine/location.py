@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from nksmesh.domain.common.errors import RefusedError
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.location import ZONE_LABEL, check_location, check_support, zones_may_tell
 from nksmesh.domain.mesh.versions import minor_of
+from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
 if TYPE_CHECKING:
@@ -31,12 +30,7 @@ async def read_zones(order: MeshRequest, cluster: Cluster) -> tuple[str, ...]:
     own_hub = request.hub or (environment and environment.hub and not request.region)
     if own_hub or not zones_may_tell(cluster.host, order.catalog.regions, order.catalog.nks):
         return ()
-    try:
-        nodes = await cluster.objects.list("v1", "Node", metadata_only=True, most=_MOST_NODES)
-    except RefusedError as refusal:
-        if refusal.status != HTTPStatus.FORBIDDEN:
-            raise
-        return ()
+    nodes = await where_allowed(cluster.objects.list("v1", "Node", metadata_only=True, most=_MOST_NODES), ())
     return tuple(str((node["metadata"].get("labels") or {}).get(ZONE_LABEL) or "") for node in nodes)
 
 

@@ -8,7 +8,16 @@ from typing import Final
 
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.kube.diagnosis import Trouble, troubles_of_pod
-from nksmesh.domain.kube.objects import INJECTED_IMAGE, Manifest, ObjectRef, Query, crds_of, lives, ref_of
+from nksmesh.domain.kube.objects import (
+    INJECTED_IMAGE,
+    Manifest,
+    ObjectRef,
+    Query,
+    called_services,
+    crds_of,
+    lives,
+    ref_of,
+)
 from nksmesh.domain.kube.readiness import (
     Readiness,
     State,
@@ -114,6 +123,11 @@ def crds_established(live: Live, names: Iterable[str]) -> Readiness:
 def crd_names(manifests: Iterable[Manifest]) -> tuple[str, ...]:
     """Name the CRDs among manifests."""
     return tuple(str(crd["metadata"]["name"]) for crd in crds_of(tuple(manifests)))
+
+
+def crd_ref(name: str) -> ObjectRef:
+    """Name a CRD as an object."""
+    return ObjectRef(CRDS.api_version, CRDS.kind, name)
 
 
 def webhook_configured(live: Live, istiod: Release, *, trusted: bool = False) -> Readiness:
@@ -283,7 +297,4 @@ def _observed(workload: Manifest) -> bool:
 
 def _calls(configuration: Manifest, namespace: str) -> bool:
     """Tell whether a webhook configuration calls a Service in a namespace: two meshes may share a revision's name."""
-    return any(
-        ((webhook.get("clientConfig") or {}).get("service") or {}).get("namespace") == namespace
-        for webhook in configuration.get("webhooks") or ()
-    )
+    return any(where == namespace for where, _ in called_services(configuration))

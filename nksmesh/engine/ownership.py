@@ -10,7 +10,7 @@ from nksmesh.domain.adoption.takeover import of_istioctl
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding, Level
-from nksmesh.domain.kube.objects import FIELD_MANAGER, ObjectRef, managers_of, owned_by, ref_of
+from nksmesh.domain.kube.objects import FIELD_MANAGER, ObjectRef, helm_marks, managers_of, owned_by, ref_of
 from nksmesh.domain.kube.owners import Owner, Tool, owner_of
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine.ports import Cluster
@@ -62,7 +62,7 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         ]
         foreign += [f"{ref} belongs to {owner_of(found)}" for ref, found in theirs]
         others += [owner_of(found) for _, found in theirs if not of_istioctl(found)]
-        elsewhere |= {_namespace_of_owner(found) for _, found in theirs} - {change.release.namespace}
+        elsewhere |= {marks[0] for _, found in theirs if (marks := helm_marks(found))} - {change.release.namespace}
         missing = [ref for ref in refs[name] if live[ref] is None]
         checked[name] = _with_missing(_with_taken(_with_left(change, left), taken), missing)
     findings: tuple[Finding, ...] = ()
@@ -111,11 +111,6 @@ def _way_on(namespaces: Collection[str], owners: Iterable[Owner]) -> str:
     )
 
 
-def _namespace_of_owner(live: Mapping[str, Any]) -> str:
-    annotations = live["metadata"].get("annotations") or {}
-    return str(annotations.get("meta.helm.sh/release-namespace") or "")
-
-
 def ending_of(live: Mapping[ObjectRef, Mapping[str, Any] | None]) -> tuple[ObjectRef, ...]:
     """Return those of some live objects that are being deleted."""
     return tuple(ref for ref, one in live.items() if one is not None and one["metadata"].get("deletionTimestamp"))
@@ -130,7 +125,7 @@ def _may_be_taken(ref: ObjectRef, live: Mapping[str, Any] | None, change: Releas
     if ref.kind != _CRD or live is None or owned_by(change.release, live):
         return False
     metadata = live["metadata"]
-    if "meta.helm.sh/release-name" in (metadata.get("annotations") or {}):
+    if helm_marks(live):
         return False
     labels = metadata.get("labels") or {}
     of_a_chart = change.installed is not None and any(labels.get(key) == "istio" for key in ("chart", "release"))

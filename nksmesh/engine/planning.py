@@ -76,7 +76,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     if before and not order.allow_version_change:
         told = (order.request, order.environment, record.answers if record else None)
         refuse_failures(another_version(before, mesh.version, asked=any(one.version for one in told if one)))
-    base = read.installed.get(_key(_only(mesh, BASE)))
+    base = read.installed.get(_only(mesh, BASE).key)
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
@@ -110,9 +110,9 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     changes = {
         name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()
     }
-    unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and _key(one) in read.installed)
+    unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and one.key in read.installed)
     unwanted = () if order.scope and order.scope.components else unwanted
-    stored = {release: read.installed[_key(release)] for release in unwanted}
+    stored = {release: read.installed[release.key] for release in unwanted}
     steps = make_steps(
         mesh,
         changes,
@@ -189,10 +189,6 @@ def _applied_crds(record: Record | None) -> str:
     """Return the digest of the chart whose CRDs the last run applied, or empty."""
     found = (one.chart_digest for one in (record.releases if record else ()) if one.release.component == BASE.name)
     return next(found, "")
-
-
-def _key(release: Release) -> tuple[str, str]:
-    return release.namespace, release.name
 
 
 def _only(mesh: Mesh, component: Component) -> Release:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from http import HTTPStatus
 
-from nksmesh.domain.common.errors import RefusedError
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.pull_secrets import missing_secrets, wanted_secrets
+from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
 
@@ -36,9 +35,4 @@ async def survey_pull_secrets(
 async def _is_there(ref: ObjectRef, cluster: Cluster, absent: Collection[str]) -> bool:
     if ref.namespace in absent:
         return False
-    try:
-        return await cluster.objects.get(ref, metadata_only=True) is not None
-    except RefusedError as exc:
-        if exc.status != HTTPStatus.FORBIDDEN:
-            raise
-    return True
+    return await where_allowed(cluster.objects.get(ref, metadata_only=True), {}) is not None

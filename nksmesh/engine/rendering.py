@@ -61,7 +61,7 @@ def _decide(mesh: Mesh, charts: Mapping[str, Chart], seen: InstalledState, index
     release = mesh.releases[index]
     layers = mesh.layers[release.name]
     chart, composed = charts[release.component], compose(layers)
-    installed = seen.installed.get((release.namespace, release.name))
+    installed = seen.installed.get(release.key)
     recorded = seen.record.of_release(release) if seen.record else None
     return ReleaseChange(
         release=release,

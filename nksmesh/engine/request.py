@@ -28,7 +28,6 @@ class MeshRequest:
         request: The options.
         catalog: Regions, versions, profiles.
         environment: The environment given with -e.
-        lock: charts.lock.
         locked: Refuse charts that the lock does not pin.
         force_version: Go on with a version that is not supported.
         prune: Remove releases that the mesh no longer has.
@@ -78,10 +77,8 @@ class ClusterState:
     """What a plan reads before it knows the mesh.
 
     Attributes:
-        resolved: The mesh.
         kubernetes: The cluster's version; empty without a cluster.
         record: The mesh's record, where its releases are still there.
-        location: Where the cluster is.
         installed: What Helm has of the recorded releases, by (namespace, name).
     """
 

@@ -62,7 +62,6 @@ class Rollout:
     """A restart of one workload; ``run`` begins it, and returns when it is over.
 
     Attributes:
-        workload: The workload.
         runtime: Its live view follows the namespace; ``waits.component`` is for the pods that are replaced at once.
         stamp: What tells the new pods from the old ones: the annotation that the new template has.
     """

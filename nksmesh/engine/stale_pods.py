@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, pod_template, ref_of
 from nksmesh.domain.kube.readiness import proxy_images
 from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
@@ -31,8 +32,7 @@ def with_stale_pods(change: ReleaseChange, cluster: Cluster, helm: Helm, proxy: 
 def _runs(images: str, pods: Sequence[str]) -> str:
     if len(pods) == 1:
         return f"pod {pods[0]} runs {images}"
-    more = f" and {len(pods) - _MOST_PODS} more" if len(pods) > _MOST_PODS else ""
-    return f"{len(pods)} pods run {images}: {', '.join(pods[:_MOST_PODS])}{more}"
+    return f"{len(pods)} pods run {images}: {first_few(pods, _MOST_PODS)}"
 
 
 def _rolls_out(change: ReleaseChange, installed: InstalledRelease, helm: Helm) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -34,13 +35,11 @@ async def check_unrecorded(
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    recorded = {(one.release.namespace, one.release.name) for one in record.releases} if record else set()
+    recorded = {one.release.key for one in record.releases} if record else set()
     lost = {
-        name: keys
-        for name, one in changes.items()
-        if (one.release.namespace, name) not in recorded and (keys := values_lost(one))
+        name: keys for name, one in changes.items() if one.release.key not in recorded and (keys := values_lost(one))
     }
-    detail = [f"{name} would lose values: {_some(keys)}" for name, keys in lost.items()]
+    detail = [f"{name} would lose values: {first_few(keys, _MOST_KEYS)}" for name, keys in lost.items()]
     if record is not None:
         return _taken_away(
             f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would drop values "
@@ -49,11 +48,11 @@ async def check_unrecorded(
             detail,
         )
     found = await find_installation(cluster, mesh.namespace)
-    known = {(release.namespace, release.name) for release in mesh.releases}
+    known = {release.key for release in mesh.releases}
     detail += [
         f"release {one.name} in {one.namespace} ({one.component}) would not be part of this mesh"
         for one in found.releases
-        if (one.namespace, one.name) not in known
+        if one.key not in known
     ]
     return _taken_away(
         f"Istio {version} is installed, and not recorded by nksmesh: this run would drop values that were "
@@ -80,10 +79,10 @@ async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
     """
     await refuse_out_of_sight(mesh.releases, cluster)
     found = (await find_installation(cluster, mesh.namespace)).releases
-    known = {(release.namespace, release.name) for release in mesh.releases}
+    known = {release.key for release in mesh.releases}
     istiods = {release: one for release, one in found.items() if release.component == ISTIOD.name}
     for release, one in istiods.items():
-        if (release.namespace, release.name) not in known:
+        if release.key not in known:
             return ConfigError(
                 f"Istio {one.chart_version} is installed as Helm release {release.name}, and not recorded by nksmesh",
                 hint="Record it as it is with nksmesh adopt; then upgrade it.",
@@ -98,8 +97,3 @@ async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
         f"no Istio is installed in {mesh.namespace}: there is nothing to upgrade",
         hint=f"Run nksmesh install --version {mesh.version} to install it.",
     )
-
-
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
-    return ", ".join(keys[:_MOST_KEYS]) + more

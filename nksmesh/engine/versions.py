@@ -25,7 +25,6 @@ class Former:
     Attributes:
         version: The version, of a canary that it is beside; empty where nothing is installed.
         charts: Where charts come from.
-        lock: charts.lock.
         forced: Go on where the images stay behind.
     """
 
@@ -38,7 +37,7 @@ class Former:
 def version_before(mesh: Mesh, installed: Mapping[tuple[str, str], InstalledRelease]) -> str:
     """Return the version of the istiod that is installed; empty where there is none, or its first run did not end."""
     for release in mesh.releases:
-        found = installed.get((release.namespace, release.name))
+        found = installed.get(release.key)
         if release.component == ISTIOD.name and found is not None:
             begun = not found.deployed and found.helm_revision == 1
             return "" if begun else found.chart_version

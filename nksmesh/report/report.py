@@ -39,7 +39,6 @@ class Report:
         command: Its name as a user types it, such as ``charts fetch``.
         output: What stdout gets.
         quiet: Say nothing but the result, warnings and errors.
-        verbose: Say more.
         color: Colour where the terminal has it.
     """
 

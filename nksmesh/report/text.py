@@ -45,9 +45,6 @@ class Renderers:
 def show(result: object, console: Console, *, verbose: bool = False) -> str:
     """Lay a result out on a console.
 
-    Args:
-        result: What a command returned.
-
     Returns:
         A document that must go out as it is (manifests), beside what is on the console.
     """

@@ -49,7 +49,6 @@ class Staged:
     """A failure that was staged.
 
     Attributes:
-        failure: Which.
         reason: Of an image failure: which error its pull meets.
         selector: The pods it concerns; empty for all.
         marked: How many pods that were there already fail from now on, too.

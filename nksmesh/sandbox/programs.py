@@ -50,9 +50,7 @@ class Build:
     """Programs that one call of Go builds.
 
     Attributes:
-        title: What is built, for people.
         module: The folder with go.mod and go.sum; None where ``packages`` name a version themselves.
-        flags: Go's flags.
         packages: Each program's name, and its Go package.
         minutes: About how long it takes on two processors.
     """

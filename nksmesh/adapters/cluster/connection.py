@@ -19,12 +19,8 @@ class Cluster:
     """A connected cluster. Use as an asynchronous context manager.
 
     Attributes:
-        objects: Its objects, of any kind.
         live: A view of what is followed, kept current by watches.
         lease: The right to write to its mesh.
-        records: What earlier runs resolved.
-        histories: What earlier runs did.
-        storage: What Helm has stored.
     """
 
     def __init__(self, api: Api) -> None:

@@ -140,15 +140,15 @@ class HelmStorage:
         Raises:
             ClusterError: The cluster cannot be reached, or refuses.
         """
-        wanted = {(release.namespace, release.name) for release in releases}
+        wanted = {release.key for release in releases}
         labels = _selector(name for _, name in wanted)
         listed = _newest(await self._list_all("", labels)) if wanted else {}
         refs = [self._ref(key[0], one["metadata"]["name"]) for key, one in listed.items() if key not in wanted]
         found: dict[tuple[str, str], InstalledRelease] = {}
         for record in (await self._objects.get_all(refs)).values():
             with contextlib.suppress(_UnreadableError):
-                if record is not None and ((one := self._decode(record)).namespace, one.name) in wanted:
-                    found[one.namespace, one.name] = one
+                if record is not None and (one := self._decode(record)).key in wanted:
+                    found[one.key] = one
         return found
 
     async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:

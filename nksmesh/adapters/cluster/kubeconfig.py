@@ -32,7 +32,6 @@ class Context:
     """One context of a kubeconfig, with what it refers to.
 
     Attributes:
-        name: Its name.
         source: Where it was read, for a reader.
         cluster: How the API server is reached; paths in it are absolute.
         user: The credentials; empty for nobody's (anonymous). Paths in it are absolute.

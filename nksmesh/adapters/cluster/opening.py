@@ -38,7 +38,6 @@ class Client:
     Attributes:
         server: Its URL.
         rest: The Kubernetes client's REST client.
-        connections: Its connections.
     """
 
     server: str

@@ -49,7 +49,6 @@ class Document:
 
     Attributes:
         path: The file as a reader knows it.
-        values: What it says.
         lines: The line of each key and each list item, by path, from 1.
     """
 

@@ -37,12 +37,9 @@ class AdoptionPlan:
     """What is there, in nksmesh's words.
 
     Attributes:
-        mesh: The mesh.
         releases: Its releases, described; empty where it is recorded already.
-        record: The record that describes it.
         recorded: It is recorded already: nothing is written to the cluster.
-        warnings: What a reader should know.
-        notes: The same, of less weight.
+        notes: What a reader should know, of less weight than the warnings.
         environment: The name of the environment that is to be written; empty for none.
         documents: The environment's files by their names.
     """
@@ -85,7 +82,6 @@ class AdoptResult:
     """What an adoption did.
 
     Attributes:
-        plan: What was found.
         dry_run: Nothing was written: the description alone was wanted.
         agreed: Whether the user agreed to it; nothing was done where not.
         folder: The user's folder.
@@ -136,8 +132,8 @@ async def plan_adoption(
     bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))
     ours = resolve(bare, order.catalog, None, answers).mesh
     # Its layers lack the values given to Helm until they are described, and with them an Istio revision of their own.
-    named = {(release.namespace, release.name): release for release in found.releases}
-    ours = replace(ours, releases=tuple(named[release.namespace, release.name] for release in ours.releases))
+    named = {release.key: release for release in found.releases}
+    ours = replace(ours, releases=tuple(named[release.key] for release in ours.releases))
     warnings = [str(one) for one in order.judge_version(ours, kubernetes) if one.level is not Level.NOTE]
     have, missing = await charts_of(ours, order, runtime.charts, runtime.listener)
     warnings += missing
@@ -184,10 +180,7 @@ async def adopt(plan: AdoptionPlan, cluster: Cluster, files: MeshFiles, *, liste
 
 async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
     there = await cluster.storage.revisions(plan.mesh.releases)
-    described = {
-        (one.release.namespace, one.release.name): (one.installed.helm_revision, one.installed.status)
-        for one in plan.releases
-    }
+    described = {one.release.key: (one.installed.helm_revision, one.installed.status) for one in plan.releases}
     if there != described:
         raise ClusterError(
             "the mesh is not as it was when it was described; nothing was recorded",

@@ -13,6 +13,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, Release
 from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.preserved_values import Kept, layer_of, pinned, said_to_helm, sort_out
@@ -31,8 +32,6 @@ class AdoptedRelease:
     """One release, described.
 
     Attributes:
-        release: The release.
-        installed: What Helm has of it.
         kept: Its values, sorted out.
         copied: How many of its values only repeat the chart's defaults, and were left out.
         chart_digest: The digest of the chart it renders from; empty where that is not proved.
@@ -111,10 +110,9 @@ async def describe(
         return replace(row, kept=lean, copied=copied, chart_digest=chart.digest), warnings
     differing = await renders(whole)
     if differing:
-        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
         warnings.append(
             f"{release.name}: chart {chart.ref} with these values renders "
-            f"{differing[0]}{more} differently from what Helm applied; the next change of "
+            f"{first_few(differing, 1)} differently from what Helm applied; the next change of "
             "this release applies that, too (was the chart itself edited?)"
         )
     return replace(row, chart_digest=chart.digest), warnings
@@ -155,8 +153,7 @@ def notes_on(one: AdoptedRelease) -> list[str]:
             "in a values file, where Helm reads it as a float and prints 1e+06"
         )
     if one.kept.added:
-        more = len(one.kept.added) - _SHOWN_KEYS
-        keys = ", ".join(one.kept.added[:_SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
+        keys = first_few(one.kept.added, _SHOWN_KEYS)
         notes.append(f"{name}: the next change of it also sets {keys}, from nksmesh's own layers")
     return notes
 

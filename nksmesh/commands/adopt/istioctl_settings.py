@@ -40,7 +40,6 @@ class FormerValues:
         kept: What is kept of the gateways as they are in the cluster: keys by release.
         carried: What istioctl was told and is carried over: keys by release.
         left: What it was told and is not, with the reason.
-        warnings: What a reader should know.
     """
 
     layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict, repr=False)
@@ -103,13 +102,13 @@ def _carried(states: FormerStates, targets: Mapping[str, Target], mesh: Mesh) ->
     if states.own is None:
         return CarriedOver(), {}
     others = {key for _, keys in states.beside for key in keys}
-    own = [target for target in targets.values() if _release_key(target) not in others]
+    own = [target for target in targets.values() if target.release.key not in others]
     found = carry_over(states.own.get("spec") or {}, own, hub=mesh.hub, version=mesh.version)
     values, left = dict(found.values), dict(found.left)
     said_by = dict.fromkeys(values, _named(states.own))
     for state, keys in states.beside:
         seen = [
-            *(target for target in targets.values() if _release_key(target) in keys),
+            *(target for target in targets.values() if target.release.key in keys),
             *(
                 replace(target, owner=_named(states.own), under=merge(target.under, found.values.get(name, {})))
                 for name, target in targets.items()
@@ -138,10 +137,6 @@ def _about(states: FormerStates) -> list[str]:
     return words
 
 
-def _release_key(target: Target) -> tuple[str, str]:
-    return target.release.namespace, target.release.name
-
-
 def _named(state: Manifest) -> str:
     return f"{ISTIO_OPERATOR} {state['metadata']['name']}"
 
@@ -157,7 +152,7 @@ def _targets(mesh: Mesh, charts: Mapping[str, Chart], gateways: Iterable[Manifes
             release=release,
             known=known_tree(charts[release.component]),
             under=merge(flat_defaults(charts[release.component].defaults), compose(mesh.layers[release.name]).values),
-            side=sides.get((release.namespace, release.name), ""),
+            side=sides.get(release.key, ""),
             defaults=flat_defaults(charts[release.component].defaults),
         )
         for release in mesh.releases

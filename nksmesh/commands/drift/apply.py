@@ -29,7 +29,6 @@ class Wanted:
     """An object that a mesh should have.
 
     Attributes:
-        ref: The object.
         manifest: What is stored of it.
         owner: The release it is of; None for a CRD of a chart's crds/ folder.
         chart_version: The version of the chart it is from.

@@ -30,7 +30,6 @@ class RepairPlan:
     """What a repair would put back.
 
     Attributes:
-        installation: The mesh.
         survey: What the look at it found, without what was not asked for.
         others: How many other objects differ.
     """
@@ -86,7 +85,6 @@ class RepairResult:
     """What a repair did.
 
     Attributes:
-        plan: The plan it followed.
         agreed: Whether the user agreed to it; nothing was done where not.
         repaired: What was put back.
         proved: What was proved of each release that got new pods, in words.
@@ -147,9 +145,6 @@ async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: 
 
 async def repair(shown: RepairPlan, runtime: Runtime, *, lock: Lock, objects: Sequence[str]) -> RepairResult:
     """Put back what was shown and agreed to, prove that it is back, and that the pods it made anew are ready.
-
-    Args:
-        objects: What was named.
 
     Raises:
         ClusterError: The mesh is not as it was when it was shown, or what was put back differs again.

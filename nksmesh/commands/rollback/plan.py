@@ -160,11 +160,11 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
             f"before run {way.numbers[0]} a canary was on, which does not come back",
             hint="nksmesh upgrade --to brings another version, in place. nksmesh history shows the runs.",
         )
-    missing = [release for release in standing if (release.namespace, release.name) not in installed]
+    missing = [release for release in standing if release.key not in installed]
     await refuse_out_of_sight(missing, cluster)
     changes, lost = {}, []
     for release, helm_revision in standing.items():
-        now = installed.get((release.namespace, release.name))
+        now = installed.get(release.key)
         target = stored.get(release)
         if now is None and release.component != ISTIOD.name:
             lost.append(_lost(release, way))
@@ -180,7 +180,7 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
     removed = {
         release: now
         for release, helm_revision in way.targets.items()
-        if not helm_revision and (now := installed.get((release.namespace, release.name))) is not None
+        if not helm_revision and (now := installed.get(release.key)) is not None
     }
     mesh = _mesh(way, namespace, changes, recorded, proxy)
     plan = Plan(

@@ -39,9 +39,7 @@ class RollbackResult:
     """What a rollback did.
 
     Attributes:
-        plan: The plan it followed.
         agreed: Whether the user agreed to it; nothing was done where not.
-        progress: What came of it.
     """
 
     plan: RollbackPlan = field(metadata=MERGED)
@@ -148,7 +146,7 @@ def _restored(
     """Return the record of before with the Helm revisions of now; what did not come back is left out."""
     releases = []
     for one in before.releases:
-        key = (one.release.namespace, one.release.name)
+        key = one.release.key
         if one.release not in targets:
             releases.append(one)
         elif key in written:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from nksmesh.commands.canary.relabelling import labels_before
-from nksmesh.commands.uninstall.orphan_webhooks import calls_only, helm_owner, keys_of, services_of
+from nksmesh.commands.uninstall.orphan_webhooks import calls_only, keys_of, services_of
 from nksmesh.domain.charts.releases import BASE, ISTIOD
-from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, managers_of
+from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, helm_marks, managers_of
 from nksmesh.domain.kube.owners import Tool, owner_of
 from nksmesh.domain.mesh.revisions import injection_labels
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.engine import observation
+from nksmesh.engine.crds import istio_crds
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.ports import Cluster
 
@@ -56,7 +57,7 @@ async def find_leftovers(
     """
     where = installation.namespace
     crds, certificates, made, (leases, classes), labelled, rivals = await asyncio.gather(
-        _crds(cluster),
+        istio_crds(cluster.objects),
         cluster.objects.list("v1", "ConfigMap", fields=f"metadata.name={observation.ROOT_CERT}", metadata_only=True),
         cluster.objects.get_all(_made_by_istiod(where), metadata_only=True),
         asyncio.gather(leases_of(cluster, where), _gateway_classes(cluster)),
@@ -117,12 +118,12 @@ async def other_control_planes(cluster: Cluster, installation: Installation) -> 
     found = [
         str(ObjectRef("apps/v1", one["kind"], one["metadata"]["name"], one["metadata"].get("namespace", "")))
         for one in (*deployments, *webhooks)
-        if helm_owner(one) not in ours
+        if helm_marks(one) not in ours
     ]
     found += [
         f"Helm release {one.namespace}/{one.name}"
         for one in releases.values()
-        if one.chart == ISTIOD.name and (one.name, one.namespace) not in ours and "istio" in one.manifest
+        if one.chart == ISTIOD.name and one.key not in ours and "istio" in one.manifest
     ]
     return tuple(dict.fromkeys(found))
 
@@ -154,21 +155,15 @@ async def _labelled(cluster: Cluster) -> tuple[Labelled, ...]:
     return tuple(found)
 
 
-async def _crds(cluster: Cluster) -> list[dict[str, Any]]:
-    query = observation.CRDS
-    listed = await cluster.objects.list(query.api_version, query.kind, metadata_only=True)
-    return [one for one in listed if str(one["metadata"]["name"]).endswith(".istio.io")]
-
-
 def _why_crd(crd: Manifest, installation: Installation) -> str:
     """Say why a CRD counts as somebody else's; empty where it is this mesh's."""
     if FIELD_MANAGER in managers_of(crd):
         return ""
     owner = owner_of(crd)
-    if helm_owner(crd) is not None:
+    if helm_marks(crd) is not None:
         # An earlier uninstall leaves them to a release that is gone: an installed one would be in the installation.
-        gone = (BASE.default_release, installation.namespace)
-        return "" if helm_owner(crd) in {*keys_of(installation), gone} else f"it belongs to {owner}"
+        gone = (installation.namespace, BASE.default_release)
+        return "" if helm_marks(crd) in {*keys_of(installation), gone} else f"it belongs to {owner}"
     if owner.tool not in {Tool.KUBECTL, Tool.OTHER, Tool.NOBODY}:
         return f"it belongs to {owner}"
     # Up to chart 1.23 no release owns the CRDs that Helm itself installs (crds/).
@@ -177,7 +172,7 @@ def _why_crd(crd: Manifest, installation: Installation) -> str:
 
 async def _crd(cluster: Cluster, crd: Manifest, stays: str) -> Leftover:
     """Say how many objects of a CRD there are."""
-    ref = ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, str(crd["metadata"]["name"]))
+    ref = observation.crd_ref(str(crd["metadata"]["name"]))
     full = await cluster.objects.get(ref)
     if full is None:
         return Leftover(ref=ref, stays=stays)

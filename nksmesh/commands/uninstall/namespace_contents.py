@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from nksmesh.commands.uninstall.orphan_webhooks import helm_owner, keys_of
+from nksmesh.commands.uninstall.orphan_webhooks import keys_of
 from nksmesh.domain.common.errors import ClusterError, RefusedError
-from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.objects import ObjectRef, helm_marks
 from nksmesh.domain.uninstall.leftovers import Leftover
 from nksmesh.engine import observation
 from nksmesh.engine.discovery import Installation
@@ -146,7 +146,7 @@ class NamespaceReader:
 
     def _mesh_in(self, objects: list[dict[str, Any]], known: frozenset[str]) -> set[str]:
         """Return the uids of what is the mesh's: what its releases own, and what controllers made of that."""
-        mesh = {*known, *(_uid(one) for one in objects if helm_owner(one) in self._releases)}
+        mesh = {*known, *(_uid(one) for one in objects if helm_marks(one) in self._releases)}
         while True:
             made = {_uid(one) for one in objects if _owners(one) and _owners(one) <= mesh} - mesh
             if not made:
@@ -165,12 +165,12 @@ class NamespaceReader:
         record = _HELM_RECORD.fullmatch(name)
         return (
             (_uid(one) in mesh and bool(_uid(one)))
-            or helm_owner(one) in self._releases
+            or helm_marks(one) in self._releases
             or _ref(one) in self._left
             or (kind, name) in _KUBERNETES_OWN
             or (kind, name) == ("ConfigMap", observation.ROOT_CERT)
             or (kind == "Secret" and (one["metadata"].get("annotations") or {}).get(_TOKEN_OF) == "default")
-            or (record is not None and (record["name"], one["metadata"].get("namespace")) in self._releases)
+            or (record is not None and (one["metadata"].get("namespace"), record["name"]) in self._releases)
         )
 
 

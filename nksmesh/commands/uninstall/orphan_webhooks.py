@@ -12,7 +12,7 @@ from typing import Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, called_services, helm_marks
 from nksmesh.domain.mesh.revisions import names_of
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.ports import Cluster
@@ -22,15 +22,8 @@ _KINDS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration
 
 
 def keys_of(installation: Installation) -> frozenset[tuple[str, str]]:
-    """Return the (name, namespace) of a mesh's releases, as Helm writes them on what they own."""
-    return frozenset((release.name, release.namespace) for release in installation.releases)
-
-
-def helm_owner(live: Manifest) -> tuple[str, str] | None:
-    """Return the (name, namespace) of the Helm release that owns an object."""
-    annotations = live["metadata"].get("annotations") or {}
-    name = annotations.get("meta.helm.sh/release-name")
-    return (str(name), str(annotations.get("meta.helm.sh/release-namespace", ""))) if name else None
+    """Return the (namespace, name) of a mesh's releases."""
+    return frozenset(release.key for release in installation.releases)
 
 
 def istio_revision_of(release: Release, installed: InstalledRelease) -> str:
@@ -39,9 +32,9 @@ def istio_revision_of(release: Release, installed: InstalledRelease) -> str:
 
 
 def services_of(installation: Installation) -> frozenset[tuple[str, str]]:
-    """Return the (name, namespace) of the Services of a mesh's istiods."""
+    """Return the (namespace, name) of the Services of a mesh's istiods."""
     return frozenset(
-        (names_of(istio_revision_of(release, installed), release.namespace).workload, release.namespace)
+        (release.namespace, names_of(istio_revision_of(release, installed), release.namespace).workload)
         for release, installed in installation.releases.items()
         if release.component == ISTIOD.name
     )
@@ -49,10 +42,7 @@ def services_of(installation: Installation) -> frozenset[tuple[str, str]]:
 
 def calls_only(configuration: Manifest, services: Collection[tuple[str, str]]) -> bool:
     """Tell whether all webhooks of a configuration, one at least, call these Services."""
-    called = set()
-    for webhook in configuration.get("webhooks") or ():
-        service = (webhook.get("clientConfig") or {}).get("service") or {}
-        called.add((str(service.get("name", "")), str(service.get("namespace", ""))))
+    called = called_services(configuration)
     return bool(called) and called <= set(services)
 
 
@@ -70,5 +60,5 @@ async def webhooks_left_by(installation: Installation, cluster: Cluster) -> tupl
         ObjectRef(_API, kind, str(one["metadata"]["name"]))
         for kind, some in zip(_KINDS, listed, strict=True)
         for one in some
-        if helm_owner(one) is None and calls_only(one, services)
+        if helm_marks(one) is None and calls_only(one, services)
     )

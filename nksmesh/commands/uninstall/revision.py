@@ -19,7 +19,7 @@ from nksmesh.commands.uninstall.uninstall import UninstallResult, noting_what_we
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import CheckError, ConfigError
-from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.objects import ObjectRef, called_services
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.revisions import (
@@ -115,7 +115,7 @@ async def uninstall_revision(shown: UninstallPlan, runtime: Runtime, *, yes: boo
 async def _istiods(mesh: Installation, cluster: Cluster) -> dict[Release, InstalledRelease]:
     """Find the istiods of a mesh's namespace, each with its Istio revision: those nobody recorded, too."""
     everything = await cluster.storage.installed(namespace=mesh.namespace, unreadable=[])
-    recorded = {(one.namespace, one.name): one for one in mesh.releases}
+    recorded = {one.key: one for one in mesh.releases}
     found: dict[Release, InstalledRelease] = {}
     for key, one in everything.items():
         if component_of(one) == ISTIOD.name:
@@ -155,12 +155,7 @@ def _choose(
 async def _check_validator(going: Installation, cluster: Cluster, istio_revision: str) -> None:
     """Check that base's validator does not call the istiod that goes: every Istio object would be refused."""
     found = await cluster.objects.get(ObjectRef(_API, "ValidatingWebhookConfiguration", DEFAULT_VALIDATOR))
-    called = {
-        (str(service.get("name", "")), str(service.get("namespace", "")))
-        for webhook in (found or {}).get("webhooks") or ()
-        if (service := (webhook.get("clientConfig") or {}).get("service"))
-    }
-    if called & services_of(going):
+    if called_services(found or {}) & services_of(going):
         raise CheckError(
             f"base's validator calls Istio revision {istio_revision}: without it, every Istio object would be refused",
             hint="Set base's defaultRevision to another Istio revision first, or remove the whole mesh with nksmesh "
@@ -208,8 +203,6 @@ async def _forget(release: Release, record: Record | None, cluster: Cluster) -> 
     """Put the record right: a release that it had is gone."""
     if record is None:
         return
-    left = tuple(
-        one for one in record.releases if (one.release.name, one.release.namespace) != (release.name, release.namespace)
-    )
+    left = tuple(one for one in record.releases if one.release.key != release.key)
     if len(left) < len(record.releases):
         await cluster.records.write(replace(record, releases=left))

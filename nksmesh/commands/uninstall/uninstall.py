@@ -30,10 +30,8 @@ class UninstallResult:
     """What went, and what is left.
 
     Attributes:
-        plan: The plan that was followed.
         agreed: Whether the user agreed to it; nothing was done where not.
         removed: What went, in order.
-        left: What is left.
     """
 
     plan: UninstallPlan = field(metadata=MERGED)

@@ -34,11 +34,9 @@ class UpgradeResult:
     """What an upgrade did.
 
     Attributes:
-        road: The road.
         steps: What each step that was taken did.
         behind: Workloads that run another proxy than the last step's.
         restarted: What came of restarting them, where that was asked for.
-        dry_run: Nothing was done.
         said: What a reader should know though nothing failed.
     """
 

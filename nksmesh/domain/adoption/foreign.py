@@ -9,8 +9,8 @@ from typing import Any, Final
 from nksmesh.domain.adoption.takeover import of_istioctl
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import ISTIOD
-from nksmesh.domain.kube.objects import Manifest, containers, pod_template
-from nksmesh.domain.kube.owners import RELEASE_NAME, RELEASE_NAMESPACE, Owner, Tool, owner_of
+from nksmesh.domain.kube.objects import Manifest, containers, helm_marks, pod_template
+from nksmesh.domain.kube.owners import Owner, Tool, owner_of
 from nksmesh.domain.kube.readiness import Readiness, of_deployment
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE
 
@@ -26,10 +26,8 @@ class ForeignIstiod:
 
     Attributes:
         name: Its Deployment's name.
-        namespace: Its namespace.
         version: Its Istio version; empty where its labels and its image do not tell it.
         istio_revision: Its Istio revision (``istio.io/rev``); empty for the default one.
-        owner: Who owns it.
         chart: The chart of the Helm release that owns it, ``platform-mesh 3.2.1``; empty where Helm shows none.
         readiness: Whether it is rolled out.
         takeable: Whether ``nksmesh adopt --from istioctl`` takes it over.
@@ -124,13 +122,6 @@ def foreign_among(
         if helm is None or helm.chart != ISTIOD.name:
             found.append(foreign_istiod(deployment, helm))
     return tuple(sorted(found, key=lambda one: (one.namespace, one.name)))
-
-
-def helm_marks(live: Manifest) -> tuple[str, str] | None:
-    """Return the (namespace, name) of the Helm release that an object's marks name."""
-    annotations = live["metadata"].get("annotations") or {}
-    name = annotations.get(RELEASE_NAME)
-    return (str(annotations.get(RELEASE_NAMESPACE) or ""), str(name)) if name else None
 
 
 def image_of_istiod(istiod: Manifest) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.owners import HELM_RELEASE, Owner, Tool, owner_of
 
@@ -89,7 +90,6 @@ class Unseen:
         recorded: Helm's storage driver as the record has it; empty for one that does not tell.
         driver: This shell's storage driver.
         under_other: Helm keeps releases of it with its other driver.
-        objects: Its live objects.
     """
 
     namespace: str
@@ -113,9 +113,8 @@ class Unseen:
                 f"{known} the releases of {mesh} with HELM_DRIVER={self._other}, and this shell has "
                 f"HELM_DRIVER={self.driver}: Helm does not show them here"
             )
-        shown = ", ".join(map(str, self.objects[:_MOST]))
-        more = f" and {len(self.objects) - _MOST} more" if len(self.objects) > _MOST else ""
-        return f"nksmesh has a record of {mesh}, and its objects exist ({shown}{more}), but Helm shows no release of it"
+        shown = first_few(self.objects, _MOST)
+        return f"nksmesh has a record of {mesh}, and its objects exist ({shown}), but Helm shows no release of it"
 
     @property
     def way_on(self) -> str:

@@ -40,7 +40,6 @@ class Target:
     """A release that settings may go to.
 
     Attributes:
-        release: The release.
         known: The keys that its chart has, as ``known_tree`` lays them out.
         under: The chart's defaults with our own layers over them.
         side: For a gateway, the list of the IstioOperator that has it.

@@ -12,15 +12,16 @@ from typing import Any, Final
 
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import fields_of, named
-from nksmesh.domain.kube.objects import HELM_MANAGER, Manifest, ObjectRef, managers_of, pod_template
-from nksmesh.domain.kube.owners import (
-    ISTIOCTL_MANAGERS,
-    KUBECTL_MANAGERS,
+from nksmesh.domain.kube.objects import (
+    HELM_MANAGER,
     RELEASE_NAME,
-    RELEASE_NAMESPACE,
-    Tool,
-    owner_of,
+    Manifest,
+    ObjectRef,
+    managers_of,
+    pod_template,
+    with_helm_marks,
 )
+from nksmesh.domain.kube.owners import ISTIOCTL_MANAGERS, KUBECTL_MANAGERS, Tool, owner_of
 
 FORMER_MANAGERS: Final = (*ISTIOCTL_MANAGERS, *KUBECTL_MANAGERS)
 """Field managers that istioctl, or kubectl with what istioctl wrote, leaves on objects."""
@@ -71,7 +72,6 @@ class TakenObject:
     """An object that becomes a Helm release's.
 
     Attributes:
-        ref: The object.
         release: The release's name.
         owner: Whose it is, in words.
         managers: The field managers whose fields are taken.
@@ -148,19 +148,7 @@ def owned_paths(live: Manifest) -> Mapping[str, Any]:
 
 def owned_manifest(manifest: Manifest, release: Release) -> dict[str, Any]:
     """Mark a rendered object as Helm marks what it owns, and say where it goes."""
-    metadata = manifest.get("metadata") or {}
-    return {
-        **manifest,
-        "metadata": {
-            **metadata,
-            "labels": {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"},
-            "annotations": {
-                **(metadata.get("annotations") or {}),
-                RELEASE_NAME: release.name,
-                RELEASE_NAMESPACE: release.namespace,
-            },
-        },
-    }
+    return {**manifest, "metadata": with_helm_marks(manifest.get("metadata") or {}, release)}
 
 
 def service_values(live: Manifest, under: Mapping[str, Any]) -> dict[str, Any]:

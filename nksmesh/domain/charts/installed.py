@@ -15,13 +15,9 @@ class InstalledRelease:
     """The newest Helm revision of a release.
 
     Attributes:
-        name: The release name.
-        namespace: Its namespace.
         helm_revision: Helm's own revision number, from 1.
         status: Helm's word: ``deployed``, ``failed``, ``pending-install``, ``uninstalling``.
         chart: The chart's name.
-        chart_version: The chart's version.
-        app_version: The chart's appVersion.
         values: The values that were given to Helm.
         chart_values: The values.yaml of the chart it was made from, as Helm has stored it; somebody may have edited it.
         manifest: What Helm applied, as YAML text.
@@ -45,6 +41,11 @@ class InstalledRelease:
     updated: datetime | None = None
     storage_namespace: str = ""
     record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its namespace and name, by which Helm tells releases apart."""
+        return self.namespace, self.name
 
     @property
     def deployed(self) -> bool:

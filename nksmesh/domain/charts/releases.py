@@ -77,7 +77,6 @@ class Release:
 
     Attributes:
         component: A key of COMPONENTS.
-        name: The Helm release name.
         namespace: The namespace it is installed in.
         istio_revision: The Istio revision (``istio.io/rev``), empty for the default one; never Helm's revision.
     """
@@ -101,6 +100,11 @@ class Release:
         labelled = labels.get("istio.io/rev") if isinstance(labels, Mapping) else ""
         named = str(values.get("revision") or labelled or "") if self.kind.has_pods else ""
         return replace(self, istio_revision="" if named == "default" else named)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its namespace and name, by which Helm tells releases apart."""
+        return self.namespace, self.name
 
     @property
     def kind(self) -> Component:

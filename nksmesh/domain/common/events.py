@@ -29,7 +29,6 @@ class Event:
 
     Attributes:
         step: The step's title, such as ``istiod`` or ``build kube-apiserver``.
-        kind: What happened to it.
         message: A sentence without a full stop; empty where the kind says it all.
     """
 

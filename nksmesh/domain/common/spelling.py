@@ -1,9 +1,15 @@
-"""Words that are not known, and the known ones that they most likely mean."""
+"""Names in sentences: the first of many, and what one that is not known most likely means."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+
+def first_few(names: Sequence[object], most: int) -> str:
+    """List names, and of more than so many the first ones and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(map(str, names[:most]))}{more}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -15,7 +21,6 @@ def perhaps(word: str, known: Iterable[str], kinds: str) -> str:
     """Write the next step for a word that is not known: the nearest one, and all there are.
 
     Args:
-        known: The known ones.
         kinds: What they are, in the plural: ``regions``.
     """
     names = list(known)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.drift.noise import take_noise
 from nksmesh.domain.kube.keyed_lists import by_key, extended
-from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, with_helm_marks
 from nksmesh.domain.plan.diff import masked
 
 _CRD: Final = "CustomResourceDefinition"
@@ -37,9 +37,7 @@ class ObjectDrift:
     """One object that is not as it should be.
 
     Attributes:
-        ref: The object.
         release: The name of the release it is of; empty for a CRD of a chart's crds/ folder.
-        change: What is the matter.
         fields: Where it differs: ``spec.template.spec.containers[discovery].image``.
         added: Those of the fields that the manifest has not, and the field manager that added each.
         lines: A unified diff from what is live to what the manifest comes to.
@@ -108,9 +106,7 @@ def intended(manifest: Manifest, live: Manifest | None, *, owner: Release | None
     body: dict[str, Any] = copy.deepcopy(kept) if manifest.get("kind") == _CRD else _without_nulls(kept)
     metadata = {key: value for key, value in (body.get("metadata") or {}).items() if key not in _BOOKKEEPING}
     if owner is not None:
-        names = {"meta.helm.sh/release-name": owner.name, "meta.helm.sh/release-namespace": owner.namespace}
-        metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **names}
+        metadata = with_helm_marks(metadata, owner)
     body["metadata"] = metadata
     if live is not None:
         take_noise(body, live, autoscaled=autoscaled)

@@ -83,7 +83,6 @@ class Trouble:
     """One thing that keeps one pod, or a controller's pods, from being ready.
 
     Attributes:
-        cause: Its kind.
         subject: ``Pod istio-system/istiod-x``, ``ReplicaSet ...`` or ``DaemonSet ...``.
         reason: The component's own short reason (ErrImagePull, FailedScheduling).
         words: The component's own sentence.

@@ -34,7 +34,6 @@ class FoundImage:
     """An image that a rendered object names.
 
     Attributes:
-        image: The image.
         where: The object that names it.
         place: Where in the object: a container's name, or the injection template's.
         opt_in: Nothing pulls it unless a pod asks for its template.

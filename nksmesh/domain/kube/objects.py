@@ -15,6 +15,10 @@ HELM_MANAGER: Final = "helm"
 Manifest: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as JSON or YAML has it."""
 
+RELEASE_NAME: Final = "meta.helm.sh/release-name"
+RELEASE_NAMESPACE: Final = "meta.helm.sh/release-namespace"
+"""The annotations in which Helm writes on an object which release owns it."""
+
 FIELD_MANAGER: Final = "nksmesh"
 """Our name among an object's field managers."""
 
@@ -46,7 +50,6 @@ class ObjectRef:
     Attributes:
         api_version: ``apps/v1``, ``v1``.
         kind: ``Deployment``.
-        name: Its name.
         namespace: Its namespace, empty for a cluster-scoped object.
     """
 
@@ -92,9 +95,34 @@ def owned_by(release: Release, live: Manifest) -> bool:
     annotations = metadata.get("annotations") or {}
     return (
         (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == "Helm"
-        and annotations.get("meta.helm.sh/release-name") == release.name
-        and annotations.get("meta.helm.sh/release-namespace") == release.namespace
+        and annotations.get(RELEASE_NAME) == release.name
+        and annotations.get(RELEASE_NAMESPACE) == release.namespace
     )
+
+
+def helm_marks(live: Manifest) -> tuple[str, str] | None:
+    """Return the (namespace, name) of the Helm release that an object's marks name."""
+    annotations = live["metadata"].get("annotations") or {}
+    name = annotations.get(RELEASE_NAME)
+    return (str(annotations.get(RELEASE_NAMESPACE) or ""), str(name)) if name else None
+
+
+def with_helm_marks(metadata: Mapping[str, Any], release: Release) -> dict[str, Any]:
+    """Return metadata with the label and the annotations that Helm gives what a release owns."""
+    marks = {RELEASE_NAME: release.name, RELEASE_NAMESPACE: release.namespace}
+    return {
+        **metadata,
+        "labels": {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"},
+        "annotations": {**(metadata.get("annotations") or {}), **marks},
+    }
+
+
+def called_services(configuration: Manifest) -> set[tuple[str, str]]:
+    """Return the (namespace, name) of the Services that a webhook configuration calls; both empty for another URL."""
+    services = (
+        (webhook.get("clientConfig") or {}).get("service") or {} for webhook in configuration.get("webhooks") or ()
+    )
+    return {(str(service.get("namespace") or ""), str(service.get("name") or "")) for service in services}
 
 
 def managers_of(live: Manifest) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.kube.objects import RELEASE_NAME, RELEASE_NAMESPACE, Manifest
 
 
 class Tool(StrEnum):
@@ -36,9 +36,6 @@ HELM_RELEASE: Final = "HelmRelease"
 KUSTOMIZATION: Final = "Kustomization"
 APPLICATION: Final = "Application"
 ISTIO_OPERATOR: Final = "IstioOperator"
-
-RELEASE_NAME: Final = "meta.helm.sh/release-name"
-RELEASE_NAMESPACE: Final = "meta.helm.sh/release-namespace"
 
 OWNING_RESOURCE: Final = "install.operator.istio.io/owning-resource"
 OWNING_NAMESPACE: Final = "install.operator.istio.io/owning-resource-namespace"
@@ -69,7 +66,6 @@ class Owner:
     """Who owns an object.
 
     Attributes:
-        tool: The tool.
         kind: The kind of the object that the tool made it from: ``HelmRelease``, ``Application``; empty for none.
         name: The name of that object, of the Helm release, or of the field manager; empty where nothing tells it.
         namespace: The namespace of that object or Helm release; empty where nothing tells it.

@@ -28,7 +28,6 @@ class Readiness:
     """The answer for one object.
 
     Attributes:
-        state: Ready, waiting or failed.
         message: What it waits for or why it failed; what was proved, where it is ready.
     """
 
@@ -178,7 +177,6 @@ def of_webhooks(configuration: Manifest | None, name: str, ca_bundle: str | None
     """Judge a webhook configuration: each webhook trusts istiod's own root certificate.
 
     Args:
-        configuration: The Mutating- or ValidatingWebhookConfiguration.
         ca_bundle: What istiod published in ConfigMap istio-ca-root-cert, base64 as a caBundle is; None where
             it is not known (a plugged-in CA): then any caBundle will do.
     """

@@ -35,7 +35,6 @@ class Restart:
 
     Attributes:
         workload: The workload, as it was before.
-        outcome: What came of it.
         message: What was proved, or why it was not restarted.
         seconds: How long its rollout took; 0 where there was none.
         error: Why it failed, with what to do next.

@@ -34,9 +34,7 @@ class Workload:
     """A workload with injected pods.
 
     Attributes:
-        namespace: Its namespace.
         kind: The kind of the topmost owner of its pods, ``Pod`` where nobody owns them.
-        name: Its name.
         pods: How many of its pods are injected.
         proxies: The images of their istio-proxy containers.
         istio_revisions: The Istio revisions that injected them (``istio.io/rev``).

@@ -29,7 +29,6 @@ class ValuesFile:
 
     Attributes:
         path: The file as a reader knows it, such as ``values/profiles/demo/istiod.yaml``.
-        values: What it sets.
         ours: It ships with nksmesh.
     """
 
@@ -68,7 +67,6 @@ class Environment(MeshSettings):
     Attributes:
         name: Its folder's name.
         path: Its mesh.yaml, as a reader knows it.
-        context: The kubeconfig's context.
         kubeconfig: The kubeconfig's path, absolute or relative to the user's folder.
         sandbox: The local sandbox whose own kubeconfig is used.
         full_image_paths: Set the proxy images as full paths.

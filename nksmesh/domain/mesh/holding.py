@@ -26,7 +26,6 @@ class Holder:
         started: When that process started, in clock ticks since boot: a process id alone is given out again.
         boot: Which boot of which machine: two machines may have one name. Empty where it is not known.
         namespace: The process ids' own namespace: two containers of one machine count theirs apart.
-        user: Who runs it.
         command: What it does: ``install``.
         helm: The process ids of the Helms it has at work.
     """

@@ -26,11 +26,8 @@ class MeshSettings:
     """What one source says of a mesh: the options, an environment, or the record. What it leaves empty, another says.
 
     Attributes:
-        region: An NKS region.
         network: public or private.
         hub: A registry of the user's own.
-        version: An Istio version.
-        profile: A profile.
         namespace: The control plane's namespace.
         charts: Where the charts come from, a password included; a folder is absolute.
         allow_images: Prefixes of images that may lie outside the hub.

@@ -22,7 +22,6 @@ class RecordedRelease:
     """A release as the last run left it.
 
     Attributes:
-        release: The release.
         chart_digest: The digest of the chart it was made from.
         values_hash: ``sha256:<hex>`` of the values it was given.
         helm_revision: Helm's revision number at that time.

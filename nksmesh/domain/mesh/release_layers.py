@@ -22,7 +22,6 @@ class Sources:
 
     Attributes:
         components: The components' own files.
-        profile: The profile.
         images: Where images come from.
         namespace: The control plane's namespace.
         environment: The environment, if one is given.

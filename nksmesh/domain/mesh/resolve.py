@@ -30,7 +30,6 @@ class Resolved:
     """The desired mesh, and how it came about.
 
     Attributes:
-        mesh: The mesh.
         notes: A sentence without a full stop for each field that no option set: ``version 1.20.0, as installed``.
         region_read: Nobody named the region: it is the one that was read of the cluster.
     """

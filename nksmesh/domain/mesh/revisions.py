@@ -40,7 +40,6 @@ class RevisionNames:
     """What the objects of an istiod are called.
 
     Attributes:
-        release: The Helm release.
         workload: Deployment, Service, ServiceAccount, HorizontalPodAutoscaler.
         injector: The MutatingWebhookConfiguration.
         validator: The ValidatingWebhookConfiguration (charts from 1.22 on; before it with ``configValidation``).

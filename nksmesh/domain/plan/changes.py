@@ -9,6 +9,7 @@ from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import RecordedRelease, hash_of
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -27,7 +28,6 @@ def reasons_to_write(
     """Say why a release must be written; nothing where what Helm has is what is wanted.
 
     Args:
-        installed: What Helm has.
         chart: The chart that is wanted.
         values: The values that are wanted.
         recorded: What the last run left, or None where it is not known.
@@ -88,8 +88,7 @@ def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     if not keys:  # Helm stores an integer and the float of the same number alike
         return f"the type of {', '.join(key for key, value in sorted(after.items()) if _is_retyped(value))}"
-    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
-    return ", ".join(keys[:_MOST_KEYS]) + more
+    return first_few(keys, _MOST_KEYS)
 
 
 def _is_retyped(value: Any) -> bool:

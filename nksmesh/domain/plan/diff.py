@@ -24,7 +24,6 @@ class ObjectDiff:
     """How one object changes.
 
     Attributes:
-        ref: The object.
         change: ``added``, ``removed`` or ``changed``.
         lines: A unified diff of its YAML.
     """

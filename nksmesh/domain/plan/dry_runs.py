@@ -67,8 +67,6 @@ def refusal(ref: ObjectRef, question: Question, answer: RefusedError) -> Finding
     """Judge a dry run that the API server refused; None where the object is new to it.
 
     Args:
-        ref: The object.
-        question: What was asked about it.
         answer: The refusal.
 
     Returns:

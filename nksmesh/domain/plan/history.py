@@ -37,7 +37,6 @@ class ReleaseMove:
     """A release's Helm revision before and after a run.
 
     Attributes:
-        release: The release.
         before: The Helm revision that stood before the run; 0 where there was none.
         after: The newest Helm revision after it; 0 where there is none.
     """
@@ -62,12 +61,10 @@ class Run:
         number: Counts the mesh's runs, from 1; 0 until it begins.
         who: ``user@host`` of the machine it ran on.
         account: The user that the kubeconfig names.
-        began: When it began.
         ended: When it ended; None while it runs, or where it was killed.
         from_versions: The Istio versions that were installed before it, none for a new mesh.
         to_version: The Istio version it was to bring.
         values_hash: ``sha256:<hex>`` of the values of all its releases.
-        outcome: How it ended.
         reason: Why it did not end well, in a sentence.
         evidence: What the cluster and Helm said of a failure.
         releases: The mesh's releases and how it moved them.
@@ -110,9 +107,7 @@ class Run:
 
     def after(self, revisions: Mapping[tuple[str, str], int]) -> Self:
         """Note the Helm revisions that it left, by (namespace, name)."""
-        moves = (
-            replace(one, after=revisions.get((one.release.namespace, one.release.name), 0)) for one in self.releases
-        )
+        moves = (replace(one, after=revisions.get(one.release.key, 0)) for one in self.releases)
         return replace(self, releases=tuple(moves))
 
     def taking_in(self, later: Run) -> Self:
@@ -195,7 +190,7 @@ class History:
 
         It holds the mesh, so whatever run still counts as running is dead; where the new one begins, that one ended.
         """
-        found = {(one.release.namespace, one.release.name): one.before for one in run.releases}
+        found = {one.release.key: one.before for one in run.releases}
 
         def now(one: Run) -> Run:
             if one.outcome is not Outcome.RUNNING:

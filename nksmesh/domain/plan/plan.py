@@ -63,7 +63,6 @@ class Step:
 
     Attributes:
         name: Its title, unique in the plan.
-        action: What it does.
         reasons: Why, one sentence each.
         needs: What must be done before it begins.
         quiet: Its handler tells of each object itself, and nobody hears of the step.
@@ -93,9 +92,7 @@ class CrdChange:
     """What applying one CRD would do.
 
     Attributes:
-        name: The CRD's name.
         manifest: The CRD as the chart has it.
-        exists: It is in the cluster.
         differs: Applying it changes something.
         taken_from: Field managers whose fields are taken over.
         newer: The version it is of in the cluster, where that is newer than the chart's: it stays as it is.
@@ -114,8 +111,6 @@ class ReleaseChange:
     """What is to become of one release, and from what.
 
     Attributes:
-        release: The release.
-        chart: Its chart.
         layers: The layers of its values, weakest first.
         composed: Its values and which layer set each.
         manifests: What it renders to; what is installed, where nothing changes.
@@ -216,11 +211,7 @@ class GateStep(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class RemovalStep(Step):
-    """A release is gone.
-
-    Attributes:
-        stored: What Helm has of it.
-    """
+    """A release is gone."""
 
     finishes: ClassVar[bool] = True
 
@@ -233,7 +224,6 @@ class Plan:
     """The steps, what they are made from, and what was found on the way.
 
     Attributes:
-        mesh: The desired mesh.
         steps: The steps, in an order that respects every need.
         releases: For each release's name, what is to become of it.
         crds: What becomes of the CRDs of base's crds/ folder.
@@ -266,6 +256,12 @@ class Plan:
     def changes(self) -> bool:
         """Whether any step writes."""
         return any(step.changes for step in self.steps)
+
+    @property
+    def helm_revisions(self) -> dict[tuple[str, str], tuple[int, str]]:
+        """The Helm revision and status that the plan found of each installed release, by (namespace, name)."""
+        found = (change.installed for change in self.releases.values() if change.installed is not None)
+        return {one.key: (one.helm_revision, one.status) for one in found}
 
     @property
     def manifests(self) -> tuple[tuple[Release, tuple[Manifest, ...]], ...]:

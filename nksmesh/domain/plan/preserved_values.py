@@ -39,7 +39,6 @@ def sort_out(stored: Mapping[str, Any], ours: Mapping[str, Any], defaults: Mappi
     """Sort a release's values into our own layers' and what is beyond them.
 
     Args:
-        stored: What Helm has stored.
         ours: What our layers come to.
         defaults: The chart's values.yaml, where what only repeats it may be left out: a copy of the whole file that
             was passed with ``-f`` pins everything in it.
@@ -61,7 +60,6 @@ def said_to_helm(installed: InstalledRelease, defaults: Mapping[str, Any]) -> di
     Which images run is left out of the former: our own layers give that, and follow the version.
 
     Args:
-        installed: What Helm has of it.
         defaults: The values.yaml of the same chart as it is published.
     """
     edited = _beyond(flat_defaults(installed.chart_values), flat_defaults(defaults))

@@ -25,8 +25,6 @@ class Setter:
     """A value that an image may come from.
 
     Attributes:
-        path: Its key.
-        value: The value.
         layer: The layer that set it.
     """
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from nksmesh.domain.common.data import named
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import Workload
 
@@ -22,7 +23,6 @@ class Leftover:
     """Something that Helm leaves when a mesh's releases go.
 
     Attributes:
-        ref: The object.
         holds: What would be lost with it, in words; empty where it is nothing of a user's.
         objects: How many objects of a user's would go with it.
         stays: Why even a purge leaves it; empty where a purge removes it.
@@ -43,7 +43,6 @@ class Labelled:
     """A namespace whose labels have istiod inject its pods, or leave them alone.
 
     Attributes:
-        namespace: Its name.
         labels: Its labels ``istio-injection`` and ``istio.io/rev``; of a namespace that was moved to a canary, those
             it had before.
         stays: Why even a purge leaves them; empty where a purge removes them.
@@ -104,11 +103,8 @@ def next_steps(workloads: Sequence[Workload]) -> tuple[str, ...]:
 
 
 def few(names: Sequence[str]) -> str:
-    """List names, and of very many the first ones and how many more there are."""
-    more = len(names) - _MOST_NAMES
-    if more <= 1:
-        return ", ".join(names)
-    return f"{', '.join(names[:_MOST_NAMES])} and {more} more"
+    """List names, and of very many the first ones and how many more there are: never a single one."""
+    return first_few(names, _MOST_NAMES if len(names) > _MOST_NAMES + 1 else len(names))
 
 
 def counted(number: int, noun: str) -> str:

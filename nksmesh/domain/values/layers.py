@@ -43,7 +43,6 @@ class Layer:
 
     Attributes:
         name: What a reader knows it by: ``profile demo``, ``region kr1``, ``-f istiod=x.yaml``, ``--set``.
-        values: The values it sets.
         kind: CATALOG for the components' and the profile's files, IMAGES for the region's or the hub's, MESH for what
             follows from the mesh itself, PRESERVED for what another tool had set.
         ours: It ships with nksmesh: its keys are never called misspelt.
@@ -166,7 +165,6 @@ class Override:
     """A key that a later layer set otherwise than one that knows better.
 
     Attributes:
-        path: The key.
         wanted: What the overridden layer had set.
         value: What it is now.
         layer: The layer that set it so.

@@ -35,7 +35,6 @@ class GrammarError(Exception):
 
     Attributes:
         path: The key that was being read; empty where a comma began another one.
-        what: What is wrong.
     """
 
     def __init__(self, path: SetPath, what: str) -> None:

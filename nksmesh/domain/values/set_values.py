@@ -54,7 +54,6 @@ class SetOption:
     """A ``--set`` option or one of its kind, read.
 
     Attributes:
-        kind: Which option it is.
         target: The component or release it is for.
         assignments: What it assigns, in order.
     """

@@ -78,9 +78,6 @@ class Gate:
 async def pass_gate(gate: Gate, runtime: Runtime) -> str:
     """Wait until the injector answers, and prove it by dry runs.
 
-    Args:
-        gate: What is to be proved.
-
     Returns:
         What was proved.
 

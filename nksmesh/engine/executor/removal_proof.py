@@ -7,7 +7,7 @@ the API server's answer to a delete: an object with a finalizer is there until s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError, ReleaseError
 from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, crds_of, owned_by, ref_of
 from nksmesh.domain.kube.owners import Tool, owner_of
 from nksmesh.engine.crd_retention import POLICY
@@ -42,7 +43,6 @@ async def look_after(release: Release, stored: InstalledRelease | None, cluster:
 
     Args:
         release: The release that Helm has removed.
-        stored: What Helm had of it.
 
     Raises:
         ReleaseError: The record or an object is still there.
@@ -129,7 +129,5 @@ def _kept(manifest: Manifest) -> bool:
     return bool(((manifest.get("metadata") or {}).get("annotations") or {}).get(POLICY) == "keep")
 
 
-def _some(refs: Iterable[ObjectRef]) -> str:
-    named = tuple(map(str, refs))
-    more = f" and {len(named) - _MOST} more" if len(named) > _MOST else ""
-    return f"{', '.join(named[:_MOST])}{more} {'are' if len(named) > 1 else 'is'}"
+def _some(refs: Sequence[ObjectRef]) -> str:
+    return f"{first_few(refs, _MOST)} {'are' if len(refs) > 1 else 'is'}"

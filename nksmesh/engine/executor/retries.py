@@ -64,7 +64,6 @@ async def try_again(
 
     Args:
         troubles: Lists what keeps the newest pods from being ready.
-        live: What follows them.
         tell: Told of each that was tried again.
     """
     tried: set[str] = set()

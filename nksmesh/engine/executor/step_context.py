@@ -29,7 +29,6 @@ class StepOutcome:
     """How a step ended.
 
     Attributes:
-        step: The step.
         message: What was proved, or what was done.
         seconds: How long it took, from its needs being met.
     """
@@ -49,7 +48,6 @@ class Progress:
 
     Attributes:
         outcomes: The steps that are done, in the order they ended.
-        begun: The steps that have begun.
         addresses: For each gateway's name, its LoadBalancer's addresses.
         warnings: What a reader should know though nothing failed.
         removed: What went, in words.
@@ -83,7 +81,6 @@ class StepContext(Generic[S_co]):
     """One step at work.
 
     Attributes:
-        step: The step.
         runtime: Its listener keeps the warnings; the live view follows the mesh's namespaces already.
         progress: What has come of the plan.
         reached: Called with each phase that the step has come to before its end.

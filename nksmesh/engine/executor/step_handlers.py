@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from nksmesh.domain.charts.releases import Proof
-from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, with_helm_marks
 from nksmesh.domain.plan.plan import (
     Action,
     CrdsStep,
@@ -52,7 +52,7 @@ async def apply_crds(work: StepContext[CrdsStep]) -> str:
     await live.follow_from_now(observation.CRDS)
 
     async def apply(manifest: Manifest) -> None:
-        ref = ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, manifest["metadata"]["name"])
+        ref = observation.crd_ref(manifest["metadata"]["name"])
         write = take_object if work.step.take_over else _apply
         live.put(observation.CRDS, await write(manifest, ref, work.cluster.objects))
 
@@ -140,13 +140,7 @@ async def _write(work: StepContext[ReleaseStep], change: ReleaseChange) -> None:
 
 async def _make_ours(work: StepContext[ReleaseStep], ref: ObjectRef) -> None:
     """Make a CRD the release's, as Helm marks what it owns, so that Helm takes it for its own."""
-    release = work.step.change.release
-    annotations = {
-        "meta.helm.sh/release-name": release.name,
-        "meta.helm.sh/release-namespace": release.namespace,
-    }
-    labels = {"app.kubernetes.io/managed-by": "Helm"}
-    await work.cluster.objects.merge({"metadata": {"labels": labels, "annotations": annotations}}, ref)
+    await work.cluster.objects.merge({"metadata": with_helm_marks({}, work.step.change.release)}, ref)
 
 
 async def _tell_established(work: StepContext[ReleaseStep], names: tuple[str, ...]) -> None:
@@ -160,11 +154,7 @@ async def _tell_established(work: StepContext[ReleaseStep], names: tuple[str, ..
 async def _prove_crds(work: StepContext[ReleaseStep], names: tuple[str, ...]) -> str:
     """Wait for the CRDs that base's templates have; those it left as they were are read, as no watch tells of them."""
     live = work.cluster.live
-    unseen = [
-        ObjectRef(observation.CRDS.api_version, observation.CRDS.kind, name)
-        for name in names
-        if live.get(observation.CRDS.kind, name) is None
-    ]
+    unseen = [observation.crd_ref(name) for name in names if live.get(observation.CRDS.kind, name) is None]
     for found in (await work.cluster.objects.get_all(unseen)).values():
         if found is not None:
             live.put(observation.CRDS, found)

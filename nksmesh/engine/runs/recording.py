@@ -27,19 +27,14 @@ def record_of(
         written: Helm's revisions after the run, where it wrote anything; the plan knows those from before.
         helm_driver: The storage driver with which Helm keeps the releases.
     """
-    before = {
-        (one.namespace, one.name): (one.helm_revision, one.status)
-        for change in plan.releases.values()
-        if (one := change.installed) is not None
-    }
-    revisions = written or before
+    revisions = written or plan.helm_revisions
     known = {name for name, change in plan.releases.items() if done or not change.reasons}
     recorded = tuple(
         RecordedRelease(
             release=change.release,
             chart_digest=change.chart.digest if name in known else "",
             values_hash=hash_of(change.composed.values),
-            helm_revision=revisions.get((change.release.namespace, name), (0, ""))[0] if name in known else 0,
+            helm_revision=revisions.get(change.release.key, (0, ""))[0] if name in known else 0,
             layers=tuple((layer.name, hash_of(layer.values)) for layer in change.layers),
         )
         for name, change in plan.releases.items()
@@ -62,11 +57,7 @@ def record_of(
 
 
 def begun_on(recorded: Record, releases: Collection[Release]) -> Record:
-    """Note which releases are about to be written, so that a Helm that was left at work on them is known for our own.
-
-    Args:
-        recorded: The record as it is.
-    """
+    """Note which releases are about to be written, so that a Helm left at work on them is known for our own."""
     noted = (
         replace(one, chart_digest="", helm_revision=0) if one.release in releases else one for one in recorded.releases
     )
@@ -127,10 +118,7 @@ async def moves_of(there: Mapping[Release, InstalledRelease | None], cluster: Cl
         return moves
     standing = await cluster.storage.standing(doubtful)
     return tuple(
-        replace(move, before=standing.get((move.release.namespace, move.release.name), 0))
-        if move.release in doubtful
-        else move
-        for move in moves
+        replace(move, before=standing.get(move.release.key, 0)) if move.release in doubtful else move for move in moves
     )
 
 

@@ -29,7 +29,6 @@ class InjectorConfiguration:
     Attributes:
         values: The values in the injector's ConfigMap.
         image_type: The mesh's ``defaultConfig.image.imageType``, or nothing.
-        revision: The Istio revision.
     """
 
     values: dict[str, Any]
