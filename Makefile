@@ -33,6 +33,7 @@ demo: $(VENV)/.ready
 
 ## test: the whole suite, cluster tests included
 test: $(VENV)/.ready
+	$(BIN)/python -m compileall -q nksmesh  # as pip does what it installs; every run of a test reads it
 	$(BIN)/nksmesh sandbox build --helm4
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 

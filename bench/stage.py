@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import compileall
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.link import slow_link
+from nksmesh.adapters.charts.cache import cache_folder
 from nksmesh.sandbox import processes
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.documents import write_private
@@ -61,7 +64,8 @@ class Stage:
         return [str(script)] if script.exists() else [sys.executable, "-m", "nksmesh"]
 
     def empty(self) -> None:
-        """Bring the cluster back to empty and let it calm down, outside of what is timed."""
+        """Bring the cluster back to empty, forget what was rendered, and let it calm down, outside of what is timed."""
+        shutil.rmtree(cache_folder(self.environment) / "renders", ignore_errors=True)
         asyncio.run(self._reset())
         self.settle()
 
@@ -126,6 +130,8 @@ def stage() -> Iterator[Stage]:
         work = folder / "work"
         work.mkdir()
         charts, charts_named = _charts()
+        # A user's pip has compiled it; from a checkout Python would do it in every run, where it may not write.
+        compileall.compile_dir(ROOT / "nksmesh", quiet=1)
         environment = {key: text for key, text in os.environ.items() if not key.startswith(("HELM_", "NKSMESH_HELM"))}
         environment |= {
             "KUBECONFIG": str(sandbox.kubeconfig),

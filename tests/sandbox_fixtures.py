@@ -14,6 +14,9 @@ from nksmesh.sandbox.results import State
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.emptying import EmptyCluster, NotEmptyError
 
+COLLECT_LATE = {"GOGC": "off", "GOMEMLIMIT": "1536MiB"}
+"""What Go's programs are told: an API server takes a seventh less processor time, and memory is there."""
+
 
 @pytest.fixture(scope="session")
 def sandbox_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -21,6 +24,8 @@ def sandbox_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     homes = tmp_path_factory.mktemp("sandboxes")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME_VARIABLE, str(homes))
+        for name, text in COLLECT_LATE.items():
+            patch.setenv(name, text)
         yield homes
 
 

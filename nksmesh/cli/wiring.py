@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nksmesh.adapters.cluster.connection import Cluster
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
+    from nksmesh.adapters.helm.renders import Renders
     from nksmesh.cli.options import Shell
     from nksmesh.domain.common.events import Listener
     from nksmesh.domain.mesh.catalog import Environment
@@ -81,7 +83,14 @@ def offline_helm(shell: Shell) -> Helm:
     """Make a Helm that renders and has no cluster."""
     from nksmesh.adapters.helm.releases import Helm
 
-    return Helm(shell.helm, kubeconfig=None, context="")
+    return Helm(shell.helm, kubeconfig=None, context="", renders=_renders())
+
+
+def _renders() -> Renders:
+    from nksmesh.adapters.charts.cache import cache_folder
+    from nksmesh.adapters.helm.renders import Renders
+
+    return Renders(cache_folder(os.environ))
 
 
 def target(shell: Shell, environment: Environment | None, folder: Path | None) -> Target:
@@ -165,6 +174,7 @@ async def runtime(
                 context=cluster.context,
                 watcher=cluster.lease.note_helm,
                 found=found,
+                renders=_renders(),
             )
             runtime = Runtime(
                 cluster=cluster,

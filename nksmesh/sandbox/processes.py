@@ -17,7 +17,7 @@ from nksmesh.domain.common.errors import ClusterError
 from nksmesh.sandbox.documents import write_private
 
 STOP_GRACE: Final = 5.0
-_KEPT_VARIABLES: Final = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
+_KEPT_VARIABLES: Final = ("GOGC", "GOMEMLIMIT", "HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.charts.cache import cache_folder
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.helm.releases import Helm
+from nksmesh.adapters.helm.renders import Renders
 from nksmesh.commands.plan import template
 from nksmesh.domain.adoption.istio_operator import Target, carry_over
 from nksmesh.domain.charts.chart import ChartRef
@@ -56,6 +58,11 @@ IMAGE = re.compile(r"""^\s*(?:-\s+)?image:\s*["']?([^\s"'{}]+)["']?\s*$""", re.M
 ELSEWHERE = re.compile(r"docker\.io|gcr\.io|quay\.io|registry\.istio\.io|ghcr\.io")
 
 
+def helm() -> Helm:
+    """Make a Helm that keeps renders, as the program does."""
+    return Helm("", kubeconfig=None, context="", renders=Renders(cache_folder(os.environ)))
+
+
 def order(version: str, region: str, network: str, profile: str) -> MeshRequest:
     """Ask for one mesh; versions that the region's registry does not have are forced."""
     request = Request(region=region, network=Network(network), version=version, profile=profile, charts=FOLDER)
@@ -64,7 +71,7 @@ def order(version: str, region: str, network: str, profile: str) -> MeshRequest:
 
 async def rendered(wanted: MeshRequest) -> list[dict[str, Any]]:
     """Render what ``nksmesh template`` prints, without the CRDs, which name no image."""
-    result = await template(wanted, Helm("", kubeconfig=None, context=""), ChartStore(), listener=unheard)
+    result = await template(wanted, helm(), ChartStore(), listener=unheard)
     return [one for one in documents(result.manifests) if one["kind"] != "CustomResourceDefinition"]
 
 
@@ -180,7 +187,7 @@ async def test_what_istioctl_was_told_of_pods_is_in_them_again(version: str, com
     told = {"ingressGateways": [{"name": "one", "k8s": OF_PODS}]} if side else {"pilot": {"k8s": OF_PODS}}
     found = carry_over({"components": told}, [target], hub="registry.example.com/istio", version=version)
     assert found.left == {}
-    text = await Helm("", kubeconfig=None, context="").render(release, chart, found.values["one"], upgrade=False)
+    text = await helm().render(release, chart, found.values["one"], upgrade=False)
     (pods,) = (one["spec"]["template"]["spec"] for one in documents(text) if one["kind"] == "Deployment")
     # istiod's chart has a toleration of its own before them from 1.22 on
     tolerated = [one for one in pods["tolerations"] if one["key"] != "cni.istio.io/not-ready"]

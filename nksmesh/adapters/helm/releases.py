@@ -13,6 +13,7 @@ import semver
 import yaml
 
 from nksmesh.adapters.helm.program import HelmProgram, find_helm
+from nksmesh.adapters.helm.renders import Renders, render_key
 from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.releases import Release
@@ -52,6 +53,7 @@ class Helm:
         kubeconfig: The kubeconfig, None for Helm's own way to find it, which is KUBECONFIG.
         watcher: Told which Helm process is writing.
         found: The search for the program, where it has begun already.
+        renders: Where renders are kept; None keeps none.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Helm:
         context: str,
         watcher: Watcher = lambda _: None,
         found: asyncio.Task[HelmProgram] | None = None,
+        renders: Renders | None = None,
     ) -> None:
         """Prepare; the program is looked for at its first use."""
         self._named = named
@@ -69,6 +72,7 @@ class Helm:
         self._context = context
         self._watcher = watcher
         self._found = found
+        self._renders = renders
         self.processes = 0
         """How many Helm processes there were, but for the one that tells its version."""
 
@@ -100,9 +104,13 @@ class Helm:
         """
         flags = [*_integer_flags(values), *await self._schema_flags(chart)]
         flags += ["--kube-version", kubernetes] if kubernetes else []
+        told = (release.name, release.namespace, upgrade, *flags)
+        key = render_key(await self.program(), chart.digest, told, values) if self._renders else ""
+        if self._renders and (kept := self._renders.find(key)) is not None:
+            return kept
         helm = await self._command(*flags)
         try:
-            return await helm.template(
+            text = await helm.template(
                 release.name, chart.folder, values, namespace=release.namespace, is_upgrade=upgrade
             )
         except ReleaseError as exc:
@@ -111,6 +119,9 @@ class Helm:
                 hint="Check the values that Helm names: nksmesh values show " + release.name,
                 detail=exc.detail,
             ) from exc
+        if self._renders:
+            self._renders.keep(key, text, values)
+        return text
 
     def parse(self, manifests: str) -> tuple[Manifest, ...]:
         """Read rendered YAML documents; empty ones are left out.
