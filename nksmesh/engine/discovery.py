@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nksmesh.domain.adoption.foreign import ForeignIstiod, foreign_among
-from nksmesh.domain.adoption.hidden_releases import Unseen
+from nksmesh.domain.adoption.hidden_releases import StoredElsewhere, Unseen, judge_elsewhere
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, Release
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.objects import helm_marks
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE
 from nksmesh.domain.mesh.record import Record
 from nksmesh.engine.foreign import list_istiods
-from nksmesh.engine.hidden_releases import describe_elsewhere, look_for, refuse_elsewhere
+from nksmesh.engine.hidden_releases import describe_elsewhere, look_for
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
@@ -31,6 +32,7 @@ class Installation:
         gone: Releases that the record has and Helm has not, while others of the mesh are there.
         foreign: Istiods of other tools, in any namespace.
         unseen: Why Helm shows no release of a recorded mesh whose objects live; None where it shows some.
+        findings: A failure where Helm does not show its releases where nksmesh looks for them: it cannot be written to.
     """
 
     namespace: str
@@ -40,6 +42,7 @@ class Installation:
     gone: tuple[Release, ...] = ()
     foreign: tuple[ForeignIstiod, ...] = ()
     unseen: Unseen | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 async def find_installation(cluster: Cluster, namespace: str, *, without_record: bool = False) -> Installation:
@@ -64,6 +67,7 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
         if not releases:
             releases, unseen = await look_for(record, cluster)
         if releases or unseen:
+            away = await describe_elsewhere(releases.values(), cluster)
             gone = tuple(one for one in wanted if one not in releases)
             # What Helm's marks are on is not looked up: a recorded mesh is shown with as few reads as can be.
             foreign = foreign_among([one for one in istiods or () if helm_marks(one) is None], {})
@@ -71,10 +75,11 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
                 namespace=record.namespace,
                 releases=_in_order(releases),
                 record=record,
-                notes=(f"{unseen}. {unseen.way_on}",) if unseen else await _notes_on(releases, cluster),
+                notes=_notes_on((unseen,) if unseen else away),
                 gone=() if unseen else gone,
                 foreign=foreign,
                 unseen=unseen,
+                findings=(unseen.finding,) if unseen else judge_elsewhere(away),
             )
     unreadable: list[str] = []
     everything = await _read_releases(cluster, namespace or ISTIO_NAMESPACE, unreadable, notes)
@@ -99,23 +104,14 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     }
     if istiods is None and not theirs:
         notes.append("Deployments may not be listed: an istiod that another tool installed is not seen")
+    away = await describe_elsewhere(theirs.values(), cluster)
     return Installation(
         namespace=where,
         releases=_in_order(theirs),
-        notes=(*notes, *await _notes_on(theirs, cluster)),
+        notes=(*notes, *_notes_on(away)),
         foreign=foreign,
+        findings=judge_elsewhere(away),
     )
-
-
-async def refuse_unmanageable(installation: Installation, cluster: Cluster) -> None:
-    """Stop before a mesh is written to of which Helm does not show the releases where nksmesh looks for them.
-
-    Raises:
-        ClusterError: It is such a mesh; or the cluster cannot be reached, or refuses.
-    """
-    if installation.unseen is not None:
-        raise installation.unseen.refusal
-    await refuse_elsewhere(installation.releases.values(), cluster)
 
 
 def record_for(namespace: str, records: dict[str, Record]) -> Record | None:
@@ -127,9 +123,8 @@ def record_for(namespace: str, records: dict[str, Record]) -> Record | None:
     return next(iter(records.values()))
 
 
-async def _notes_on(releases: Mapping[Release, InstalledRelease], cluster: Cluster) -> tuple[str, ...]:
-    found = await describe_elsewhere(releases.values(), cluster)
-    return tuple(f"{one}. {one.way_on}" for one in found)
+def _notes_on(hidden: Iterable[Unseen | StoredElsewhere]) -> tuple[str, ...]:
+    return tuple(f"{one}. {one.way_on}" for one in hidden)
 
 
 async def _read_records(cluster: Cluster, *, without_record: bool) -> tuple[dict[str, Record], list[str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from nksmesh.domain.adoption.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import ClusterError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.objects import Manifest, helm_marks
-from nksmesh.engine.hidden_releases import refuse_out_of_sight
+from nksmesh.engine.hidden_releases import check_hidden
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
@@ -32,7 +32,7 @@ async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tupl
     named = {key for one in deployments if (key := helm_marks(one)) is not None}
     releases = [Release(component=ISTIOD.name, name=name, namespace=namespace) for namespace, name in sorted(named)]
     helm = await cluster.storage.installed(releases) if releases else {}
-    await refuse_out_of_sight([one for one in releases if one.key not in helm], cluster)
+    refuse_failures(await check_hidden([one for one in releases if one.key not in helm], cluster))
     return foreign_among(deployments, helm)
 
 

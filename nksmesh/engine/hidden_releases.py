@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from nksmesh.domain.adoption.hidden_releases import StoredElsewhere, Unseen, refusal_of_elsewhere, stored_elsewhere
+from nksmesh.domain.adoption.hidden_releases import StoredElsewhere, Unseen, judge_elsewhere, stored_elsewhere
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, owned_by, ref_of
 from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
 from nksmesh.domain.mesh.record import Record
@@ -25,15 +26,13 @@ _CLUSTER_WIDE: Final = tuple(("admissionregistration.k8s.io/v1", kind) for kind 
 """Kinds of which each of Istio's charts has one at least; CRDs stay when Helm removes base, and tell nothing."""
 
 
-async def refuse_elsewhere(installed: Iterable[InstalledRelease], cluster: Cluster) -> None:
-    """Stop before anything is written to releases of which one has its record in another namespace.
+async def check_elsewhere(installed: Iterable[InstalledRelease], cluster: Cluster) -> tuple[Finding, ...]:
+    """Judge a run that writes to releases: a failure where one of them has its record in another namespace.
 
     Raises:
-        ClusterError: One has; or the cluster cannot be reached, or refuses.
+        ClusterError: The cluster cannot be reached, or refuses.
     """
-    found = await describe_elsewhere(installed, cluster)
-    if found:
-        raise refusal_of_elsewhere(found)
+    return judge_elsewhere(await describe_elsewhere(installed, cluster))
 
 
 async def describe_elsewhere(installed: Iterable[InstalledRelease], cluster: Cluster) -> tuple[StoredElsewhere, ...]:
@@ -51,19 +50,23 @@ async def describe_elsewhere(installed: Iterable[InstalledRelease], cluster: Clu
     )
 
 
-async def refuse_out_of_sight(releases: Collection[Release], cluster: Cluster) -> None:
-    """Stop before releases that Helm does not show, and whose objects live, are installed over.
+async def check_hidden(releases: Collection[Release], cluster: Cluster) -> tuple[Finding, ...]:
+    """Judge a run that would install over releases which Helm does not show, and whose objects live.
+
+    Returns:
+        A failure where Helm has one under another namespace or storage driver.
 
     Raises:
-        ClusterError: Helm has one under another namespace or storage driver; or the cluster cannot be reached.
+        ClusterError: The cluster cannot be reached, or refuses.
     """
     if not releases:
-        return
+        return ()
     elsewhere, other = await asyncio.gather(_elsewhere(releases, cluster), cluster.storage.under_other_driver(releases))
-    await refuse_elsewhere(elsewhere.values(), cluster)
-    if other:
-        (namespace, *_) = sorted(one.namespace for one in releases if one.key in other)
-        raise Unseen(namespace=namespace, recorded="", driver=cluster.storage.driver, under_other=True).refusal
+    found = await check_elsewhere(elsewhere.values(), cluster)
+    if found or not other:
+        return found
+    namespace = min(release.namespace for release in releases if release.key in other)
+    return (Unseen(namespace=namespace, recorded="", driver=cluster.storage.driver, under_other=True).finding,)
 
 
 async def look_for(record: Record, cluster: Cluster) -> tuple[dict[Release, InstalledRelease], Unseen | None]:
@@ -93,39 +96,42 @@ async def look_for(record: Record, cluster: Cluster) -> tuple[dict[Release, Inst
     )
 
 
-async def refuse_unseen(record: Record, cluster: Cluster) -> None:
-    """Stop before anything is written for a recorded mesh of which Helm shows no release, and whose objects live.
+async def check_unseen(record: Record, cluster: Cluster) -> tuple[Finding, ...]:
+    """Judge a run on a recorded mesh of which Helm shows no release: a failure where its objects live.
 
     Raises:
-        ClusterError: They live; or the cluster cannot be reached, or refuses.
+        ClusterError: The cluster cannot be reached, or refuses.
     """
     elsewhere, unseen = await look_for(record, cluster)
-    await refuse_elsewhere(elsewhere.values(), cluster)
-    if unseen is not None:
-        raise unseen.refusal
+    return (unseen.finding,) if unseen else await check_elsewhere(elsewhere.values(), cluster)
 
 
-async def refuse_living(releases: Collection[Release], cluster: Cluster) -> None:
-    """Stop before a mesh is removed of which Helm shows some releases, and others live without its knowing them.
+async def check_living(releases: Collection[Release], cluster: Cluster) -> tuple[Finding, ...]:
+    """Judge the removal of a mesh of which Helm shows some releases: a failure where others live without its knowing.
 
     Args:
         releases: The recorded releases that Helm does not show.
 
     Raises:
-        ClusterError: One lives; or the cluster cannot be reached, or refuses.
+        ClusterError: The cluster cannot be reached, or refuses.
     """
-    if not releases:
-        return
-    await refuse_out_of_sight(releases, cluster)
-    live = tuple(await _objects_of(releases, cluster))
-    if live:
-        names = ", ".join(sorted(release.name for release in releases))
-        raise ClusterError(
-            f"Helm has no record of {names}, but its objects exist, so Helm cannot remove them; nothing was removed",
+    hidden = await check_hidden(releases, cluster)
+    live = () if hidden else tuple(await _objects_of(releases, cluster))
+    if not live:
+        return hidden
+    names = ", ".join(sorted(release.name for release in releases))
+    return (
+        Finding(
+            id="helm.missing-record",
+            level=Level.FAILURE,
+            message=f"Helm has no record of {names}, but its objects exist, so Helm cannot remove them; "
+            "nothing was removed",
             hint="Run nksmesh install to restore the releases, then nksmesh uninstall. Or "
             "delete the objects with kubectl delete.",
             detail="\n".join(map(str, live)),
-        )
+            error=ClusterError,
+        ),
+    )
 
 
 async def _elsewhere(releases: Iterable[Release], cluster: Cluster) -> Mapping[tuple[str, str], InstalledRelease]:

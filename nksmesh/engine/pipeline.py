@@ -16,17 +16,17 @@ from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.mesh.location import locate
 from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.record import check_no_canary
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.mesh.versions import forgiven
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine.discovery import record_for
 from nksmesh.engine.foreign import check_foreign, list_istiods
-from nksmesh.engine.hidden_releases import look_for, refuse_unseen
+from nksmesh.engine.hidden_releases import check_unseen, look_for
 from nksmesh.engine.location import read_zones
 from nksmesh.engine.ports import Charts, Cluster, Helm
 from nksmesh.engine.rendering import InstalledState, render_releases
 from nksmesh.engine.request import ClusterState, MeshRequest
-from nksmesh.engine.scope import refuse_during_canary
 from nksmesh.engine.setters import prove_setters
 from nksmesh.engine.versions import Former, check_renders_after
 
@@ -70,12 +70,12 @@ async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write:
     if record is not None:
         still = await cluster.storage.installed(one.release for one in record.releases)
         if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
-            await refuse_unseen(record, cluster)
+            refuse_failures(await check_unseen(record, cluster))
         record = record if still or (not to_write and any(await look_for(record, cluster))) else None
     if record is None and istiods:
         refuse_failures(await check_foreign(istiods, cluster))
     if order.scope is None:
-        refuse_during_canary(record)
+        refuse_failures(check_no_canary(record))
     answers = order.scope.answers if order.scope else record.answers if record else None
     location = locate(cluster.host, zones, order.catalog.regions, order.catalog.nks)
     resolved = resolve(order.request, order.catalog, order.environment, answers, location, kubernetes)

@@ -25,7 +25,7 @@ from nksmesh.domain.plan.upgrade_path import another_version
 from nksmesh.engine import observation
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
 from nksmesh.engine.dry_runs import dry_run_changes
-from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight
+from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden
 from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
 from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
@@ -71,7 +71,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     versions = order.judge_version(mesh, found.kubernetes)
     refuse_failures(versions)
     read = await _read(order, found, runtime)
-    await refuse_elsewhere(read.installed.values(), runtime.cluster)
+    refuse_failures(await check_elsewhere(read.installed.values(), runtime.cluster))
     before = version_before(mesh, read.installed)
     if before and not order.allow_version_change:
         told = (order.request, order.environment, record.answers if record else None)
@@ -103,7 +103,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     )
     refuse_failures((*owned.findings, *refused))
     if not order.take_over:
-        await refuse_out_of_sight(owned.not_shown, runtime.cluster)
+        refuse_failures(await check_hidden(owned.not_shown, runtime.cluster))
     injection = check_injection(owned.changes.values(), _around(runtime.cluster, read.namespaces))
     refuse_failures(injection)
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.mesh.record import Keep, Record
+from nksmesh.domain.mesh.record import Keep
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.resolve import Resolved
 
@@ -33,22 +32,6 @@ class ReleaseScope:
         if not self.components:
             return resolved
         return replace(resolved, mesh=_only(resolved.mesh, self.components))
-
-
-def refuse_during_canary(record: Record | None) -> None:
-    """Stop a run that would write over a canary.
-
-    Raises:
-        ConfigError: A canary is on.
-    """
-    canary = record.canary if record else None
-    if canary is None:
-        return
-    on = "is being promoted" if canary.promoting else "is on"
-    raise ConfigError(
-        f"a canary {on}: Istio {canary.version}, Istio revision {canary.istio_revision}",
-        hint="End it first with nksmesh canary promote or nksmesh canary abort. Run nksmesh canary status to see it.",
-    )
 
 
 def _only(mesh: Mesh, components: frozenset[str]) -> Mesh:

@@ -7,14 +7,14 @@ from typing import Final
 
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.preserved_values import values_lost
 from nksmesh.engine.discovery import find_installation
-from nksmesh.engine.hidden_releases import refuse_out_of_sight
+from nksmesh.engine.hidden_releases import check_hidden
 from nksmesh.engine.ports import Cluster
 
 _MOST_KEYS: Final = 8
@@ -77,7 +77,7 @@ async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    await refuse_out_of_sight(mesh.releases, cluster)
+    refuse_failures(await check_hidden(mesh.releases, cluster))
     found = (await find_installation(cluster, mesh.namespace)).releases
     known = {release.key for release in mesh.releases}
     istiods = {release: one for release, one in found.items() if release.component == ISTIOD.name}

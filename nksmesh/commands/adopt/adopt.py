@@ -14,7 +14,7 @@ from nksmesh.domain.charts.releases import BASE, ISTIOD
 from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.domain.common.findings import Level
+from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.mesh.catalog import check_label
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record, RecordedRelease, hash_of
@@ -23,7 +23,7 @@ from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.plan.history import ReleaseMove, Run
 from nksmesh.domain.plan.preserved_values import layer_of
 from nksmesh.domain.values.layers import compose
-from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.discovery import Installation, find_installation
 from nksmesh.engine.ports import Cluster, Helm, MeshFiles
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runs.history import recorded_run
@@ -121,7 +121,7 @@ async def plan_adoption(
         runtime.cluster.version(), find_installation(runtime.cluster, namespace)
     )
     if not dry_run:
-        await refuse_unmanageable(installation, runtime.cluster)
+        refuse_failures(installation.findings)
     if installation.record is not None:
         plan = _recorded(installation.record, order, environment, runtime.cluster.context)
         return replace(plan, notes=(*plan.notes, *installation.notes))

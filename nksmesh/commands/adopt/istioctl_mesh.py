@@ -19,17 +19,19 @@ from nksmesh.domain.adoption.takeover import (
     of_istioctl,
 )
 from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.mesh.catalog import Catalog, Profile
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, GatewaySpec
+from nksmesh.domain.mesh.record import check_no_canary
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.resolve import DEFAULT_PROFILE
 from nksmesh.engine.foreign import foreign_istiods
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import ReleaseScope, refuse_during_canary
+from nksmesh.engine.scope import ReleaseScope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ async def former_mesh(order: MeshRequest, runtime: Runtime) -> Former:
     request = replace(order.request, namespace=namespace)
     records = await runtime.cluster.records.read_all()
     record = records.get(namespace)
-    refuse_during_canary(record)
+    refuse_failures(check_no_canary(record))
     values = FormerValues()
     if record is not None:
         answers = record.answers

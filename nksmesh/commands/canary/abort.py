@@ -16,9 +16,9 @@ from nksmesh.commands.canary.plan import (
     CANARY_STEP,
     CanaryPlan,
     CanaryResult,
+    check_left,
     check_restarted,
     names_one_of,
-    refuse_to_leave,
 )
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
 from nksmesh.commands.canary.start import (
@@ -31,6 +31,7 @@ from nksmesh.commands.canary.start import (
     recorded_mesh,
 )
 from nksmesh.commands.canary.status import status
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
@@ -75,7 +76,7 @@ async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> Canary
             "labels of namespaces that were labelled by hand and restart what is left, or "
             "pass --force to leave it."
         )
-        refuse_to_leave(left, stranded, canary.release.name, hint=hint)
+        refuse_failures(check_left(left, stranded, canary.release.name, hint=hint))
     return CanaryPlan(
         promote=False,
         status=found,

@@ -16,6 +16,7 @@ from nksmesh.commands.canary.status import followed
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import HIDDEN, MERGED, fields_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.mesh.record import Canary, Record
@@ -125,7 +126,8 @@ async def plan_move(
         ClusterError: The cluster cannot be reached, or refuses.
     """
     record = await recorded_mesh(cluster, namespace)
-    canary = _standing_canary(record)
+    canary = canary_of(record)
+    refuse_failures(_check_promoting(canary))
     wanted = list(dict.fromkeys(names))
     found = {str(one["metadata"]["name"]): one for one in await cluster.objects.list("v1", "Namespace")}
     if missing := [name for name in wanted if name not in found]:
@@ -210,19 +212,13 @@ async def proxy_of(istiod: Release, cluster: Cluster, helm: Helm) -> str:
     return proxy_image(helm.parse(installed.manifest)) if installed else ""
 
 
-def _standing_canary(record: Record) -> Canary:
-    """Return the canary that namespaces may be moved to and back from.
-
-    Raises:
-        ConfigError: None is on, or it is being promoted.
-    """
-    canary = canary_of(record)
-    if canary.promoting:
-        raise ConfigError(
-            "the canary is being promoted: namespaces can no longer be moved",
-            hint="Run nksmesh canary promote to finish, or nksmesh canary abort to undo.",
-        )
-    return canary
+def _check_promoting(canary: Canary) -> tuple[Finding, ...]:
+    """Judge a move to a canary or back from it: a failure where the canary is being promoted."""
+    message = "the canary is being promoted: namespaces can no longer be moved"
+    hint = "Run nksmesh canary promote to finish, or nksmesh canary abort to undo."
+    rule = "canary.being-promoted"
+    found = Finding(id=rule, level=Level.FAILURE, message=message, hint=hint, error=ConfigError)
+    return (found,) if canary.promoting else ()
 
 
 def _concerned(namespace: Mapping[str, Any], record: Record, *, back: bool) -> bool:

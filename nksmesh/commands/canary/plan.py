@@ -13,6 +13,7 @@ from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
 from nksmesh.commands.install import InstallResult
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CheckError, ClusterError, MeshError
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL
@@ -147,16 +148,13 @@ def names_one_of(namespace: NamespaceStatus, names: Collection[str]) -> bool:
     return INJECTION_LABEL not in namespace.labels and namespace.labels.get(REVISION_LABEL) in names
 
 
-def refuse_to_leave(left: Collection[Workload], stranded: Collection[str], going: str, *, hint: str) -> None:
-    """Refuse to remove an istiod that somebody is on.
+def check_left(left: Collection[Workload], stranded: Collection[str], going: str, *, hint: str) -> tuple[Finding, ...]:
+    """Judge the removal of an istiod: a failure where somebody is on it.
 
     Args:
         left: Workloads that no restart of the run's takes off it.
         stranded: Namespaces that are labelled for it, and whose new pods would get no proxy.
         going: The istiod's release.
-
-    Raises:
-        CheckError: There are some.
     """
     said = []
     if left:
@@ -166,11 +164,12 @@ def refuse_to_leave(left: Collection[Workload], stranded: Collection[str], going
         said.append(
             f"{many} namespace{'s are' if many > 1 else ' is'} labelled for {going}: new pods would get no proxy"
         )
-    if said:
-        told = [f"{one}: {one.not_restartable}" if one.not_restartable else str(one) for one in left]
-        raise CheckError(
-            "; ".join(said), hint=hint, detail="\n".join((*told, *(f"Namespace {name}" for name in stranded)))
-        )
+    if not said:
+        return ()
+    told = [f"{workload}: {workload.not_restartable}".removesuffix(": ") for workload in left]
+    detail = "\n".join((*told, *(f"Namespace {name}" for name in stranded)))
+    message = "; ".join(said)
+    return (Finding(id="canary.istiod-in-use", level=Level.FAILURE, message=message, hint=hint, detail=detail),)
 
 
 def check_restarted(restarts: RestartResult, going: str, *, force: bool) -> None:

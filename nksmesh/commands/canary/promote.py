@@ -19,9 +19,9 @@ from nksmesh.commands.canary.plan import (
     CANARY_STEP,
     CanaryPlan,
     CanaryResult,
+    check_left,
     check_restarted,
     names_one_of,
-    refuse_to_leave,
 )
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
 from nksmesh.commands.canary.start import (
@@ -36,6 +36,7 @@ from nksmesh.commands.canary.status import status
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.events import Event, EventKind
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
@@ -103,7 +104,7 @@ async def plan_promote(cluster: Cluster, namespace: str, *, restart: bool, force
             "--restart-workloads to restart those that use the default istiod, or --force "
             "to leave them with their old proxies."
         )
-        refuse_to_leave(left, stranded, old.name, hint=hint)
+        refuse_failures(check_left(left, stranded, old.name, hint=hint))
     return plan
 
 

@@ -13,13 +13,14 @@ from nksmesh.commands.install import InstallResult, install
 from nksmesh.domain.charts.releases import BASE, ISTIOD, Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.revisions import check_canary, names_of, revision_of, spoken_revision
 from nksmesh.domain.mesh.versions import newest
 from nksmesh.engine.discovery import record_for
-from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_unseen
+from nksmesh.engine.hidden_releases import check_elsewhere, check_unseen
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
@@ -84,13 +85,13 @@ async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Start
     """
     record = await recorded_mesh(runtime.cluster, order.request.namespace)
     wanted, canary = order.request.version, record.canary
-    if canary is not None and (canary.promoting or canary.version != wanted):
-        raise ConfigError(
-            f"a canary is already installed: Istio {canary.version}, Istio revision {canary.istio_revision}",
-            hint="End it first with nksmesh canary promote or nksmesh canary abort.",
+    refuse_failures(
+        (
+            *_check_other_canary(canary, wanted),
+            *check_canary(record.answers.version, wanted),
+            *_check_revision(record),
         )
-    check_canary(record.answers.version, wanted)
-    _check_revision(record)
+    )
     answers = canary.answers if canary else answers_of_canary(record, wanted)
     scope = ReleaseScope(answers=answers, keep=_beside, components=CONTROL_PLANE)
     done = await install_scope(order, scope, runtime, "canary start", dry_run=dry_run)
@@ -98,20 +99,36 @@ async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Start
     return StartResult(installed=done, istio_revision=revision_of(wanted), beside=beside)
 
 
-def _check_revision(record: Record) -> None:
-    """Check that the Istio revision of the mesh's istiod is nksmesh's to choose: a canary gets another one.
+def _check_other_canary(canary: Canary | None, wanted: str) -> tuple[Finding, ...]:
+    """Judge the start of a canary: a failure where another one is on, or this one is being promoted."""
+    if canary is None or (canary.version == wanted and not canary.promoting):
+        return ()
+    return (
+        Finding(
+            id="canary.running",
+            level=Level.FAILURE,
+            message=f"a canary is already installed: Istio {canary.version}, Istio revision {canary.istio_revision}",
+            hint="End it first with nksmesh canary promote or nksmesh canary abort.",
+            error=ConfigError,
+        ),
+    )
 
-    Raises:
-        ConfigError: The user's values set it, and would set the canary's, too.
-    """
+
+def _check_revision(record: Record) -> tuple[Finding, ...]:
+    """Judge who names the mesh's istiod: a failure where the user's values do, for they would name the canary, too."""
     own = record.answers.standing.istio_revision
-    for recorded in record.releases:
-        named = recorded.release.istio_revision
-        if recorded.release.component == ISTIOD.name and named != own and record.canary is None:
-            raise ConfigError(
-                f"the values set istiod's Istio revision to {named}: a canary would get the same one",
-                hint="Run nksmesh upgrade --to X.Y.Z to upgrade in place, which keeps the Istio revision.",
-            )
+    return tuple(
+        Finding(
+            id="canary.revision-in-values",
+            level=Level.FAILURE,
+            message=f"the values set istiod's Istio revision to {release.istio_revision}: "
+            "a canary would get the same one",
+            hint="Run nksmesh upgrade --to X.Y.Z to upgrade in place, which keeps the Istio revision.",
+            error=ConfigError,
+        )
+        for release in (recorded.release for recorded in record.releases)
+        if release.component == ISTIOD.name and release.istio_revision != own and record.canary is None
+    )
 
 
 async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
@@ -124,9 +141,9 @@ async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
     """
     record = record_for(namespace, await cluster.records.read_all())
     there = await cluster.storage.installed(one.release for one in record.releases) if record else {}
-    await refuse_elsewhere(there.values(), cluster)
+    refuse_failures(await check_elsewhere(there.values(), cluster))
     if record is not None and not there:
-        await refuse_unseen(record, cluster)
+        refuse_failures(await check_unseen(record, cluster))
     if record is None or not there:
         where = f" in {namespace}" if namespace else ""
         raise ConfigError(

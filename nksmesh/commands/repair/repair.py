@@ -12,12 +12,13 @@ from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.data import MERGED, named
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.drift.drift import is_named
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import hash_of
 from nksmesh.domain.plan.history import Run
 from nksmesh.engine.agreement import agreed
-from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.discovery import Installation, find_installation
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
@@ -121,7 +122,7 @@ async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: 
         ClusterError: Something cannot be put back in its place, or the cluster cannot be reached.
     """
     installation = await find_installation(runtime.cluster, namespace)
-    await refuse_unmanageable(installation, runtime.cluster)
+    refuse_failures(installation.findings)
     _refuse_halfway(installation)
     survey = await survey_drift(installation, runtime, lock)
     for text in objects:

@@ -17,17 +17,16 @@ from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh, Network
-from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.mesh.record import Record, check_no_canary
 from nksmesh.domain.plan.plan import Plan, ReleaseChange
 from nksmesh.domain.plan.rollback_target import RollbackTarget, rollback_target, steps_back, written_since
 from nksmesh.domain.values.layers import Composed
 from nksmesh.engine import observation
 from nksmesh.engine.dry_runs import dry_run_changes
-from nksmesh.engine.hidden_releases import refuse_elsewhere, refuse_out_of_sight, refuse_unseen
+from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden, check_unseen
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import history_for
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import refuse_during_canary
 from nksmesh.engine.stale_pods import with_stale_pods
 from nksmesh.engine.workloads import workloads_of_users
 
@@ -151,17 +150,17 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
         cluster.live.follow(observation.queries_for(namespaces, namespace)),
     )
     recorded = records.get(namespace)
-    await refuse_elsewhere(installed.values(), cluster)
+    refuse_failures(await check_elsewhere(installed.values(), cluster))
     if recorded is not None and not installed:
-        await refuse_unseen(recorded, cluster)
-    refuse_during_canary(recorded)
+        refuse_failures(await check_unseen(recorded, cluster))
+    refuse_failures(check_no_canary(recorded))
     if way.before and way.before.canary:
         raise ConfigError(
             f"before run {way.numbers[0]} a canary was on, which does not come back",
             hint="nksmesh upgrade --to brings another version, in place. nksmesh history shows the runs.",
         )
     missing = [release for release in standing if release.key not in installed]
-    await refuse_out_of_sight(missing, cluster)
+    refuse_failures(await check_hidden(missing, cluster))
     changes, lost = {}, []
     for release, helm_revision in standing.items():
         now = installed.get(release.key)

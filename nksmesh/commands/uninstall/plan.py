@@ -11,13 +11,14 @@ from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Co
 from nksmesh.commands.uninstall.orphan_webhooks import webhooks_left_by
 from nksmesh.domain.charts.releases import GATEWAY
 from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.plan.history import History, Outcome
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
-from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
-from nksmesh.engine.hidden_releases import refuse_living
+from nksmesh.engine.discovery import Installation, find_installation
+from nksmesh.engine.hidden_releases import check_living
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.workloads import injected_workloads, without_releases
 
@@ -156,8 +157,8 @@ async def plan_uninstall(cluster: Cluster, namespace: str, *, purge: bool, keep_
         ConfigError: A namespace's labels from before a canary cannot be read.
     """
     installation = await find_installation(cluster, namespace)
-    await refuse_unmanageable(installation, cluster)
-    await refuse_living(installation.gone, cluster)
+    refuse_failures(installation.findings)
+    refuse_failures(await check_living(installation.gone, cluster))
     gateways = [release for release in installation.releases if release.component == GATEWAY.name]
     balanced, (leftovers, labelled), webhooks, workloads, histories = await asyncio.gather(
         asyncio.gather(*(_addresses(cluster, release.namespace) for release in gateways)),

@@ -19,6 +19,7 @@ from nksmesh.commands.uninstall.uninstall import UninstallResult, noting_what_we
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ObjectRef, called_services
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Record
@@ -33,7 +34,7 @@ from nksmesh.domain.mesh.revisions import (
 )
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, few
 from nksmesh.engine.agreement import agreed
-from nksmesh.engine.discovery import Installation, find_installation, refuse_unmanageable
+from nksmesh.engine.discovery import Installation, find_installation
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.ports import Cluster
@@ -60,7 +61,7 @@ async def plan_revision(cluster: Cluster, namespace: str, istio_revision: str, *
         ClusterError: The cluster cannot be reached, or refuses.
     """
     mesh = await find_installation(cluster, namespace)
-    await refuse_unmanageable(mesh, cluster)
+    refuse_failures(mesh.findings)
     release, installed = _choose(await _istiods(mesh, cluster), mesh, istio_revision)
     going = Installation(namespace=mesh.namespace, releases={release: installed}, record=mesh.record, notes=mesh.notes)
     await _check_validator(going, cluster, istio_revision)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from nksmesh.commands.upgrade.path import UpgradeOptions
-from nksmesh.domain.common.errors import CheckError
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.kube.restarts import Outcome, RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.mesh import Mesh
@@ -15,16 +16,13 @@ from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import restart_workloads, workloads_of_users
 
 
-def refuse_old_proxies(
+def check_proxies(
     workloads: Iterable[Workload], hops: tuple[Hop, ...], order: MeshRequest, travel: UpgradeOptions
-) -> tuple[str, ...]:
-    """Stop before anything is written where the last step would leave a workload's proxy too far behind.
+) -> tuple[Finding, ...]:
+    """Find workloads whose proxy the last step would leave too far behind, for no restart is asked for or possible.
 
     Returns:
-        The same as a warning, where it was forced.
-
-    Raises:
-        CheckError: A workload would be left behind, and its restart was not asked for or cannot be.
+        A failure; a warning where it is forced.
     """
     last = hops[-1].version
     behind = [
@@ -32,18 +30,19 @@ def refuse_old_proxies(
         for one in workloads
         if proxies_too_old(one.proxies, last) and not (travel.restart_workloads and one.restartable)
     ]
-    if not behind:
-        return ()
-    error = _left_behind(behind, last)
-    if not order.force_version:
-        raise error
-    return (f"{error.message}: {', '.join(map(str, behind))}",)
+    found = _left_behind(behind, last)
+    if order.force_version:
+        message = f"{found.message}: {', '.join(map(str, behind))}"
+        found = replace(found, level=Level.WARNING, message=message)
+    return (found,) if behind else ()
 
 
-def _left_behind(behind: Collection[Workload], version: str) -> CheckError:
+def _left_behind(behind: Collection[Workload], version: str) -> Finding:
     workloads = "1 workload runs" if len(behind) == 1 else f"{len(behind)} workloads run"
-    return CheckError(
-        f"{workloads} a proxy that istiod {version} does not serve: it is more than one minor behind",
+    return Finding(
+        id="upgrade.outdated-proxy",
+        level=Level.FAILURE,
+        message=f"{workloads} a proxy that istiod {version} does not serve: it is more than one minor behind",
         hint="Pass --restart-workloads to restart those that can be restarted. Restart the "
         "rest yourself, or pass --force-version to continue.",
         detail="\n".join(
@@ -71,8 +70,7 @@ async def catch_up(hop: Hop, mesh: Mesh, proxy: str, runtime: Runtime) -> None:
         raise done.errors[0]
     if done.warnings:
         left = set(able).difference(one.workload for one in done.of(Outcome.RESTARTED))
-        error = _left_behind(sorted(left), hop.version)
-        raise CheckError(error.message, hint=error.hint, detail="\n".join(done.warnings))
+        refuse_failures([replace(_left_behind(sorted(left), hop.version), detail="\n".join(done.warnings))])
 
 
 async def restart(workloads: Iterable[Workload], proxy: str, runtime: Runtime) -> RestartResult:

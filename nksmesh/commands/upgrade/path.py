@@ -83,6 +83,7 @@ async def survey_upgrade_path(
     unfinished = _unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before)))
     question = replace(order.version_question(mesh, kubernetes), verb="upgrade")
     road = find_upgrade_path(question, order.catalog.versions, installed=before, unfinished=unfinished)
+    refuse_failures(road.findings)
     alone = len(road.hops) == 1
     hops = await asyncio.gather(*(_with_charts(hop, mesh, order, charts, alone=alone) for hop in road.hops))
     return replace(road, hops=tuple(hops)), others

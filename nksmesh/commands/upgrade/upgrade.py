@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from nksmesh.commands.install import InstallResult, install
 from nksmesh.commands.status import status
-from nksmesh.commands.upgrade.outdated_proxies import catch_up, refuse_old_proxies, restart
+from nksmesh.commands.upgrade.outdated_proxies import catch_up, check_proxies, restart
 from nksmesh.commands.upgrade.path import UpgradeOptions, hops_to_take, survey_upgrade_path
 from nksmesh.domain.common.errors import MeshError, NotReadyError
 from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh
@@ -98,7 +99,8 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
         order, found.resolved.mesh, found.kubernetes, runtime.cluster, runtime.charts
     )
     hops = hops_to_take(road, travel)
-    said = refuse_old_proxies(proxies, hops, order, travel)
+    outdated = check_proxies(proxies, hops, order, travel)
+    refuse_failures(outdated)
     taken: list[InstallResult] = []
     for hop in hops:
         going = replace(order, request=replace(order.request, version=hop.version), allow_version_change=True)
@@ -125,7 +127,7 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
             if len(road.hops) > 1:
                 error.add_note(_whereabouts(road, taken))
             raise
-    said = (*said, *_advice(order, taken[-1].plan.mesh))
+    said = (*(finding.message for finding in outdated), *_advice(order, taken[-1].plan.mesh))
     if travel.dry_run:
         return UpgradeResult(road=road, steps=tuple(taken), dry_run=True, said=said)
     plan = taken[-1].plan

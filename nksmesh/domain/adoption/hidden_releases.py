@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.owners import HELM_RELEASE, Owner, Tool, owner_of
@@ -75,10 +76,19 @@ def stored_elsewhere(release: InstalledRelease, objects: Collection[Mapping[str,
     return StoredElsewhere(release=release, owner=next(iter(best), None))
 
 
-def refusal_of_elsewhere(found: Sequence[StoredElsewhere]) -> ClusterError:
-    """Make the error of a run that would write to such releases."""
-    first, *others = found
-    return ClusterError(f"{first}; nothing was changed", hint=first.way_on, detail="\n".join(map(str, others)))
+def judge_elsewhere(found: Sequence[StoredElsewhere]) -> tuple[Finding, ...]:
+    """Judge a run that would write to such releases: a failure where there are any."""
+    return tuple(
+        Finding(
+            id="helm.record-elsewhere",
+            level=Level.FAILURE,
+            message=f"{first}; nothing was changed",
+            hint=first.way_on,
+            detail="\n".join(map(str, found[1:])),
+            error=ClusterError,
+        )
+        for first in found[:1]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +145,13 @@ class Unseen:
         )
 
     @property
-    def refusal(self) -> ClusterError:
-        """The error of a run that would write."""
-        return ClusterError(f"{self}; nothing was changed", hint=self.way_on, detail="\n".join(map(str, self.objects)))
+    def finding(self) -> Finding:
+        """The failure of a run that would write."""
+        return Finding(
+            id="helm.hidden-releases",
+            level=Level.FAILURE,
+            message=f"{self}; nothing was changed",
+            hint=self.way_on,
+            detail="\n".join(map(str, self.objects)),
+            error=ClusterError,
+        )

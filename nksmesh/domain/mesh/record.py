@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeAlias
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.values.layers import Layer, LayerKind, dotted
@@ -136,6 +138,24 @@ class Record:
 Keep: TypeAlias = Callable[[Record | None, Record, bool], Record]
 """From what was recorded and what an install of a plan's mesh would record, with whether it is done, to what is kept:
 a canary is recorded beside the mesh's own."""
+
+
+def check_no_canary(record: Record | None) -> tuple[Finding, ...]:
+    """Judge a run that would write over a canary: a failure where one is on."""
+    canary = record.canary if record else None
+    if canary is None:
+        return ()
+    on = "is being promoted" if canary.promoting else "is on"
+    return (
+        Finding(
+            id="canary.running",
+            level=Level.FAILURE,
+            message=f"a canary {on}: Istio {canary.version}, Istio revision {canary.istio_revision}",
+            hint="End it first with nksmesh canary promote or nksmesh canary abort. "
+            "Run nksmesh canary status to see it.",
+            error=ConfigError,
+        ),
+    )
 
 
 def hash_of(values: Mapping[str, Any]) -> str:

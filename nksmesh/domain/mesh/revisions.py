@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.catalog import check_label
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE
@@ -121,25 +121,24 @@ def spoken_revision(istio_revision: str) -> str:
     return istio_revision or DEFAULT_TAG
 
 
-def check_canary(installed: str, wanted: str) -> None:
-    """Check that a version may run beside an installed one: newer, and at most two minors.
+def check_canary(installed: str, wanted: str) -> tuple[Finding, ...]:
+    """Judge a version that is to run beside an installed one: a failure unless it is newer, by two minors at most.
 
     Raises:
-        CheckError: It may not.
         ConfigError: A version is not written X.Y.Z.
     """
     before, after = parse_version(installed), parse_version(wanted)
     if after <= before:
-        raise CheckError(
-            f"a canary must be newer than the installed {installed}; {wanted} is not",
-            hint="Name a later one with --to X.Y.Z.",
-        )
-    if after[0] != before[0] or minors_between(installed, wanted) > CANARY_MINORS:
-        raise CheckError(
-            f"Istio {wanted} is more than {CANARY_MINORS} minor versions ahead of the installed {installed}",
-            hint=f"Start a canary of {before[0]}.{before[1] + CANARY_MINORS} and promote it "
-            "first, then start the next.",
-        )
+        rule = "canary.not-newer"
+        message = f"a canary must be newer than the installed {installed}; {wanted} is not"
+        hint = "Name a later one with --to X.Y.Z."
+    elif after[0] != before[0] or minors_between(installed, wanted) > CANARY_MINORS:
+        rule = "canary.too-far-ahead"
+        message = f"Istio {wanted} is more than {CANARY_MINORS} minor versions ahead of the installed {installed}"
+        hint = f"Start a canary of {before[0]}.{before[1] + CANARY_MINORS} and promote it first, then start the next."
+    else:
+        return ()
+    return (Finding(id=rule, level=Level.FAILURE, subject=wanted, message=message, hint=hint),)
 
 
 def follows(labels: Mapping[str, str], *, istio_revision: str, tags: Iterable[str] = (), default: bool = False) -> bool:

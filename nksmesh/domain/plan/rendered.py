@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.known_keys import unknown_keys
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ChartError
-from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.changes import check_images
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -26,16 +26,14 @@ def check_renders(
         former: The charts of the version that is installed, by component, where keys may be compared with theirs.
 
     Raises:
-        ChartError: There is no istiod, or a chart's template cannot be read.
+        ChartError: A chart's template cannot be read.
     """
-    for change in changes.values():
-        _check_istiod(change)
     unknown = [
         finding
         for change in changes.values()
         for finding in unknown_keys(change.layers, change.chart, former=(former or {}).get(change.release.component))
     ]
-    return (*dict.fromkeys(unknown), *check_images(mesh, changes))
+    return (*_check_istiod(changes.values()), *dict.fromkeys(unknown), *check_images(mesh, changes))
 
 
 def pinned_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[str, ...]:
@@ -59,17 +57,25 @@ def moved_images(mesh: Mesh) -> tuple[str, ...]:
     )
 
 
-def _check_istiod(change: ReleaseChange) -> None:
-    """Refuse an istiod without a Deployment: Helm would take the running one away (istio-facts 5).
+def _check_istiod(changes: Iterable[ReleaseChange]) -> tuple[Finding, ...]:
+    """Find an istiod without a Deployment: Helm would take the running one away (istio-facts 5).
 
     Values that were copied from a chart up to 1.27 do that to one from 1.28 on, which renders nothing at all where
     ``global.resourceScope`` is not set.
     """
-    if change.release.component == ISTIOD.name and not any(one.get("kind") == "Deployment" for one in change.manifests):
-        raise ChartError(
-            f"chart {change.chart.ref} renders no istiod Deployment with these values: the "
+    return tuple(
+        Finding(
+            id="charts.missing-istiod",
+            level=Level.FAILURE,
+            subject=change.release.name,
+            message=f"chart {change.chart.ref} renders no istiod Deployment with these values: the "
             "running istiod would be removed",
             hint="Pass only values that differ from the chart's defaults, not another version's whole "
             "values.yaml. Check global.resourceScope and pilot.enabled with nksmesh "
             f"values show {change.release.name}",
+            error=ChartError,
         )
+        for change in changes
+        if change.release.component == ISTIOD.name
+        and not any(manifest.get("kind") == "Deployment" for manifest in change.manifests)
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import IstioVersion, Region
 from nksmesh.domain.mesh.versions import CANARY_MINORS, VersionQuestion, minors_between, parse_version, preferred
@@ -46,11 +46,13 @@ class UpgradePath:
         installed: Where it begins.
         wanted: Where it ends.
         hops: Its steps; the last goes to the wanted version.
+        findings: A failure where there is no such way; it has no steps then.
     """
 
     installed: str
     wanted: str
     hops: tuple[Hop, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def down(self) -> bool:
@@ -95,10 +97,10 @@ def find_upgrade_path(
 
     Raises:
         ConfigError: A version is not written X.Y.Z.
-        CheckError: It goes down by more than one minor, or to another major version.
     """
     start, end = parse_version(installed), parse_version(question.version)
-    _refuse_what_is_no_road(installed, question.version)
+    if findings := _check_ends(installed, question.version):
+        return UpgradePath(installed=installed, wanted=question.version, hops=(), findings=findings)
     minors = range(start[1] + 1, end[1])
     hops = [_stop_between(question, f"{start[0]}.{minor}", known) for minor in minors]
     if unfinished and end[1] > start[1]:
@@ -129,19 +131,21 @@ def another_version(installed: str, wanted: str, *, asked: bool = True) -> tuple
     return (Finding(id="version.unasked-change", level=Level.FAILURE, message=message, hint=hint, error=ConfigError),)
 
 
-def _refuse_what_is_no_road(installed: str, wanted: str) -> None:
+def _check_ends(installed: str, wanted: str) -> tuple[Finding, ...]:
+    """Judge where a way begins and ends: not another major version, nor down by more than one minor."""
     start, end = parse_version(installed), parse_version(wanted)
     if start[0] != end[0] or end[1] - start[1] > _MOST_MINORS:
-        raise CheckError(
-            f"cannot upgrade in place from {installed} to {wanted}",
-            hint="Run nksmesh versions to list the versions.",
-        )
+        message = f"cannot upgrade in place from {installed} to {wanted}"
+        hint = "Run nksmesh versions to list the versions."
+        return (Finding(id="upgrade.no-path", level=Level.FAILURE, subject=wanted, message=message, hint=hint),)
     if start[1] - end[1] > 1:
-        raise CheckError(
+        message = (
             f"a downgrade from Istio {installed} to {wanted} spans {start[1] - end[1]} "
-            "minor versions: at most one is possible",
-            hint=f"Choose a version of {end[0]}.{start[1] - 1}. Anything older needs a new installation.",
+            "minor versions: at most one is possible"
         )
+        hint = f"Choose a version of {end[0]}.{start[1] - 1}. Anything older needs a new installation."
+        return (Finding(id="upgrade.far-downgrade", level=Level.FAILURE, subject=wanted, message=message, hint=hint),)
+    return ()
 
 
 def _stop_between(question: VersionQuestion, minor: str, known: Sequence[IstioVersion]) -> Hop:

@@ -8,8 +8,9 @@ import pytest
 
 from nksmesh.commands.canary.start import answers_of_canary
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.mesh.mesh import Standing
-from nksmesh.engine.scope import refuse_during_canary
+from nksmesh.domain.mesh.record import check_no_canary
 from tests.unit.fakes.canaries import canary, record
 
 
@@ -37,7 +38,7 @@ def test_a_canary_is_not_named_as_a_tag() -> None:
 @pytest.mark.parametrize(("promoting", "words"), [(False, "a canary is on"), (True, "is being promoted")])
 def test_install_and_upgrade_leave_a_canary_alone(*, promoting: bool, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as refused:
-        refuse_during_canary(record(canary(promoting=promoting)))
+        refuse_failures(check_no_canary(record(canary(promoting=promoting))))
     assert "canary abort" in refused.value.hint
-    refuse_during_canary(record())
-    refuse_during_canary(None)
+    assert check_no_canary(record()) == ()
+    assert check_no_canary(None) == ()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nksmesh.domain.adoption.hidden_releases import Unseen, refusal_of_elsewhere, stored_elsewhere
+from nksmesh.domain.adoption.hidden_releases import Unseen, judge_elsewhere, stored_elsewhere
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.kube.objects import ObjectRef
 from tests.unit.domain.meshes import ISTIOD, installed
@@ -51,7 +51,7 @@ def test_a_release_knows_where_its_record_lies(release: InstalledRelease, elsewh
 def test_the_tool_and_the_way_on_are_said(
     record: dict[str, Any], objects: list[dict[str, Any]], said: str, command: str
 ) -> None:
-    error = refusal_of_elsewhere([stored_elsewhere(replace(AWAY, record=record), objects)])
+    (error,) = judge_elsewhere([stored_elsewhere(replace(AWAY, record=record), objects)])
     assert "record of release istiod is in namespace flux-system" in error.message
     assert "nothing was changed" in error.message
     assert said in error.message
@@ -77,7 +77,7 @@ def test_where_the_other_driver_is_known_it_alone_is_said(
 ) -> None:
     error = Unseen(
         namespace="istio-system", recorded=recorded, driver=shell, under_other=under_other, objects=HERE
-    ).refusal
+    ).finding
     assert f"HELM_DRIVER={named}" in error.message
     assert f"this shell has HELM_DRIVER={shell}" in error.message
     assert f"HELM_DRIVER={named} nksmesh" in error.hint
@@ -86,7 +86,7 @@ def test_where_the_other_driver_is_known_it_alone_is_said(
 
 @pytest.mark.parametrize("recorded", ["", "secret"])
 def test_else_both_explanations_are_said(recorded: str) -> None:
-    error = Unseen(namespace="mesh", recorded=recorded, driver="secret", objects=HERE * 5).refusal
+    error = Unseen(namespace="mesh", recorded=recorded, driver="secret", objects=HERE * 5).finding
     assert "Deployment istio-system/istiod" in error.message
     assert "and 2 more" in error.message
     assert "HELM_DRIVER=configmap nksmesh status -n mesh" in error.hint

@@ -104,14 +104,16 @@ def test_what_was_begun_is_finished_before_another_minor() -> None:
 
 def test_down_it_goes_by_one_minor() -> None:
     with pytest.raises(CheckError, match=r"1\.22\.8 to 1\.20\.0 spans 2 minor versions") as caught:
-        road("1.22.8", "1.20.0")
+        refuse_failures(road("1.22.8", "1.20.0").findings)
     assert "1.21" in caught.value.hint
 
 
 @pytest.mark.parametrize("wanted", ["2.0.0", "1.999.0"])
 def test_there_is_no_road_to_nowhere(wanted: str) -> None:
+    found = road("1.20.0", wanted)
+    assert found.hops == ()
     with pytest.raises(CheckError, match="cannot upgrade in place"):
-        road("1.20.0", wanted)
+        refuse_failures(found.findings)
 
 
 def test_a_canary_is_named_where_one_can_go() -> None:
