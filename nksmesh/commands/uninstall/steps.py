@@ -11,13 +11,12 @@ from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabe
 from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceReader
 from nksmesh.commands.uninstall.plan import UninstallPlan
 from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD
-from nksmesh.domain.common.durations import spoken
-from nksmesh.domain.common.errors import NotReadyError
 from nksmesh.domain.common.events import Event, EventKind
-from nksmesh.domain.kube.objects import ObjectRef, Query
+from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.plan import Action, Need, Phase, RemovalStep, Step
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, counted, in_words, labels_in_words
 from nksmesh.engine import observation
+from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.removal_proof import await_gone, delete_all
 from nksmesh.engine.executor.step_context import StepContext
@@ -167,14 +166,10 @@ async def remove_leftovers(work: StepContext[LeftoversStep]) -> str:
             cluster.live.put(observation.CRDS, {**found, "kind": ref.kind})
     there = await asyncio.gather(*(cluster.objects.delete(ref) for ref in refs))
     going = [ref for ref, deleted in zip(refs, there, strict=True) if deleted and ref in crds]
-    await _gone(going, "Its objects may have finalizers", work)
-    again = await await_gone(
-        [ref for ref in refs if ref not in crds],
-        cluster,
-        step=work.step.name,
-        timeout=work.runtime.waits.component,
-        listener=work.runtime.listener,
-    )
+    step, timeout, listener = work.step.name, work.runtime.waits.component, work.runtime.listener
+    await await_end(going, cluster, step=step, timeout=timeout, listener=listener, followed=True)
+    others = [ref for ref in refs if ref not in crds]
+    again = await await_gone(others, cluster, step=step, timeout=timeout, listener=listener)
     work.progress.removed += in_words(leftover for leftover in leftovers if leftover.ref not in again)
     work.progress.staying += [f"{ref} (it was deleted, and is there again)" for ref in again]
     return f"removed {len(refs) - len(again)}"
@@ -205,31 +200,11 @@ async def remove_namespaces(work: StepContext[NamespacesStep]) -> str:
             continue
         step, ref = f"namespace {name}", ObjectRef("v1", "Namespace", name)
         listener(Event(step=step, kind=EventKind.STARTED, message="remove"))
-        await work.cluster.live.follow([Query("v1", "Namespace", fields=f"metadata.name={name}")])
         await work.cluster.objects.delete(ref)
-        await _gone([ref], "Something in it has a finalizer", work)
+        await await_end([ref], work.cluster, step=step, timeout=work.runtime.waits.component, listener=listener)
         work.progress.removed.append(step)
         listener(Event(step=step, kind=EventKind.DONE, message="removed"))
     return ""
-
-
-async def _gone(refs: Iterable[ObjectRef], suspicion: str, work: StepContext[Step]) -> None:
-    """Wait until objects are gone, so that an install right after does not meet them ending."""
-    live, clock, timeout = work.cluster.live, asyncio.get_running_loop().time, work.runtime.waits.component
-    deadline = clock() + timeout
-    while True:
-        version = live.version
-        ending = [ref for ref in refs if live.get(ref.kind, ref.name) is not None]
-        if not ending:
-            return
-        if clock() >= deadline:
-            first = ending[0]
-            words = "CRD" if first.kind == observation.CRDS.kind else first.kind.lower()
-            raise NotReadyError(
-                f"{words} {first.name} is still being deleted after {spoken(timeout)}",
-                hint=f"{suspicion}: kubectl get {first.kind.lower()} {first.name} -o yaml",
-            )
-        await live.changed(version, deadline - clock())
 
 
 def _written(steps: Iterable[Step]) -> tuple[Need, ...]:
