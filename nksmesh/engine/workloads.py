@@ -23,7 +23,7 @@ from nksmesh.domain.kube.workloads import (
     workloads_of,
 )
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.plan.plan import Action, Need, Step
+from nksmesh.domain.plan.plan import Action, Step, in_sequence
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.step_context import StepContext
@@ -87,20 +87,27 @@ async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, 
     wanted = sorted(set(workloads))
     untouched = [workload for workload in wanted if not workload.restartable]
     kept = [_kept(one, Outcome.NOT_RESTARTABLE, one.not_restartable, runtime.listener) for one in untouched]
-    steps: list[RestartsStep] = []
-    for namespace, some in groupby((one for one in wanted if one.restartable), key=lambda one: one.namespace):
-        steps.append(
-            RestartsStep(
-                name=f"restart workloads of {namespace}",
-                action=Action.RESTART,
-                needs=tuple(Need(step.name) for step in steps),
-                namespace=namespace,
-                workloads=tuple(some),
-                proxy_image=proxy_image,
-            )
-        )
+    steps = restart_steps((one for one in wanted if one.restartable), proxy_image=proxy_image)
     progress = await Executor(steps, runtime).run()
     return RestartResult(restarts=(*kept, *progress.restarts))
+
+
+def restart_steps(workloads: Iterable[Workload], *, proxy_image: str) -> tuple[Step, ...]:
+    """Order the restart of workloads that can be restarted: one namespace after the other.
+
+    Args:
+        proxy_image: The proxy their pods must run afterwards; empty for whichever they are given.
+    """
+    return in_sequence(
+        RestartsStep(
+            name=f"restart workloads of {namespace}",
+            action=Action.RESTART,
+            namespace=namespace,
+            workloads=tuple(some),
+            proxy_image=proxy_image,
+        )
+        for namespace, some in groupby(sorted(set(workloads)), key=lambda workload: workload.namespace)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

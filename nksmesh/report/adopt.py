@@ -83,7 +83,7 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
     show_addresses(result.progress.addresses, console)
     for ref in result.removed:
         sentence(console, f"removed: {ref}")
-    left = [ref for ref in plan.orphans if ref not in result.removed]
+    left = [ref for ref in plan.orphans if str(ref) not in result.removed]
     if left:
         gap(console)
         goes = plan.prune and result.dry_run

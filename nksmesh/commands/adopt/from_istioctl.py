@@ -32,15 +32,16 @@ from nksmesh.domain.adoption.takeover import (
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.data import HIDDEN, MERGED, data_of, fields_of
 from nksmesh.domain.common.errors import CheckError, ClusterError
-from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef, owned_by, ref_of
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
-from nksmesh.domain.plan.plan import Plan, ReleaseChange
+from nksmesh.domain.plan.plan import Action, Plan, ReleaseChange, Step
 from nksmesh.engine.agreement import check_agreed
+from nksmesh.engine.executor.executor import Executor
+from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.removal_proof import delete_all
-from nksmesh.engine.executor.step_context import Progress
+from nksmesh.engine.executor.step_context import Progress, StepContext
 from nksmesh.engine.planning import make_plan
-from nksmesh.engine.ports import Cluster, Objects
+from nksmesh.engine.ports import Objects
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 
@@ -115,14 +116,14 @@ class TakeoverResult:
         plan: What was found.
         dry_run: Nothing was done: the description alone was wanted.
         agreed: Whether the user agreed to it; nothing was done where not.
-        removed: What was removed at the end.
+        removed: What was removed at the end, in words.
         progress: What came of the plan.
     """
 
     plan: TakeoverPlan = field(metadata=MERGED)
     dry_run: bool = False
     agreed: bool = True
-    removed: tuple[ObjectRef, ...] = ()
+    removed: tuple[str, ...] = ()
     progress: Progress = field(default_factory=Progress, metadata=HIDDEN)
 
     @property
@@ -177,23 +178,36 @@ async def take_over(shown: TakeoverPlan, runtime: Runtime) -> TakeoverResult:
         check_agreed(replace(shown, plan=plan), shown)
 
     done = await install(shown.order, runtime, dry_run=False, command=TAKEOVER_STEP, check=check)
-    removed: tuple[ObjectRef, ...] = ()
+    removed: list[str] = []
     if shown.going:
+        step = OrphansStep(name=ORPHANS_STEP, action=Action.REMOVE, plan=done.plan, shown=shown.going)
         async with runtime.cluster.lease.held(TAKEOVER_STEP):
-            removed = await _remove(done.plan, shown, runtime.cluster, runtime.waits.component, runtime.listener)
-    return TakeoverResult(plan=shown, progress=done.progress, removed=removed)
+            removed = (await Executor([step], runtime, account=False).run()).removed
+    return TakeoverResult(plan=shown, progress=done.progress, removed=tuple(removed))
 
 
-async def _remove(
-    plan: Plan, shown: TakeoverPlan, cluster: Cluster, timeout: float, listener: Listener
-) -> tuple[ObjectRef, ...]:
-    """Remove what is left over now that the releases stand, and was shown."""
-    replaced, orphans = await _left_behind(plan, cluster.objects)
-    going = [ref for ref in (*replaced, *orphans) if ref in shown.going]
-    listener(Event(step=ORPHANS_STEP, kind=EventKind.STARTED, message="remove"))
-    await delete_all(going, cluster, step=ORPHANS_STEP, timeout=timeout, listener=listener)
-    listener(Event(step=ORPHANS_STEP, kind=EventKind.DONE, message=f"{len(going)} objects removed"))
-    return tuple(going)
+@dataclass(frozen=True, kw_only=True)
+class OrphansStep(Step):
+    """What istioctl made and no release has is gone.
+
+    Attributes:
+        plan: The plan that was followed: its releases stand.
+        shown: What was shown and agreed to.
+    """
+
+    plan: Plan = field(repr=False)
+    shown: tuple[ObjectRef, ...]
+
+
+@handles(OrphansStep)
+async def remove_orphans(work: StepContext[OrphansStep]) -> str:
+    """Look once more for what is left over, remove it where it was shown, and prove that it is gone."""
+    replaced, orphans = await _left_behind(work.step.plan, work.cluster.objects)
+    going = [ref for ref in (*replaced, *orphans) if ref in work.step.shown]
+    timeout, listener = work.runtime.waits.component, work.runtime.listener
+    await delete_all(going, work.cluster, step=work.step.name, timeout=timeout, listener=listener)
+    work.progress.removed += map(str, going)
+    return f"{len(going)} objects removed"
 
 
 async def _refuse_other_gateways(plan: Plan, objects: Objects) -> None:

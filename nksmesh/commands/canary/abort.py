@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import replace
 
-from nksmesh.commands.canary.handover import hand_over_tags
 from nksmesh.commands.canary.move import proxy_of
 from nksmesh.commands.canary.plan import (
     CANARY_STEP,
     CanaryPlan,
     CanaryResult,
     check_left,
-    check_restarted,
     names_one_of,
 )
-from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
     canary_of,
@@ -31,16 +28,17 @@ from nksmesh.commands.canary.start import (
     recorded_mesh,
 )
 from nksmesh.commands.canary.status import status
+from nksmesh.commands.canary.steps import abort_steps, tags_step
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
 from nksmesh.engine.agreement import agreed
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import ReleaseScope
-from nksmesh.engine.workloads import restart_workloads
 
 
 async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> CanaryPlan:
@@ -110,21 +108,16 @@ async def abort(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Cana
         answers = replace(record.answers, standing=standing)
         took = canary.promoting or bool(standing.tags)  # a run that was stopped may have, and recorded nothing
         if took:
-            await hand_over_tags(standing.tags, canary.release, old, cluster, runtime.helm)
+            await Executor([tags_step(standing.tags, canary.release, old)], runtime, account=False).run()
     if took:
         back = ReleaseScope(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
         await install_scope(order, back, runtime, "canary abort (the default goes back)")
     async with cluster.lease.held("canary abort"):
-        moves = await moves_back(cluster)
-        await relabel(moves, cluster, back=True, listener=runtime.listener)
-        restarts = await restart_workloads(
-            plan.restarting, runtime, proxy_image=await proxy_of(old, cluster, runtime.helm)
-        )
-        check_restarted(restarts, canary.release.name, force=plan.force)
-        await forget_moves(moves, cluster)
+        steps = abort_steps(plan, proxy_image=await proxy_of(old, cluster, runtime.helm))
+        progress = await Executor(steps, runtime, account=False).run()
     done = await install_scope(order, ReleaseScope(answers=answers, keep=_aborted), runtime, "canary abort")
     newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
-    return CanaryResult(plan=plan, installed=done, restarts=restarts, newer=newer)
+    return CanaryResult(plan=plan, installed=done, restarts=progress.restarted, newer=newer)
 
 
 def _returning(canary: Canary) -> Keep:

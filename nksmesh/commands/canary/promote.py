@@ -10,20 +10,18 @@ The order leaves no moment without an injector, a validator or a ready gateway:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Final
 
-from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, tag_of, validator_calls
+from nksmesh.commands.canary.handover import tag_of
 from nksmesh.commands.canary.plan import (
     CANARY_STEP,
     CanaryPlan,
     CanaryResult,
     check_left,
-    check_restarted,
     names_one_of,
 )
-from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
     canary_of,
@@ -33,26 +31,21 @@ from nksmesh.commands.canary.start import (
     with_canary,
 )
 from nksmesh.commands.canary.status import status
+from nksmesh.commands.canary.steps import promote_steps, tags_step
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ChartError
-from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import refuse_failures
-from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG, spoken_revision
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine import observation
 from nksmesh.engine.agreement import agreed
-from nksmesh.engine.executor.gate import Gate, Probe, pass_gate
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.scope import ReleaseScope
-from nksmesh.engine.waiting import Wait, wait_until_ready
-from nksmesh.engine.workloads import restart_workloads
-
-DEFAULT_STEP: Final = "default Istio revision"
 
 FIRST_HALF: Final = "canary promote (1 of 2: default)"
 SECOND_HALF: Final = "canary promote (2 of 2: gateways)"
@@ -116,7 +109,7 @@ async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Ca
         MeshError: As ``plan_promote`` and ``install`` say; or a workload did not come off the old istiod, which
             stays.
     """
-    cluster, helm, namespace = runtime.cluster, runtime.helm, order.request.namespace
+    cluster, namespace = runtime.cluster, order.request.namespace
 
     def again() -> Awaitable[CanaryPlan]:
         return plan_promote(cluster, namespace, restart=shown.restart, force=shown.force)
@@ -125,23 +118,22 @@ async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Ca
         record = await recorded_mesh(cluster, namespace)
         canary, old = canary_of(record), own_istiod(record)
         new, tags = canary.release, _tags_of(record, canary)
-        await hand_over_tags(record.answers.standing.tags, old, new, cluster, helm)
+        await Executor([tags_step(record.answers.standing.tags, old, new)], runtime, account=False).run()
     standing = replace(canary.answers.standing, default_revision=new.istio_revision, tags=tags)
     answers = replace(canary.answers, standing=standing)
     first = ReleaseScope(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
-    gateways = [one.release.namespace for one in record.releases if one.release.kind.injected]
+    injected = [recorded.release for recorded in record.releases if recorded.release.kind.injected]
+    gateways = [replace(release, istio_revision="") for release in injected or [new]]
     control_plane = await install_scope(order, first, runtime, FIRST_HALF)
     check_default_tag(control_plane.plan, new)
     async with cluster.lease.held("canary promote"):
-        await _prove_validator(new, runtime)
-        if await retire_injector(old, cluster):
-            _tell(runtime, f"the injector of {old.name} is removed: {DEFAULT_TAG} points to {new.istio_revision}")
-        await _prove_default(new, gateways, control_plane.plan.proxy_image, runtime)
-        restarts = await _settle_namespaces(plan, old, control_plane.plan.proxy_image, runtime)
-        check_restarted(restarts, old.name, force=plan.force)
+        namespaces = dict.fromkeys((new.namespace, *(release.namespace for release in gateways)))
+        await cluster.live.follow(observation.queries_for(tuple(namespaces), new.namespace))
+        steps = promote_steps(plan, new, old, gateways, proxy_image=control_plane.plan.proxy_image)
+        progress = await Executor(steps, runtime, account=False).run()
     whole = ReleaseScope(answers=answers, keep=_promoted(new, old))
     done = await install_scope(order, whole, runtime, SECOND_HALF)
-    return CanaryResult(plan=plan, installed=done, restarts=restarts)
+    return CanaryResult(plan=plan, installed=done, restarts=progress.restarted)
 
 
 def _tags_of(record: Record, canary: Canary) -> tuple[str, ...]:
@@ -182,36 +174,3 @@ def check_default_tag(plan: Plan, istiod: Release) -> None:
             "set to something else, or its chart has no tags; the old injector stays",
             hint="Remove revisionTags from your values (-f, --set), and run nksmesh canary promote again.",
         )
-
-
-async def _prove_validator(istiod: Release, runtime: Runtime) -> None:
-    """Wait until base's validator calls an istiod and trusts it: without one every Istio object is refused."""
-    live = runtime.cluster.live
-    await live.follow(observation.queries_for([istiod.namespace], istiod.namespace))
-    wait = Wait(step=DEFAULT_STEP, judge=lambda: validator_calls(live, istiod))
-    _tell(
-        runtime,
-        await wait_until_ready(wait, live, runtime.cluster.objects, waits=runtime.waits, listener=runtime.listener),
-    )
-
-
-async def _prove_default(istiod: Release, namespaces: Iterable[str], proxy: str, runtime: Runtime) -> None:
-    """Prove that a pod which names no Istio revision comes back with the new proxy."""
-    where = tuple(dict.fromkeys(namespaces)) or (istiod.namespace,)
-    await runtime.cluster.live.follow(observation.queries_for(where, istiod.namespace))
-    gate = Gate(step=DEFAULT_STEP, istiod=istiod, probes=tuple(map(Probe, where)), proxy_image=proxy)
-    _tell(runtime, await pass_gate(gate, runtime))
-
-
-async def _settle_namespaces(plan: CanaryPlan, old: Release, proxy: str, runtime: Runtime) -> RestartResult:
-    """Put the labels of moved namespaces back, where they mean the new istiod now, and restart who was not moved."""
-    moves = await moves_back(runtime.cluster)
-    pinned = {one.namespace for one in moves if old.istio_revision and old.istio_revision in one.after.values()}
-    back = [one for one in moves if one.namespace not in pinned]
-    await relabel(back, runtime.cluster, back=True, listener=runtime.listener)
-    await forget_moves(moves, runtime.cluster)
-    return await restart_workloads(plan.restarting, runtime, proxy_image=proxy)
-
-
-def _tell(runtime: Runtime, message: str) -> None:
-    runtime.listener(Event(step=DEFAULT_STEP, kind=EventKind.DONE, message=message))

@@ -14,7 +14,7 @@ from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.kube.readiness import Readiness
 from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
-from nksmesh.domain.plan.plan import CRDS_STEP, GATE_STEP, Action, GateStep, Need, Step
+from nksmesh.domain.plan.plan import CRDS_STEP, GATE_STEP, Action, GateStep, Step, in_sequence
 from nksmesh.engine import observation
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.registry import handles
@@ -67,21 +67,14 @@ class RolloutProofStep(Step):
 def repair_steps(found: Sequence[Found], releases: Manifests) -> tuple[Step, ...]:
     """Order a repair: the control plane's objects and their proofs, then the gateways', whose proxies istiod gives."""
     steps: list[Step] = []
-
-    def needs() -> tuple[Need, ...]:
-        return tuple(Need(step.name) for step in steps[-1:])
-
     ending = tuple(one.drift.ref for one in found if one.drift.change is Change.ENDING)
     if ending:
         steps.append(EndingStep(name=REPAIR_STEP, action=Action.REMOVE, refs=ending))
     injected = [one for one in found if one.wanted.owner is not None and one.wanted.owner.kind.injected]
     for some in ([one for one in found if one not in injected], injected):
-        for one in some:
-            name = str(one.drift.ref)
-            steps.append(PutBackStep(name=name, action=Action.PUT_BACK, needs=needs(), wanted=one.wanted))
-        for proof in _proofs(some, releases):
-            steps.append(replace(proof, needs=needs()))  # noqa: PERF401 - each needs the one before it
-    return tuple(steps)
+        steps += [PutBackStep(name=str(one.drift.ref), action=Action.PUT_BACK, wanted=one.wanted) for one in some]
+        steps += _proofs(some, releases)
+    return in_sequence(steps)
 
 
 def _proofs(put_back: Sequence[Found], releases: Manifests) -> Iterable[Step]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
+from nksmesh.commands.canary.steps import MOVES_STEP, MovesBackStep
 from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceReader
 from nksmesh.commands.uninstall.plan import UninstallPlan
 from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD
@@ -22,13 +22,6 @@ from nksmesh.engine.executor.removal_proof import await_gone, delete_all
 from nksmesh.engine.executor.step_context import StepContext
 
 UNINSTALL_STEP: Final = "uninstall"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MovesBackStep(Step):
-    """Namespaces that were moved to a canary get the labels they had: a later mesh has no such revision."""
-
-    quiet: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +78,7 @@ def removal_steps(plan: UninstallPlan) -> list[Step]:
     record = plan.installation.record
     for component in reversed(COMPONENTS.values()):
         if component is ISTIOD and not plan.istio_revision and record is not None and record.canary is not None:
-            steps.append(MovesBackStep(name="moved namespaces", action=Action.APPLY, needs=_written(steps)))
+            steps.append(MovesBackStep(name=MOVES_STEP, action=Action.APPLY, needs=_written(steps)))
         if component is ISTIOD and plan.webhooks:
             needs = _written(steps)
             steps.append(WebhooksStep(name="webhooks", action=Action.REMOVE, needs=needs, webhooks=plan.webhooks))
@@ -131,15 +124,6 @@ def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader,
             kept=kept,
         )
     )
-
-
-@handles(MovesBackStep)
-async def move_back(work: StepContext[MovesBackStep]) -> str:
-    """Give the labels back, and forget the moves."""
-    moves = await moves_back(work.cluster)
-    await relabel(moves, work.cluster, back=True, listener=work.runtime.listener)
-    await forget_moves(moves, work.cluster)
-    return ""
 
 
 @handles(WebhooksStep)

@@ -5,8 +5,8 @@ What truly waits for what is in each step's ``needs``; nksmesh.domain.ordering h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
@@ -85,6 +85,13 @@ class Step:
     def changes(self) -> bool:
         """Whether it writes to the cluster."""
         return self.action not in {Action.KEEP, Action.PROVE}
+
+
+def in_sequence(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Let each of some steps begin as soon as the one before it is proved."""
+    ordered = tuple(steps)
+    needs = ((), *((Need(step.name),) for step in ordered))
+    return tuple(replace(step, needs=some) for step, some in zip(ordered, needs, strict=False))
 
 
 @dataclass(frozen=True, kw_only=True)

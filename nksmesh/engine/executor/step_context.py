@@ -13,7 +13,7 @@ from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.diagnosis import Trouble
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.readiness import Readiness
-from nksmesh.domain.kube.restarts import Restart
+from nksmesh.domain.kube.restarts import Restart, RestartResult
 from nksmesh.domain.plan.plan import Phase, ReleaseChange, Step
 from nksmesh.engine import observation
 from nksmesh.engine.executor.retries import Before, try_again
@@ -62,6 +62,11 @@ class Progress:
     removed: list[str] = field(default_factory=list, metadata=HIDDEN)
     staying: list[str] = field(default_factory=list, metadata=HIDDEN)
     restarts: list[Restart] = field(default_factory=list, metadata=HIDDEN)
+
+    @property
+    def restarted(self) -> RestartResult:
+        """What came of the users' workloads, to be judged."""
+        return RestartResult(restarts=tuple(self.restarts))
 
     def told(self, steps: Iterable[Step]) -> str:
         """Say what was done and what was not; nothing of quiet steps."""

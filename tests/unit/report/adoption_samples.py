@@ -95,7 +95,7 @@ def _taken_over(plan: Plan) -> TakeoverResult:
         orphans=(role, state),
     )
     progress = Progress(addresses={"istio-ingressgateway": ("203.0.113.7",)})
-    return TakeoverResult(plan=shown, progress=progress, removed=(tag,))
+    return TakeoverResult(plan=shown, progress=progress, removed=(str(tag),))
 
 
 ADOPTED: Final = _adopted()

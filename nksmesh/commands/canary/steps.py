@@ -1,0 +1,163 @@
+"""The steps of promoting and aborting a canary, before and between the two installs that each of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, validator_calls
+from nksmesh.commands.canary.plan import CanaryPlan, check_restarted
+from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.mesh.revisions import DEFAULT_TAG
+from nksmesh.domain.plan.plan import Action, GateStep, Step, in_sequence
+from nksmesh.engine.executor.registry import handles
+from nksmesh.engine.executor.step_context import StepContext
+from nksmesh.engine.workloads import restart_steps
+
+DEFAULT_STEP: Final = "default Istio revision"
+MOVES_STEP: Final = "moved namespaces"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagsStep(Step):
+    """Revision tags belong to another istiod's release, whose next upgrade writes them."""
+
+    quiet: ClassVar[bool] = True
+
+    tags: tuple[str, ...]
+    old: Release
+    new: Release
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidatorStep(Step):
+    """base's validator calls an istiod and trusts it: without one every Istio object is refused."""
+
+    istiod: Release
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectorRemovalStep(Step):
+    """The injector of an istiod without a revision is gone: the default tag points to another istiod."""
+
+    istiod: Release
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovesBackStep(Step):
+    """Namespaces that were moved to a canary get the labels they had.
+
+    Attributes:
+        staying: An Istio revision: namespaces whose former labels name it keep those they have.
+        relabel: The labels are changed; else this was done before.
+        forget: The namespaces no longer keep the labels they had.
+    """
+
+    quiet: ClassVar[bool] = True
+
+    staying: str = ""
+    relabel: bool = True
+    forget: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnusedStep(Step):
+    """Every workload that was to come off an istiod has, before it goes.
+
+    Attributes:
+        force: It goes all the same.
+    """
+
+    quiet: ClassVar[bool] = True
+
+    going: str
+    force: bool
+
+
+def tags_step(tags: tuple[str, ...], old: Release, new: Release) -> TagsStep:
+    """Make the step that hands revision tags from one istiod to another."""
+    return TagsStep(name="revision tags", action=Action.APPLY, tags=tags, old=old, new=new)
+
+
+def promote_steps(
+    plan: CanaryPlan, new: Release, old: Release, gateways: Sequence[Release], *, proxy_image: str
+) -> tuple[Step, ...]:
+    """Order what brings everybody to the new istiod, which has the default tag by now.
+
+    Args:
+        new: The canary's istiod.
+        old: The mesh's own.
+        gateways: The mesh's gateways: where a pod that names no Istio revision is asked for.
+        proxy_image: The new istiod's proxy.
+    """
+    injector = InjectorRemovalStep(name=f"injector of {old.name}", action=Action.REMOVE, istiod=old)
+    return in_sequence(
+        (
+            ValidatorStep(name="validator", action=Action.PROVE, istiod=new),
+            *(() if old.istio_revision else (injector,)),  # with a revision it is called for those who name it
+            GateStep(
+                name=DEFAULT_STEP, action=Action.PROVE, istiod=new, gateways=tuple(gateways), proxy_image=proxy_image
+            ),
+            MovesBackStep(name=MOVES_STEP, action=Action.APPLY, staying=old.istio_revision),
+            *restart_steps(plan.restarting, proxy_image=proxy_image),
+            UnusedStep(name=f"workloads of {old.name}", action=Action.PROVE, going=old.name, force=plan.force),
+        )
+    )
+
+
+def abort_steps(plan: CanaryPlan, *, proxy_image: str) -> tuple[Step, ...]:
+    """Order what brings everybody back to the mesh's own istiod.
+
+    Args:
+        proxy_image: The mesh's own istiod's proxy.
+    """
+    going = plan.going
+    return in_sequence(
+        (
+            MovesBackStep(name=MOVES_STEP, action=Action.APPLY, forget=False),
+            *restart_steps(plan.restarting, proxy_image=proxy_image),
+            UnusedStep(name=f"workloads of {going}", action=Action.PROVE, going=going, force=plan.force),
+            MovesBackStep(name="former labels", action=Action.APPLY, relabel=False),
+        )
+    )
+
+
+@handles(TagsStep)
+async def hand_over(work: StepContext[TagsStep]) -> str:
+    """Hand the tags over."""
+    await hand_over_tags(work.step.tags, work.step.old, work.step.new, work.cluster, work.helm)
+    return ""
+
+
+@handles(ValidatorStep)
+async def prove_validator(work: StepContext[ValidatorStep]) -> str:
+    """Wait until the validator calls the istiod."""
+    return await work.until_ready(lambda: validator_calls(work.cluster.live, work.step.istiod))
+
+
+@handles(InjectorRemovalStep)
+async def remove_injector(work: StepContext[InjectorRemovalStep]) -> str:
+    """Remove the injector; what it has injected goes on as it is."""
+    removed = await retire_injector(work.step.istiod, work.cluster)
+    return f"removed: the tag {DEFAULT_TAG} takes its place" if removed else "was removed before"
+
+
+@handles(MovesBackStep)
+async def move_back(work: StepContext[MovesBackStep]) -> str:
+    """Give the labels back, and forget the moves, as far as the step says."""
+    step, moves = work.step, await moves_back(work.cluster)
+    if step.relabel:
+        back = [move for move in moves if not (step.staying and step.staying in move.after.values())]
+        await relabel(back, work.cluster, back=True, listener=work.runtime.listener)
+    if step.forget:
+        await forget_moves(moves, work.cluster)
+    return ""
+
+
+@handles(UnusedStep)
+async def check_unused(work: StepContext[UnusedStep]) -> str:
+    """Look what came of the restarts before it."""
+    check_restarted(work.progress.restarted, work.step.going, force=work.step.force)
+    return ""
