@@ -5,7 +5,7 @@ from __future__ import annotations
 from nksmesh.domain.adoption.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among
 from nksmesh.domain.charts.releases import ISTIOD, Release
 from nksmesh.domain.common.errors import ClusterError
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.objects import Manifest, helm_marks
 from nksmesh.engine.hidden_releases import check_hidden
 from nksmesh.engine.permissions import where_allowed
@@ -46,7 +46,6 @@ async def check_foreign(deployments: list[Manifest], cluster: Cluster) -> tuple[
     return tuple(
         Finding(
             id="ownership.foreign-istiod",
-            level=Level.FAILURE,
             message=f"{istiod}; nksmesh changed nothing",
             hint=istiod.way_on,
             detail="\n".join(map(str, found[1:])),

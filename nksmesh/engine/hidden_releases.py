@@ -13,7 +13,7 @@ from nksmesh.domain.adoption.hidden_releases import StoredElsewhere, Unseen, jud
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, owned_by, ref_of
 from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
 from nksmesh.domain.mesh.record import Record
@@ -123,7 +123,6 @@ async def check_living(releases: Collection[Release], cluster: Cluster) -> tuple
     return (
         Finding(
             id="helm.missing-record",
-            level=Level.FAILURE,
             message=f"Helm has no record of {names}, but its objects exist, so Helm cannot remove them; "
             "nothing was removed",
             hint="Run nksmesh install to restore the releases, then nksmesh uninstall. Or "

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nksmesh.domain.adoption.takeover import of_istioctl
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.objects import FIELD_MANAGER, ObjectRef, helm_marks, managers_of, owned_by, ref_of
 from nksmesh.domain.kube.owners import Owner, Tool, owner_of
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -75,7 +75,6 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         findings = (
             Finding(
                 id="ownership.foreign-object",
-                level=Level.FAILURE,
                 message=message,
                 hint=_way_on(elsewhere - {""}, others),
                 detail="\n".join(foreign),

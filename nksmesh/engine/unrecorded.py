@@ -7,7 +7,7 @@ from typing import Final
 
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record
@@ -68,7 +68,7 @@ def _taken_away(message: str, hint: str, detail: Sequence[str]) -> tuple[Finding
         return ()
     lines = "\n".join(detail)
     rule = "ownership.unrecorded"
-    return (Finding(id=rule, level=Level.FAILURE, message=message, hint=hint, detail=lines, error=ConfigError),)
+    return (Finding(id=rule, message=message, hint=hint, detail=lines, error=ConfigError),)
 
 
 async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:

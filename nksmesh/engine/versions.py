@@ -79,7 +79,7 @@ def _pinned(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) ->
         warnings = (f"{message}: {image}" for image in images)
         return tuple(Finding(id=rule, level=Level.WARNING, subject=subject, message=told) for told in warnings)
     detail = "\n".join(images)
-    return (Finding(id=rule, level=Level.FAILURE, subject=subject, message=message, hint=hint, detail=detail),)
+    return (Finding(id=rule, subject=subject, message=message, hint=hint, detail=detail),)
 
 
 async def _former_chart(component: str, former: Former, mesh: Mesh) -> Chart | None:

@@ -104,9 +104,7 @@ def _values(values: FormerValues, console: Console) -> None:
         console.print(Text("not carried over: ", DOUBTFUL) + Text(f"{setting}: {why}"))
     if values.left:
         sentence(
-            console,
-            "  The effect of these is undone. Set what the charts have a value for with -f or --set.",
-            FAINT,
+            console, "  The effect of these is undone. Set what the charts have a value for with -f or --set.", FAINT
         )
 
 

@@ -1,20 +1,43 @@
-"""What several commands show alike: what came of a plan's steps, and that there is no mesh of nksmesh's."""
+"""What several commands show alike: a plan's steps, what came of them, differences, and that there is no mesh of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
-from nksmesh.report.layout import DOUBTFUL, FAINT, gap, rows, sentence
+from nksmesh.domain.plan.plan import Action, Step
+from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, rows, sentence
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nksmesh.engine.discovery import Installation
     from nksmesh.engine.executor.step_context import StepOutcome
+
+
+_DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
+
+
+def show_steps(steps: Iterable[Step], console: Console) -> None:
+    """Show the steps of a plan, each with its reasons; those that change nothing are faint."""
+
+    def styled(text: str, step: Step) -> Text:
+        return Text(text, style=BAD if step.action is Action.REMOVE else "" if step.changes else FAINT)
+
+    rows(
+        console,
+        ["step", "action", "reason"],
+        [(styled(step.name, step), styled(step.action.value, step), "; ".join(step.reasons)) for step in steps],
+    )
+
+
+def show_diff(lines: Iterable[str], console: Console) -> None:
+    """Show the lines of a unified diff."""
+    for line in lines:
+        console.print(Text(line, style=_DIFF_STYLES.get(line[:1], "")), soft_wrap=True)
 
 
 def show_outcomes(outcomes: Sequence[StepOutcome], console: Console) -> None:

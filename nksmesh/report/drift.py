@@ -8,7 +8,7 @@ from rich.text import Text
 
 from nksmesh.commands.drift.drift import DriftResult, Survey
 from nksmesh.domain.drift.drift import Change
-from nksmesh.report.common import without_mesh
+from nksmesh.report.common import show_diff, without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import Renderers
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from nksmesh.engine.discovery import Installation
 
 RENDERERS: Final = Renderers()
-_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 _MOST_FIELDS: Final = 6
 
 
@@ -33,7 +32,8 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
         sentence(console, count, "bold")
         show_gone(result.installation, console)
         show_drift(survey, console, verbose=verbose)
-        show_diff(survey, console, shown=result.diff)
+        if result.diff:
+            show_differences(survey, console)
         gap(console)
         sentence(console, "Run nksmesh repair to restore them.", FAINT)
     elif result.installation.gone:
@@ -79,9 +79,8 @@ def show_drift(survey: Survey, console: Console, *, verbose: bool) -> None:
             sentence(console, f"  the API server refuses to restore it: {drift.refusal}", BAD)
 
 
-def show_diff(survey: Survey, console: Console, *, shown: bool) -> None:
-    """Print each object's difference as a unified diff, where it is to be shown."""
-    for one in survey.found if shown else ():
+def show_differences(survey: Survey, console: Console) -> None:
+    """Print each object's difference as a unified diff."""
+    for found in survey.found:
         gap(console)
-        for line in one.drift.lines:
-            console.print(Text(line, style=_STYLES.get(line[:1], "")), soft_wrap=True)
+        show_diff(found.drift.lines, console)

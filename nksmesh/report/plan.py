@@ -10,7 +10,8 @@ from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.plan.plan import Action, Plan
-from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence, warnings
+from nksmesh.report.common import show_diff, show_steps
+from nksmesh.report.layout import FAINT, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
 from nksmesh.report.values import show_layers
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 RENDERERS: Final = Renderers()
-_STYLES: Final = {Action.KEEP: FAINT, Action.PROVE: FAINT, Action.REMOVE: BAD}
-_DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 
 
 @RENDERERS.of(PlanResult)
@@ -37,8 +36,7 @@ def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
     for change in result.diff or ():
         gap(console)
         console.print(Text(f"{change.change} {change.ref}", style="bold"))
-        for line in change.lines:
-            console.print(Text(line, style=_DIFF_STYLES.get(line[:1], "")), soft_wrap=True)
+        show_diff(change.lines, console)
     if result.diff == ():
         gap(console)
         sentence(console, "No manifest differs.")
@@ -59,18 +57,7 @@ def show_plan(plan: Plan, console: Console, *, verbose: bool) -> None:
     sentence(console, plan_title(plan), "bold")
     show_resolved(plan, console)
     gap(console)
-    rows(
-        console,
-        ["step", "action", "reason"],
-        [
-            (
-                Text(step.name, style=_STYLES.get(step.action, "")),
-                Text(step.action.value, style=_STYLES.get(step.action, "")),
-                "; ".join(step.reasons),
-            )
-            for step in plan.steps
-        ],
-    )
+    show_steps(plan.steps, console)
     for crd in plan.crds:
         if crd.differs and crd.taken_from:
             sentence(console, f"CRD {crd.name}: takes ownership of fields from {', '.join(crd.taken_from)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult
 from nksmesh.report.common import without_mesh
-from nksmesh.report.drift import show_diff, show_drift, show_gone, show_no_drift
+from nksmesh.report.drift import show_differences, show_drift, show_gone, show_no_drift
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, sentence, warnings
 from nksmesh.report.text import Renderers
 
@@ -22,7 +22,7 @@ def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
     sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be restored:", "bold")
     show_gone(plan.installation, console)
     show_drift(plan.survey, console, verbose=verbose)
-    show_diff(plan.survey, console, shown=True)
+    show_differences(plan.survey, console)
     if plan.others:
         sentence(console, _others(plan.others), DOUBTFUL)
     warnings(console, plan.survey.notes)

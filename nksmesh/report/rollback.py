@@ -9,7 +9,7 @@ from rich.text import Text
 from nksmesh.commands.rollback.plan import RollbackPlan
 from nksmesh.commands.rollback.rollback import RollbackResult
 from nksmesh.domain.plan.history import Run
-from nksmesh.report.common import show_addresses, show_outcomes
+from nksmesh.report.common import show_addresses, show_outcomes, show_steps
 from nksmesh.report.history import result_of, show_evidence, versions_of
 from nksmesh.report.layout import BAD, FAINT, GOOD, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
@@ -29,18 +29,7 @@ def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
         sentence(console, f"run {way.failed.number}: {way.failed.reason or 'it did not reach its end'}", BAD)
         show_evidence(way.failed, console, all_of_it=verbose)
     gap(console)
-    rows(
-        console,
-        ["step", "action", "reason"],
-        [
-            (
-                Text(step.name, style="" if step.changes else FAINT),
-                Text(step.action.value, style="" if step.changes else FAINT),
-                "; ".join(step.reasons),
-            )
-            for step in plan.plan.steps
-        ],
-    )
+    show_steps(plan.plan.steps, console)
     sentence(console, "CRDs and namespaces stay as they are.", FAINT)
     warnings(console, plan.warnings)
 

@@ -11,13 +11,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from nksmesh.commands.canary.move import proxy_of
-from nksmesh.commands.canary.plan import (
-    CANARY_STEP,
-    CanaryPlan,
-    CanaryResult,
-    check_left,
-    names_one_of,
-)
+from nksmesh.commands.canary.plan import CANARY_STEP, CanaryPlan, CanaryResult, make_plan, names_one_of
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
     canary_of,
@@ -28,9 +22,7 @@ from nksmesh.commands.canary.start import (
     recorded_mesh,
 )
 from nksmesh.commands.canary.status import status
-from nksmesh.commands.canary.steps import abort_steps, tags_step
-from nksmesh.domain.common.findings import refuse_failures
-from nksmesh.domain.kube.workloads import Workload
+from nksmesh.commands.canary.steps import TagsStep, abort_steps
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
 from nksmesh.engine.agreement import agreed
@@ -57,34 +49,17 @@ async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> Canary
     canary, old = canary_of(record), own_istiod(record)
     returning = {DEFAULT_TAG, *record.answers.standing.tags}  # a promotion that had begun may have taken them
     named = {canary.istio_revision, *(set(canary.answers.standing.tags) - returning)}
-    restarting: list[Workload] = []
-    left: list[Workload] = []
-    stranded: list[str] = []
-    for space in found.namespaces:
-        on_it = [one for one in space.workloads if canary.istio_revision in one.istio_revisions]
-        by_hand = not space.moved and names_one_of(space, named)
-        if by_hand and not on_it:
-            stranded.append(space.name)
-        for one in on_it:
-            if by_hand or not one.kept_by_istiod:  # what istiod keeps itself follows the default
-                (restarting if one.restartable and not by_hand else left).append(one)
-    if not force:
-        hint = (
-            "Namespaces moved with nksmesh canary move go back by themselves. Restore the "
-            "labels of namespaces that were labelled by hand and restart what is left, or "
-            "pass --force to leave it."
-        )
-        refuse_failures(check_left(left, stranded, canary.release.name, hint=hint))
-    return CanaryPlan(
+    return make_plan(
+        found,
         promote=False,
-        status=found,
-        staying=old.name,
-        going=canary.release.name,
-        returning=tuple(one.name for one in found.namespaces if one.moved),
-        restarting=tuple(restarting),
-        left=tuple(left),
-        stranded=tuple(stranded),
+        istiods=(old, canary.release),
+        uses=lambda workload: canary.istio_revision in workload.istio_revisions,
+        pinned=lambda namespace: not namespace.moved and names_one_of(namespace, named),
+        restart=True,
         force=force,
+        hint="Namespaces moved with nksmesh canary move go back by themselves. Restore the "
+        "labels of namespaces that were labelled by hand and restart what is left, or "
+        "pass --force to leave it.",
     )
 
 
@@ -108,7 +83,7 @@ async def abort(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Cana
         answers = replace(record.answers, standing=standing)
         took = canary.promoting or bool(standing.tags)  # a run that was stopped may have, and recorded nothing
         if took:
-            await Executor([tags_step(standing.tags, canary.release, old)], runtime, account=False).run()
+            await Executor([TagsStep(tags=standing.tags, old=canary.release, new=old)], runtime, account=False).run()
     if took:
         back = ReleaseScope(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
         await install_scope(order, back, runtime, "canary abort (the default goes back)")

@@ -16,7 +16,7 @@ from nksmesh.commands.canary.status import followed
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import HIDDEN, MERGED, fields_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.mesh.record import Canary, Record
@@ -138,8 +138,7 @@ async def plan_move(
     refused = {name: after for name, after in where.items() if isinstance(after, str)}
     if refused and not everything:
         raise ConfigError(
-            "; ".join(refused.values()),
-            hint="Run nksmesh canary status to see which istiod each namespace uses.",
+            "; ".join(refused.values()), hint="Run nksmesh canary status to see which istiod each namespace uses."
         )
     target = own_istiod(record) if back else canary.release
     injected = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
@@ -217,7 +216,7 @@ def _check_promoting(canary: Canary) -> tuple[Finding, ...]:
     message = "the canary is being promoted: namespaces can no longer be moved"
     hint = "Run nksmesh canary promote to finish, or nksmesh canary abort to undo."
     rule = "canary.being-promoted"
-    found = Finding(id=rule, level=Level.FAILURE, message=message, hint=hint, error=ConfigError)
+    found = Finding(id=rule, message=message, hint=hint, error=ConfigError)
     return (found,) if canary.promoting else ()
 
 

@@ -5,15 +5,16 @@ An istiod stays while workloads are on it, or namespaces are labelled for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
 from nksmesh.commands.install import InstallResult
+from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CheckError, ClusterError, MeshError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL
@@ -148,7 +149,57 @@ def names_one_of(namespace: NamespaceStatus, names: Collection[str]) -> bool:
     return INJECTION_LABEL not in namespace.labels and namespace.labels.get(REVISION_LABEL) in names
 
 
-def check_left(left: Collection[Workload], stranded: Collection[str], going: str, *, hint: str) -> tuple[Finding, ...]:
+def make_plan(
+    found: CanaryStatus,
+    *,
+    promote: bool,
+    istiods: tuple[Release, Release],
+    uses: Callable[[Workload], bool],
+    pinned: Callable[[NamespaceStatus], bool],
+    restart: bool,
+    force: bool,
+    hint: str,
+) -> CanaryPlan:
+    """Plan the removal of an istiod: who is restarted, who is left on it.
+
+    Args:
+        istiods: The one that stays, and the one that goes.
+        uses: Whether a workload runs the proxy of the one that goes.
+        pinned: Whether a namespace's labels name the one that goes, and do not change.
+        restart: Workloads that a restart takes off it are restarted.
+        force: Go on where somebody is left on it.
+        hint: What else they can do.
+
+    Raises:
+        CheckError: Somebody is left on it.
+    """
+    staying, going = (istiod.name for istiod in istiods)
+    restarting, left, stranded = list[Workload](), list[Workload](), list[str]()
+    for namespace in found.namespaces:
+        workloads = [workload for workload in namespace.workloads if uses(workload)]
+        stays = pinned(namespace)
+        if stays and not workloads:
+            stranded.append(namespace.name)
+        for workload in workloads:
+            if stays or not workload.kept_by_istiod:  # what istiod keeps itself follows the default
+                (restarting if restart and workload.restartable and not stays else left).append(workload)
+    if not force:
+        refuse_failures(_check_left(left, stranded, going, hint=hint))
+    return CanaryPlan(
+        promote=promote,
+        status=found,
+        staying=staying,
+        going=going,
+        returning=tuple(namespace.name for namespace in found.namespaces if namespace.moved),
+        restarting=tuple(restarting),
+        left=tuple(left),
+        stranded=tuple(stranded),
+        restart=restart,
+        force=force,
+    )
+
+
+def _check_left(left: Collection[Workload], stranded: Collection[str], going: str, *, hint: str) -> tuple[Finding, ...]:
     """Judge the removal of an istiod: a failure where somebody is on it.
 
     Args:
@@ -169,7 +220,7 @@ def check_left(left: Collection[Workload], stranded: Collection[str], going: str
     told = [f"{workload}: {workload.not_restartable}".removesuffix(": ") for workload in left]
     detail = "\n".join((*told, *(f"Namespace {name}" for name in stranded)))
     message = "; ".join(said)
-    return (Finding(id="canary.istiod-in-use", level=Level.FAILURE, message=message, hint=hint, detail=detail),)
+    return (Finding(id="canary.istiod-in-use", message=message, hint=hint, detail=detail),)
 
 
 def check_restarted(restarts: RestartResult, going: str, *, force: bool) -> None:

@@ -15,13 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from nksmesh.commands.canary.handover import tag_of
-from nksmesh.commands.canary.plan import (
-    CANARY_STEP,
-    CanaryPlan,
-    CanaryResult,
-    check_left,
-    names_one_of,
-)
+from nksmesh.commands.canary.plan import CANARY_STEP, CanaryPlan, CanaryResult, make_plan, names_one_of
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
     canary_of,
@@ -31,11 +25,9 @@ from nksmesh.commands.canary.start import (
     with_canary,
 )
 from nksmesh.commands.canary.status import status
-from nksmesh.commands.canary.steps import promote_steps, tags_step
+from nksmesh.commands.canary.steps import TagsStep, promote_steps
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ChartError
-from nksmesh.domain.common.findings import refuse_failures
-from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG, spoken_revision
 from nksmesh.domain.plan.plan import Plan
@@ -68,37 +60,18 @@ async def plan_promote(cluster: Cluster, namespace: str, *, restart: bool, force
     record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
     canary, old = canary_of(record), own_istiod(record)
     before = spoken_revision(old.istio_revision)
-    restarting: list[Workload] = []
-    left: list[Workload] = []
-    stranded: list[str] = []
-    for space in found.namespaces:
-        behind = [one for one in space.workloads if not one.istio_revisions or before in one.istio_revisions]
-        pinned = bool(old.istio_revision) and names_one_of(space, {old.istio_revision})
-        if pinned and not behind:
-            stranded.append(space.name)
-        for one in behind:
-            if pinned or not one.kept_by_istiod:  # what istiod keeps itself follows the default
-                (restarting if restart and one.restartable and not pinned else left).append(one)
-    plan = CanaryPlan(
+    return make_plan(
+        found,
         promote=True,
-        status=found,
-        staying=canary.release.name,
-        going=old.name,
-        returning=tuple(one.name for one in found.namespaces if one.moved),
-        restarting=tuple(restarting),
-        left=tuple(left),
-        stranded=tuple(stranded),
+        istiods=(canary.release, old),
+        uses=lambda workload: not workload.istio_revisions or before in workload.istio_revisions,
+        pinned=lambda namespace: bool(old.istio_revision) and names_one_of(namespace, {old.istio_revision}),
         restart=restart,
         force=force,
+        hint="Move their namespaces first (nksmesh canary move NAMESPACE). Or pass "
+        "--restart-workloads to restart those that use the default istiod, or --force "
+        "to leave them with their old proxies.",
     )
-    if not force:
-        hint = (
-            "Move their namespaces first (nksmesh canary move NAMESPACE). Or pass "
-            "--restart-workloads to restart those that use the default istiod, or --force "
-            "to leave them with their old proxies."
-        )
-        refuse_failures(check_left(left, stranded, old.name, hint=hint))
-    return plan
 
 
 async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> CanaryResult:
@@ -118,7 +91,7 @@ async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Ca
         record = await recorded_mesh(cluster, namespace)
         canary, old = canary_of(record), own_istiod(record)
         new, tags = canary.release, _tags_of(record, canary)
-        await Executor([tags_step(record.answers.standing.tags, old, new)], runtime, account=False).run()
+        await Executor([TagsStep(tags=record.answers.standing.tags, old=old, new=new)], runtime, account=False).run()
     standing = replace(canary.answers.standing, default_revision=new.istio_revision, tags=tags)
     answers = replace(canary.answers, standing=standing)
     first = ReleaseScope(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)

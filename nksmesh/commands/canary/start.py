@@ -13,7 +13,7 @@ from nksmesh.commands.install import InstallResult, install
 from nksmesh.domain.charts.releases import BASE, ISTIOD, Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
@@ -63,11 +63,7 @@ class StartResult:
         """Return what JSON has: of the install what concerns the canary."""
         installed = data_of(self.installed)
         told = ("version", "dry_run", "changes", "steps", "findings", "notes", "done", "warnings")
-        return {
-            "istio_revision": self.istio_revision,
-            "beside": self.beside,
-            **{key: installed[key] for key in told},
-        }
+        return {"istio_revision": self.istio_revision, "beside": self.beside, **{key: installed[key] for key in told}}
 
 
 async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> StartResult:
@@ -86,11 +82,7 @@ async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Start
     record = await recorded_mesh(runtime.cluster, order.request.namespace)
     wanted, canary = order.request.version, record.canary
     refuse_failures(
-        (
-            *_check_other_canary(canary, wanted),
-            *check_canary(record.answers.version, wanted),
-            *_check_revision(record),
-        )
+        (*_check_other_canary(canary, wanted), *check_canary(record.answers.version, wanted), *_check_revision(record))
     )
     answers = canary.answers if canary else answers_of_canary(record, wanted)
     scope = ReleaseScope(answers=answers, keep=_beside, components=CONTROL_PLANE)
@@ -106,7 +98,6 @@ def _check_other_canary(canary: Canary | None, wanted: str) -> tuple[Finding, ..
     return (
         Finding(
             id="canary.running",
-            level=Level.FAILURE,
             message=f"a canary is already installed: Istio {canary.version}, Istio revision {canary.istio_revision}",
             hint="End it first with nksmesh canary promote or nksmesh canary abort.",
             error=ConfigError,
@@ -120,7 +111,6 @@ def _check_revision(record: Record) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             id="canary.revision-in-values",
-            level=Level.FAILURE,
             message=f"the values set istiod's Istio revision to {release.istio_revision}: "
             "a canary would get the same one",
             hint="Run nksmesh upgrade --to X.Y.Z to upgrade in place, which keeps the Istio revision.",

@@ -26,6 +26,8 @@ class TagsStep(Step):
 
     quiet: ClassVar[bool] = True
 
+    name: str = "revision tags"
+    action: Action = Action.APPLY
     tags: tuple[str, ...]
     old: Release
     new: Release
@@ -74,11 +76,6 @@ class UnusedStep(Step):
 
     going: str
     force: bool
-
-
-def tags_step(tags: tuple[str, ...], old: Release, new: Release) -> TagsStep:
-    """Make the step that hands revision tags from one istiod to another."""
-    return TagsStep(name="revision tags", action=Action.APPLY, tags=tags, old=old, new=new)
 
 
 def promote_steps(

@@ -11,7 +11,7 @@ from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE
 from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.workloads import Workload, without_releases
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.versions import minors_between, parse_version
@@ -146,7 +146,6 @@ async def _with_charts(hop: Hop, mesh: Mesh, order: MeshRequest, charts: Charts,
             raise
         missing = Finding(
             id="upgrade.missing-chart",
-            level=Level.FAILURE,
             subject=hop.version,
             message=error.message,
             hint=error.hint,

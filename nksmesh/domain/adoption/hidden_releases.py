@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.common.errors import ClusterError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.owners import HELM_RELEASE, Owner, Tool, owner_of
@@ -81,7 +81,6 @@ def judge_elsewhere(found: Sequence[StoredElsewhere]) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             id="helm.record-elsewhere",
-            level=Level.FAILURE,
             message=f"{first}; nothing was changed",
             hint=first.way_on,
             detail="\n".join(map(str, found[1:])),
@@ -149,7 +148,6 @@ class Unseen:
         """The failure of a run that would write."""
         return Finding(
             id="helm.hidden-releases",
-            level=Level.FAILURE,
             message=f"{self}; nothing was changed",
             hint=self.way_on,
             detail="\n".join(map(str, self.objects)),

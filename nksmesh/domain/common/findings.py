@@ -33,7 +33,7 @@ class Finding:
     """
 
     id: str = field(metadata=HIDDEN)
-    level: Level
+    level: Level = Level.FAILURE
     message: str
     hint: str = ""
     subject: str = ""

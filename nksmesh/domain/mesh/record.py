@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.values.layers import Layer, LayerKind, dotted
@@ -149,7 +149,6 @@ def check_no_canary(record: Record | None) -> tuple[Finding, ...]:
     return (
         Finding(
             id="canary.running",
-            level=Level.FAILURE,
             message=f"a canary {on}: Istio {canary.version}, Istio revision {canary.istio_revision}",
             hint="End it first with nksmesh canary promote or nksmesh canary abort. "
             "Run nksmesh canary status to see it.",

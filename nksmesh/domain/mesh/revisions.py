@@ -138,7 +138,7 @@ def check_canary(installed: str, wanted: str) -> tuple[Finding, ...]:
         hint = f"Start a canary of {before[0]}.{before[1] + CANARY_MINORS} and promote it first, then start the next."
     else:
         return ()
-    return (Finding(id=rule, level=Level.FAILURE, subject=wanted, message=message, hint=hint),)
+    return (Finding(id=rule, subject=wanted, message=message, hint=hint),)
 
 
 def follows(labels: Mapping[str, str], *, istio_revision: str, tags: Iterable[str] = (), default: bool = False) -> bool:

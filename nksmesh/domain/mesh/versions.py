@@ -215,7 +215,6 @@ def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Findin
     patches = [version for one in known for version in one.versions]
     return Finding(
         id="version.unknown",
-        level=Level.FAILURE,
         subject=question.version,
         message=f"Istio {question.version} is of a minor version that the catalog does not "
         "have: the Kubernetes versions it supports are unknown",
@@ -226,7 +225,6 @@ def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Findin
 def _not_provided(question: VersionQuestion, region: Region) -> Finding:
     return Finding(
         id="version.not-in-registry",
-        level=Level.FAILURE,
         subject=region.name,
         message=f"the registry of region {region.name} does not provide Istio {question.version}",
         hint=f"It provides {', '.join(region.versions)}. Another version needs a registry of your own: "
@@ -244,7 +242,6 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
         return [
             Finding(
                 id="version.kubernetes-too-old",
-                level=Level.FAILURE,
                 subject=question.version,
                 message=f"Istio {question.version} does not run on {told}: it needs {entry.kubernetes_floor} or later",
                 hint=f"{supported}. {_another(question, known, provided)}",
@@ -254,7 +251,6 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
         return [
             Finding(
                 id="version.kubernetes-too-new",
-                level=Level.FAILURE,
                 subject=question.version,
                 message=f"Istio {question.version} does not support {told}: {entry.kubernetes_max} is "
                 "the newest it supports",

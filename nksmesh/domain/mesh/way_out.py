@@ -51,7 +51,6 @@ def _beyond(question: VersionQuestion, region: Region, highest: str, known: Sequ
     cluster = minor_of(question.kubernetes)
     return Finding(
         id="version.beyond-region",
-        level=Level.FAILURE,
         subject=region.name,
         message=f"Region {region.name} provides Istio up to {newest(region.versions)}, which runs on Kubernetes up to "
         f"{highest}; this cluster runs {cluster}",

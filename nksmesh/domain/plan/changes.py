@@ -73,7 +73,6 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
         findings.append(
             Finding(
                 id="images.outside-hub",
-                level=Level.FAILURE,
                 message=f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
                 hint="Remove the setting, or allow the registry with --allow-image PREFIX.",
                 detail="\n".join(strays),

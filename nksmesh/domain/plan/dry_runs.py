@@ -87,7 +87,6 @@ def refusal(ref: ObjectRef, question: Question, answer: RefusedError) -> Finding
     hint = _way_on(ref, question) if immutable else "Change the values or the chart that set it, then run again."
     return Finding(
         id="kube.immutable-field" if immutable else "kube.invalid-object",
-        level=Level.FAILURE,
         subject=str(ref),
         message=f"{ref} cannot be changed to what the chart renders: {fields}",
         hint=hint,

@@ -81,7 +81,6 @@ def _unserved(change: ReleaseChange, served: Collection[str], around: Surroundin
         there = ", ".join(sorted(one for one in served if one)) or "none"
         yield Finding(
             id="injection.no-injector",
-            level=Level.FAILURE,
             subject=name,
             message=f"gateway {name} would get no proxy: no injector serves Istio revision {wanted} (served: {there})",
             hint=_advice(name, wanted, served),

@@ -8,7 +8,7 @@ from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.known_keys import unknown_keys
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ChartError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.changes import check_images
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -66,7 +66,6 @@ def _check_istiod(changes: Iterable[ReleaseChange]) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             id="charts.missing-istiod",
-            level=Level.FAILURE,
             subject=change.release.name,
             message=f"chart {change.chart.ref} renders no istiod Deployment with these values: the "
             "running istiod would be removed",

@@ -128,7 +128,7 @@ def another_version(installed: str, wanted: str, *, asked: bool = True) -> tuple
     else:
         message = f"Istio {installed} is installed without a record, and the default version is {wanted}"
         hint = f"Run nksmesh adopt to record what is installed, or pass --version {installed}."
-    return (Finding(id="version.unasked-change", level=Level.FAILURE, message=message, hint=hint, error=ConfigError),)
+    return (Finding(id="version.unasked-change", message=message, hint=hint, error=ConfigError),)
 
 
 def _check_ends(installed: str, wanted: str) -> tuple[Finding, ...]:
@@ -137,14 +137,14 @@ def _check_ends(installed: str, wanted: str) -> tuple[Finding, ...]:
     if start[0] != end[0] or end[1] - start[1] > _MOST_MINORS:
         message = f"cannot upgrade in place from {installed} to {wanted}"
         hint = "Run nksmesh versions to list the versions."
-        return (Finding(id="upgrade.no-path", level=Level.FAILURE, subject=wanted, message=message, hint=hint),)
+        return (Finding(id="upgrade.no-path", subject=wanted, message=message, hint=hint),)
     if start[1] - end[1] > 1:
         message = (
             f"a downgrade from Istio {installed} to {wanted} spans {start[1] - end[1]} "
             "minor versions: at most one is possible"
         )
         hint = f"Choose a version of {end[0]}.{start[1] - 1}. Anything older needs a new installation."
-        return (Finding(id="upgrade.far-downgrade", level=Level.FAILURE, subject=wanted, message=message, hint=hint),)
+        return (Finding(id="upgrade.far-downgrade", subject=wanted, message=message, hint=hint),)
     return ()
 
 
@@ -167,7 +167,7 @@ def _missing(minor: str, versions: Iterable[str], region: Region | None) -> Find
     else:
         message = f"no version of Istio {minor} is known, which this upgrade passes through"
         hint = f"Choose one and upgrade to it first: nksmesh upgrade --to {minor}.X."
-    return Finding(id="upgrade.missing-version", level=Level.FAILURE, subject=minor, message=message, hint=hint)
+    return Finding(id="upgrade.missing-version", subject=minor, message=message, hint=hint)
 
 
 def proxies_too_old(images: Iterable[str], version: str) -> tuple[str, ...]:
