@@ -1,4 +1,4 @@
-"""What several commands show alike: a plan's steps, what came of them, differences, and that there is no mesh of ours."""
+"""What several commands show alike: steps, what came of them, differences, and that there is no mesh of nksmesh's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from nksmesh.engine.discovery import Installation
     from nksmesh.engine.executor.step_context import StepOutcome
-
 
 _DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 

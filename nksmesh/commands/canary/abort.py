@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from nksmesh.commands.canary.move import proxy_of
-from nksmesh.commands.canary.plan import CANARY_STEP, CanaryPlan, CanaryResult, make_plan, names_one_of
+from nksmesh.commands.canary.plan import CANARY_STEP, CanaryPlan, CanaryResult, names_one_of, plan_removal
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
     canary_of,
@@ -49,7 +49,7 @@ async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> Canary
     canary, old = canary_of(record), own_istiod(record)
     returning = {DEFAULT_TAG, *record.answers.standing.tags}  # a promotion that had begun may have taken them
     named = {canary.istio_revision, *(set(canary.answers.standing.tags) - returning)}
-    return make_plan(
+    return plan_removal(
         found,
         promote=False,
         istiods=(old, canary.release),

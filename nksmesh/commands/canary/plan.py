@@ -149,7 +149,7 @@ def names_one_of(namespace: NamespaceStatus, names: Collection[str]) -> bool:
     return INJECTION_LABEL not in namespace.labels and namespace.labels.get(REVISION_LABEL) in names
 
 
-def make_plan(
+def plan_removal(
     found: CanaryStatus,
     *,
     promote: bool,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from nksmesh.commands.canary.handover import tag_of
-from nksmesh.commands.canary.plan import CANARY_STEP, CanaryPlan, CanaryResult, make_plan, names_one_of
+from nksmesh.commands.canary.plan import CANARY_STEP, CanaryPlan, CanaryResult, names_one_of, plan_removal
 from nksmesh.commands.canary.start import (
     CONTROL_PLANE,
     canary_of,
@@ -60,7 +60,7 @@ async def plan_promote(cluster: Cluster, namespace: str, *, restart: bool, force
     record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
     canary, old = canary_of(record), own_istiod(record)
     before = spoken_revision(old.istio_revision)
-    return make_plan(
+    return plan_removal(
         found,
         promote=True,
         istiods=(canary.release, old),

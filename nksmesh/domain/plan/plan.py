@@ -90,8 +90,10 @@ class Step:
 def in_sequence(steps: Iterable[Step]) -> tuple[Step, ...]:
     """Let each of some steps begin as soon as the one before it is proved."""
     ordered = tuple(steps)
-    needs = ((), *((Need(step.name),) for step in ordered))
-    return tuple(replace(step, needs=some) for step, some in zip(ordered, needs, strict=False))
+    before: tuple[Step | None, ...] = (None, *ordered)
+    return tuple(
+        replace(step, needs=(Need(last.name),) if last else ()) for last, step in zip(before, ordered, strict=False)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
