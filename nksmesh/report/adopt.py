@@ -81,8 +81,8 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
     elif not result.dry_run:
         console.print(Text("Taken over: plain Helm releases, installed and ready.", GOOD))
     show_addresses(result.progress.addresses, console)
-    for ref in result.removed:
-        sentence(console, f"removed: {ref}")
+    for removed in result.removed:
+        sentence(console, f"removed: {removed}")
     left = [ref for ref in plan.orphans if str(ref) not in result.removed]
     if left:
         gap(console)
