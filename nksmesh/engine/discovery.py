@@ -83,7 +83,7 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
             )
     unreadable: list[str] = []
     everything = await _read_releases(cluster, namespace or ISTIO_NAMESPACE, unreadable, notes)
-    notes += [f"Helm's record in {where} cannot be read and is passed over" for where in unreadable]
+    notes += [f"Helm's record in {where} cannot be read and is ignored" for where in unreadable]
     ours = {
         Release(
             component=component,
@@ -103,7 +103,7 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
         if release.namespace == where or (release.component == "gateway" and control_planes == [where])
     }
     if istiods is None and not theirs:
-        notes.append("Deployments may not be listed: an istiod that another tool installed is not seen")
+        notes.append("no permission to list Deployments: an istiod that another tool installed is not detected")
     away = await describe_elsewhere(theirs.values(), cluster)
     return Installation(
         namespace=where,
@@ -133,7 +133,7 @@ async def _read_records(cluster: Cluster, *, without_record: bool) -> tuple[dict
     records = await (where_allowed(reading, None) if without_record else reading)
     if records is not None:
         return records, []
-    return {}, ["the record of the mesh may not be read (Secrets in kube-system): what it would tell is not known"]
+    return {}, ["no permission to read the mesh's record (Secrets in kube-system): its contents are unknown"]
 
 
 async def _read_releases(
@@ -144,7 +144,7 @@ async def _read_releases(
     found = await (where_allowed(reading, None) if notes else reading)
     if found is not None:
         return found
-    notes.append(f"Helm's records may not be read in all namespaces: only {namespace} was looked at")
+    notes.append(f"no permission to read Helm's records in all namespaces: only {namespace} was searched")
     return await cluster.storage.installed(namespace=namespace, unreadable=unreadable)
 
 

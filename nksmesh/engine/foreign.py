@@ -46,7 +46,7 @@ async def check_foreign(deployments: list[Manifest], cluster: Cluster) -> tuple[
     return tuple(
         Finding(
             id="ownership.foreign-istiod",
-            message=f"{istiod}; nksmesh changed nothing",
+            message=f"{istiod}; nothing was changed",
             hint=istiod.way_on,
             detail="\n".join(map(str, found[1:])),
             error=ClusterError,

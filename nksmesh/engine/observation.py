@@ -117,7 +117,7 @@ def crds_established(live: Live, names: Iterable[str]) -> Readiness:
     if not unready:
         return ready(f"{len(wanted)} CRDs are Established")
     broken = next((answer for answer in unready.values() if answer.state is State.FAILED), None)
-    return broken or waiting(f"{len(unready)} of {len(wanted)} CRDs to be Established: {', '.join(unready)}")
+    return broken or waiting(f"{len(unready)} of {len(wanted)} CRDs to be Established", unready)
 
 
 def crd_names(manifests: Iterable[Manifest]) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def gateway_ready(live: Live, release: Release, manifests: Iterable[Manifest], p
         return rollout
     pods, wanted = pods_of(live, release, rendered), sum(map(updated_pods, _found(live, release, rendered)))
     if len(pods) < wanted:  # pods come by another watch than their workload
-        return waiting(f"{wanted - len(pods)} of {wanted} pods of {release.name} to be seen")
+        return waiting(f"{wanted - len(pods)} of {wanted} pods of {release.name} to appear")
     answer = of_gateway_pods(pods, release.name, proxy_image)
     return answer if answer.ready else _with_its_cause(answer, _found(live, release, rendered))
 

@@ -69,8 +69,9 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
     if foreign:
         many = len(foreign) > 1
         message = (
-            f"{len(foreign)} object{'s' if many else ''} of this mesh exist{'' if many else 's'} already "
-            f"and belong{'' if many else 's'} to somebody else; nothing was changed"
+            f"{len(foreign)} object{'s' if many else ''} of this mesh already "
+            f"exist{'' if many else 's'} and belong{'' if many else 's'} to another owner; "
+            "nothing was changed"
         )
         findings = (
             Finding(
@@ -100,13 +101,15 @@ def _way_on(namespaces: Collection[str], owners: Iterable[Owner]) -> str:
     """
     if namespaces:
         others = " and ".join(sorted(namespaces))
-        return f"A mesh in namespace {others} has them: go on with that one (-n {min(namespaces)}), or remove it first."
+        return (
+            f"They belong to a mesh in namespace {others}. Manage that mesh (-n {min(namespaces)}), or remove it first."
+        )
     for owner in owners:
         if owner.tool not in {Tool.HELM, Tool.ISTIOCTL, Tool.NOBODY}:
             return owner.way_on
     return (
-        "A mesh that somebody made with Helm is taken on with nksmesh adopt, one that istioctl made with "
-        "nksmesh adopt --from istioctl. What is no mesh has to go first."
+        "Run nksmesh adopt if Helm installed this mesh, or nksmesh adopt --from "
+        "istioctl if istioctl did. Remove objects that are not part of a mesh first."
     )
 
 
@@ -139,7 +142,7 @@ def _with_left(change: ReleaseChange, left: tuple[ObjectRef, ...]) -> ReleaseCha
 
 def _with_taken(change: ReleaseChange, taken: tuple[ObjectRef, ...]) -> ReleaseChange:
     many = f"{len(taken)} object{'s' if len(taken) > 1 else ''}"
-    said = (f"{many} of istioctl's become{'' if len(taken) > 1 else 's'} its own",) if taken else ()
+    said = (f"takes ownership of {many} that istioctl installed",) if taken else ()
     return replace(change, taken=taken, reasons=(*change.reasons, *said))
 
 

@@ -110,7 +110,7 @@ class Rollout:
         now = found(self._live, self.workload) or {}
         wanted, seen = updated_pods({"kind": self.workload.kind, **now}), len(self.pods())
         if seen < wanted:  # pods come by another watch than their workload
-            return waiting(f"{wanted - seen} of {wanted} new pods to be seen")
+            return waiting(f"{wanted - seen} of {wanted} new pods to appear")
         images = ", ".join(image or "no proxy" for image in self.proxies()) or "no pods"
         return ready(f"{seen} pod{'s' if seen != 1 else ''} on {images}")
 

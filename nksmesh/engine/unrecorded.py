@@ -42,8 +42,8 @@ async def check_unrecorded(
     detail = [f"{name} would lose values: {first_few(keys, _MOST_KEYS)}" for name, keys in lost.items()]
     if record is not None:
         return _taken_away(
-            f"{', '.join(lost)} was made with Helm and is new to this mesh: this run would drop values "
-            "that were set outside nksmesh",
+            f"{', '.join(lost)} was installed with Helm and is not part of this mesh yet: "
+            "this run would drop values that were set outside nksmesh",
             "Set these values in the environment, or with -f or --set.",
             detail,
         )
@@ -55,9 +55,9 @@ async def check_unrecorded(
         if one.key not in known
     ]
     return _taken_away(
-        f"Istio {version} is installed, and not recorded by nksmesh: this run would drop values that were "
-        "set outside nksmesh",
-        "Record it as it is, names and values, with nksmesh adopt; or name them: -f, --set, -e.",
+        f"Istio {version} is installed, but not recorded by nksmesh: this run would "
+        "drop values that were set outside nksmesh",
+        "Run nksmesh adopt to record the mesh with its values. Or set the values with -f, --set or -e.",
         detail,
     )
 
@@ -84,14 +84,14 @@ async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
     for release, one in istiods.items():
         if release.key not in known:
             return ConfigError(
-                f"Istio {one.chart_version} is installed as Helm release {release.name}, and not recorded by nksmesh",
-                hint="Record it as it is with nksmesh adopt; then upgrade it.",
+                f"Istio {one.chart_version} is installed as Helm release {release.name}, but not recorded by nksmesh",
+                hint="Run nksmesh adopt to record it. Then upgrade.",
             )
     if found:
         missing = "its first install did not finish" if istiods else "Helm has no release of it"
         return ConfigError(
-            f"there is no istiod in {mesh.namespace} to upgrade: {missing}",
-            hint="Bring the mesh to its end with nksmesh install; then upgrade it.",
+            f"no istiod to upgrade in {mesh.namespace}: {missing}",
+            hint="Run nksmesh install to finish the installation. Then upgrade.",
         )
     return ConfigError(
         f"no Istio is installed in {mesh.namespace}: there is nothing to upgrade",

@@ -73,7 +73,10 @@ def _pinned(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) ->
     if not images:
         return ()
     message = f"images of another version would run with the charts of {mesh.version}"
-    hint = "Take the tag out of the values, or set another: it follows the version. --force-version goes on with it."
+    hint = (
+        "Remove the tag from the values (the default follows the version), or correct "
+        "it. To keep it, pass --force-version."
+    )
     rule, subject = "images.pinned-version", mesh.version
     if former.forced:
         warnings = (f"{message}: {image}" for image in images)

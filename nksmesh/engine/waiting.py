@@ -83,13 +83,14 @@ async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, waits: W
         over = [troubles[identity] for identity, end in ends.items() if end <= now]
         if over:
             raise await _failure(wait.named, over[0], objects, now - began)
-        message = "the API server to answer again" if live.lost else answer.message
+        message, names = ("the API server to answer again", ()) if live.lost else (answer.message, answer.names)
         left = began + waits.component - now
         if left <= 0:
-            raise await _timeout(wait.named, message, list(troubles.values()), objects, waits.component)
+            awaited = f"{message}: {', '.join(names)}" if names else message
+            raise await _timeout(wait.named, awaited, list(troubles.values()), objects, waits.component)
         if _gist(message) != said:
             said = _gist(message)
-            listener(Event(step=wait.step, kind=EventKind.WAITING, message=message))
+            listener(Event(step=wait.step, kind=EventKind.WAITING, message=message, names=names))
         await live.changed(version, min([left, *(end - now for end in ends.values())]))
 
 

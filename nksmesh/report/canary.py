@@ -44,7 +44,7 @@ def _start(result: StartResult, console: Console, verbose: bool) -> None:
 @RENDERERS.of(CanaryStatus)
 def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
     canary = result.canary
-    on = "is being promoted" if canary and canary.promoting else "is on"
+    on = "is being promoted" if canary and canary.promoting else "is installed"
     sentence(console, f"canary {canary.istio_revision} {on}" if canary else "No canary is on.", "bold")
     facts(
         console,

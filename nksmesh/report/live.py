@@ -48,7 +48,7 @@ class _Row:
     ended: float | None = None
     warned: bool = False
 
-    def hear(self, event: Event, now: float) -> None:
+    def hear(self, event: Event, now: float, *, verbose: bool = False) -> None:
         """Take in what happened to the step."""
         if event.kind is EventKind.WARNING:
             self.warned = True
@@ -57,7 +57,7 @@ class _Row:
             self.kind = event.kind
         message = " ".join(redact(event.message).split())
         if event.kind is EventKind.WAITING:
-            self.said = sentence(event)
+            self.said = sentence(event, verbose=verbose)
         elif message or event.kind in _MARKS:
             self.said = message
         self.ended = now if event.kind in _MARKS else None
@@ -100,7 +100,7 @@ class LiveSteps:
         """Take an event in; warnings, and notes with ``-v``, are printed above the table for good."""
         now = self._clock()
         row = self._rows.setdefault(event.step, _Row(event.step, now))
-        row.hear(event, now)
+        row.hear(event, now, verbose=self._verbose)
         if event.kind is EventKind.WARNING or (self._verbose and event.kind is EventKind.NOTE):
             style = "yellow" if event.kind is EventKind.WARNING else "dim"
             self._live.console.print(Text(f"{event.step}: {sentence(event)}", style=style), soft_wrap=True)

@@ -11,9 +11,10 @@ from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.report.redaction import redact
 
 
-def sentence(event: Event) -> str:
-    """Put an event into words, without its step; empty where there is nothing to say."""
-    message = " ".join(redact(event.message).split())
+def sentence(event: Event, *, verbose: bool = False) -> str:
+    """Put an event into words, without its step; empty where there is nothing to say. Names are for ``-v``."""
+    names = f": {', '.join(event.names)}" if verbose and event.names else ""
+    message = " ".join(redact(event.message + names).split())
     match event.kind:
         case EventKind.WAITING:
             return f"waiting for {message.removeprefix('waiting for ')}" if message else "waiting"
@@ -45,10 +46,12 @@ class ProgressLines:
         self,
         write: Callable[[str], None],
         *,
+        verbose: bool = False,
         now: Callable[[], datetime] = datetime.now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
+        self._verbose = verbose
         self._now = now
         self._clock = clock
         self._begun: dict[str, float] = {}
@@ -56,7 +59,7 @@ class ProgressLines:
 
     def __call__(self, event: Event) -> None:
         """Write the event's line, if it says something new."""
-        said = sentence(event)
+        said = sentence(event, verbose=self._verbose)
         if event.kind is EventKind.STARTED:
             self._begun[event.step] = self._clock()
         elif not said or self._last.get(event.step) == said:

@@ -59,7 +59,7 @@ class Report:
             with LiveSteps(color=self.color, verbose=self.verbose) as listener:
                 yield listener
         else:
-            yield ProgressLines(write_err)
+            yield ProgressLines(write_err, verbose=self.verbose)
 
     def prepare(self) -> None:
         """Import what lays results out, for a command that waits for the cluster and has the time."""

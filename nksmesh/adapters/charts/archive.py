@@ -90,7 +90,7 @@ class _Members:
         if path.parts[0] != self._top:
             raise self._refused(f"holds two top folders, {self._top!r} and {path.parts[0]!r}")
         if len(path.parts) == 1 and not member.isdir():
-            raise self._refused(f"holds the file {member.name!r} outside of a top folder")
+            raise self._refused(f"holds the file {member.name!r} outside a top folder")
         self._admit_place(path, member)
         self._admit_size(member)
         return path.relative_to(self._top)
@@ -100,7 +100,7 @@ class _Members:
             raise self._refused(f"holds {member.name!r} twice")
         for parent in path.parents:
             if not self._folders.setdefault(parent, True):
-                raise self._refused(f"holds {member.name!r} inside of a file")
+                raise self._refused(f"holds {member.name!r} inside a file")
         self._folders[path] = member.isdir()
         if len(self._folders) > MOST_ENTRIES:
             raise self._refused(f"holds more than {MOST_ENTRIES} entries")
@@ -133,14 +133,14 @@ def _unpack(tar: tarfile.TarFile, into: Path, title: str) -> None:
 def _safe_path(name: str, title: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
-        raise _refused(title, f"holds {name!r}, a path that leads outside of the chart")
+        raise _refused(title, f"holds {name!r}, a path that leads outside the chart")
     return path
 
 
 def _refused(title: str, reason: str) -> ChartError:
     return ChartError(
         f"{title} {reason}",
-        hint="Nothing of it is used. Fetch it again from a source you trust, or name another one with --charts.",
+        hint="The archive was not used. Fetch it again from a source you trust, or pass another source with --charts.",
     )
 
 

@@ -81,7 +81,7 @@ def check_identity(contents: Contents, ref: ChartRef, *, title: str) -> None:
     if (contents.name, contents.version) != (ref.name, ref.version):
         raise ChartError(
             f"{title} should be {ref}, but its Chart.yaml says {contents.name} {contents.version}",
-            hint="Correct the source, or name another one with --charts.",
+            hint="Correct the source, or pass another one with --charts.",
         )
 
 
@@ -108,7 +108,7 @@ def _parsed(path: Path, title: str) -> Any:
 
 
 def _broken(title: str, problem: str) -> ChartError:
-    return ChartError(f"{title}: {problem}", hint="Correct the chart, or name another source with --charts.")
+    return ChartError(f"{title}: {problem}", hint="Correct the chart, or pass another source with --charts.")
 
 
 class Templates(Mapping[str, str]):
@@ -141,7 +141,7 @@ class Templates(Mapping[str, str]):
         except OSError as error:
             raise ChartError(
                 f"{self._title}: a template cannot be read: {error.filename}: {error.strerror or error}",
-                hint="Make the chart's folder readable, or name another source with --charts.",
+                hint="Make the chart's folder readable, or pass another source with --charts.",
             ) from error
 
     def _read(self) -> Iterator[tuple[str, str]]:

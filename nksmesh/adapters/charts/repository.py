@@ -62,7 +62,7 @@ class Repositories:
         except (ValueError, ImportError, httpx.InvalidURL):
             # Neither the proxy nor httpx's own words about it: its URL may hold a password.
             raise ConfigError(
-                "a proxy that the environment names cannot be used",
+                "a proxy from the environment variables cannot be used",
                 hint="Write HTTPS_PROXY, HTTP_PROXY and ALL_PROXY as http://HOST:PORT; SOCKS is not supported.",
             ) from None
 
@@ -90,7 +90,7 @@ class Repositories:
         if said and f"sha256:{said}" != digest_of(content):
             raise ChartError(
                 f"{public_source(url)} is not the archive that its repository's index names",
-                hint="Try again later, or name another source with --charts.",
+                hint="Try again later, or pass another source with --charts.",
                 detail=f"in the index: sha256:{said}\nthe archive: {digest_of(content)}",
             )
         return content
@@ -139,7 +139,7 @@ class Repositories:
                     if len(content) > most:
                         raise ChartError(
                             f"{public_source(url)} is larger than {most // MIB} MiB",
-                            hint="nksmesh cannot use it as a chart repository; name another one with --charts.",
+                            hint="nksmesh cannot use it as a chart repository. Pass another one with --charts.",
                         )
         except httpx.TransportError as error:
             failure = _unreachable(url, _reason(error))
@@ -188,7 +188,7 @@ def _archive_url(entry: Mapping[str, Any], ref: ChartRef, repository: Repository
     secure = urlsplit(repository.url).scheme == "https"
     if parts.scheme != "https" and (secure or parts.scheme != "http"):
         index = _below(repository.url, "index.yaml")
-        raise _no_repository(index, f"sends us to {parts.scheme}:// for {ref}, which is not safe")
+        raise _no_repository(index, f"gives a {parts.scheme}:// URL for {ref}, which is not safe")
     return url
 
 
@@ -217,7 +217,7 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
             trust.load_verify_locations(**{"capath" if Path(path).is_dir() else "cafile": path})
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
-                f"{name} names {path}, which is not a bundle of certificates: {error.strerror or error}",
+                f"{name} points to {path}, which is not a certificate bundle: {error.strerror or error}",
                 hint=f"Point {name} to a PEM file, or unset it.",
             ) from error
     return trust
@@ -226,8 +226,8 @@ def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
 def _unreachable(url: str, reason: str) -> ChartError:
     return ChartError(
         f"{public_source(url)} could not be fetched{_through(url)}: {reason}",
-        hint=f"Check that this machine reaches {urlsplit(url).hostname} (HTTPS_PROXY is "
-        f"honoured). Without a network, {_OFFLINE}.",
+        hint=f"Check that this machine can reach {urlsplit(url).hostname} (HTTPS_PROXY is "
+        f"used). Without a network, {_OFFLINE}.",
     )
 
 
@@ -244,17 +244,18 @@ def _through(url: str) -> str:
 def _turned_away(url: str, answer: httpx.Response) -> ChartError:
     if answer.status_code in _REFUSED:
         hint = (
-            "Give --charts again with its user and password, which are never stored: --charts "
-            "https://USER:PASSWORD@HOST/... A folder needs none: --charts FOLDER."
+            "Pass --charts again with its user and password, which are never stored: "
+            "--charts https://USER:PASSWORD@HOST/... A folder needs none: --charts FOLDER."
         )
     else:
-        hint = f"Check that the URL is a Helm repository's; or {_OFFLINE}."
+        hint = f"Check that the URL is that of a Helm repository. Without a repository, {_OFFLINE}."
     return ChartError(f"{public_source(url)} could not be fetched{_through(url)}: {_status(answer)}", hint=hint)
 
 
 def _no_repository(url: str, problem: str) -> ChartError:
     return ChartError(
-        f"{public_source(url)} {problem}", hint=f"Check that --charts names a Helm repository; or {_OFFLINE}."
+        f"{public_source(url)} {problem}",
+        hint=f"Check that --charts is the URL of a Helm repository. Without a repository, {_OFFLINE}.",
     )
 
 
@@ -266,15 +267,15 @@ def _reason(error: Exception) -> str:
     cause = _certificate(error)
     if cause is not None:
         return (
-            f"its certificate is not trusted ({cause.verify_message}); "
-            "SSL_CERT_FILE or REQUESTS_CA_BUNDLE may name your own authorities"
+            f"its certificate is not trusted ({cause.verify_message}); set SSL_CERT_FILE or "
+            "REQUESTS_CA_BUNDLE to a file with your own CA"
         )
     words: dict[type[Exception], str] = {
         httpx.ConnectTimeout: f"no connection within {CONNECT_SECONDS:.0f} s",
         httpx.ReadTimeout: f"no answer for {SILENCE_SECONDS:.0f} s",
-        httpx.RemoteProtocolError: "the answer broke off",
+        httpx.RemoteProtocolError: "the response was cut off",
         httpx.ConnectError: "no connection" if str(error) in _SAYS_NOTHING else str(error),
-        httpx.TooManyRedirects: "it redirects in a circle",
+        httpx.TooManyRedirects: "it redirects in a loop",
     }
     return words.get(type(error), str(error) or type(error).__name__)
 

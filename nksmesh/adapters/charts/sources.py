@@ -76,7 +76,7 @@ def source_named(text: str) -> Source:
         return Repository(text)
     raise ConfigError(
         f"--charts {public_source(text)}: charts cannot be fetched from {parts.scheme}://",
-        hint="Name a Helm repository (https://...) or a folder, into which `helm pull` fetches charts from elsewhere.",
+        hint="Pass a Helm repository (https://...), or a folder with charts fetched by `helm pull`.",
     )
 
 
@@ -84,9 +84,9 @@ def unknown_version(ref: ChartRef, versions: Iterable[str]) -> ChartError:
     """The error for a chart or version that a source does not have, with those it has."""
     known = newest_first(versions)
     near = difflib.get_close_matches(ref.version, known, n=_SHOWN, cutoff=0.6)
-    said = f"The nearest it has are {', '.join(near)}." if near else f"It has {', '.join(known[:_SHOWN])}."
+    said = f"The nearest versions are {', '.join(near)}." if near else f"It has {', '.join(known[:_SHOWN])}."
     if not known:
-        said = f"It has no chart {ref.name}: name another source with --charts."
+        said = f"It has no chart {ref.name}. Pass another source with --charts."
     elif len(known) > _SHOWN:
         said += f" There are {len(known)} in all."
     return ChartError(f"there is no chart {ref} in {public_source(ref.source)}", hint=said)
@@ -95,7 +95,7 @@ def unknown_version(ref: ChartRef, versions: Iterable[str]) -> ChartError:
 def _folder(path: Path, text: str) -> Folder:
     if not path.is_dir():
         raise ChartError(
-            f"--charts {public_source(text)}: there is no such folder",
-            hint="Name a folder of NAME-VERSION.tgz archives or of unpacked charts, or a repository's https:// URL.",
+            f"--charts {public_source(text)}: the folder does not exist",
+            hint="Pass a folder of NAME-VERSION.tgz archives or of unpacked charts, or a repository's https:// URL.",
         )
     return Folder(path)

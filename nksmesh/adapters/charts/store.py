@@ -120,7 +120,7 @@ class _Fetching:
         except OSError as error:
             raise ChartError(
                 f"chart {ref} in {public_source(ref.source)} cannot be read: {error.strerror or error}",
-                hint="Make the folder readable, or name another one with --charts.",
+                hint="Make the folder readable, or pass another source with --charts.",
             ) from error
         if self._locked:
             self._lock.require(ref)
@@ -196,7 +196,7 @@ def _chart(ref: ChartRef, folder: Path, digest: str, contents: Contents, *, from
 def _too_large(title: str) -> ChartError:
     return ChartError(
         f"{title} is larger than {MOST_ARCHIVE // MIB} MiB, the limit for a chart",
-        hint="Name another one with --charts.",
+        hint="Pass another source with --charts.",
     )
 
 

@@ -303,7 +303,7 @@ class Api:
             message = f"the API server at {self.server} does not accept the credentials of context {self.context}"
             hint = "They may have expired: fetch the cluster's kubeconfig again from the NKS console."
         elif status == HTTPStatus.FORBIDDEN:
-            message = f"context {self.context} may not {_verb(method)} {path}"
+            message = f"context {self.context} is not allowed to {_verb(method)} {path}"
             hint = "Ask for the cluster-admin role, or for the permission that the API server names."
         reason, causes = str(answer.get("reason", "")), (answer.get("details") or {}).get("causes") or ()
         faults = [(str(cause.get("field", "")), str(cause.get("message", ""))) for cause in causes]

@@ -47,7 +47,7 @@ class HelmStorage:
         driver = os.environ.get("HELM_DRIVER", "") or "secret"
         if driver not in {"secret", "secrets", "configmap", "configmaps"}:
             raise ConfigError(
-                f"HELM_DRIVER is {driver}: nksmesh reads Helm's records from the cluster",
+                f"HELM_DRIVER is {driver}: nksmesh can only read Helm's records that are in the cluster",
                 hint="Unset HELM_DRIVER, or set it to secret or configmap.",
             )
         self._kind = "Secret" if driver.startswith("secret") else "ConfigMap"

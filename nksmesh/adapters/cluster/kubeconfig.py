@@ -17,7 +17,7 @@ from nksmesh.domain.common.paths import at_home
 
 SANDBOX_HINT: Final = "To try nksmesh without a cluster, run nksmesh sandbox up, then nksmesh install -e sandbox."
 
-_HINT: Final = f"Name one with --kubeconfig and --context. {SANDBOX_HINT}"
+_HINT: Final = f"Pass one with --kubeconfig and --context. {SANDBOX_HINT}"
 
 _PATHS: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _WORDS: Final = (
@@ -92,7 +92,7 @@ def choose(
 
     def missing(words: str) -> ClusterError:
         detail = "\n".join((words, *gone))
-        return ClusterError(f"no cluster to talk to: {source} does not give one{about}", hint=_HINT, detail=detail)
+        return ClusterError(f"no cluster to connect to: {source} does not define one{about}", hint=_HINT, detail=detail)
 
     name = context or next((str(data["current-context"]) for _, data in documents if data.get("current-context")), "")
     if not name:
@@ -114,7 +114,7 @@ def unusable(source: str, words: str, *, hint: str = "") -> ClusterError:
     """Make the error for a kubeconfig that says what cannot be."""
     return ClusterError(
         f"the kubeconfig {source} cannot be used",
-        hint=hint or "Fetch it again from the NKS console, or name another with --kubeconfig.",
+        hint=hint or "Fetch it again from the NKS console, or pass another one with --kubeconfig.",
         detail=words,
     )
 
@@ -123,11 +123,12 @@ def _without_files(absent: Sequence[Path], *, listed: bool) -> ClusterError:
     """Make the error for a kubeconfig of which no file exists."""
     if not listed:
         return ClusterError(
-            "no cluster to talk to: KUBECONFIG is not set, and ~/.kube/config does not exist", hint=_HINT
+            "no cluster to connect to: KUBECONFIG is not set, and ~/.kube/config does not exist", hint=_HINT
         )
     names, verb = ", ".join(map(str, absent)), "does" if len(absent) == 1 else "do"
     return ClusterError(
-        f"no cluster to talk to: KUBECONFIG names {names}, which {verb} not exist", hint=f"Correct KUBECONFIG. {_HINT}"
+        f"no cluster to connect to: KUBECONFIG names {names}, which {verb} not exist",
+        hint=f"Correct KUBECONFIG. {_HINT}",
     )
 
 

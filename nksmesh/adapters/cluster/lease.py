@@ -252,17 +252,15 @@ def _held_by(lease: Mapping[str, Any]) -> HeldError:
 
 def _taken_by(lease: Mapping[str, Any]) -> HeldError:
     return HeldError(
-        f"this run lost the mesh to another one: {_name(lease)}",
-        hint="Wait until that one ends, then run again: it goes on from what is there.",
+        f"this run lost its lease of the mesh to another run: {_name(lease)}",
+        hint="Wait until that run ends. Then run the same command again to resume.",
     )
 
 
 def _not_renewed(failure: ClusterError) -> ClusterError:
     return ClusterError(
         f"this run could not renew its lease of the mesh for {WITHOUT_RENEWAL_SECONDS:.0f} s",
-        hint="Run again when the API server answers: it goes on from what is there."
-        if failure.passing
-        else failure.hint,
+        hint="When the API server answers, run the same command again to resume." if failure.passing else failure.hint,
         detail="\n".join(filter(None, (failure.message, failure.detail))),
         passing=failure.passing,
     )

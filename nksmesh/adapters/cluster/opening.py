@@ -28,7 +28,9 @@ _HTTP: Final = ("http", "https")
 _SOCKS: Final = ("socks5", "socks5h")
 """client-go takes the first of these in a kubeconfig, Go's net/http both in the environment; they mean the same."""
 
-_OIDC_HINT: Final = "Run kubectl get nodes once: kubectl renews the token and keeps it. Or name another kubeconfig."
+_OIDC_HINT: Final = (
+    "Run kubectl get nodes once: kubectl renews the token and keeps it. Or pass another kubeconfig with --kubeconfig."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +190,7 @@ def _proxy(context: Context) -> str:
         f"the proxy for {server} cannot be used: {name} {f'in {context.source} ' if own else ''}{problem}",
         hint=f"Write {name} as SCHEME://HOST:PORT with {', '.join(schemes[:-1])} or {schemes[-1]}"
         + (
-            f", or remove it from {context.source}. NO_PROXY does not count for it, in kubectl and Helm neither."
+            f", or remove it from {context.source}. NO_PROXY does not apply to it: kubectl and Helm ignore it, too."
             if own
             else ", or list the API server in NO_PROXY."
         ),

@@ -86,8 +86,8 @@ class DocumentKind:
             if data["nksmesh"] > self.version:
                 writer = f"nksmesh {data['written_by']}" if data.get("written_by") else "that nksmesh"
                 raise ClusterError(
-                    f"a later nksmesh wrote the {self.noun} in {where}",
-                    hint=f"Use {writer} on this cluster, or a later one.",
+                    f"a newer nksmesh wrote the {self.noun} in {where}",
+                    hint=f"Use {writer} or newer on this cluster.",
                 )
             return build(data)
         except (KeyError, ValueError, OSError, TypeError, AttributeError, EOFError, zlib.error) as exc:
@@ -144,7 +144,8 @@ _HISTORY: Final = DocumentKind(
     noun="history",
     prefix="nksmesh.history.",
     version=HISTORY_VERSION,
-    remedy="Delete it with kubectl delete secret: the list of runs, and the way back before them, is lost.",
+    remedy="Delete it with kubectl delete secret. The list of runs is lost, and earlier "
+    "runs can no longer be rolled back.",
 )
 _TRIES: Final = 5
 

@@ -67,7 +67,7 @@ def load_environment(folders: ValuesFolders, name: str) -> Environment:
     found = folders.find(ENVIRONMENTS, name, MESH)
     if found is None:  # it went away since it was listed
         raise ConfigError(
-            f"values/environments/{name}/{MESH} is gone", hint=f"Create {MESH} there, or name another with -e."
+            f"values/environments/{name}/{MESH} does not exist", hint="Create it, or pass another environment with -e."
         )
     document = check_document(read_document(found.file, found.shown), "mesh")
     said: dict[str, Any] = dict(document.values)
@@ -101,7 +101,7 @@ def load_values_option(text: str) -> tuple[str, ValuesFile]:
     target, equals, path = text.partition("=")
     if not equals or not target or not path:
         raise ConfigError(
-            f"-f {text}: it does not say which component the file is for",
+            f"-f {text}: it does not name a component",
             hint="Write COMPONENT=FILE, such as istiod=values.yaml.",
         )
     return target, ValuesFile(path=path, values=read_document(at_home(path), path).values)
@@ -205,7 +205,7 @@ def _day(document: Document, path: KeyPath) -> date | None:
     except ValueError as problem:
         key = ".".join(map(str, path))
         raise ConfigError(
-            f"{document.at(path)}: {key} is {written!r}, and there is no such day", hint='Write "YEAR-MONTH-DAY".'
+            f"{document.at(path)}: {key} is {written!r}, which is not a valid date", hint='Write "YEAR-MONTH-DAY".'
         ) from problem
 
 
@@ -217,7 +217,8 @@ def _profile(folders: ValuesFolders, name: str) -> Profile:
     found = folders.find(PROFILES, name, PROFILE)
     if found is None:  # it went away since it was listed
         raise ConfigError(
-            f"values/profiles/{name}/{PROFILE} is gone", hint=f"Create {PROFILE} there, or name another with --profile."
+            f"values/profiles/{name}/{PROFILE} does not exist",
+            hint="Create it, or pass another profile with --profile.",
         )
     document = check_document(read_document(found.file, found.shown), "profile")
     gateways = _gateways(document, document.values.get("gateways", ()))

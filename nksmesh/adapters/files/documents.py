@@ -97,7 +97,7 @@ def read_bytes(file: Path, name: str) -> bytes:
     if len(raw) > LARGEST:
         raise ConfigError(
             f"{name} is larger than {LARGEST // 1024 // 1024} MiB",
-            hint="Name a smaller file: what is in it goes into Helm's record, which takes about 1 MiB.",
+            hint="Use a smaller file: its contents go into Helm's record, which is limited to about 1 MiB.",
         )
     return raw
 
@@ -238,7 +238,7 @@ class _Reader:
         merged: dict[str, Any] = {}
         for part in parts:
             if not isinstance(part, yaml.MappingNode):
-                raise self._wrong(node, "<< takes a map or a list of maps", "Point it at the anchor of a map.")
+                raise self._wrong(node, "<< takes a map or a list of maps", "Use the anchor of a map.")
             merged = {**self.mapping(part, path, depth + 1), **merged}
         return merged
 

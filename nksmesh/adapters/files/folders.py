@@ -44,11 +44,11 @@ def user_folder(option: Path | None, current: Path) -> Path | None:
     if option is None:
         return current if is_ours(current) else None
     if not option.is_dir():
-        raise ConfigError(f"--dir {option}: there is no such folder", hint=f"Run nksmesh init {option} to create it.")
+        raise ConfigError(f"--dir {option}: the folder does not exist", hint=f"Run nksmesh init {option} to create it.")
     if not is_ours(option):
         raise ConfigError(
             f"--dir {option}: it has no {LOCK} with the key nksmesh: 1",
-            hint=f"Name the folder that contains {LOCK} and values/, or run nksmesh init NEW_FOLDER to create one.",
+            hint=f"Pass the folder that contains {LOCK} and values/, or run nksmesh init NEW_FOLDER to create one.",
         )
     return option
 

@@ -28,8 +28,8 @@ def write_starter(folder: Path) -> tuple[str, ...]:
     present = [name for name in sources if (folder / name).exists()]
     if present:
         raise ConfigError(
-            f"{folder} has {', '.join(present)} already, and init overwrites nothing",
-            hint="Name a new folder: nksmesh init NEW_FOLDER",
+            f"{folder} already has {', '.join(present)}, and init does not overwrite it",
+            hint="Run nksmesh init NEW_FOLDER to write to a new folder.",
         )
     try:
         for name, source in sources.items():
@@ -40,7 +40,7 @@ def write_starter(folder: Path) -> tuple[str, ...]:
     except OSError as problem:
         raise ConfigError(
             f"{problem.filename or folder} cannot be written: {problem.strerror}",
-            hint="Name a folder you may write in.",
+            hint="Use a folder that you can write to.",
         ) from problem
     return tuple(sources)
 
@@ -63,8 +63,8 @@ def write_environment(folders: ValuesFolders, name: str, documents: Mapping[str,
     """
     if folders.user is None:
         raise ConfigError(
-            f"there is no folder of your own to write environment {name} into",
-            hint="Name a folder with --dir, or run nksmesh init FOLDER to create one.",
+            f"no folder to write environment {name} to",
+            hint="Pass a folder with --dir, or run nksmesh init FOLDER to create one.",
         )
     target = folders.user / "values" / ENVIRONMENTS / name
     made = False
@@ -75,14 +75,12 @@ def write_environment(folders: ValuesFolders, name: str, documents: Mapping[str,
         for file, values in documents.items():
             (target / file).write_text(dump_document(values), encoding="utf-8")
     except FileExistsError as problem:
-        raise ConfigError(
-            f"{target} is there already, and nothing is overwritten", hint="Give another name."
-        ) from problem
+        raise ConfigError(f"{target} already exists, and is not overwritten", hint="Choose another name.") from problem
     except OSError as problem:
         if made:
             shutil.rmtree(target, ignore_errors=True)
         raise ConfigError(
             f"{problem.filename or target} cannot be written: {problem.strerror}",
-            hint="Name a folder that you may write to with --dir.",
+            hint="Pass a folder that you can write to with --dir.",
         ) from problem
     return tuple(f"values/{ENVIRONMENTS}/{name}/{file}" for file in documents)

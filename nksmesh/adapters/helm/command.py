@@ -145,7 +145,7 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
             except OSError as exc:
                 raise ReleaseError(
                     f"{self._executable} cannot be started: {exc.strerror}",
-                    hint="Check that it is still there and that there is enough memory, then run again.",
+                    hint="Check that it still exists and that there is enough memory. Then run the same command again.",
                 ) from exc
 
     async def _finish(
@@ -200,9 +200,9 @@ def _failure(arguments: list[str], words: str) -> ClusterError | ReleaseError:
             f"helm {arguments[0]} lost its connection to the API server",
             hint="Fetch the cluster's kubeconfig again from the NKS console: its credentials are not accepted."
             if refused
-            else "Check the cluster, then run again.",
+            else "Check the cluster. Then run the same command again.",
             detail=words,
             passing=not refused,
         )
-    hint = "Helm's own words say why; put it right, then run again: what was done already is not done twice."
+    hint = "Helm's message above says why. Fix the cause, then run the same command again to resume."
     return ReleaseError(f"helm {arguments[0]} {arguments[1]} failed", hint=hint, detail=words)

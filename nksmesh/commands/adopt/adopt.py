@@ -207,7 +207,7 @@ def _check_environment(name: str, files: MeshFiles) -> None:
     if not files.folder:
         raise ConfigError(
             "--write-env: there is no folder of your own to write the environment into",
-            hint="Name a folder with --dir, or run nksmesh init FOLDER to create one.",
+            hint="Pass a folder with --dir, or run nksmesh init FOLDER to create one.",
         )
     if name in files.environment_names():
         raise ConfigError(

@@ -30,11 +30,13 @@ class Event:
     Attributes:
         step: The step's title, such as ``istiod`` or ``build kube-apiserver``.
         message: A sentence without a full stop; empty where the kind says it all.
+        names: The objects that the message only counts, for ``-v``.
     """
 
     step: str
     kind: EventKind
     message: str = ""
+    names: tuple[str, ...] = ()
 
 
 Listener: TypeAlias = Callable[[Event], None]

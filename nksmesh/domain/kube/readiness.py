@@ -29,10 +29,12 @@ class Readiness:
 
     Attributes:
         message: What it waits for or why it failed; what was proved, where it is ready.
+        names: The objects that the message only counts.
     """
 
     state: State
     message: str
+    names: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -45,9 +47,9 @@ def ready(message: str) -> Readiness:
     return Readiness(State.READY, message)
 
 
-def waiting(message: str) -> Readiness:
+def waiting(message: str, names: Iterable[str] = ()) -> Readiness:
     """Answer what is still waited for."""
-    return Readiness(State.WAITING, message)
+    return Readiness(State.WAITING, message, tuple(names))
 
 
 def failed(message: str) -> Readiness:

@@ -145,7 +145,7 @@ def check_no_canary(record: Record | None) -> tuple[Finding, ...]:
     canary = record.canary if record else None
     if canary is None:
         return ()
-    on = "is being promoted" if canary.promoting else "is on"
+    on = "is being promoted" if canary.promoting else "is installed"
     return (
         Finding(
             id="canary.running",

@@ -45,7 +45,7 @@ async def await_end(
             return
         if len(left) != said:
             said = len(left)
-            words = f"{left[0]} to be gone" + (f", and {len(left) - 1} more" if len(left) > 1 else "")
+            words = f"{left[0]} to be deleted" + (f", and {len(left) - 1} more" if len(left) > 1 else "")
             listener(Event(step=step, kind=EventKind.WAITING, message=words))
         if clock() >= deadline:
             first = left[0]

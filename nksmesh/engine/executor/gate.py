@@ -179,7 +179,7 @@ def _refusal(exc: RefusedError) -> Readiness | str:
         return waiting(f"the injector to answer: {words}")
     if denied or _RULE.search(words):
         who = f"admission webhook {denied.group(1)}" if denied else "an admission rule"
-        return f"{who} refuses the probe pod, so the injector is proved by caBundle and endpoint alone: {words}"
+        return f"{who} rejects the dry-run pod, so the injector is verified by its caBundle and endpoint only: {words}"
     return waiting(f"the API server to admit a dry-run pod: {words}")
 
 

@@ -74,7 +74,7 @@ async def _reinject(work: StepContext[ReleaseStep]) -> None:
             except ClusterError:
                 continue  # the next change brings another try, and the wait beside this one says what it waits for
             deleted.add(name)
-            words = f"deleted pod {name}: it was admitted before the injector answered (image {INJECTED_IMAGE})"
+            words = f"deleted pod {name}: it was created before the injector answered (image {INJECTED_IMAGE})"
             work.tell(EventKind.WARNING, words)
         await live.changed(version)
 

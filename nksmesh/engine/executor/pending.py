@@ -43,7 +43,9 @@ async def settle(
     if dead is not None and processes.here(dead):  # a Helm outlives the run that started it, and is let finish
         helms = processes.helms_of(dead)
         if helms:
-            listener(Event(step=step, kind=EventKind.WAITING, message=f"a Helm that {dead} left at work to end"))
+            listener(
+                Event(step=step, kind=EventKind.WAITING, message=f"a Helm process that {dead} left running to end")
+            )
             await processes.wait_for_helm(helms)
         return bool(helms)
     # another machine's clock may be ahead of this one's
@@ -51,7 +53,7 @@ async def settle(
     left = {name: seconds for name, seconds in left.items() if seconds > 0}
     if not left:
         return False
-    words = f"{', '.join(left)} to settle: Helm may be at work on it"
+    words = f"{', '.join(left)} to settle: Helm may still be changing it"
     listener(Event(step=step, kind=EventKind.WAITING, message=words))
     await asyncio.sleep(max(left.values()))  # what is waited for is that nothing happens
     return True
@@ -75,10 +77,10 @@ def refuse_foreign(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> None
             continue
         age = _age(left)
         raise ReleaseError(
-            f"release {left.name} is {left.status}: another Helm is at work on it, or was killed",
+            f"release {left.name} is {left.status}: another Helm process is changing it, or was killed",
             hint="Wait until it ends. If it was killed, run the same command again with --yes to clear the release.",
             detail=f"Helm revision {left.helm_revision} of {left.name} in {left.namespace}"
-            + (f" began {spoken(age)} ago" if age is not None else ""),
+            + (f" started {spoken(age)} ago" if age is not None else ""),
         )
 
 

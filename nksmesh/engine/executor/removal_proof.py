@@ -76,9 +76,10 @@ async def look_after(release: Release, stored: InstalledRelease | None, cluster:
     if there:
         raise ReleaseError(
             f"release {release.name} in {release.namespace} was not removed: {_some(there)} still exists",
-            hint="Helm has no record of the release any more. See who puts the objects back or keeps them: "
-            f"kubectl get {there[0].kind.lower()} {there[0].name}"
-            f"{f' -n {there[0].namespace}' if there[0].namespace else ''} -o yaml --show-managed-fields",
+            hint="Helm no longer has a record of the release. To see what recreates or keeps "
+            f"the objects, run kubectl get {there[0].kind.lower()} "
+            f"{there[0].name}{f' -n {there[0].namespace}' if there[0].namespace else ''} -o "
+            "yaml --show-managed-fields",
             detail="\n".join(map(str, there)),
         )
     return Departure(ending=tuple(ending), staying=tuple(staying))

@@ -87,7 +87,7 @@ async def _once(trouble: Trouble, objects: Objects) -> str:
     if trouble.cause in {Cause.IMAGE, Cause.PULL}:
         # A pod of a ReplicaSet, which makes another: its image is pulled at once.
         await objects.delete(ObjectRef("v1", kind, name, namespace))
-        return f"deleted pod {name}: its image was not pulled before this run, and another pod tries again at once"
+        return f"deleted pod {name}: its image could not be pulled before this run, and a new pod retries at once"
     stamp = {"metadata": {"annotations": {_TRIED_AGAIN: datetime.now(UTC).isoformat()}}}
     await objects.merge(stamp, ObjectRef("apps/v1", kind, name, namespace))
     return f"{trouble.subject} was restarted to retry at once: its pods were refused before this run"

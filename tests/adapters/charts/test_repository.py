@@ -196,7 +196,10 @@ async def test_a_download_that_breaks_off_is_tried_again(store: ChartStore, site
 async def test_a_download_that_always_breaks_off_is_an_error(store: ChartStore, site: Site) -> None:
     site.add(("base", "1.20.0"))
     site.pages["/charts/base-1.20.0.tgz"] = site.broken_off(site.pack("base"))
-    assert "base-1.20.0.tgz could not be fetched: the answer broke off" in (await refused(store, ref(site.url))).message
+    assert (
+        "base-1.20.0.tgz could not be fetched: the response was cut off"
+        in (await refused(store, ref(site.url))).message
+    )
     assert not store.cache.exists()
 
 

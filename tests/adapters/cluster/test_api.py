@@ -102,9 +102,9 @@ async def test_what_is_forbidden_is_named_with_the_verb(shared_sandbox: Sandbox,
     token = account["status"]["token"]
     file = changed_kubeconfig(shared_sandbox, tmp_path, as_user("", token=token))
     async with await Api.connect(kubeconfig=file) as api:
-        with pytest.raises(RefusedError, match=f"may not read {NAMESPACES}") as read:
+        with pytest.raises(RefusedError, match=f"is not allowed to read {NAMESPACES}") as read:
             await api.request("GET", NAMESPACES)
-        with pytest.raises(RefusedError, match="may not delete"):
+        with pytest.raises(RefusedError, match="is not allowed to delete"):
             await api.request("DELETE", f"{NAMESPACES}/default")
     assert read.value.status == 403
     assert token not in read.value.detail

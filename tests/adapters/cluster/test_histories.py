@@ -71,7 +71,7 @@ def packed(data: object) -> str:
         (base64.b64encode(b"plain").decode(), "cannot be read"),
         (packed([]), "cannot be read"),
         (packed({"nksmesh": 1, "namespace": MESH, "runs": [{"number": 1}]}), "cannot be read"),
-        (packed({"nksmesh": 2}), "a later nksmesh"),
+        (packed({"nksmesh": 2}), "a newer nksmesh"),
     ],
     ids=["not packed", "not a history", "a run without its keys", "of a later nksmesh"],  # a gzip has the time in it
 )

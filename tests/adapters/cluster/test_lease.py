@@ -174,7 +174,10 @@ async def test_a_refusal_is_not_taken_for_another_run(objects: Objects, monkeypa
 @pytest.mark.parametrize(
     ("failure", "hint"),
     [
-        (UnreachableError("cannot reach the API server", hint="look"), "Run again when the API server answers"),
+        (
+            UnreachableError("cannot reach the API server", hint="look"),
+            "When the API server answers, run the same command again",
+        ),
         (
             RefusedError("cannot reach the API server", hint="Ask for it.", status=403, reason="Forbidden"),
             "Ask for it.",
@@ -221,7 +224,7 @@ async def test_a_run_whose_lease_was_taken_over_ends_with_the_others_name(object
             await leave(objects, ELSEWHERE)
             await asyncio.sleep(15)
 
-    with pytest.raises(HeldError, match="lost the mesh to another one: kim on another-machine"):
+    with pytest.raises(HeldError, match="lost its lease of the mesh to another run: kim on another-machine"):
         await run()
     assert (await held_lease(objects))["spec"]["holderIdentity"] == ELSEWHERE.identity  # the other's stays
 

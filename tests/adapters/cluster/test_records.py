@@ -108,9 +108,9 @@ async def test_a_later_nksmeshs_record_is_not_guessed_at(objects: Objects) -> No
     await objects.apply(manifest, ref)
     try:
         with pytest.raises(
-            ClusterError, match=r"a later nksmesh wrote the record in Secret .*nksmesh\.later"
+            ClusterError, match=r"a newer nksmesh wrote the record in Secret .*nksmesh\.later"
         ) as caught:
             await Records(objects).read_all()
-        assert caught.value.hint == "Use nksmesh 7.0.0 on this cluster, or a later one."
+        assert caught.value.hint == "Use nksmesh 7.0.0 or newer on this cluster."
     finally:
         await objects.delete(ref)

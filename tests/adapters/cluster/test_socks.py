@@ -119,7 +119,7 @@ async def test_a_proxy_url_that_cannot_be_used_is_said_and_no_proxy_is_no_advice
     error = caught.value
     assert f"proxy-url in {tmp_path / 'kubeconfig'} {words}" in error.message
     assert "list the API server in NO_PROXY" not in error.hint
-    assert "NO_PROXY does not count" in error.hint
+    assert "NO_PROXY does not apply to it" in error.hint
     assert "ss-word" not in f"{error.message}{error.hint}{error.detail}"
 
 

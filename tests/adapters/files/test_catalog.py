@@ -189,7 +189,7 @@ def test_an_unknown_environment_is_refused_with_the_known(name: str) -> None:
         (
             "versions.yaml",
             "'1.20':\n  {kubernetes: ['1.25', '1.29'], floor: '1.25', versions: [], support_ends: '2026-02-30'}\n",
-            "values/versions.yaml, line 2: 1.20.support_ends is '2026-02-30', and there is no such day",
+            "values/versions.yaml, line 2: 1.20.support_ends is '2026-02-30', which is not a valid date",
         ),
         ("versions.yaml", "'1.20': {versions: [], tseted: []}\n", "values/versions.yaml, line 1: there is no key"),
         ("nks.yaml", "as_of: yesterday\n", "values/nks.yaml, line 1: as_of cannot be 'yesterday'"),
@@ -233,7 +233,7 @@ def test_a_values_option_names_component_and_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["x.yaml", "=x.yaml", "istiod=", ""])
 def test_a_values_option_without_a_component_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="does not say which component"):
+    with pytest.raises(ConfigError, match="does not name a component"):
         load_values_option(text)
 
 

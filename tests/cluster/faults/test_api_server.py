@@ -149,6 +149,6 @@ def test_nothing_may_be_read(sandbox: Sandbox, mesh: Program, cluster: Reader, t
     token = credentials.token_of_account(cluster, "nobody", [])
     limited = replace(mesh, kubeconfig=credentials.kubeconfig_with(sandbox, tmp_path, {"token": token}))
     ran = limited("install", "--region", "kr1", code=4)
-    assert "may not read" in ran.error["message"]
+    assert "is not allowed to read" in ran.error["message"]
     assert "forbidden" in ran.error["detail"]
     assert statuses(cluster) == {}

@@ -48,7 +48,7 @@ def test_a_mesh_of_another_tool_is_left_alone(mesh: Program, cluster: Reader) ->
     before = cluster.everything()
     for command in ("install", "plan"):
         ran = mesh(command, "--region", "kr1", code=4)
-        assert "3 objects of this mesh exist already" in ran.error["message"]
+        assert "3 objects of this mesh already exist" in ran.error["message"]
         assert "nothing was changed" in ran.error["message"]
         lines = ran.error["detail"].splitlines()
         assert sum("istioctl" in line for line in lines) == 2
@@ -67,7 +67,7 @@ def test_a_policy_that_denies_the_probe_pod_alone(mesh: Program, cluster: Reader
         ran = mesh("install", "--region", "kr1")
     assert "nksmesh-injection-probe" in engine.seen
     (warning,) = ran.data["warnings"]
-    assert "admission webhook pods.policy.example refuses the probe pod" in warning
+    assert "admission webhook pods.policy.example rejects the dry-run pod" in warning
     assert "probes are not wanted here" in warning
     assert "injection webhook: warning: " in ran.stderr
     assert_complete(cluster)
@@ -79,7 +79,7 @@ def test_a_policy_that_has_no_dry_run(mesh: Program, cluster: Reader, tmp_path: 
 
     with policy(cluster, tmp_path, verdict, side_effects="NoneOnDryRun"):
         ran = mesh("install", "--region", "kr1")
-    assert "pods.policy.example refuses the probe pod" in str(ran.data["warnings"])
+    assert "pods.policy.example rejects the dry-run pod" in str(ran.data["warnings"])
     assert_complete(cluster)
 
 

@@ -280,7 +280,10 @@ def leave_pending(cluster: Reader, release: str) -> None:
 def test_what_somebody_elses_helm_left_pending_is_cleared_on_the_users_word(standing: UpgradedMesh) -> None:
     leave_pending(standing.cluster, "istiod")
     refused = standing.mesh("install", code=5)
-    assert "release istiod is pending-upgrade: another Helm is at work on it, or was killed" in refused.error["message"]
+    assert (
+        "release istiod is pending-upgrade: another Helm process is changing it, or was killed"
+        in refused.error["message"]
+    )
     assert "--yes" in refused.error["hint"]
     assert "ago" in refused.error["detail"]
     assert pending(standing.cluster)

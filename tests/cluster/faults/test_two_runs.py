@@ -105,7 +105,7 @@ def test_a_release_left_pending_by_another_machine_is_let_settle(mesh: Program, 
     cluster.merge(stored, {"metadata": {"labels": {"status": "pending-install"}}, "data": {"release": packed(release)}})
     cluster.post(LEASES, lease("far-away", 1, 1, renewed=datetime.now(UTC) - timedelta(seconds=16)))
     ran = mesh("install")
-    assert "istiod to settle: Helm may be at work on it" in ran.stderr
+    assert "istiod to settle: Helm may still be changing it" in ran.stderr
     assert ran.changes == {"istiod": "install"}
     assert_complete(cluster)
 

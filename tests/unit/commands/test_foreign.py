@@ -126,7 +126,7 @@ async def test_install_plan_and_upgrade_refuse_before_they_write(
     for run in (world.install(order("1.20.0")), world.preview(order("1.20.0")), world.upgrade("1.20.0")):
         with pytest.raises(ClusterError) as caught:
             await run
-        assert caught.value.message == f"{words}; nksmesh changed nothing"
+        assert caught.value.message == f"{words}; nothing was changed"
         assert way in caught.value.hint
         assert "nksmesh" not in caught.value.hint.replace("nksmesh manages releases", "")
     assert (world.wrote(), wrote(world), world.charts.asked("fetch")) == ([], [], [])
@@ -165,7 +165,7 @@ async def test_a_release_that_helm_does_not_show_is_said_to_be_of_another_driver
     world.cluster.objects.put(of_release(istiod("helm"), ISTIOD))
     (seen,) = (await find_installation(world.cluster, "")).foreign
     assert "HELM_DRIVER" in seen.way_on
-    with pytest.raises(ClusterError, match="belongs to Helm release istiod in istio-system; nksmesh changed nothing"):
+    with pytest.raises(ClusterError, match="belongs to Helm release istiod in istio-system; nothing was changed"):
         await world.install(order("1.20.0"))
 
 
@@ -198,7 +198,7 @@ async def test_a_recorded_mesh_goes_on_beside_one_of_another_namespace(world: Jo
 async def test_whoever_may_not_list_them_is_told(world: Journeys) -> None:
     world.cluster.objects.refuses["Deployment", ""] = REFUSED
     found = await find_installation(world.cluster, "")
-    assert found.notes == ("Deployments may not be listed: an istiod that another tool installed is not seen",)
+    assert found.notes == ("no permission to list Deployments: an istiod that another tool installed is not detected",)
     world.cluster.objects.put(crd("gateways.networking.istio.io"))
     await world.install(order("1.20.0"))
 

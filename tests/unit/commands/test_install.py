@@ -138,7 +138,7 @@ async def test_a_dead_runs_helm_is_waited_for_and_the_plan_made_anew(world: Worl
     world.processes.helms = (77,)
     await world.install()
     assert world.processes.asked("wait_for_helm") == ["(77,)"]
-    assert any("left at work to end" in one for one in world.heard.said(EventKind.WAITING))
+    assert any("left running to end" in one for one in world.heard.said(EventKind.WAITING))
     assert len(world.charts.calls) == 2
 
 
@@ -244,7 +244,7 @@ async def test_a_template_is_scanned_and_its_unknown_keys_told(world: World) -> 
 
 async def test_somebody_elses_object_stops_the_plan(world: World) -> None:
     world.cluster.objects.put(deployment("istiod"))
-    with pytest.raises(ClusterError, match="belongs to somebody else"):
+    with pytest.raises(ClusterError, match="belongs to another owner"):
         await world.install()
     assert world.wrote() == []
 

@@ -231,7 +231,7 @@ async def test_a_first_install_that_fails_is_removed_with_its_record(here: Here)
 
 async def test_who_stops_a_run_has_it_left_as_it_is(here: Here) -> None:
     await here.install()
-    here.helm.fails_on["istiod"] = HeldError("this run lost the mesh", hint="Wait.")
+    here.helm.fails_on["istiod"] = HeldError("this run lost its lease of the mesh", hint="Wait.")
     with pytest.raises(HeldError) as caught:
         await here.set(rollback_on_failure=True)
     assert not here.helm.asked("rollback")
@@ -320,7 +320,7 @@ async def test_during_a_canary_nothing_goes_back(here: Here) -> None:
     await here.set()
     on = Canary(answers=here.record.answers, release=replace(ISTIOD, name="istiod-1-21-0", istio_revision="1-21-0"))
     here.cluster.records.kept[NAMESPACE] = replace(here.record, canary=on)
-    with pytest.raises(ConfigError, match="a canary is on"):
+    with pytest.raises(ConfigError, match="a canary is installed"):
         await here.plan()
 
 
@@ -346,7 +346,7 @@ async def test_what_a_helm_left_pending_is_rolled_back_and_forgotten_after_it_ha
     here.cluster.storage.put(replace(deployed, helm_revision=2, status="pending-upgrade", updated=updated))
     here.cluster.lease.dead = Holder(host="elsewhere", process=1, started=1, user="kim", command="install")
     done = await here.back()
-    assert here.heard.said(EventKind.WAITING, "rollback") == ["istiod to settle: Helm may be at work on it"]
+    assert here.heard.said(EventKind.WAITING, "rollback") == ["istiod to settle: Helm may still be changing it"]
     assert "Helm left it pending-upgrade (Helm revision 2)" in str(data_of(done)["steps"])
     assert here.cluster.storage.asked("forget") == ["istiod 2"]
     assert here.stored(ISTIOD).status == "deployed"
@@ -424,7 +424,7 @@ async def test_what_somebody_elses_helm_left_is_cleared_on_the_users_word(here: 
     with pytest.raises(ReleaseError, match="release istiod is pending-upgrade") as caught:
         await here.install(AGAIN)
     assert "--yes" in caught.value.hint
-    assert "began 3m00s ago" in caught.value.detail
+    assert "started 3m00s ago" in caught.value.detail
     done = await here.set(AGAIN, clear_pending=True)
     assert "pending-upgrade (Helm revision 2)" in str(data_of(done)["steps"])
     assert here.cluster.storage.asked("forget") == ["istiod 2"]

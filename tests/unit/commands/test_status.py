@@ -222,7 +222,7 @@ async def test_whoever_may_not_read_the_record_is_told_so_and_sees_the_mesh(mesh
     result = await looked(mesh)
     data = data_of(result)
     assert (data["installed"], data["recorded"]) == (True, False)
-    assert "may not be read" in data["notes"][0]
+    assert "no permission to read the mesh's record" in data["notes"][0]
     mesh.records.fails["read_all"] = RefusedError("broken", hint="", status=500, reason="")
     with pytest.raises(RefusedError):
         await looked(mesh)

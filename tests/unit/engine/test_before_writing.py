@@ -48,7 +48,7 @@ async def test_crds_that_an_earlier_mesh_of_ours_left_become_the_releases(cluste
 
 async def test_a_crd_that_another_tool_left_is_not_taken(cluster: FakeCluster) -> None:
     cluster.objects.put({**CRD, "metadata": {**CRD["metadata"], "managedFields": [{"manager": "kubectl"}]}})
-    with pytest.raises(ClusterError, match="1 object of this mesh exists already"):
+    with pytest.raises(ClusterError, match="1 object of this mesh already exists"):
         refuse_failures((await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)).findings)
 
 
@@ -60,20 +60,20 @@ async def test_somebody_elses_object_stops_the_run_with_its_owner(cluster: FakeC
     changes = changes_of(
         change(ISTIOD, manifests=[deployment("istiod")]), change(INGRESS, manifests=[deployment(INGRESS.name)])
     )
-    with pytest.raises(ClusterError, match="2 objects of this mesh exist already") as caught:
+    with pytest.raises(ClusterError, match="2 objects of this mesh already exist") as caught:
         refuse_failures((await check_owners(changes, cluster)).findings)
     assert caught.value.detail.splitlines() == [
         f"Deployment {NAMESPACE}/istiod belongs to istioctl",
         f"Deployment {NAMESPACE}/{INGRESS.name} belongs to Helm release istiod in {NAMESPACE}",
     ]
-    assert "made with Helm is taken on with nksmesh adopt," in caught.value.hint
+    assert "Run nksmesh adopt if Helm installed this mesh, or nksmesh adopt --from istioctl" in caught.value.hint
 
 
 async def test_an_object_of_another_namespaces_mesh_leads_to_that_mesh(cluster: FakeCluster) -> None:
     cluster.objects.put(of_release(CRD, replace(BASE, namespace="mesh-b")))
-    with pytest.raises(ClusterError, match="belongs to somebody else") as caught:
+    with pytest.raises(ClusterError, match="belongs to another owner") as caught:
         refuse_failures((await check_owners(changes_of(change(BASE, manifests=[CRD])), cluster)).findings)
-    assert "in namespace mesh-b has them" in caught.value.hint
+    assert "a mesh in namespace mesh-b. Manage" in caught.value.hint
     assert "-n mesh-b" in caught.value.hint
 
 

@@ -110,7 +110,7 @@ async def test_whoever_sees_one_namespace_alone_sees_its_releases(cluster: FakeC
     cluster.storage.installed = of_one  # type: ignore[method-assign]
     found = await find_installation(cluster, "", without_record=True)
     assert list(found.releases) == [BASE, ISTIOD]
-    assert "only istio-system was looked at" in found.notes[1]
+    assert "only istio-system was searched" in found.notes[1]
 
 
 async def test_a_helm_record_that_cannot_be_read_is_passed_over_and_named(cluster: FakeCluster) -> None:
@@ -118,7 +118,7 @@ async def test_a_helm_record_that_cannot_be_read_is_passed_over_and_named(cluste
     cluster.storage.unreadable = ["Secret a/b"]
     found = await find_installation(cluster, "")
     assert list(found.releases) == [ISTIOD]
-    assert found.notes == ("Helm's record in Secret a/b cannot be read and is passed over",)
+    assert found.notes == ("Helm's record in Secret a/b cannot be read and is ignored",)
 
 
 async def test_without_a_record_an_istiods_values_tell_its_istio_revision(cluster: FakeCluster) -> None:

@@ -48,7 +48,7 @@ def test_a_gateway_is_ready_with_its_pods_on_the_plans_proxy(live: FakeLive) -> 
 def test_a_rollout_whose_pods_are_not_seen_yet_proves_nothing(live: FakeLive) -> None:
     """Deployments and pods come by different watches: the one may be ahead of the other."""
     live.show(*rolled_out(INGRESS.name))
-    assert gateway(live) == waiting(f"1 of 1 pods of {INGRESS.name} to be seen")
+    assert gateway(live) == waiting(f"1 of 1 pods of {INGRESS.name} to appear")
 
 
 def test_an_evicted_pod_is_no_pod_any_more(live: FakeLive) -> None:
@@ -143,7 +143,9 @@ def test_crds_are_counted_and_a_conflict_comes_first(live: FakeLive) -> None:
     live.show(crd("a.istio.io"), crd("b.istio.io", established=False))
     names = ["a.istio.io", "b.istio.io", "c.istio.io"]
     assert observation.crds_established(live, names[:1]) == ready("1 CRDs are Established")
-    assert observation.crds_established(live, names) == waiting("2 of 3 CRDs to be Established: b.istio.io, c.istio.io")
+    assert observation.crds_established(live, names) == waiting(
+        "2 of 3 CRDs to be Established", ["b.istio.io", "c.istio.io"]
+    )
     taken = crd("c.istio.io")
     taken["status"] = {"conditions": [{"type": "NamesAccepted", "status": "False", "message": "taken"}]}
     live.show(taken)

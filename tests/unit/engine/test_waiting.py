@@ -83,14 +83,21 @@ async def test_readiness_ends_the_wait_the_moment_it_is_seen(scene: Scene) -> No
 
 async def test_what_is_waited_for_is_said_once_for_each_thing(scene: Scene) -> None:
     scene.at(1, answer=waiting("Deployment edge: 0 of 1 replicas available"))
-    scene.at(2, answer=waiting("12 of 14 CRDs to be Established: a, b"))
-    scene.at(3, answer=waiting("2 of 14 CRDs to be Established: a"))
+    scene.at(2, answer=waiting("12 of 14 CRDs to be Established", ["a", "b"]))
+    scene.at(3, answer=waiting("2 of 14 CRDs to be Established", ["a"]))
     scene.at(4, answer=ready("done"))
     await scene.wait()
     assert scene.heard.said(EventKind.WAITING) == [
         "Deployment edge: 0 of 1 replicas available",
-        "12 of 14 CRDs to be Established: a, b",
+        "12 of 14 CRDs to be Established",
     ]
+    assert scene.heard.events[-1].names == ("a", "b")
+
+
+async def test_a_wait_that_is_over_names_what_its_message_counts(scene: Scene) -> None:
+    scene.answer = waiting("2 of 14 CRDs to be Established", ["a", "b"])
+    failure = await fails(scene)
+    assert failure.message.endswith("still waiting for 2 of 14 CRDs to be Established: a, b")
 
 
 async def test_a_certain_failure_ends_the_wait_at_once_with_its_diagnosis(scene: Scene) -> None:

@@ -305,7 +305,7 @@ async def test_new_pods_are_waited_for_when_the_workload_is_seen_first(shop: Sho
     objects.then["cart"] = roll
     result = await shop.restart(found("cart"))
     assert result.restarts[0].seconds == 13
-    assert "1 of 2 new pods to be seen" in shop.heard.said(EventKind.WAITING)
+    assert "1 of 2 new pods to appear" in shop.heard.said(EventKind.WAITING)
 
 
 async def test_slow_pods_have_the_whole_time_of_each_round(shop: Shop, objects: Rolling) -> None:

@@ -49,6 +49,14 @@ def test_an_event_is_a_timestamped_line() -> None:
     assert written == ["12:00:07 istiod: waiting for Deployment istiod: 0 of 1 replicas available\n"]
 
 
+@pytest.mark.parametrize(("verbose", "ending"), [(False, ""), (True, ": a, b")])
+def test_names_that_a_message_counts_are_for_more_detail(verbose: bool, ending: str) -> None:
+    written: list[str] = []
+    counted = Event(step="CRDs", kind=EventKind.WAITING, message="2 of 15 CRDs to be Established", names=("a", "b"))
+    ProgressLines(written.append, verbose=verbose, now=lambda: NOON)(counted)
+    assert written == [f"12:00:07 CRDs: waiting for 2 of 15 CRDs to be Established{ending}\n"]
+
+
 @pytest.mark.parametrize(
     ("kind", "message", "line"),
     [

@@ -59,7 +59,7 @@ def test_what_the_top_folder_holds_is_unpacked(tmp_path: Path) -> None:
         (member("other/evil", b"x"), "two top folders"),
         (member("evil", b"x"), "two top folders"),
         (member("base/Chart.yaml", b"x"), "twice"),
-        (member("base/Chart.yaml/x", b"x"), "inside of a file"),
+        (member("base/Chart.yaml/x", b"x"), "inside a file"),
         (member("base/" + "x" * 300, b"x"), "whole .tgz"),
     ],
 )

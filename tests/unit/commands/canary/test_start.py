@@ -35,7 +35,7 @@ def test_a_canary_is_not_named_as_a_tag() -> None:
     assert refused.value.hint == "Run nksmesh tag remove 1-22-8 first."
 
 
-@pytest.mark.parametrize(("promoting", "words"), [(False, "a canary is on"), (True, "is being promoted")])
+@pytest.mark.parametrize(("promoting", "words"), [(False, "a canary is installed"), (True, "is being promoted")])
 def test_install_and_upgrade_leave_a_canary_alone(*, promoting: bool, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as refused:
         refuse_failures(check_no_canary(record(canary(promoting=promoting))))

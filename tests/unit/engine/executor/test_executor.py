@@ -302,7 +302,7 @@ async def test_an_image_that_was_not_pulled_before_the_run_is_tried_again_by_ano
     name = one["metadata"]["name"]
     assert run.cluster.objects.asked("delete") == [f"Pod {NAMESPACE}/{name}"]
     (told,) = [warning for warning in progress.warnings if "deleted pod" in warning]
-    assert told.startswith(f"{INGRESS.name}: deleted pod {name}: its image was not pulled before this run")
+    assert told.startswith(f"{INGRESS.name}: deleted pod {name}: its image could not be pulled before this run")
 
 
 async def test_another_pod_that_does_not_pull_either_ends_the_run_at_once(run: Run) -> None:
@@ -434,7 +434,7 @@ async def test_a_pod_admitted_without_injection_is_deleted_once_and_said(run: Ru
     await replacing
     assert run.cluster.objects.asked("delete") == [f"Pod {NAMESPACE}/{INGRESS.name}-1-x"]
     (warning,) = progress.warnings
-    said = f"deleted pod {INGRESS.name}-1-x: it was admitted before the injector answered (image auto)"
+    said = f"deleted pod {INGRESS.name}-1-x: it was created before the injector answered (image auto)"
     assert warning == f"{INGRESS.name}: {said}"
     assert run.heard.said(EventKind.WARNING, INGRESS.name) == [said]
 

@@ -207,7 +207,7 @@ async def test_somebody_elses_refusal_leaves_bundle_and_endpoint_as_the_proof(
         == "caBundle and endpoint are verified; dry-run pods were rejected by another webhook"
     )
     (warning,) = heard.said(EventKind.WARNING)
-    assert warning.startswith(f"{who[0]} refuses the probe pod")
+    assert warning.startswith(f"{who[0]} rejects the dry-run pod")
     assert words in warning
     assert now() == 0
 

@@ -58,7 +58,7 @@ async def test_what_is_being_deleted_is_waited_for(cluster: FakeCluster, heard: 
     loop.call_at(5, lambda: cluster.live.remove(SPACE))
     await await_end((SERVICE, SPACE), cluster, step="plan", timeout=60, listener=heard)
     assert loop.time() == 5
-    assert heard.said(EventKind.WAITING) == [f"{SERVICE} to be gone, and 1 more", f"{SPACE} to be gone"]
+    assert heard.said(EventKind.WAITING) == [f"{SERVICE} to be deleted, and 1 more", f"{SPACE} to be deleted"]
 
 
 async def test_what_a_finalizer_keeps_ends_the_wait_in_time(cluster: FakeCluster, heard: Heard) -> None:

@@ -125,7 +125,7 @@ async def test_only_an_adoption_takes_what_istioctl_made(cluster: FakeCluster) -
     assert "adopt --from istioctl" in refused.value.hint
     owned = await check_owners(changes, cluster, take_over=True)
     assert owned.changes["istiod"].taken == (REF,)
-    assert "1 object of istioctl's becomes its own" in owned.changes["istiod"].reasons
+    assert "takes ownership of 1 object that istioctl installed" in owned.changes["istiod"].reasons
 
 
 async def test_what_a_killed_adoption_has_half_taken_is_taken_on(cluster: FakeCluster) -> None:
@@ -136,7 +136,7 @@ async def test_what_a_killed_adoption_has_half_taken_is_taken_on(cluster: FakeCl
 
 async def test_an_adoption_leaves_alone_what_is_neithers(cluster: FakeCluster) -> None:
     cluster.objects.put(made("Service", manager="argocd", labels={}))
-    with pytest.raises(ClusterError, match="somebody else"):
+    with pytest.raises(ClusterError, match="another owner"):
         refuse_failures(
             (
                 await check_owners(changes_of(change(ISTIOD, manifests=[rendered("Service")])), cluster, take_over=True)
