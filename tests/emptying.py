@@ -24,6 +24,9 @@ from tests.cluster.reader import HEARTBEATS, Object, client_of, wanted
 SECONDS = 20.0
 """How long a cluster is given to become empty; a reset on a busy machine takes about as long."""
 
+ROUND = 1.0
+"""Seconds after which everything is listed again: controllers make new objects while others go."""
+
 NAMESPACES = 4
 """How many a cluster has from the start."""
 
@@ -138,8 +141,19 @@ class EmptyCluster:
             if time.monotonic() > until:
                 raise NotEmptyError(f"there still is {', '.join(item.path for item in extra) or kinds - self._kinds}")
             self._delete(extra)
-            time.sleep(0.02)
+            self._await_end(extra)
         self._put_back(found)
+
+    def _await_end(self, extra: list[Found]) -> None:
+        """Look for what is to go, and for nothing else, for a while: to list all kinds takes seventy requests."""
+        until = time.monotonic() + ROUND
+        kinds, paths = {item.kind for item in extra}, {item.path for item in extra}
+        while time.monotonic() < until:
+            time.sleep(0.05)
+            left = [item for item in self._listed(kinds) if item.path in paths]
+            if not left and frozenset(self._discovered()) == self._kinds:
+                return
+            self._delete(left)
 
     def _delete(self, extra: list[Found]) -> None:
         """Ask for the end of each; what is refused now is asked again in the next round."""
