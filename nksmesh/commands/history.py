@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from nksmesh.domain.plan.history import Run
+from nksmesh.engine.ports.cluster import Cluster
 from nksmesh.engine.runs.history import history_for
-
-if TYPE_CHECKING:
-    from nksmesh.domain.plan.history import Run
-    from nksmesh.engine.ports.cluster import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)

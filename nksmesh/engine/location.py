@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.location import ZONE_LABEL, check_location, check_support, zones_may_tell
 from nksmesh.domain.mesh.versions import minor_of
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
-
-if TYPE_CHECKING:
-    from nksmesh.engine.request import ClusterState, MeshRequest
+from nksmesh.engine.request import ClusterState, MeshRequest
 
 _MOST_NODES: Final = 100
 """A cluster is in one region: some of its nodes tell as much as all."""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.adopt.adopt import AdoptResult
 from nksmesh.commands.adopt.description import AdoptedRelease
 from nksmesh.commands.adopt.from_istioctl import TakeoverResult
+from nksmesh.commands.adopt.istioctl_settings import FormerValues
+from nksmesh.domain.adoption.takeover import TakenObject
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from nksmesh.commands.adopt.istioctl_settings import FormerValues
-    from nksmesh.domain.adoption.takeover import TakenObject
 
 RENDERERS: Final = Renderers()
 _SHOWN_CHANGES: Final = 3

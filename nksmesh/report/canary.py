@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.canary.move import MovePlan, MoveResult
@@ -17,9 +18,6 @@ from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.plan import show_plan
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

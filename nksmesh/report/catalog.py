@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.catalog import Regions, Versions
+from nksmesh.domain.mesh.mesh import IstioVersion
 from nksmesh.domain.mesh.versions import supports
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, gap, rows, state
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from rich.console import Console
-
-    from nksmesh.domain.mesh.mesh import IstioVersion
 
 RENDERERS: Final = Renderers()
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, rows, sentence
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 _DIGEST: Final = len("sha256:") + 12

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.plan.plan import Action, Step
+from nksmesh.engine.discovery import Installation
+from nksmesh.engine.executor.step_context import StepOutcome
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, rows, sentence
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from nksmesh.engine.discovery import Installation
-    from nksmesh.engine.executor.step_context import StepOutcome
 
 _DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 

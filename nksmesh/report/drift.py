@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.drift.drift import DriftResult, Survey
 from nksmesh.domain.drift.drift import Change
+from nksmesh.engine.discovery import Installation
 from nksmesh.report.common import show_diff, without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from nksmesh.engine.discovery import Installation
 
 RENDERERS: Final = Renderers()
 _MOST_FIELDS: Final = 6

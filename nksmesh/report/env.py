@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
@@ -11,9 +12,6 @@ from nksmesh.domain.charts.lock import public_source
 from nksmesh.report.documents import yaml_text
 from nksmesh.report.layout import BAD, FAINT, facts, gap, rows, sentence
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -19,9 +20,6 @@ from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.report.layout import make_console
 from nksmesh.report.progress import sentence
 from nksmesh.report.redaction import redact
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
 
 REFRESHES_PER_SECOND: Final = 8
 _SPARE_LINES: Final = 2

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
@@ -14,9 +15,6 @@ from nksmesh.report.common import show_diff, show_steps
 from nksmesh.report.layout import FAINT, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
 from nksmesh.report.values import show_layers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

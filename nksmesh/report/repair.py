@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from rich.console import Console
 
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult
 from nksmesh.report.common import without_mesh
 from nksmesh.report.drift import show_differences, show_drift, show_gone, show_no_drift
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, sentence, warnings
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.rollback.plan import RollbackPlan
@@ -13,9 +14,6 @@ from nksmesh.report.common import show_addresses, show_outcomes, show_steps
 from nksmesh.report.history import result_of, show_evidence, versions_of
 from nksmesh.report.layout import BAD, FAINT, GOOD, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

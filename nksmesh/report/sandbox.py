@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
@@ -22,9 +23,6 @@ from nksmesh.sandbox.results import (
     State,
     Statuses,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.status import GatewayAddress, ReleaseStatus, StatusResult
+from nksmesh.domain.charts.releases import Release
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from nksmesh.domain.charts.releases import Release
 
 RENDERERS: Final = Renderers()
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.tag import TagsResult
 from nksmesh.report.layout import BAD, FAINT, GOOD, rows, sentence
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from rich.console import Console
 
 from nksmesh.commands.uninstall.plan import UninstallPlan
 from nksmesh.commands.uninstall.uninstall import UninstallResult
@@ -11,9 +13,6 @@ from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, sideca
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

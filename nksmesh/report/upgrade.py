@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.upgrade.upgrade import UpgradeResult
@@ -13,9 +14,6 @@ from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
 from nksmesh.report.plan import show_plan, show_resolved
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.values import ValuesShown
@@ -12,9 +13,6 @@ from nksmesh.domain.values.layers import Composed, Path, dotted
 from nksmesh.report.documents import one_line
 from nksmesh.report.layout import FAINT, gap, rows, sentence
 from nksmesh.report.text import Renderers
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 RENDERERS: Final = Renderers()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,9 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nksmesh.sandbox.documents import write_private
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _YEARS = dt.timedelta(days=3650)
 _SKEW = dt.timedelta(hours=1)

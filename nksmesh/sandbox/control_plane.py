@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nksmesh.sandbox.credentials import program_kubeconfig
 from nksmesh.sandbox.documents import to_yaml, write_private
+from nksmesh.sandbox.layout import Layout
 from nksmesh.sandbox.processes import Program
 from nksmesh.sandbox.stages import stages
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from nksmesh.sandbox.layout import Layout
 
 KUBERNETES_VERSION: Final = "1.28.15"
 SERVICE_RANGE: Final = "10.96.0.0/16"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from nksmesh.sandbox.documents import to_yaml, write_private
+from nksmesh.sandbox.layout import Layout
 from nksmesh.sandbox.stages import FAILURES_SERVICE
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from nksmesh.sandbox.layout import Layout
 
 API_SERVER_NAMES: Final = (
     "localhost",

@@ -12,6 +12,7 @@ import contextlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError
@@ -20,8 +21,6 @@ from nksmesh.sandbox.nodes import NODES, unless
 from nksmesh.sandbox.stages import FAILURE_ANNOTATION, FAILURES_SERVICE, INVALID_NAME, PULL_ERRORS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nksmesh.adapters.cluster.api import Api
 
 IMAGE_REASONS: Final = (*PULL_ERRORS, INVALID_NAME)

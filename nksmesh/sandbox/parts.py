@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError
@@ -19,8 +20,6 @@ from nksmesh.sandbox.nodes import create_nodes, nodes_ready, release_nodes
 from nksmesh.sandbox.results import PartStatus, State
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nksmesh.adapters.cluster.api import Api
 
 _READY_SECONDS: Final = 90.0

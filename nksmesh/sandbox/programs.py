@@ -15,17 +15,15 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 from nksmesh.sandbox.results import Built
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HELM_VERSION: Final = "4.3.1"
 CACHE_VARIABLE: Final = "NKSMESH_CACHE"

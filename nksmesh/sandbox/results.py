@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from nksmesh.domain.common.data import rounded
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from nksmesh.sandbox.control_plane import Part
+from nksmesh.sandbox.control_plane import Part
 
 
 class State(StrEnum):

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
@@ -28,8 +29,6 @@ from nksmesh.sandbox.results import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nksmesh.adapters.cluster.api import Api
 
 _LOCK_SECONDS: Final = 90.0

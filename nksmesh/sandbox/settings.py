@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.sandbox.documents import write_private
-
-if TYPE_CHECKING:
-    from nksmesh.sandbox.layout import Layout
+from nksmesh.sandbox.layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,11 @@ import contextlib
 import os
 import shutil
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from nksmesh.sandbox import processes
 from nksmesh.sandbox.control_plane import Part
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from nksmesh.sandbox.layout import Layout
+from nksmesh.sandbox.layout import Layout
 
 
 def take(layout: Layout) -> None:

@@ -6,12 +6,10 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from aiohttp import web
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MOST_BYTES: Final = 8 << 20
 """Of a request. The API server takes objects of up to 3 MB, and a review may hold an object and its older state."""
@@ -35,6 +33,7 @@ class Response:
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+Server = web.AppRunner
 
 
 def server_context(stem: Path) -> ssl.SSLContext:
@@ -45,7 +44,7 @@ def server_context(stem: Path) -> ssl.SSLContext:
     return context
 
 
-async def serve(socket: Path, context: ssl.SSLContext, handler: Handler) -> web.AppRunner:
+async def serve(socket: Path, context: ssl.SSLContext, handler: Handler) -> Server:
     """Listen on a unix socket until what is returned is cleaned up. A handler that fails is logged, and answers 500."""
 
     async def answer(request: web.Request) -> web.Response:

@@ -15,12 +15,16 @@ import asyncio
 import base64
 import logging
 import random
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
+from nksmesh.adapters.cluster.api import Api
 from nksmesh.domain.common.errors import ClusterError, RefusedError
+from nksmesh.domain.kube.objects import Manifest
 from nksmesh.sandbox.agent.admission import allowed, denied, refusal, review_of
-from nksmesh.sandbox.agent.https_server import Request, Response, serve, server_context
+from nksmesh.sandbox.agent.https_server import Request, Response, Server, serve, server_context
 from nksmesh.sandbox.agent.injection import InjectorConfiguration, injected
 from nksmesh.sandbox.certificates import (
     Authority,
@@ -32,15 +36,6 @@ from nksmesh.sandbox.certificates import (
     write_pair,
 )
 from nksmesh.sandbox.documents import mapping_from_yaml
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-    from pathlib import Path
-
-    from aiohttp.web import AppRunner
-
-    from nksmesh.adapters.cluster.api import Api
-    from nksmesh.domain.kube.objects import Manifest
 
 APP: Final = "istiod"
 REVISION_LABEL: Final = "istio.io/rev"
@@ -88,7 +83,7 @@ class StandIn:
         self._started = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._validators: dict[str, asyncio.Task[None]] = {}
-        self._server: AppRunner | None = None
+        self._server: Server | None = None
         self._root = b""
 
     async def start(self) -> None:
