@@ -17,7 +17,7 @@ from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.preserved_values import Kept, layer_of, pinned, said_to_helm, sort_out
-from nksmesh.domain.values.layers import compose, dotted, merge
+from nksmesh.domain.values.layers import compose, dotted, leaves, merge
 from nksmesh.domain.values.set_integers import all_kept, set_integers
 from nksmesh.engine.crds import state_of
 from nksmesh.engine.pipeline import fetch_charts
@@ -105,7 +105,7 @@ async def describe(
         row = replace(row, kept=whole)
     lean = sort_out(stored, below, chart.defaults)
     if lean.beyond != whole.beyond and not await renders(lean):
-        copied = _count(whole.beyond) - _count(lean.beyond)
+        copied = len(tuple(leaves(whole.beyond))) - len(tuple(leaves(lean.beyond)))
         warnings = [pinned(release.name, lean.beyond, key) for key in lean.pins]
         return replace(row, kept=lean, copied=copied, chart_digest=chart.digest), warnings
     differing = await renders(whole)
@@ -177,7 +177,3 @@ async def _differing(
         if not differing:
             break
     return differing
-
-
-def _count(values: Mapping[str, Any]) -> int:
-    return sum(_count(value) if isinstance(value, Mapping) and value else 1 for value in values.values())

@@ -14,6 +14,7 @@ from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import RecordedRelease, hash_of
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.setters import setter_of, stray_images
+from nksmesh.domain.values.layers import leaves
 from nksmesh.domain.values.set_integers import LEAST, set_integers
 
 _MOST_KEYS: Final = 4
@@ -83,7 +84,7 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
 
 
 def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    before, after = _leaves(old), _leaves(new)
+    before, after = ({".".join(path): value for path, value in leaves(values)} for values in (old, new))
     keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     if not keys:  # Helm stores an integer and the float of the same number alike
         return f"the type of {', '.join(key for key, value in sorted(after.items()) if _is_retyped(value))}"
@@ -94,13 +95,3 @@ def _is_retyped(value: Any) -> bool:
     """Tell what may be an integer to Helm where it was a float, or the reverse."""
     items = value if isinstance(value, list) else [value]
     return bool(set_integers(value)) or any(isinstance(item, int | float) and abs(item) >= LEAST for item in items)
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= _leaves(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

@@ -14,7 +14,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.known_keys import NESTS
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.values.layers import Layer, LayerKind, Path, compose, dotted, merge, value_at
+from nksmesh.domain.values.layers import Layer, LayerKind, compose, dotted, leaves, merge, value_at
 
 _PINS: Final = frozenset({"hub", "tag", "image"})
 """Keys that say which image runs: one of them in a user's layer outlasts upgrades and moves to another registry."""
@@ -120,14 +120,9 @@ def _beyond(stored: Mapping[str, Any], under: Mapping[str, Any]) -> dict[str, An
     return kept
 
 
-def pins_of(beyond: Mapping[str, Any], prefix: Path = ()) -> Iterable[str]:
+def pins_of(beyond: Mapping[str, Any]) -> Iterable[str]:
     """Name the keys of a user's values that pin an image."""
-    for key, value in beyond.items():
-        path = (*prefix, key)
-        if isinstance(value, Mapping):
-            yield from pins_of(value, path)
-        elif key in _PINS and isinstance(value, str) and value:
-            yield dotted(path)
+    return (dotted(path) for path, value in leaves(beyond) if path[-1] in _PINS and value and isinstance(value, str))
 
 
 def _without_pins(values: Mapping[str, Any]) -> dict[str, Any]:

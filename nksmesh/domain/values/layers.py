@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -147,6 +147,15 @@ def value_at(values: Mapping[str, Any], path: Path) -> Any:
     return found
 
 
+def leaves(values: Mapping[str, Any], prefix: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield each leaf of values (a scalar, a list, a null, an empty map) with its path behind a prefix."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, (*prefix, key))
+        else:
+            yield (*prefix, key), value
+
+
 def dotted(path: SetPath) -> str:
     """Write a path as ``--set`` reads it: dots between keys, ``[0]`` for a list's item."""
     words = ""
@@ -206,12 +215,4 @@ def _record(
             continue
         for known in [known for known in origins if known[: len(path)] == path]:
             del origins[known]
-        _leaves_of(value, name, path, origins)
-
-
-def _leaves_of(value: Any, name: str, path: Path, origins: dict[Path, str]) -> None:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            _leaves_of(inner, name, (*path, key), origins)
-    else:
-        origins[path] = name
+        origins |= {leaf: name for leaf, _ in leaves({key: value}, prefix)}
