@@ -73,10 +73,10 @@ async def install(
             await await_end(
                 plan.ending, runtime.cluster, step=PLAN_STEP, timeout=runtime.waits.component, listener=runtime.listener
             )
-        still_stands, left_unproved = await asyncio.gather(
-            _still_stands(plan, runtime.cluster), _left_unproved(plan, runtime.cluster)
+        revisions, left_unproved = await asyncio.gather(
+            runtime.cluster.storage.revisions(plan.mesh.releases), _left_unproved(plan, runtime.cluster)
         )
-        if settled or plan.ending or not still_stands:
+        if settled or plan.ending or revisions != plan.helm_revisions:
             plan = await make_plan(order, runtime)
         refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
         check(plan)
@@ -140,8 +140,3 @@ async def _apply(applying: Executor, plan: Plan, recorder: RunRecorder, cluster:
     recorder.left(written)
     await cluster.records.write(record_of(plan, written, helm_driver=cluster.storage.driver, done=True))
     return InstallResult(plan=plan, progress=progress)
-
-
-async def _still_stands(plan: Plan, cluster: Cluster) -> bool:
-    """Tell whether Helm's releases are still those that the plan was made from, now that nobody else writes."""
-    return await cluster.storage.revisions(plan.mesh.releases) == plan.helm_revisions

@@ -145,7 +145,8 @@ def webhook_configured(live: Live, istiod: Release, *, trusted: bool = False) ->
     configurations = [
         one
         for one in live.find("MutatingWebhookConfiguration")
-        if (one["metadata"].get("labels") or {}).get("istio.io/rev") == revision and _calls(one, istiod.namespace)
+        if (one["metadata"].get("labels") or {}).get("istio.io/rev") == revision
+        and any(where == istiod.namespace for where, _ in called_services(one))  # two meshes may share its name
     ]
     if not configurations:
         return waiting(f"a MutatingWebhookConfiguration of Istio revision {revision}")
@@ -293,8 +294,3 @@ def _owned(candidates: Iterable[Manifest], owner: Manifest) -> list[Manifest]:
 def _observed(workload: Manifest) -> bool:
     seen = (workload.get("status") or {}).get("observedGeneration", 0)
     return bool(seen >= workload["metadata"].get("generation", 0))
-
-
-def _calls(configuration: Manifest, namespace: str) -> bool:
-    """Tell whether a webhook configuration calls a Service in a namespace: two meshes may share a revision's name."""
-    return any(where == namespace for where, _ in called_services(configuration))

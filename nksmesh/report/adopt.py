@@ -12,7 +12,8 @@ from nksmesh.commands.adopt.description import AdoptedRelease
 from nksmesh.commands.adopt.from_istioctl import TakeoverResult
 from nksmesh.commands.adopt.istioctl_settings import FormerValues
 from nksmesh.domain.adoption.takeover import TakenObject
-from nksmesh.report.common import show_addresses
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.report.common import mesh_title, show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
 
@@ -23,10 +24,7 @@ _SHOWN_CHANGES: Final = 3
 @RENDERERS.of(AdoptResult)
 def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     plan = result.plan
-    mesh = plan.mesh
-    where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
-    sentence(console, f"Istio {mesh.version}, profile {mesh.profile}{where}", "bold")
-    facts(console, [("hub", mesh.hub), ("namespace", mesh.namespace)])
+    _mesh(plan.mesh, console)
     if plan.releases:
         gap(console)
         headers = ["release", "component", "namespace", "chart", "values of its own", "pinned"]
@@ -64,10 +62,7 @@ def _row(one: AdoptedRelease) -> list[str | Text]:
 @RENDERERS.of(TakeoverResult)
 def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None:
     plan = result.plan
-    mesh = plan.plan.mesh
-    where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
-    sentence(console, f"Istio {mesh.version}, profile {mesh.profile}{where}", "bold")
-    facts(console, [("hub", mesh.hub), ("namespace", mesh.namespace)])
+    _mesh(plan.plan.mesh, console)
     _values(plan.values, console)
     if result.dry_run or verbose:
         _objects(result, console, verbose=verbose)
@@ -89,6 +84,11 @@ def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None
         for ref in left:
             sentence(console, f"  {ref}")
     warnings(console, result.warnings)
+
+
+def _mesh(mesh: Mesh, console: Console) -> None:
+    sentence(console, mesh_title(mesh), "bold")
+    facts(console, [("hub", mesh.hub), ("namespace", mesh.namespace)])
 
 
 def _values(values: FormerValues, console: Console) -> None:

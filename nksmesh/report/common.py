@@ -9,12 +9,19 @@ from rich.console import Console
 from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import Action, Step
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import StepOutcome
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, rows, sentence
 
 _DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
+
+
+def mesh_title(mesh: Mesh) -> str:
+    """Name a mesh: version, profile and region."""
+    where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
+    return f"Istio {mesh.version}, profile {mesh.profile}{where}"
 
 
 def show_steps(steps: Iterable[Step], console: Console) -> None:

@@ -11,7 +11,7 @@ from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.plan.plan import Action, Plan
-from nksmesh.report.common import show_diff, show_steps
+from nksmesh.report.common import mesh_title, show_diff, show_steps
 from nksmesh.report.layout import FAINT, facts, gap, rows, sentence, warnings
 from nksmesh.report.text import Renderers
 from nksmesh.report.values import show_layers
@@ -80,10 +80,7 @@ def show_plan(plan: Plan, console: Console, *, verbose: bool) -> None:
 
 def plan_title(plan: Plan) -> str:
     """Name what a plan is for: version, profile, region and Kubernetes."""
-    mesh = plan.mesh
-    where = f", {mesh.region} {mesh.network.value}" if mesh.region else ""
-    on = f" on Kubernetes {plan.kubernetes}" if plan.kubernetes else ""
-    return f"Istio {mesh.version}, profile {mesh.profile}{where}{on}"
+    return mesh_title(plan.mesh) + (f" on Kubernetes {plan.kubernetes}" if plan.kubernetes else "")
 
 
 def show_resolved(plan: Plan, console: Console) -> None:

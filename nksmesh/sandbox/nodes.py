@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.domain.common.errors import RefusedError
 from nksmesh.domain.kube.objects import Manifest, Query
-from nksmesh.domain.kube.readiness import conditions_of
+from nksmesh.domain.kube.readiness import is_ready
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 
 if TYPE_CHECKING:
@@ -64,11 +64,6 @@ def unless(reason: str) -> Iterator[None]:
     except RefusedError as error:
         if error.reason != reason:
             raise
-
-
-def is_ready(item: Manifest) -> bool:
-    """Tell whether a node or a pod is Ready."""
-    return conditions_of(item).get("Ready", {}).get("status") == "True"
 
 
 def _takes_pods(node: Manifest) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from nksmesh.domain.common.durations import parse_duration
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.kube.objects import INJECTED_IMAGE, Manifest, containers
-from nksmesh.domain.kube.readiness import conditions_of
+from nksmesh.domain.kube.readiness import conditions_of, is_ready
 
 
 class Cause(StrEnum):
@@ -165,7 +165,7 @@ def troubles_of_pod(pod: Manifest, events: Iterable[Manifest]) -> list[Trouble]:
             for trouble in _of_container(subject, pod, state, spoken)
         ),
     ]
-    if not found and status.get("phase") == "Running" and not _is_ready(pod):
+    if not found and status.get("phase") == "Running" and not is_ready(pod):
         words = next((text for reason, text in reversed(spoken) if reason == "Unhealthy"), "")
         if words:
             found.append(Trouble(Cause.PROBE, subject, "Unhealthy", words))
@@ -223,7 +223,3 @@ def _scheduling(subject: str, pod: Manifest) -> list[Trouble]:
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return [Trouble(Cause.UNSCHEDULABLE, subject, "Unschedulable", str(scheduled.get("message", "")))]
     return []
-
-
-def _is_ready(pod: Manifest) -> bool:
-    return conditions_of(pod).get("Ready", {}).get("status") == "True"

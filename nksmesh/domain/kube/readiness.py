@@ -229,6 +229,11 @@ def proxy_images(pod: Manifest) -> frozenset[str]:
     return frozenset(str(one.get("image", "")) for one in containers(pod) if one.get("name") == PROXY_CONTAINER)
 
 
+def is_ready(item: Manifest) -> bool:
+    """Tell whether a node or a pod is Ready."""
+    return conditions_of(item).get("Ready", {}).get("status") == "True"
+
+
 def conditions_of(manifest: Manifest) -> dict[str, Mapping[str, Any]]:
     """Return an object's status conditions by type."""
     return {str(one.get("type")): one for one in (manifest.get("status") or {}).get("conditions") or ()}

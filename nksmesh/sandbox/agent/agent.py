@@ -15,7 +15,7 @@ from nksmesh.adapters.cluster.live import LiveView
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import Manifest, Query
-from nksmesh.domain.kube.readiness import addresses_of
+from nksmesh.domain.kube.readiness import addresses_of, is_ready
 from nksmesh.sandbox.agent import kubelet
 from nksmesh.sandbox.agent.admission import allowed, review_of
 from nksmesh.sandbox.agent.egress import Refusal, serve_egress
@@ -33,7 +33,7 @@ from nksmesh.sandbox.agent.istiod import (
 from nksmesh.sandbox.agent.load_balancer import wanted_status
 from nksmesh.sandbox.control_plane import EGRESS_SOCKET
 from nksmesh.sandbox.failures import failure_patch, merge
-from nksmesh.sandbox.nodes import KUBELET_PORT, NODES, is_ready
+from nksmesh.sandbox.nodes import KUBELET_PORT, NODES
 from nksmesh.sandbox.stages import FAILURES_SERVICE
 
 _WEBHOOK_PORT: Final = 15017
