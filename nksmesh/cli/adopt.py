@@ -10,7 +10,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, order_of, target_of, wait_options_of
+from nksmesh.cli.mesh_options import ApplyOptions, order_of, wait_options_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import agreed, perform_on, run_on, show
 from nksmesh.domain.common.errors import ConfigError
@@ -57,7 +57,7 @@ def adopt(
     """
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
-    where = target_of(shell, order, files)
+    where = wiring.target(shell, order.environment, files.folder)
     if source == "helm":
         _adopt(shell, order, where, files, environment=write_env, dry_run=dry_run, yes=yes)
         return

@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
 from nksmesh.cli.arguments import Yes
-from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import CanaryOptions, order_of, target_of, wait_options_of
+from nksmesh.cli.mesh_options import CanaryOptions, RevisionOptions, revision_settings, settings_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run_agreed, run_on
 from nksmesh.domain.common.errors import ConfigError
@@ -40,11 +38,14 @@ def start(
     """
     from nksmesh.commands.canary import start as workflow
 
-    files = wiring.files(options.directory)
-    order = order_of(shell, options, files)
-    waits, where = wait_options_of(options), target_of(shell, order, files)
+    settings = settings_of(shell, options)
 
-    run_on(shell, where, lambda runtime: workflow.start(order, runtime, dry_run=dry_run), waits=waits)
+    run_on(
+        shell,
+        settings.where,
+        lambda runtime: workflow.start(settings.order, runtime, dry_run=dry_run),
+        waits=settings.waits,
+    )
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh canary status", "nksmesh canary status -e prod -o json"])
@@ -52,9 +53,9 @@ def status(shell: Shell, options: RevisionOptions) -> None:
     """Show which istiod each namespace uses, and which proxy its workloads and the gateways run."""
     from nksmesh.commands.canary import status as workflow
 
-    said = meant(shell, options)
+    settings = revision_settings(shell, options)
 
-    run_on(shell, said.where, lambda runtime: workflow.status(runtime.cluster, said.namespace))
+    run_on(shell, settings.where, lambda runtime: workflow.status(runtime.cluster, settings.namespace))
 
 
 @command(
@@ -86,19 +87,19 @@ def move(
             "no namespaces were given",
             hint="Name the namespaces, or pass --all. Run nksmesh canary status to list them.",
         )
-    said = meant(shell, options)
+    settings = revision_settings(shell, options)
 
     run_agreed(
         shell,
-        said.where,
+        settings.where,
         make=lambda runtime: workflow.plan_move(
-            namespaces or (), runtime.cluster, runtime.helm, said.namespace, everything=everything, back=back
+            namespaces or (), runtime.cluster, runtime.helm, settings.namespace, everything=everything, back=back
         ),
         question="Move these namespaces?",
         undone=workflow.MoveResult,
         follow=lambda plan, runtime: workflow.move(plan, runtime, back=back),
         yes=yes,
-        waits=said.waits,
+        waits=settings.waits,
     )
 
 
@@ -129,19 +130,19 @@ def promote(
     from nksmesh.commands.canary import promote as workflow
     from nksmesh.commands.canary.plan import CanaryResult
 
-    said = meant(shell, options)
+    settings = revision_settings(shell, options)
 
     run_agreed(
         shell,
-        said.where,
+        settings.where,
         make=lambda runtime: workflow.plan_promote(
-            runtime.cluster, said.namespace, restart=restart_workloads, force=force
+            runtime.cluster, settings.namespace, restart=restart_workloads, force=force
         ),
         question="Promote the canary?",
         undone=CanaryResult,
-        follow=lambda plan, runtime: workflow.promote(plan, said.order, runtime),
+        follow=lambda plan, runtime: workflow.promote(plan, settings.order, runtime),
         yes=yes,
-        waits=said.waits,
+        waits=settings.waits,
     )
 
 
@@ -161,15 +162,15 @@ def abort(
     from nksmesh.commands.canary import abort as workflow
     from nksmesh.commands.canary.plan import CanaryResult
 
-    said = meant(shell, options)
+    settings = revision_settings(shell, options)
 
     run_agreed(
         shell,
-        said.where,
-        make=lambda runtime: workflow.plan_abort(runtime.cluster, said.namespace, force=force),
+        settings.where,
+        make=lambda runtime: workflow.plan_abort(runtime.cluster, settings.namespace, force=force),
         question="Remove the canary?",
         undone=CanaryResult,
-        follow=lambda plan, runtime: workflow.abort(plan, said.order, runtime),
+        follow=lambda plan, runtime: workflow.abort(plan, settings.order, runtime),
         yes=yes,
-        waits=said.waits,
+        waits=settings.waits,
     )

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
 from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, order_of, target_of, wait_options_of
+from nksmesh.cli.mesh_options import ApplyOptions, settings_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run_on
 
@@ -38,15 +37,13 @@ def install(
     """
     from nksmesh.commands import install as workflow
 
-    files = wiring.files(options.directory)
-    order = order_of(shell, options, files)
-    waits, where = wait_options_of(options), target_of(shell, order, files)
+    settings = settings_of(shell, options)
 
     run_on(
         shell,
-        where,
+        settings.where,
         lambda runtime: workflow.install(
-            order, runtime, dry_run=dry_run, rollback_on_failure=rollback_on_failure, clear_pending=yes
+            settings.order, runtime, dry_run=dry_run, rollback_on_failure=rollback_on_failure, clear_pending=yes
         ),
-        waits=waits,
+        waits=settings.waits,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -124,6 +124,75 @@ class CanaryOptions(WaitingOptions):
     ] = field()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RevisionOptions:
+    """What is said of a mesh whose answers are all in its record: by the commands that are about Istio revisions."""
+
+    environment: EnvironmentName = ""
+    directory: Directory = None
+    charts: ChartSource = ""
+    locked: LockedOnly = False
+    force_version: Annotated[
+        bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
+    ] = False
+    timeout: Timeout = "5m"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What the options of a command that writes come to.
+
+    Attributes:
+        order: What is asked for.
+        waits: How long is waited for what.
+    """
+
+    order: MeshRequest
+    waits: WaitOptions
+    where: wiring.Target
+
+    @property
+    def namespace(self) -> str:
+        """The control plane's namespace, or empty."""
+        return self.order.request.namespace
+
+
+def settings_of(shell: Shell, options: WaitingOptions) -> RunSettings:
+    """Read the options.
+
+    Raises:
+        ConfigError: Something is unknown, wrong in one of the files, or the environment and the options name different
+            clusters.
+        CheckError: The version is not supported, or not provided by the region.
+    """
+    files = wiring.files(options.directory)
+    order = order_of(shell, options, files)
+    waits = wait_options_of(options)
+    return RunSettings(order=order, waits=waits, where=wiring.target(shell, order.environment, files.folder))
+
+
+def revision_settings(shell: Shell, options: RevisionOptions) -> RunSettings:
+    """Read the options; the environment tells the cluster alone, for values are as recorded.
+
+    Raises:
+        ConfigError: As ``settings_of`` says.
+    """
+    files = wiring.files(options.directory)
+    environment = files.mesh.environment(options.environment) if options.environment else None
+    apply = ApplyOptions(
+        directory=options.directory,
+        charts=options.charts,
+        locked=options.locked,
+        force_version=options.force_version,
+        timeout=options.timeout,
+    )
+    order = order_of(shell, apply, files)
+    if environment and not order.request.namespace:
+        order = replace(order, request=replace(order.request, namespace=environment.namespace))
+    where = wiring.target(shell, environment, files.folder)
+    return RunSettings(order=order, waits=wait_options_of(apply), where=where)
+
+
 def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshRequest:
     """Read what the options name, the environment, the catalog, values files, charts.lock, and check them.
 
@@ -175,15 +244,6 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshReq
         record_follows=isinstance(options, WaitingOptions),
     )
     return order
-
-
-def target_of(shell: Shell, order: MeshRequest, files: wiring.Files) -> wiring.Target:
-    """Decide which cluster is meant.
-
-    Raises:
-        ConfigError: The environment and the options name different clusters.
-    """
-    return wiring.target(shell, order.environment, files.folder)
 
 
 def wait_options_of(options: WaitingOptions) -> WaitOptions:

@@ -9,7 +9,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of, target_of
+from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run, run_on
 from nksmesh.domain.common.errors import ConfigError
@@ -42,7 +42,7 @@ def plan(
     files = wiring.files(options.directory)
     order = order_of(shell, replace(options, version=to) if to else options, files)
     order = replace(order, allow_version_change=bool(to))
-    where = target_of(shell, order, files)
+    where = wiring.target(shell, order.environment, files.folder)
 
     run_on(shell, where, lambda runtime: preview(order, runtime, diff=diff, exit_code=exit_code))
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from nksmesh.cli.arguments import Yes
-from nksmesh.cli.canary_options import RevisionOptions, meant
 from nksmesh.cli.command import command, command_group
+from nksmesh.cli.mesh_options import RevisionOptions, revision_settings
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import confirm, perform_on, run_on, show
 
@@ -39,13 +39,13 @@ def set_(
     """
     from nksmesh.commands import tag as workflow
 
-    said = meant(shell, options)
+    settings = revision_settings(shell, options)
 
     run_on(
         shell,
-        said.where,
-        lambda runtime: workflow.set_tag(name, revision, said.order, runtime),
-        waits=said.waits,
+        settings.where,
+        lambda runtime: workflow.set_tag(name, revision, settings.order, runtime),
+        waits=settings.waits,
     )
 
 
@@ -54,9 +54,9 @@ def list_(shell: Shell, options: RevisionOptions) -> None:
     """List the tags: the Istio revision each points to, the release that owns it, and the namespaces that use it."""
     from nksmesh.commands import tag as workflow
 
-    said = meant(shell, options)
+    settings = revision_settings(shell, options)
 
-    run_on(shell, said.where, lambda runtime: workflow.list_tags(runtime.cluster, said.namespace))
+    run_on(shell, settings.where, lambda runtime: workflow.list_tags(runtime.cluster, settings.namespace))
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh tag remove prod"])
@@ -64,13 +64,17 @@ def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False)
     """Remove a tag. This is refused while namespaces use it, unless you pass --yes."""
     from nksmesh.commands import tag as workflow
 
-    said = meant(shell, options)
+    settings = revision_settings(shell, options)
 
     found = perform_on(
-        shell, said.where, lambda runtime: workflow.check_removal(name, runtime.cluster, said.namespace, yes=yes)
+        shell,
+        settings.where,
+        lambda runtime: workflow.check_removal(name, runtime.cluster, settings.namespace, yes=yes),
     )
     if not confirm(f"Remove the tag {name}, which points to {found.istio_revision or 'nothing'}?", yes=yes):
         show(shell, workflow.TagsResult(tags=(found,), name=name, done="declined"))
         return
 
-    run_on(shell, said.where, lambda runtime: workflow.remove_tag(name, said.order, runtime), waits=said.waits)
+    run_on(
+        shell, settings.where, lambda runtime: workflow.remove_tag(name, settings.order, runtime), waits=settings.waits
+    )

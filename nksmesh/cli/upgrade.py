@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
 from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import UpgradeOptions, order_of, target_of, wait_options_of
+from nksmesh.cli.mesh_options import UpgradeOptions, settings_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run_on
 from nksmesh.domain.common.errors import ConfigError
@@ -55,9 +54,7 @@ def upgrade(
 
     if step and whole:
         raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")
-    files = wiring.files(options.directory)
-    order = order_of(shell, options, files)
-    waits, where = wait_options_of(options), target_of(shell, order, files)
+    settings = settings_of(shell, options)
     travel = UpgradeOptions(
         way=UpgradeExtent.ALL if whole else UpgradeExtent.STEP if step else UpgradeExtent.ASK,
         restart_workloads=restart_workloads,
@@ -66,4 +63,6 @@ def upgrade(
         clear_pending=yes,
     )
 
-    run_on(shell, where, lambda runtime: workflow.upgrade(order, travel, runtime), waits=waits)
+    run_on(
+        shell, settings.where, lambda runtime: workflow.upgrade(settings.order, travel, runtime), waits=settings.waits
+    )

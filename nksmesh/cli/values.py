@@ -8,7 +8,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import MeshOptions, order_of, target_of
+from nksmesh.cli.mesh_options import MeshOptions, order_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run, run_on
 
@@ -44,7 +44,7 @@ def show(
 
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
-    where = target_of(shell, order, files) if installed else None
+    where = wiring.target(shell, order.environment, files.folder) if installed else None
     question = ValuesQuestion(target=component, order=order, key=key)
 
     if where is None:

@@ -13,8 +13,8 @@ from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 
 if TYPE_CHECKING:
-    from nksmesh.adapters.charts import ChartStore
     from nksmesh.adapters.charts.lockfile import LockFile
+    from nksmesh.adapters.charts.store import ChartStore
     from nksmesh.adapters.cluster.connection import Cluster
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
@@ -74,7 +74,7 @@ def chart_source(text: str) -> str:
 
 def chart_store() -> ChartStore:
     """Make the store that charts are fetched into."""
-    from nksmesh.adapters.charts import ChartStore
+    from nksmesh.adapters.charts.store import ChartStore
 
     return ChartStore()
 

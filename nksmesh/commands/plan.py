@@ -42,8 +42,6 @@ class ChartMove:
         release: The release's name.
         chart: The chart's name.
         installed: The version that is installed; empty where none is.
-        wanted: The version that is wanted.
-        digest: The wanted chart's digest.
         pinned: charts.lock has that digest.
     """
 
@@ -93,7 +91,6 @@ class TemplateResult:
     """Rendered manifests, in install order.
 
     Attributes:
-        mesh: The mesh they are of.
         manifests: YAML documents: namespaces, CRDs, then each release's.
         findings: Warnings about versions, keys and images, as a plan has them.
         notes: How the mesh was resolved, a sentence each.

@@ -27,7 +27,6 @@ class ReleaseStatus:
 
     Attributes:
         readiness: Whether it is ready, and a sentence.
-        images: The images its pods run.
         troubles: What keeps its pods from being ready, in words.
     """
 
@@ -62,7 +61,6 @@ class StatusResult:
     """The mesh of a cluster.
 
     Attributes:
-        kubernetes: The cluster's version.
         strays: Images that run outside the recorded hub.
         asked_for_exit_code: Exit with 6 where the mesh is not ready.
     """

@@ -22,7 +22,6 @@ class InstalledState:
     """What the cluster shows of a mesh's releases.
 
     Attributes:
-        kubernetes: The cluster's version.
         installed: What Helm has stored, by (namespace, name).
         record: What the last run left, or None.
     """

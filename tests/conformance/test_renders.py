@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from nksmesh.adapters.charts import ChartStore
 from nksmesh.adapters.charts.cache import cache_folder
+from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.helm.releases import Helm

@@ -117,7 +117,6 @@ class Templates(Mapping[str, str]):
     They are what Helm renders (templates/), what is a template below files/, and charts that it depends on (charts/).
 
     Args:
-        folder: The unpacked chart.
         title: What errors call it.
     """
 

@@ -104,7 +104,6 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
         """Run one Helm command and return what it printed.
 
         Args:
-            command: The command and its arguments.
             input: The values as JSON, for a command that reads them.
 
         Raises:

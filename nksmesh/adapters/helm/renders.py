@@ -75,7 +75,6 @@ def render_key(helm: HelmProgram, chart_digest: str, arguments: Sequence[object]
         helm: The program that renders; another file at its path is another program.
         chart_digest: ``sha256:<hex>`` of the chart.
         arguments: Whatever else Helm is told.
-        values: The values, merged.
     """
     program = helm.path.stat()
     told = [str(helm.path), str(helm.version), program.st_size, program.st_mtime_ns, chart_digest, *arguments, values]

@@ -87,7 +87,6 @@ class RepairResult:
 
     Attributes:
         agreed: Whether the user agreed to it; nothing was done where not.
-        repaired: What was put back.
         proved: What was proved of each release that got new pods, in words.
         said: What a reader should know though nothing failed.
     """

@@ -58,7 +58,6 @@ class Survey:
     """What was found in several namespaces.
 
     Attributes:
-        namespaces: The contents of each.
         unserved: Aggregated APIs whose server does not answer: what they have could not be looked at.
     """
 

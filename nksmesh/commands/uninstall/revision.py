@@ -91,7 +91,6 @@ async def uninstall_revision(shown: UninstallPlan, runtime: Runtime, *, yes: boo
 
     Args:
         yes: Namespaces and workloads may be on it.
-        timeout: Seconds for the release.
 
     Raises:
         MeshError: It could not be removed; what was removed is noted on it.

@@ -34,7 +34,6 @@ class Addition:
     """A field beside the manifest's.
 
     Attributes:
-        path: Where it is.
         by: The field manager that holds it: ``kubectl-edit``.
     """
 

@@ -24,7 +24,6 @@ class Location:
     """What was read of a cluster's place.
 
     Attributes:
-        host: The API server's host name.
         cloud: The cloud that the host's domain belongs to; empty where it belongs to none, as an address does.
         zones: The nodes' zones; none where they were not needed, or may not be read.
         region: The region that host or zones tell; empty where they tell none.

@@ -125,7 +125,6 @@ class VersionQuestion:
     """What is to be checked.
 
     Attributes:
-        version: The Istio version wanted.
         kubernetes: What the API server calls its version; empty without a cluster, and then it is not checked.
         region: The region, or None with a hub of the user's own and no region.
         own_hub: Images come from a registry of the user's own.

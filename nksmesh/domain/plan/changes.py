@@ -29,8 +29,6 @@ def reasons_to_write(
     """Say why a release must be written; nothing where what Helm has is what is wanted.
 
     Args:
-        chart: The chart that is wanted.
-        values: The values that are wanted.
         recorded: What the last run left, or None where it is not known.
     """
     if installed is None:

@@ -237,7 +237,6 @@ class Plan:
         releases: For each release's name, what is to become of it.
         crds: What becomes of the CRDs of base's crds/ folder.
         proxy_image: The image every gateway must end on.
-        kubernetes: The cluster's version.
         findings: Warnings about versions, keys and images.
         notes: What was resolved without being said, and how.
         unwanted: Releases that the record has and the mesh does not.

@@ -42,7 +42,6 @@ def missing_secrets(missing: Iterable[ObjectRef], hub: str, absent: Collection[s
     """Find the pull secrets that do not exist: a warning each, for the nodes may be able to pull without.
 
     Args:
-        missing: Those that do not exist.
         hub: The registry path that they are for.
         absent: The namespaces that do not exist either.
     """

@@ -22,11 +22,7 @@ _DEFAULT: Final = "the chart's own default"
 
 @dataclass(frozen=True, kw_only=True)
 class Setter:
-    """A value that an image may come from.
-
-    Attributes:
-        layer: The layer that set it.
-    """
+    """A value that an image may come from."""
 
     path: SetPath
     value: str

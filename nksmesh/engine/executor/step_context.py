@@ -50,7 +50,6 @@ class Progress:
         outcomes: The steps that are done, in the order they ended.
         addresses: For each gateway's name, its LoadBalancer's addresses.
         warnings: What a reader should know though nothing failed.
-        removed: What went, in words.
         staying: What of a removed release stays, and why, in words.
         restarts: What came of the users' workloads that were to be restarted.
     """

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.charts.store import ChartStore
 
 HOST = "charts.test"
 """The repository's name in its certificate. No resolver knows it: only the proxy leads there."""

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import pytest
 import yaml
 
-from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock
 from tests.cluster.plain_helm import documents

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.common.errors import ChartError

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from nksmesh.adapters.charts import ChartStore, repository
+from nksmesh.adapters.charts import repository
 from nksmesh.adapters.charts.archive import digest_of
+from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.common.errors import ChartError, ConfigError, MeshError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.known_keys import has_key, known_tree, unknown_keys
 from nksmesh.domain.charts.lock import Lock

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.domain.charts.chart import Chart, ChartRef

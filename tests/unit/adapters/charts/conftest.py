@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.adapters.charts import ChartStore
+from nksmesh.adapters.charts.store import ChartStore
 
 
 @pytest.fixture

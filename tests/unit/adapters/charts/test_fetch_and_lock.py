@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.adapters.charts import ChartStore
 from nksmesh.adapters.charts.lockfile import LockFile
+from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.commands.charts import fetch_charts, list_charts, lock_charts
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.lock import Lock
