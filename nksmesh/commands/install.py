@@ -10,12 +10,12 @@ from nksmesh.commands.rollback.rollback import undo
 from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.domain.common.findings import Level
+from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.plan.history import TAKEN_BACK, Outcome, Run
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.executor import Executor
-from nksmesh.engine.executor.pending import pending_of, refuse_foreign, settle
+from nksmesh.engine.executor.pending import check_pending, pending_of, settle
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import PLAN_STEP, make_plan
 from nksmesh.engine.ports import Cluster
@@ -67,7 +67,7 @@ async def install(
     async with runtime.cluster.lease.held(command) as dead:
         pending = pending_of(plan)
         if not clear_pending and dead is None:
-            refuse_foreign(plan)
+            refuse_failures(check_pending(plan))
         settled = await settle(pending, runtime.processes, dead, step=PLAN_STEP, listener=runtime.listener)
         if plan.ending:
             await await_end(
@@ -78,7 +78,7 @@ async def install(
         )
         if settled or plan.ending or revisions != plan.helm_revisions:
             plan = await make_plan(order, runtime)
-        refuse_foreign(plan, ours=pending if clear_pending or dead is not None else ())
+        refuse_failures(check_pending(plan, ours=pending if clear_pending or dead is not None else ()))
         check(plan)
         _warn(plan, runtime.listener)
         applying = Executor(plan.steps, runtime, releases=plan.manifests)

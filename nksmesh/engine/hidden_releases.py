@@ -96,6 +96,22 @@ async def look_for(record: Record, cluster: Cluster) -> tuple[dict[Release, Inst
     )
 
 
+async def check_shown(
+    record: Record | None, installed: Collection[InstalledRelease], cluster: Cluster
+) -> tuple[Finding, ...]:
+    """Judge a run on a recorded mesh: a failure where Helm does not show its releases where they are looked for.
+
+    Args:
+        installed: What Helm shows of its releases.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    if record is not None and not installed:
+        return await check_unseen(record, cluster)
+    return await check_elsewhere(installed, cluster)
+
+
 async def check_unseen(record: Record, cluster: Cluster) -> tuple[Finding, ...]:
     """Judge a run on a recorded mesh of which Helm shows no release: a failure where its objects live.
 

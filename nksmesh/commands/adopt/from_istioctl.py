@@ -31,7 +31,8 @@ from nksmesh.domain.adoption.takeover import (
 )
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.data import HIDDEN, MERGED, data_of, fields_of
-from nksmesh.domain.common.errors import CheckError, ClusterError
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef, owned_by, ref_of
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.plan.plan import Action, Plan, ReleaseChange, Step
@@ -146,7 +147,7 @@ async def plan_takeover(order: MeshRequest, runtime: Runtime) -> TakeoverPlan:
     """
     former = await former_mesh(order, runtime)
     plan = await make_plan(former.order, runtime)
-    await _refuse_other_gateways(plan, runtime.cluster.objects)
+    refuse_failures(await _check_other_gateways(plan, runtime.cluster.objects))
     replaced, orphans = await _left_behind(plan, runtime.cluster.objects)
     objects = await asyncio.gather(
         *(_taken(ref, change, runtime.cluster.objects) for change in plan.releases.values() for ref in change.taken)
@@ -210,18 +211,21 @@ async def remove_orphans(work: StepContext[OrphansStep]) -> str:
     return f"{len(going)} objects removed"
 
 
-async def _refuse_other_gateways(plan: Plan, objects: Objects) -> None:
-    """Stop where an environment leaves a gateway out that runs: what it stands on would count as left over."""
+async def _check_other_gateways(plan: Plan, objects: Objects) -> tuple[Finding, ...]:
+    """Find gateways that run and that an environment leaves out, a failure: they would count as left over."""
+    found = []
     names = {(one.namespace, one.name) for one in plan.mesh.releases}
     for one in await objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL, metadata_only=True):
         where, name = str(one["metadata"]["namespace"]), str(one["metadata"]["name"])
         gateway = one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS
         if gateway and (where, name) not in names and of_istioctl(one):
-            raise CheckError(
+            message = (
                 f"environment {plan.mesh.environment} has no gateway {name} in namespace "
-                f"{where}, but istioctl installed one",
-                hint="Add it to gateways in mesh.yaml, or remove it with istioctl first.",
+                f"{where}, but istioctl installed one"
             )
+            hint = "Add it to gateways in mesh.yaml, or remove it with istioctl first."
+            found.append(Finding(id="ownership.omitted-gateway", subject=name, message=message, hint=hint))
+    return tuple(found)
 
 
 async def _left_behind(plan: Plan, objects: Objects) -> tuple[tuple[ObjectRef, ...], tuple[ObjectRef, ...]]:

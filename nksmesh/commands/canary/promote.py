@@ -28,6 +28,7 @@ from nksmesh.commands.canary.status import status
 from nksmesh.commands.canary.steps import TagsStep, promote_steps
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.mesh.record import Canary, Keep, Record
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG, spoken_revision
 from nksmesh.domain.plan.plan import Plan
@@ -98,7 +99,7 @@ async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Ca
     injected = [recorded.release for recorded in record.releases if recorded.release.kind.injected]
     gateways = [replace(release, istio_revision="") for release in injected or [new]]
     control_plane = await install_scope(order, first, runtime, FIRST_HALF)
-    check_default_tag(control_plane.plan, new)
+    refuse_failures(check_default_tag(control_plane.plan, new))
     async with cluster.lease.held("canary promote"):
         namespaces = dict.fromkeys((new.namespace, *(release.namespace for release in gateways)))
         await cluster.live.follow(observation.queries_for(tuple(namespaces), new.namespace))
@@ -135,15 +136,19 @@ def _promoted(new: Release, old: Release) -> Keep:
     return keep
 
 
-def check_default_tag(plan: Plan, istiod: Release) -> None:
-    """Check that an istiod has the default tag, before the injector that has been the default goes.
+def check_default_tag(plan: Plan, istiod: Release) -> tuple[Finding, ...]:
+    """Find an istiod without the default tag, before the injector that has been the default goes: a failure.
 
-    Raises:
-        ChartError: A value of the user's, or a chart that knows no tags, leaves it out.
+    A value of the user's leaves the tag out, or a chart that knows no tags.
     """
-    if DEFAULT_TAG not in {tag_of(one) for one in plan.releases[istiod.name].manifests}:
-        raise ChartError(
-            f"release {istiod.name} renders no tag {DEFAULT_TAG}: its value revisionTags is "
-            "set to something else, or its chart has no tags; the old injector stays",
-            hint="Remove revisionTags from your values (-f, --set), and run nksmesh canary promote again.",
-        )
+    if DEFAULT_TAG in {tag_of(manifest) for manifest in plan.releases[istiod.name].manifests}:
+        return ()
+    finding = Finding(
+        id="charts.missing-default-tag",
+        subject=istiod.name,
+        message=f"release {istiod.name} renders no tag {DEFAULT_TAG}: its value revisionTags is "
+        "set to something else, or its chart has no tags; the old injector stays",
+        hint="Remove revisionTags from your values (-f, --set), and run nksmesh canary promote again.",
+        error=ChartError,
+    )
+    return (finding,)

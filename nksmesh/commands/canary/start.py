@@ -20,7 +20,7 @@ from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.revisions import check_canary, names_of, revision_of, spoken_revision
 from nksmesh.domain.mesh.versions import newest
 from nksmesh.engine.discovery import record_for
-from nksmesh.engine.hidden_releases import check_elsewhere, check_unseen
+from nksmesh.engine.hidden_releases import check_shown
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
@@ -131,9 +131,7 @@ async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
     """
     record = record_for(namespace, await cluster.records.read_all())
     there = await cluster.storage.installed(one.release for one in record.releases) if record else {}
-    refuse_failures(await check_elsewhere(there.values(), cluster))
-    if record is not None and not there:
-        refuse_failures(await check_unseen(record, cluster))
+    refuse_failures(await check_shown(record, there.values(), cluster))
     if record is None or not there:
         where = f" in {namespace}" if namespace else ""
         raise ConfigError(

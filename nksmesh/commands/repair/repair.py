@@ -12,7 +12,7 @@ from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.data import MERGED, named
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
-from nksmesh.domain.common.findings import refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.drift.drift import is_named
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import hash_of
@@ -122,7 +122,7 @@ async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: 
     """
     installation = await find_installation(runtime.cluster, namespace)
     refuse_failures(installation.findings)
-    _refuse_halfway(installation)
+    refuse_failures(_check_deployed(installation))
     survey = await survey_drift(installation, runtime, lock)
     for text in objects:
         if not any(is_named(one.drift.ref, text) for one in survey.found):
@@ -193,13 +193,19 @@ async def _run_of(installation: Installation, cluster: Cluster) -> Run:
     )
 
 
-def _refuse_halfway(installation: Installation) -> None:
-    for release, one in installation.releases.items():
-        if not one.deployed:
-            raise ReleaseError(
-                f"release {release.name} is {one.status}: it is not settled what its objects should be",
-                hint="Run nksmesh install to finish, or nksmesh rollback to undo. Then run nksmesh repair.",
-            )
+def _check_deployed(installation: Installation) -> tuple[Finding, ...]:
+    """Find releases that Helm has begun to write and not ended, or failed to: a failure each."""
+    return tuple(
+        Finding(
+            id="helm.unfinished-release",
+            subject=release.name,
+            message=f"release {release.name} is {installed.status}: it is not settled what its objects should be",
+            hint="Run nksmesh install to finish, or nksmesh rollback to undo. Then run nksmesh repair.",
+            error=ReleaseError,
+        )
+        for release, installed in installation.releases.items()
+        if not installed.deployed
+    )
 
 
 def _named(ref: ObjectRef) -> str:

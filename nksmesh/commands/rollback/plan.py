@@ -23,7 +23,7 @@ from nksmesh.domain.plan.rollback_target import RollbackTarget, rollback_target,
 from nksmesh.domain.values.layers import Composed
 from nksmesh.engine import observation
 from nksmesh.engine.dry_runs import dry_run_changes
-from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden, check_unseen
+from nksmesh.engine.hidden_releases import check_hidden, check_shown
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import history_for
 from nksmesh.engine.runtime import Runtime
@@ -150,10 +150,7 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
         cluster.live.follow(observation.queries_for(namespaces, namespace)),
     )
     recorded = records.get(namespace)
-    refuse_failures(await check_elsewhere(installed.values(), cluster))
-    if recorded is not None and not installed:
-        refuse_failures(await check_unseen(recorded, cluster))
-    refuse_failures(check_no_canary(recorded))
+    refuse_failures((*await check_shown(recorded, installed.values(), cluster), *check_no_canary(recorded)))
     if way.before and way.before.canary:
         raise ConfigError(
             f"before run {way.numbers[0]} a canary was on, which does not come back",

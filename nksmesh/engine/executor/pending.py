@@ -15,6 +15,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.common.errors import ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.holding import Holder
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine.ports import Processes
@@ -59,16 +60,14 @@ async def settle(
     return True
 
 
-def refuse_foreign(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> None:
-    """Leave alone what somebody else's Helm has begun: it may still be at work, however long ago it began.
+def check_pending(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> tuple[Finding, ...]:
+    """Find what somebody else's Helm has begun, a failure: it may still be at work, however long ago it began.
 
     Args:
         ours: What is known to be left by a dead run of ours, or is to be cleared on the user's word.
-
-    Raises:
-        ReleaseError: A release is pending, and it was no run of ours.
     """
     known = {_mark(one) for one in ours}
+    found = []
     for change in plan.releases.values():
         left = change.left_pending
         recorded = plan.recorded.of_release(change.release) if plan.recorded else None
@@ -76,12 +75,17 @@ def refuse_foreign(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> None
         if left is None or _mark(left) in known or (recorded is not None and not recorded.helm_revision):
             continue
         age = _age(left)
-        raise ReleaseError(
-            f"release {left.name} is {left.status}: another Helm process is changing it, or was killed",
+        finding = Finding(
+            id="helm.pending-release",
+            subject=left.name,
+            message=f"release {left.name} is {left.status}: another Helm process is changing it, or was killed",
             hint="Wait until it ends. If it was killed, run the same command again with --yes to clear the release.",
             detail=f"Helm revision {left.helm_revision} of {left.name} in {left.namespace}"
             + (f" started {spoken(age)} ago" if age is not None else ""),
+            error=ReleaseError,
         )
+        found.append(finding)
+    return tuple(found)
 
 
 def _mark(one: InstalledRelease) -> tuple[str, str, int, str]:

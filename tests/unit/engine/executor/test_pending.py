@@ -6,12 +6,13 @@ import pytest
 
 from nksmesh.domain.common.errors import NotReadyError, ReleaseError
 from nksmesh.domain.common.events import EventKind
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine.executor.deletion import await_end
-from nksmesh.engine.executor.pending import refuse_foreign
+from nksmesh.engine.executor.pending import check_pending
 from tests.unit.domain.meshes import HUB, ISTIOD, change, changes_of, installed, mesh
 from tests.unit.fakes.cluster import FakeCluster, Heard
 
@@ -32,20 +33,20 @@ def pending(record: Record | None) -> Plan:
 @pytest.mark.parametrize("record", [None, recorded(2)], ids=["never ours", "ours had ended"])
 def test_what_somebody_elses_helm_has_begun_is_left_alone(record: Record | None) -> None:
     with pytest.raises(ReleaseError, match="release istiod is pending-upgrade: another Helm") as caught:
-        refuse_foreign(pending(record))
+        refuse_failures(check_pending(pending(record)))
     assert "--yes" in caught.value.hint
     assert "Helm revision 3 of istiod in istio-system" in caught.value.detail
 
 
 def test_what_a_run_of_ours_had_begun_is_put_right() -> None:
-    refuse_foreign(pending(recorded(0)))
+    assert check_pending(pending(recorded(0))) == ()
 
 
 def test_a_release_at_rest_is_nobodys() -> None:
     rested = change(ISTIOD, installed=installed(ISTIOD))
     plan = Plan(mesh=mesh(), steps=(), releases=changes_of(rested))
     assert rested.left_pending is None
-    refuse_foreign(plan)
+    assert check_pending(plan) == ()
 
 
 async def test_what_is_being_deleted_is_waited_for(cluster: FakeCluster, heard: Heard) -> None:
