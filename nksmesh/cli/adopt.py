@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, order_of, wait_options_of
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Shell, Yes
 from nksmesh.cli.run import agreed, perform_on, run_on, show
 from nksmesh.domain.common.errors import ConfigError
 

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import CanaryOptions, RevisionOptions, revision_settings, settings_of
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Shell, Yes
 from nksmesh.cli.run import run_agreed, run_on
 from nksmesh.domain.common.errors import ConfigError
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run, show
 
 if TYPE_CHECKING:

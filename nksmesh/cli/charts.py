@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import ChartSource, Directory, LockedOnly
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import ChartSource, Directory, LockedOnly, Shell
 from nksmesh.cli.run import run, show
 from nksmesh.commands.charts import fetch_charts, list_charts, lock_charts
 from nksmesh.domain.charts.chart import OFFICIAL_SOURCE

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run_on
 
 if TYPE_CHECKING:

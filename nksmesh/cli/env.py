@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from nksmesh.cli import run, wiring
-from nksmesh.cli.arguments import Directory
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Directory, Shell
 
 app = command_group("List and show environments: the meshes described in values/environments/.")
 

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli.arguments import ClearPending, RollbackOnFailure
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, settings_of
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import ClearPending, RollbackOnFailure, Shell
 from nksmesh.cli.run import run_on
 
 app = command_group()

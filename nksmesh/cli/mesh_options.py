@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import ChartSource, Directory, EnvironmentName, LockedOnly, Timeout, timeout_seconds
+from nksmesh.cli.options import ChartSource, Directory, EnvironmentName, LockedOnly, Timeout, timeout_seconds
 
 if TYPE_CHECKING:
     from nksmesh.cli.options import Shell

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName, Timeout, Yes, timeout_seconds
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.history import redacted
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes, timeout_seconds
 from nksmesh.cli.run import run_agreed
 
 if TYPE_CHECKING:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run_on
-
-if TYPE_CHECKING:
-    from nksmesh.commands.status import StatusResult
-    from nksmesh.engine.runtime import Runtime
 
 app = command_group()
 
@@ -34,8 +28,6 @@ def status(
 
     where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 
-    async def work(runtime: Runtime) -> StatusResult:
-        found = await workflow(runtime.cluster, runtime.helm, namespace)
-        return replace(found, asked_for_exit_code=exit_code)
-
-    run_on(shell, where, work)
+    run_on(
+        shell, where, lambda runtime: workflow(runtime.cluster, runtime.helm, namespace, asked_for_exit_code=exit_code)
+    )

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli.arguments import Yes
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import RevisionOptions, revision_settings
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Shell, Yes
 from nksmesh.cli.run import confirm, perform_on, run_on, show
 
 app = command_group("Revision tags: names for an istiod that can later point to another one.")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.arguments import Directory, EnvironmentName, Yes, timeout_seconds
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import Directory, EnvironmentName, Shell, Yes, timeout_seconds
 from nksmesh.cli.run import run_agreed
 from nksmesh.domain.common.errors import ConfigError
 

@@ -137,7 +137,7 @@ class StatusResult:
         }
 
 
-async def status(cluster: Cluster, helm: Helm, namespace: str) -> StatusResult:
+async def status(cluster: Cluster, helm: Helm, namespace: str, *, asked_for_exit_code: bool = False) -> StatusResult:
     """Look at the mesh that a cluster has.
 
     Raises:
@@ -172,6 +172,7 @@ async def status(cluster: Cluster, helm: Helm, namespace: str) -> StatusResult:
         releases=releases,
         gateways=tuple(_gateways(cluster, manifests)),
         strays=tuple(image for image in images if hub and not image.startswith(allowed)),
+        asked_for_exit_code=asked_for_exit_code,
     )
 
 

@@ -15,13 +15,12 @@ from nksmesh.domain.adoption.takeover import TakenObject
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.report.common import mesh_title, show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
-from nksmesh.report.text import Renderers
+from nksmesh.report.text import renders
 
-RENDERERS: Final = Renderers()
 _SHOWN_CHANGES: Final = 3
 
 
-@RENDERERS.of(AdoptResult)
+@renders(AdoptResult)
 def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     plan = result.plan
     _mesh(plan.mesh, console)
@@ -59,7 +58,7 @@ def _row(one: AdoptedRelease) -> list[str | Text]:
     ]
 
 
-@RENDERERS.of(TakeoverResult)
+@renders(TakeoverResult)
 def _taken_over(result: TakeoverResult, console: Console, verbose: bool) -> None:
     plan = result.plan
     _mesh(plan.plan.mesh, console)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -17,12 +16,10 @@ from nksmesh.domain.kube.workloads import Workload
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.plan import show_plan
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(StartResult)
+@renders(StartResult)
 def _start(result: StartResult, console: Console, verbose: bool) -> None:
     if result.installed.dry_run:
         sentence(console, f"canary {result.istio_revision}, beside {result.beside}, which stays as it is:", "bold")
@@ -39,7 +36,7 @@ def _start(result: StartResult, console: Console, verbose: bool) -> None:
     sentence(console, f"{unused}Next: nksmesh canary move NAMESPACE, then nksmesh canary promote or abort.")
 
 
-@RENDERERS.of(CanaryStatus)
+@renders(CanaryStatus)
 def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
     canary = result.canary
     on = "is being promoted" if canary and canary.promoting else "is installed"
@@ -59,7 +56,7 @@ def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
     rows(console, ["namespace", "label", "follows", "workload", "on", "proxy"], lines)
 
 
-@RENDERERS.of(MovePlan)
+@renders(MovePlan)
 def _move_plan(plan: MovePlan, console: Console, _verbose: bool) -> None:
     sentence(
         console, f"To Istio revision {plan.istio_revision} (Istio {plan.version}), with {plan.proxy_image}:", "bold"
@@ -73,7 +70,7 @@ def _move_plan(plan: MovePlan, console: Console, _verbose: bool) -> None:
         sentence(console, words, FAINT)
 
 
-@RENDERERS.of(MoveResult)
+@renders(MoveResult)
 def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
     if not result.agreed:
         sentence(console, "Nothing was moved.")
@@ -89,7 +86,7 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
     _restarts(result.restarts.restarts, console)
 
 
-@RENDERERS.of(CanaryPlan)
+@renders(CanaryPlan)
 def _canary_plan(plan: CanaryPlan, console: Console, _verbose: bool) -> None:
     verb = "Promote" if plan.promote else "Remove"
     sentence(console, f"{verb} the canary: {plan.staying} stays, {plan.going} is removed.", "bold")
@@ -105,7 +102,7 @@ def _canary_plan(plan: CanaryPlan, console: Console, _verbose: bool) -> None:
         sentence(console, f"namespaces stay labelled for {plan.going}: {', '.join(plan.stranded)}", DOUBTFUL)
 
 
-@RENDERERS.of(CanaryResult)
+@renders(CanaryResult)
 def _canary_result(result: CanaryResult, console: Console, verbose: bool) -> None:
     plan = result.plan
     if not result.agreed or result.installed is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from itertools import groupby
-from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -14,12 +13,10 @@ from nksmesh.commands.catalog import Regions, Versions
 from nksmesh.domain.mesh.mesh import IstioVersion
 from nksmesh.domain.mesh.versions import supports
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, gap, rows, state
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(Regions)
+@renders(Regions)
 def _regions(result: Regions, console: Console, _verbose: bool) -> None:
     for number, region in enumerate(result.regions):
         if number:
@@ -36,7 +33,7 @@ def _regions(result: Regions, console: Console, _verbose: bool) -> None:
         )
 
 
-@RENDERERS.of(Versions)
+@renders(Versions)
 def _versions(result: Versions, console: Console, _verbose: bool) -> None:
     seen = bool(result.look.kubernetes)
     rows(

@@ -9,19 +9,18 @@ from rich.text import Text
 
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, rows, sentence
-from nksmesh.report.text import Renderers
+from nksmesh.report.text import renders
 
-RENDERERS: Final = Renderers()
 _DIGEST: Final = len("sha256:") + 12
 """Characters of a digest that tell two charts apart at a glance; ``-v`` and JSON have all of it."""
 
 
-@RENDERERS.of(ChartRows)
+@renders(ChartRows)
 def _chart_rows(result: ChartRows, console: Console, verbose: bool) -> None:
     facts(console, [*_table(result.charts, console, verbose=verbose), ("lock", str(result.lock))])
 
 
-@RENDERERS.of(Locked)
+@renders(Locked)
 def _locked(result: Locked, console: Console, verbose: bool) -> None:
     facts(console, _table(result.charts, console, verbose=verbose))
     if result.added:

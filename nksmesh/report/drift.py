@@ -12,13 +12,12 @@ from nksmesh.domain.drift.drift import Change
 from nksmesh.engine.discovery import Installation
 from nksmesh.report.common import show_diff, without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, sentence, warnings
-from nksmesh.report.text import Renderers
+from nksmesh.report.text import renders
 
-RENDERERS: Final = Renderers()
 _MOST_FIELDS: Final = 6
 
 
-@RENDERERS.of(DriftResult)
+@renders(DriftResult)
 def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
     survey, namespace = result.survey, result.installation.namespace
     if not result.installation.releases:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
@@ -11,12 +9,10 @@ from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentSho
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.report.documents import yaml_text
 from nksmesh.report.layout import BAD, FAINT, facts, gap, rows, sentence
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(EnvironmentList)
+@renders(EnvironmentList)
 def _list(result: EnvironmentList, console: Console, _verbose: bool) -> None:
     rows(
         console, ["environment", "cluster", "images", "version", "profile"], [_row(row) for row in result.environments]
@@ -37,7 +33,7 @@ def _row(row: EnvironmentRow) -> list[str | Text]:
     ]
 
 
-@RENDERERS.of(EnvironmentShown)
+@renders(EnvironmentShown)
 def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
     told = result.environment
     console.print(Text.assemble((told.name, "bold"), f"  {told.path}"))
@@ -69,7 +65,7 @@ def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
         console.print(Text(yaml_text(file.values, indent=2)))
 
 
-@RENDERERS.of(StarterWritten)
+@renders(StarterWritten)
 def _starter(result: StarterWritten, console: Console, _verbose: bool) -> None:
     sentence(console, f"written to {result.folder}:")
     for name in result.files:

@@ -12,9 +12,8 @@ from nksmesh.commands.history import HistoryResult
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.plan.history import Outcome, Run
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
-from nksmesh.report.text import Renderers
+from nksmesh.report.text import renders
 
-RENDERERS: Final = Renderers()
 _STYLES: Final = {
     Outcome.DONE: GOOD,
     Outcome.FAILED: BAD,
@@ -25,7 +24,7 @@ _STYLES: Final = {
 _LINES_OF_EVIDENCE: Final = 12
 
 
-@RENDERERS.of(HistoryResult)
+@renders(HistoryResult)
 def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
     if not result.runs:
         sentence(console, f"No runs are recorded for a mesh in {result.namespace}.")

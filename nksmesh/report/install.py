@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
@@ -11,12 +9,10 @@ from nksmesh.commands.install import InstallResult
 from nksmesh.report.common import show_addresses, show_outcomes
 from nksmesh.report.layout import GOOD, warnings
 from nksmesh.report.plan import plan_title, show_plan, show_resolved
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(InstallResult)
+@renders(InstallResult)
 def _install_result(result: InstallResult, console: Console, verbose: bool) -> None:
     plan, progress = result.plan, result.progress
     if result.dry_run:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
@@ -13,13 +11,11 @@ from nksmesh.domain.common.findings import Level
 from nksmesh.domain.plan.plan import Action, Plan
 from nksmesh.report.common import mesh_title, show_diff, show_steps
 from nksmesh.report.layout import FAINT, facts, gap, rows, sentence, warnings
-from nksmesh.report.text import Renderers
+from nksmesh.report.text import renders
 from nksmesh.report.values import show_layers
 
-RENDERERS: Final = Renderers()
 
-
-@RENDERERS.of(PlanResult)
+@renders(PlanResult)
 def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
     show_plan(result.plan, console, verbose=verbose)
     if result.road is not None and len(result.road.hops) > 1:
@@ -45,7 +41,7 @@ def _chart(one: ChartMove, *, verbose: bool) -> tuple[str, ...]:
     return one.release, one.chart, one.installed or "-", one.wanted, *digest, "pinned" if one.pinned else "not pinned"
 
 
-@RENDERERS.of(TemplateResult)
+@renders(TemplateResult)
 def _template(result: TemplateResult, _console: Console, _verbose: bool) -> str:
     return result.manifests
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult
 from nksmesh.report.common import without_mesh
 from nksmesh.report.drift import show_differences, show_drift, show_gone, show_no_drift
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, sentence, warnings
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(RepairPlan)
+@renders(RepairPlan)
 def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
     many = len(plan.found) > 1
     sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be restored:", "bold")
@@ -27,7 +23,7 @@ def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
     warnings(console, plan.survey.notes)
 
 
-@RENDERERS.of(RepairResult)
+@renders(RepairResult)
 def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
     if not result.agreed:
         sentence(console, "Nothing was restored.")

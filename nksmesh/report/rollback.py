@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
@@ -13,12 +11,10 @@ from nksmesh.domain.plan.history import Run
 from nksmesh.report.common import show_addresses, show_outcomes, show_steps
 from nksmesh.report.history import result_of, show_evidence, versions_of
 from nksmesh.report.layout import BAD, FAINT, GOOD, gap, rows, sentence, warnings
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(RollbackPlan)
+@renders(RollbackPlan)
 def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
     way = plan.way
     sentence(console, f"Back to {', '.join(way.to_versions) or 'no mesh'}, as before run {way.numbers[0]}", "bold")
@@ -36,7 +32,7 @@ def _taken_back(run: Run) -> list[str | Text]:
     return [f"run {run.number}", run.command, versions_of(run), result_of(run)]
 
 
-@RENDERERS.of(RollbackResult)
+@renders(RollbackResult)
 def _rollback_result(result: RollbackResult, console: Console, verbose: bool) -> None:
     way, progress = result.plan.way, result.progress
     if not result.agreed:

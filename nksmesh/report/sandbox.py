@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
-from nksmesh.report.text import Renderers
+from nksmesh.report.text import renders
 from nksmesh.sandbox.failures import Staged
 from nksmesh.sandbox.layout import DEFAULT_NAME
 from nksmesh.sandbox.results import (
@@ -24,10 +22,8 @@ from nksmesh.sandbox.results import (
     Statuses,
 )
 
-RENDERERS: Final = Renderers()
 
-
-@RENDERERS.of(SandboxStarted)
+@renders(SandboxStarted)
 def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
     how = f"up in {spoken(result.seconds)}" if result.started else "up already"
     sentence(console, f"sandbox {result.name} is {how}", GOOD)
@@ -38,7 +34,7 @@ def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
     sentence(console, f"Try it: kubectl --kubeconfig {result.kubeconfig} get nodes", FAINT)
 
 
-@RENDERERS.of(Statuses)
+@renders(Statuses)
 def _statuses(result: Statuses, console: Console, verbose: bool) -> None:
     for number, one in enumerate(result.sandboxes):
         if number:
@@ -46,7 +42,7 @@ def _statuses(result: Statuses, console: Console, verbose: bool) -> None:
         _status(one, console, verbose)
 
 
-@RENDERERS.of(SandboxStatus)
+@renders(SandboxStatus)
 def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
     console.print(Text.assemble((f"sandbox {status.name}", "bold"), ": ", _state(status.state)))
     if status.state is State.ABSENT:
@@ -70,31 +66,31 @@ def _state(state: State) -> Text:
     return Text(str(state), style={State.RUNNING: GOOD, State.CRASHED: BAD}.get(state, FAINT))
 
 
-@RENDERERS.of(Built)
+@renders(Built)
 def _built(result: Built, console: Console, _verbose: bool) -> None:
     rows(console, ["program", "path"], sorted(result.programs.items()))
 
 
-@RENDERERS.of(SandboxStopped)
+@renders(SandboxStopped)
 def _lowered(result: SandboxStopped, console: Console, _verbose: bool) -> None:
     done = "is down; its data is kept" if result.stopped else "did not run"
     sentence(console, f"sandbox {result.name} {done}")
 
 
-@RENDERERS.of(Deleted)
+@renders(Deleted)
 def _deleted(result: Deleted, console: Console, _verbose: bool) -> None:
     sentence(
         console, f"sandbox {result.name} " + ("was deleted with all its data" if result.existed else "did not exist")
     )
 
 
-@RENDERERS.of(FailuresEnded)
+@renders(FailuresEnded)
 def _healed(result: FailuresEnded, console: Console, _verbose: bool) -> None:
     many = "failure" if result.ended == 1 else "failures"
     sentence(console, f"sandbox {result.name}: {result.ended} simulated {many} ended")
 
 
-@RENDERERS.of(Staged)
+@renders(Staged)
 def _staged(result: Staged, console: Console, _verbose: bool) -> None:
     pods = f"pods with {result.selector}" if result.selector else "every pod"
     reason = f" ({result.reason})" if result.failure.value == "image" else ""

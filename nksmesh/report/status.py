@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
@@ -11,12 +9,10 @@ from nksmesh.commands.status import GatewayAddress, ReleaseStatus, StatusResult
 from nksmesh.domain.charts.releases import Release
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, state, warnings
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(StatusResult)
+@renders(StatusResult)
 def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     cluster = f"Kubernetes {result.kubernetes}" + (f", context {result.context}" if result.context else "")
     if not result.releases:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.tag import TagsResult
 from nksmesh.report.layout import BAD, FAINT, GOOD, rows, sentence
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(TagsResult)
+@renders(TagsResult)
 def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
     told = {
         "set": f"tag {result.name} is set",

@@ -1,12 +1,13 @@
 """Results as people read them: one renderer a result, found by the result's type.
 
-The report modules of the commands hold them. A module is imported when a result of its command is shown, and no
-other: rich and the tables of one command are nothing to another.
+Each stands in the report module that is called as its command. A module is imported when a result of its command is
+shown, and no other: rich and the tables of one command are nothing to another.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+import importlib
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from nksmesh.domain.common.data import data_of
 
@@ -26,20 +27,17 @@ class Renderer(Protocol[R_contra]):
         """Lay the result out."""
 
 
-class Renderers:
-    """The renderers of a report module, by the type of the result that each lays out."""
+_RENDERERS: Final[dict[type, Renderer[Any]]] = {}
 
-    def __init__(self) -> None:
-        self.by_type: dict[type, Renderer[Any]] = {}
 
-    def of(self, kind: type[R]) -> Callable[[Renderer[R]], Renderer[R]]:
-        """Register a function as the renderer of a type; a function for another type does not pass mypy."""
+def renders(kind: type[R]) -> Callable[[Renderer[R]], Renderer[R]]:
+    """Register a function as the renderer of a type; a function for another type does not pass mypy."""
 
-        def register(renderer: Renderer[R]) -> Renderer[R]:
-            self.by_type[kind] = renderer
-            return renderer
+    def register(renderer: Renderer[R]) -> Renderer[R]:
+        _RENDERERS[kind] = renderer
+        return renderer
 
-        return register
+    return register
 
 
 def show(result: object, console: Console, *, verbose: bool = False) -> str:
@@ -48,8 +46,7 @@ def show(result: object, console: Console, *, verbose: bool = False) -> str:
     Returns:
         A document that must go out as it is (manifests), beside what is on the console.
     """
-    kind = type(result)
-    return renderers_of(kind).by_type.get(kind, _keys)(result, console, verbose) or ""
+    return renderer_of(type(result))(result, console, verbose) or ""
 
 
 def _keys(result: Any, console: Console, verbose: bool) -> None:
@@ -59,44 +56,18 @@ def _keys(result: Any, console: Console, verbose: bool) -> None:
         console.print(f"{key}: {value}", soft_wrap=True)
 
 
-def renderers_of(kind: type) -> Renderers:  # noqa: C901, PLR0912 - a table of imports that mypy reads
-    """Import the renderers of the command (or of the sandbox) that a result's type is from; none for an unknown one."""
+def module_of(kind: type) -> str:
+    """Name the report module of the command, or of the sandbox, that a result's type is from."""
     _, floor, command, *_ = (*kind.__module__.split("."), "", "")
-    match command if floor == "commands" else floor:
-        case "adopt":
-            from nksmesh.report.adopt import RENDERERS
-        case "canary":
-            from nksmesh.report.canary import RENDERERS
-        case "catalog":
-            from nksmesh.report.catalog import RENDERERS
-        case "charts":
-            from nksmesh.report.charts import RENDERERS
-        case "drift":
-            from nksmesh.report.drift import RENDERERS
-        case "env":
-            from nksmesh.report.env import RENDERERS
-        case "history":
-            from nksmesh.report.history import RENDERERS
-        case "install":
-            from nksmesh.report.install import RENDERERS
-        case "plan":
-            from nksmesh.report.plan import RENDERERS
-        case "repair":
-            from nksmesh.report.repair import RENDERERS
-        case "rollback":
-            from nksmesh.report.rollback import RENDERERS
-        case "sandbox":
-            from nksmesh.report.sandbox import RENDERERS
-        case "status":
-            from nksmesh.report.status import RENDERERS
-        case "tag":
-            from nksmesh.report.tag import RENDERERS
-        case "uninstall":
-            from nksmesh.report.uninstall import RENDERERS
-        case "upgrade":
-            from nksmesh.report.upgrade import RENDERERS
-        case "values":
-            from nksmesh.report.values import RENDERERS
-        case _:
-            return Renderers()
-    return RENDERERS
+    return f"nksmesh.report.{command if floor == 'commands' else floor}"
+
+
+def renderer_of(kind: type) -> Renderer[Any]:
+    """Find the renderer of a type; one that has none is laid out key by key."""
+    module = module_of(kind)
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name != module:
+            raise
+    return _RENDERERS.get(kind, _keys)

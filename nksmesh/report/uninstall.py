@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from rich.console import Console
 
@@ -12,12 +11,10 @@ from nksmesh.commands.uninstall.uninstall import UninstallResult
 from nksmesh.domain.uninstall.leftovers import in_words, labels_in_words, sidecars_in_words
 from nksmesh.report.common import without_mesh
 from nksmesh.report.layout import DOUBTFUL, GOOD, sentence, warnings
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(UninstallPlan)
+@renders(UninstallPlan)
 def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     releases = [release.name for release in reversed(plan.installation.releases)]
     _listed(console, "These releases are removed, in this order:", releases)
@@ -49,7 +46,7 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     warnings(console, (*plan.installation.notes, *map(str, plan.installation.foreign), *unserved))
 
 
-@RENDERERS.of(UninstallResult)
+@renders(UninstallResult)
 def _result(result: UninstallResult, console: Console, _verbose: bool) -> None:
     if not result.agreed:
         sentence(console, "Nothing was removed.")

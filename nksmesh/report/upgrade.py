@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
@@ -13,12 +11,10 @@ from nksmesh.domain.kube.restarts import Outcome
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
 from nksmesh.report.plan import show_plan, show_resolved
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(UpgradeResult)
+@renders(UpgradeResult)
 def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
     if result.dry_run:
         for line in result.road.told() if len(result.road.hops) > 1 else ():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
@@ -12,12 +10,10 @@ from nksmesh.domain.plan.diff import masked_value
 from nksmesh.domain.values.layers import Composed, Path, dotted
 from nksmesh.report.documents import one_line
 from nksmesh.report.layout import FAINT, gap, rows, sentence
-from nksmesh.report.text import Renderers
-
-RENDERERS: Final = Renderers()
+from nksmesh.report.text import renders
 
 
-@RENDERERS.of(ValuesShown)
+@renders(ValuesShown)
 def _values(result: ValuesShown, console: Console, _verbose: bool) -> None:
     for note in result.notes:
         sentence(console, note, FAINT)

@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 
 from nksmesh import report
+from nksmesh.report import text
 from nksmesh.report.report import Output, Report
-from nksmesh.report.text import renderers_of, show
+from nksmesh.report.text import show
 
 from .samples import MORE, RECORD, SAMPLES, STATUS
 
@@ -41,21 +42,22 @@ def laid_out(name: str, *, width: int = 80, verbose: bool = False, color: bool =
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_it_looks_as_it_did(name: str) -> None:
-    text = laid_out(name)
+    shown = laid_out(name)
     if name in {"history", "install", "plan", "status", "charts list", "sandbox status"}:
-        text += "\n---- with -v\n" + laid_out(name, verbose=True)
+        shown += "\n---- with -v\n" + laid_out(name, verbose=True)
     golden = GOLDEN / (re.sub(r"\W+", "-", name) + ".txt")
     if os.environ.get("NKSMESH_WRITE_GOLDEN"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+        golden.write_text(shown, encoding="utf-8")
+    assert shown == golden.read_text(encoding="utf-8")
 
 
 def test_whatever_has_a_renderer_is_shown_by_it() -> None:
     """A type that moves to another command's module takes its renderers along."""
     modules = [importlib.import_module(f"nksmesh.report.{module.name}") for module in iter_modules(report.__path__)]
-    registries = [module.RENDERERS for module in modules if hasattr(module, "RENDERERS")]
-    registered = {kind: renderers for renderers in registries for kind in renderers.by_type}
-    assert {kind: renderers_of(kind) for kind in registered} == registered
+    of_modules = {module.__name__ for module in modules}
+    registered = {kind: renderer.__module__ for kind, renderer in text._RENDERERS.items()}
+    assert {kind: text.module_of(kind) for kind in registered} == registered
+    assert set(registered.values()) <= of_modules
     assert {type(result) for result in RESULTS.values()} <= set(registered)
 
 
