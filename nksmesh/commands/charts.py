@@ -98,7 +98,7 @@ async def fetch_charts(
         ChartError: A chart cannot be had, or is not what the lock says.
     """
     if not versions:
-        raise ConfigError("no version to fetch", hint="Name one or more, for example: nksmesh charts fetch 1.20.0")
+        raise ConfigError("no version to fetch", hint="Pass one or more, for example: nksmesh charts fetch 1.20.0")
     wanted = _charts_of(versions, source, _known(components))
     lock = locks.read()
     fetched = await charts.fetch(wanted, lock=lock, locked=locked, listener=listener)
@@ -175,7 +175,7 @@ def _to_pin(lock: Lock, versions: Sequence[str], source: str | None, more: Seque
     if not wanted:
         raise ConfigError(
             f"{lock.file} has no chart from {shown}",
-            hint="Name the versions: nksmesh charts lock 1.20.0 --charts ...",
+            hint="Pass the versions: nksmesh charts lock 1.20.0 --charts ...",
         )
     return sorted(wanted)
 

@@ -143,13 +143,11 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
     record = await recorded_mesh(cluster, namespace)
     ours = {tag for one in _holders(record).values() for tag in one.tags}
     if name not in ours:
-        raise ConfigError(
-            f"there is no tag {name!r} of this mesh", hint=f"The tags are {', '.join(sorted(ours)) or 'none'}."
-        )
+        raise ConfigError(f"this mesh has no tag {name!r}", hint=f"The tags are {', '.join(sorted(ours)) or 'none'}.")
     if name == DEFAULT_TAG:
         raise ConfigError(
-            "the tag default is what gateways and istio-injection=enabled follow: it is not removed",
-            hint="It moves to another istiod with nksmesh canary promote.",
+            "the tag default cannot be removed: gateways and istio-injection=enabled use it",
+            hint="Run nksmesh canary promote to move it to another istiod.",
         )
     known = {one.name: one for one in (await list_tags(cluster, namespace)).tags}
     tag = known.get(name) or Tag(name=name, istio_revision="", release="")
@@ -220,8 +218,8 @@ def _check_name(name: str, holders: Mapping[str, _Holder]) -> None:
     check_revision(name, "tag")
     if name == DEFAULT_TAG:
         raise ConfigError(
-            "the tag default is not set by hand: it moves with its istiod's injector, validator and gateways",
-            hint="Move it with nksmesh canary promote.",
+            "the tag default cannot be set by hand: it moves with its istiod's injector, validator and gateways",
+            hint="Run nksmesh canary promote to move it.",
         )
     if name in holders:
         raise ConfigError(f"{name!r} is an Istio revision, so it cannot be a tag", hint="Choose another name.")

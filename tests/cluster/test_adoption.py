@@ -28,7 +28,7 @@ def test_releases_of_helm_4_with_values_of_their_own(
     nothing = mesh("adopt", "--yes", code=2).error
     assert "no Helm release of the chart base" in nothing["message"]
     assert "--from istioctl" in nothing["hint"]
-    assert "no istiod that istioctl made" in mesh("adopt", "--from", "istioctl", "--yes", code=2).error["message"]
+    assert "no istiod of istioctl was found" in mesh("adopt", "--from", "istioctl", "--yes", code=2).error["message"]
 
     helm = PlainHelm(helm4, mesh.kubeconfig)
     edge = replace(helm, namespace="edge")
@@ -49,14 +49,14 @@ def test_releases_of_helm_4_with_values_of_their_own(
 
     # without charts it is described all the same, and says so
     described = mesh("adopt", "--dry-run", charts=str(mesh.folder / "none")).data
-    assert any("cannot be had" in words for words in described["warnings"])
+    assert any("charts are not available" in words for words in described["warnings"])
     refused = mesh("adopt", "--yes", "--region", "kr2", code=2).error
     assert "--region kr2 contradicts what is installed" in refused["message"]
     assert "change a mesh" in mesh("adopt", "--yes", "--set", "istiod:a=b", code=2).error["message"]
 
     # before that, its istiod of another name is nobody's to write over, nor to pass by
-    assert "with nksmesh adopt" in mesh("install", "--region", "kr1", code=4).error["hint"]
-    assert "with nksmesh adopt" in mesh("upgrade", "--to", "1.20.0", "--region", "kr1", code=2).error["hint"]
+    assert "Run nksmesh adopt" in mesh("install", "--region", "kr1", code=4).error["hint"]
+    assert "Run nksmesh adopt" in mesh("upgrade", "--to", "1.20.0", "--region", "kr1", code=2).error["hint"]
 
     mesh("init", "meshes")
     adopted = mesh("adopt", "--yes", "--dir", "meshes", "--write-env", "prod").data

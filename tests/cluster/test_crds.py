@@ -36,7 +36,7 @@ def test_crds_are_applied_server_side_and_conflicts_are_shown_before(mesh: Progr
     assert planned.reasons["CRDs"] == [
         "2 of 3 do not exist",
         "1 of 3 differ from the chart's",
-        "fields are taken from a-script",
+        "takes ownership of fields from a-script",
     ]
     assert cluster.get(GATEWAYS)["spec"]["names"]["shortNames"] == ["older"]
 

@@ -60,7 +60,7 @@ def test_the_region_is_read_from_the_nodes_zones(mesh: Program, nodes: Reader) -
 
 def test_a_hub_of_ones_own_gets_the_version_that_fits_the_cluster(mesh: Program) -> None:
     told = mesh("values", "show", "istiod", "global.tag", "--hub", "registry.example.com/istio", "--installed").data
-    assert "version 1.24.6, of the newest minor known here that supports Kubernetes 1.28" in told["notes"]
+    assert "version 1.24.6, of the newest minor version known to nksmesh that supports Kubernetes 1.28" in told["notes"]
     listed = mesh("versions").data
     assert listed["cluster"]["kubernetes"].startswith("v1.28.")
     fitting = [one["minor"] for one in listed["versions"] if one["fits"]]

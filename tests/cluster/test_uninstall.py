@@ -159,11 +159,11 @@ def test_half_an_uninstall_is_told_and_goes_either_way(mesh: Program, cluster: R
 
     ran = fails_half_way()
     assert "istiod stays" in ran.error["detail"]
-    assert ran.error["notes"] == ["removed before that: release istio-ingressgateway"]
+    assert ran.error["notes"] == ["removed before it failed: release istio-ingressgateway"]
     told = mesh("status").data
     assert (told["ready"], [one["name"] for one in told["gone"]]) == (False, ["istio-ingressgateway"])
     hint = mesh("rollback", "--yes", code=2).error["hint"]
-    assert "nksmesh install brings back what it removed, nksmesh uninstall removes the rest" in hint
+    assert "nksmesh install to restore what it removed, or nksmesh uninstall to remove the rest" in hint
     mesh("install")
     assert_complete(cluster)
     assert set(state_of(cluster)) == before
@@ -211,7 +211,7 @@ def test_a_purge_leaves_another_tools_mesh_alone(
 
     ran = mesh("uninstall", "--purge", "--yes")
     assert ran.data["removed"] == []
-    assert any("not known to be this mesh's" in one for one in ran.data["left"])
+    assert any("may belong to another mesh" in one for one in ran.data["left"])
     assert {one["metadata"]["name"] for one in cluster.items(crds)} == standing
     assert cluster.find("/api/v1/namespaces/istio-system/secrets/istio-ca-secret")
 

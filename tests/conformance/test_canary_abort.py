@@ -37,7 +37,7 @@ def test_a_promotion_that_was_killed_can_be_aborted(istio: Program, cluster: Rea
     assert "canary promote" in istio("canary", "move", "--all", "--yes", code=2).error["hint"]
 
     ended = istio("canary", "abort", "--yes").data
-    assert ended["newer"] == ["base and the CRDs stay at 1.22.8: they never go back"]
+    assert ended["newer"] == ["base and the CRDs stay at 1.22.8: they are never downgraded"]
     assert injected(cluster, "pay") == injected(cluster, "shop") == ("1.20.1", "default")
     assert (proxies(cluster, "app=cart", "shop"), proxies(cluster, INGRESS)) == ({"1.20.1"}, {"1.20.1"})
     assert_kept(cluster, made)

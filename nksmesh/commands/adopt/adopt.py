@@ -183,7 +183,7 @@ async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
     described = {one.release.key: (one.installed.helm_revision, one.installed.status) for one in plan.releases}
     if there != described:
         raise ClusterError(
-            "the mesh is not as it was when it was described; nothing was recorded",
+            "the mesh has changed since it was described; nothing was recorded",
             hint="Run the same command again to describe the mesh as it is now.",
         )
     run = Run(
@@ -206,7 +206,7 @@ def _check_environment(name: str, files: MeshFiles) -> None:
     check_label(name, "--write-env")
     if not files.folder:
         raise ConfigError(
-            "--write-env: there is no folder of your own to write the environment into",
+            "--write-env: no folder to write the environment to",
             hint="Pass a folder with --dir, or run nksmesh init FOLDER to create one.",
         )
     if name in files.environment_names():
@@ -234,7 +234,7 @@ def _hand_made(installation: Installation, helm: Helm) -> HelmMesh:
     for release, one in installation.releases.items():
         if not one.deployed:
             raise ReleaseError(
-                f"release {release.name} is {one.status}: what is there is not what Helm has stored",
+                f"release {release.name} is {one.status}: the cluster may not match what Helm has stored",
                 hint=f"Repair it first: run helm rollback {release.name} -n {release.namespace}, or helm upgrade.",
             )
     return HelmMesh(

@@ -70,7 +70,9 @@ async def charts_of(
     try:
         return await fetch_charts(order, mesh, charts, listener), []
     except ChartError as exc:
-        words = f"the description is not proved, for the charts cannot be had: {exc.message} (--charts SOURCE)"
+        words = (
+            f"the description is not verified, because the charts are not available: {exc.message} (--charts SOURCE)"
+        )
         return {}, [words]
 
 
@@ -154,7 +156,7 @@ def notes_on(one: AdoptedRelease) -> list[str]:
         )
     if one.kept.added:
         keys = first_few(one.kept.added, _SHOWN_KEYS)
-        notes.append(f"{name}: the next change of it also sets {keys}, from nksmesh's own layers")
+        notes.append(f"{name}: its next change also sets {keys}, from nksmesh's own layers")
     return notes
 
 

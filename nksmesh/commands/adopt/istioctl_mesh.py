@@ -97,8 +97,8 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
     hub, version = _image_of(istiod)
     if order.request.version and order.request.version != version:
         raise ConfigError(
-            f"--version {order.request.version} contradicts what is installed: {version}",
-            hint="Adopt it as it is, then run nksmesh upgrade.",
+            f"--version {order.request.version} contradicts the installed version {version}",
+            hint="Adopt the mesh without --version. Then run nksmesh upgrade.",
         )
     gateways = [one for one in deployments if one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
     found = states_of(istiod, gateways, states)
@@ -122,7 +122,8 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
     )
     if said and not told and said != profile:
         words = (
-            f"nksmesh has no profile {said}: the mesh is taken as one of profile {profile}, with what it has otherwise"
+            f"nksmesh has no profile {said}: the mesh is taken over with profile {profile}, "
+            "and its other settings are kept"
         )
         values = replace(values, warnings=(words, *values.warnings))
     return replace(answers, layers=values.layers), values
@@ -164,8 +165,8 @@ async def _only_istiod(deployments: list[dict[str, Any]], namespace: str, cluste
         )
     if not found or found[0]["metadata"]["namespace"] != namespace:
         raise ConfigError(
-            f"there is no istiod that istioctl made in namespace {namespace}",
-            hint="Name its namespace with -n. To adopt Helm releases, leave out --from istioctl.",
+            f"no istiod of istioctl was found in namespace {namespace}",
+            hint="Pass its namespace with -n. To adopt Helm releases, leave out --from istioctl.",
         )
     return found[0]
 
@@ -176,7 +177,7 @@ def _image_of(istiod: Manifest) -> tuple[str, str]:
     hub = image.partition("@")[0].rpartition("/")[0]
     if not hub or not version:
         raise CheckError(
-            f"istiod's image {image!r} does not tell its registry and version", hint="Use an image with a tag."
+            f"cannot tell the registry and version from istiod's image {image!r}", hint="Use an image with a tag."
         )
     return hub, version
 

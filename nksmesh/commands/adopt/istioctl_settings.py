@@ -26,8 +26,8 @@ from nksmesh.engine.ports import Charts, Objects
 from nksmesh.engine.request import MeshRequest
 
 _UNTOLD: Final = (
-    "there is no IstioOperator: what istioctl was told beside its profile cannot be seen, and is not carried over; it "
-    "shows in what changes in the objects"
+    "no IstioOperator was found: istioctl's settings other than its profile are "
+    "unknown and are not carried over; check the changes of the objects"
 )
 
 
@@ -120,15 +120,15 @@ def _carried(states: FormerStates, targets: Mapping[str, Target], mesh: Mesh) ->
         left |= {f"{_named(state)}: {path}": why for path, why in more.left.items()}
         said_by |= dict.fromkeys(more.values, _named(state))
     for state in states.idle:
-        left[_named(state)] = "no istiod and no gateway here is labelled as its own: nothing is carried over"
+        left[_named(state)] = "no istiod or gateway here is labelled as belonging to it: nothing is carried over"
     return CarriedOver(values=values, left=left), said_by
 
 
 def _about(states: FormerStates) -> list[str]:
     """Say what could not be known of the IstioOperators."""
     words = [
-        f"gateway {namespace}/{name}: IstioOperator {state}, which made it, is not there any more: what istioctl was "
-        "told of it cannot be seen, and shows in what changes in its objects"
+        f"gateway {namespace}/{name}: its IstioOperator {state} no longer exists: "
+        "istioctl's settings for it are unknown; check the changes of its objects"
         for (namespace, name), state in states.unseen.items()
     ]
     if states.own is not None and states.guessed:

@@ -57,9 +57,9 @@ async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> Canary
         pinned=lambda namespace: not namespace.moved and names_one_of(namespace, named),
         restart=True,
         force=force,
-        hint="Namespaces moved with nksmesh canary move go back by themselves. Restore the "
-        "labels of namespaces that were labelled by hand and restart what is left, or "
-        "pass --force to leave it.",
+        hint="nksmesh canary abort moves back what nksmesh canary move has moved. Restore "
+        "the labels of namespaces that were labelled by hand and restart what is left, "
+        "or pass --force to leave it.",
     )
 
 
@@ -91,7 +91,7 @@ async def abort(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Cana
         steps = abort_steps(plan, proxy_image=await proxy_of(old, cluster, runtime.helm))
         progress = await Executor(steps, runtime, account=False).run()
     done = await install_scope(order, ReleaseScope(answers=answers, keep=_aborted), runtime, "canary abort")
-    newer = (f"base and the CRDs stay at {base_version}: they never go back",) if base_version else ()
+    newer = (f"base and the CRDs stay at {base_version}: they are never downgraded",) if base_version else ()
     return CanaryResult(plan=plan, installed=done, restarts=progress.restarted, newer=newer)
 
 

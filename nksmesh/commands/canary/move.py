@@ -243,7 +243,10 @@ def _labels_after(namespace: Mapping[str, Any], record: Record, *, back: bool, n
     if labels.get(REVISION_LABEL) == canary.istio_revision and INJECTION_LABEL not in labels:
         return {REVISION_LABEL: canary.istio_revision}
     if not named and any(one.release.kind.injected and one.release.namespace == name for one in record.releases):
-        return f"namespace {name} has gateways of the mesh, which go to the canary when it is promoted: it is not moved"
+        return (
+            f"namespace {name} has gateways of the mesh, which move to the canary when it "
+            "is promoted: it cannot be moved"
+        )
     if not followed(labels, record):
         found = said(injection_labels(labels))
         return (

@@ -118,9 +118,11 @@ class CanaryResult:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What still runs the proxy of the istiod that went."""
-        left = tuple(f"{one} runs the proxy of {self.plan.going}, which is gone: restart it" for one in self.plan.left)
+        left = tuple(
+            f"{one} still runs the proxy of {self.plan.going}, which was removed: restart it" for one in self.plan.left
+        )
         stranded = tuple(
-            f"namespace {name} is labelled for {self.plan.going}, which is gone: label it otherwise"
+            f"namespace {name} is labelled for {self.plan.going}, which was removed: change its label"
             for name in self.plan.stranded
         )
         return (*self.restarts.warnings, *((*left, *stranded) if self.installed else ()))
@@ -209,7 +211,9 @@ def _check_left(left: Collection[Workload], stranded: Collection[str], going: st
     """
     said = []
     if left:
-        said.append(f"{len(left)} workload{'s are' if len(left) > 1 else ' is'} on {going} still, which is to go")
+        said.append(
+            f"{len(left)} workload{'s are' if len(left) > 1 else ' is'} still on {going}, which would be removed"
+        )
     if stranded:
         many = len(stranded)
         said.append(

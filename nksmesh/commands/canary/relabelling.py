@@ -94,7 +94,7 @@ def labels_before(namespace: Mapping[str, Any]) -> dict[str, str] | None:
     except (ValueError, AttributeError) as exc:
         raise ConfigError(
             f"annotation {LABELS_BEFORE} of namespace {namespace['metadata']['name']} cannot be read",
-            hint="Label the namespace as it was, remove the annotation, and run again.",
+            hint="Restore the namespace's former label, remove the annotation, and run the same command again.",
         ) from exc
 
 

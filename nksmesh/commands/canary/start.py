@@ -135,8 +135,8 @@ async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
     if record is None or not there:
         where = f" in {namespace}" if namespace else ""
         raise ConfigError(
-            f"there is no mesh{where} that nksmesh recorded",
-            hint="Install one with nksmesh install, or take over what is there with nksmesh adopt.",
+            f"nksmesh has no record of a mesh{where}",
+            hint="Run nksmesh install to install one, or nksmesh adopt to adopt an existing one.",
         )
     return record
 
@@ -227,7 +227,7 @@ def _beside(before: Record | None, after: Record, done: bool) -> Record:
     release = next(one.release for one in after.releases if one.release.component == ISTIOD.name)
     if before is None:
         raise ConfigError(
-            f"the record of the mesh in {after.namespace or ISTIO_NAMESPACE} is gone",
+            f"the record of the mesh in {after.namespace or ISTIO_NAMESPACE} no longer exists",
             hint="Run nksmesh install with all its options, then start the canary.",
         )
     return with_canary(before, after, release)

@@ -63,7 +63,7 @@ class RepairPlan:
     def refusal(self, more: str) -> ClusterError:
         """Make the error that says that there is drift which was not shown."""
         return ClusterError(
-            "the mesh has changed since its drift was shown; nothing was put back",
+            "the mesh has changed since its drift was shown; nothing was restored",
             hint="Run the same command again to see what differs now.",
             detail=more,
         )
@@ -199,7 +199,7 @@ def _check_deployed(installation: Installation) -> tuple[Finding, ...]:
         Finding(
             id="helm.unfinished-release",
             subject=release.name,
-            message=f"release {release.name} is {installed.status}: it is not settled what its objects should be",
+            message=f"release {release.name} is {installed.status}: its objects cannot be determined",
             hint="Run nksmesh install to finish, or nksmesh rollback to undo. Then run nksmesh repair.",
             error=ReleaseError,
         )

@@ -160,7 +160,7 @@ def stale_gateways(releases: Manifests, live: Live) -> tuple[str, ...]:
         pods = observation.pods_on_other_proxy(live, release, manifests, proxy) if proxy else []
         if pods:
             names = ", ".join(str(pod["metadata"]["name"]) for pod in pods)
-            said.append(f"{release.name}: {names} runs another proxy than {proxy}: nksmesh install restarts it")
+            said.append(f"{release.name}: {names} runs another proxy than {proxy}. Run nksmesh install to restart it.")
     return tuple(said)
 
 
@@ -179,7 +179,7 @@ async def put_back(work: StepContext[PutBackStep]) -> str:
     after = await put(wanted, await objects.get(wanted.ref), objects, dry_run=False)
     if wanted.ref.kind in {*ROLLOUT_KINDS, observation.CRDS.kind}:
         work.cluster.live.put(observation.query_for(wanted.ref), after)
-    return "as its release says"
+    return "as its release defines it"
 
 
 @handles(CrdsProofStep)

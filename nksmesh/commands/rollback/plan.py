@@ -83,8 +83,8 @@ class RollbackPlan:
     def refusal(self, more: str) -> ClusterError:
         """Make the error that says what goes beyond what was shown."""
         return ClusterError(
-            f"there is more to roll back now than was shown: {more}; nothing was rolled back",
-            hint="Run the same command again: it shows what there is to do now.",
+            f"the rollback would now do more than was shown: {more}; nothing was rolled back",
+            hint="Run the same command again to see everything it does.",
         )
 
     def json_form(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ async def plan_rollback(runtime: Runtime, namespace: str, *, to_run: int | None)
     plan = replace(plan, overwritten=written_since(history, plan.plan.releases.values()))
     if proxy := plan.plan.proxy_image:
         plan = replace(plan, workloads=on_other_proxy(await workloads_of_users(plan.plan.mesh, runtime.cluster), proxy))
-    runtime.listener(Event(step=ROLLBACK_STEP, kind=EventKind.DONE, message=f"takes back {_spoken(plan.way)}"))
+    runtime.listener(Event(step=ROLLBACK_STEP, kind=EventKind.DONE, message=f"undoes {_spoken(plan.way)}"))
     return plan
 
 
@@ -153,8 +153,9 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
     refuse_failures((*await check_shown(recorded, installed.values(), cluster), *check_no_canary(recorded)))
     if way.before and way.before.canary:
         raise ConfigError(
-            f"before run {way.numbers[0]} a canary was on, which does not come back",
-            hint="nksmesh upgrade --to brings another version, in place. nksmesh history shows the runs.",
+            f"before run {way.numbers[0]} there was a canary, which cannot be restored",
+            hint="Run nksmesh upgrade --to VERSION to change the version in place. Run nksmesh "
+            "history to see the runs.",
         )
     missing = [release for release in standing if release.key not in installed]
     refuse_failures(await check_hidden(missing, cluster))
@@ -195,12 +196,10 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
 def _change(release: Release, now: InstalledRelease, target: InstalledRelease, helm: Helm) -> ReleaseChange:
     """See what brings a release back; nothing where it is there already."""
     reasons: tuple[str, ...] = ()
-    if now.pending:
+    if now.pending or not now.deployed:
         reasons = (f"Helm left it {now.status} (Helm revision {now.helm_revision})",)
-    elif not now.deployed:
-        reasons = (f"Helm's last word on it is {now.status} (Helm revision {now.helm_revision})",)
     elif _content(now) != _content(target):
-        reasons = (f"as it was at Helm revision {target.helm_revision}",)
+        reasons = (f"returns to Helm revision {target.helm_revision}",)
     if reasons and now.chart_version != target.chart_version:
         reasons = (*reasons, f"chart {now.chart_version} returns to {target.chart_version}")
     return ReleaseChange(
@@ -248,7 +247,7 @@ def _mesh(
 def _lost(release: Release, way: RollbackTarget) -> str:
     """Say what does not come back; the record of before has it, so that an install knows of it again."""
     anew = ". Run nksmesh install to recreate it." if way.before else ""
-    return f"{release.name} does not come back: it was removed, and Helm's history of it with it{anew}"
+    return f"{release.name} cannot be restored: it was removed with its Helm history{anew}"
 
 
 def _not_to_be_had(
@@ -258,14 +257,15 @@ def _not_to_be_had(
     version = next(reversed(way.to_versions), "")
     if now is None:
         return ReleaseError(
-            f"{release.name} does not come back: it was removed, and Helm's history of it with it",
+            f"{release.name} cannot be restored: it was removed with its Helm history",
             hint=f"Run nksmesh install{f' --version {version}' if version else ''} to recreate it.",
         )
     other = version and version != now.chart_version
     hint = (
-        f"nksmesh upgrade --to {version} brings the version of before, with the values of now and those that you give."
+        f"Run nksmesh upgrade --to {version} to return to the earlier version, with the "
+        "current values and those that you pass."
         if other
-        else "Give nksmesh install the values of before, with -f and --set: it makes of them what Helm no longer has."
+        else "Run nksmesh install with the earlier values (-f and --set) to recreate what Helm no longer has."
     )
     return ReleaseError(
         f"Helm no longer has Helm revision {helm_revision} of {release.name} in {release.namespace}", hint=hint

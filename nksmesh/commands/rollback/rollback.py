@@ -80,7 +80,7 @@ async def rollback(shown: RollbackPlan, runtime: Runtime, *, to_run: int | None)
         except MeshError as failure:
             error = RollbackError(
                 f"the rollback failed: {failure.message}",
-                hint=f"{failure.hint} Then run nksmesh rollback again, or go on with nksmesh install.",
+                hint=f"{failure.hint} Then run nksmesh rollback again, or nksmesh install to continue.",
                 detail=failure.detail,
             )
             raise _with_notes(error, failure) from failure
@@ -110,13 +110,15 @@ async def undo(failure: MeshError, run: Run, runtime: Runtime) -> NoReturn:
         raise _with_notes(stopped, failure) from failure
     except MeshError as second:
         failed = RollbackError(
-            f"{failure.message}; and rolling that back failed: {second.message}",
-            hint=f"{second.hint} Then run nksmesh rollback, or go on with nksmesh {run.command}.",
+            f"{failure.message}; and the rollback failed, too: {second.message}",
+            hint=f"{second.hint} Then run nksmesh rollback to undo, or nksmesh {run.command} to resume.",
             detail="\n".join(filter(None, (failure.detail, second.detail))),
         )
         raise _with_notes(_with_notes(failed, failure), second) from failure
     error = RolledBackError(
-        f"{failure.message}; the mesh is as it was before this run", hint=failure.hint, detail=failure.detail
+        f"{failure.message}; the mesh was rolled back to its state before this run",
+        hint=failure.hint,
+        detail=failure.detail,
     )
     raise _with_notes(error, failure) from failure
 

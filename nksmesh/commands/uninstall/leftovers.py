@@ -39,7 +39,7 @@ _LEASES: Final = re.compile(
 _CLASSES: Final = frozenset({"istio", "istio-remote", "istio-waypoint"})
 """The GatewayClasses that istiod makes where the Gateway API is there."""
 
-_UNPROVED: Final = "it is not known to be this mesh's"
+_UNPROVED: Final = "it may belong to another mesh"
 
 
 async def find_leftovers(
@@ -71,7 +71,7 @@ async def find_leftovers(
     found = list(await asyncio.gather(*(_crd(cluster, crd, _why_crd(crd, installation) or wanted) for crd in crds)))
     stays = needed if known else _UNPROVED
     for ref, one in made.items():
-        holds = "the mesh's root CA: a later mesh would trust another one" if ref.name == _CA_SECRET else ""
+        holds = "the mesh's root CA: without it a later mesh would trust another one" if ref.name == _CA_SECRET else ""
         if one is not None:
             found.append(Leftover(ref=ref, holds=holds, stays=stays))
     found += [Leftover(ref=ref, stays=stays) for ref in (*leases, *classes)]

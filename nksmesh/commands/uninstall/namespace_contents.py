@@ -95,7 +95,7 @@ class NamespaceReader:
         aggregated = await asyncio.gather(*(self._aggregated(version) for version in silent))
         unserved = [version for version, ours in zip(silent, aggregated, strict=True) if ours]
         unknown = [
-            f"what {version} has cannot be told: the API server does not serve it at the moment"
+            f"cannot tell what {version} contains: the API server does not serve it at the moment"
             for version, ours in zip(silent, aggregated, strict=True)
             if not ours
         ]
@@ -130,7 +130,7 @@ class NamespaceReader:
             if status == HTTPStatus.SERVICE_UNAVAILABLE and await self._aggregated(kind[0]):
                 unserved.append(kind[0])
             else:
-                unknown.append(f"whether it has {kind[1]} ({kind[0]}) cannot be told: {exc.detail or exc.message}")
+                unknown.append(f"cannot tell whether it contains {kind[1]} ({kind[0]}): {exc.detail or exc.message}")
             return []
 
     async def _aggregated(self, api_version: str) -> bool:

@@ -103,7 +103,7 @@ class UninstallPlan:
     def refusal(self, more: str) -> ClusterError:
         """Make the error that says what goes beyond what was shown."""
         return ClusterError(
-            f"there is more to remove now than was shown: {more}; nothing was removed",
+            f"uninstall would now remove more than was shown: {more}; nothing was removed",
             hint="Run the same command again to see everything it removes.",
         )
 

@@ -140,13 +140,13 @@ def _choose(
     if record is not None and record.canary is not None and record.canary.istio_revision == istio_revision:
         raise ConfigError(
             f"Istio revision {istio_revision} is the canary",
-            hint="Remove it with nksmesh canary abort, which first moves everything on it back.",
+            hint="Run nksmesh canary abort to remove it. It first moves everything on the canary back.",
         )
     own = spoken_revision(record.answers.standing.istio_revision) if record is not None else ""
     if istio_revision == own or len(istiods) == 1:
         raise ConfigError(
             f"Istio revision {istio_revision} is the mesh's own istiod: its gateways and base depend on it",
-            hint="Remove the whole mesh with nksmesh uninstall, or bring a later istiod with nksmesh canary start.",
+            hint="Run nksmesh uninstall to remove the whole mesh, or nksmesh canary start to install a newer istiod.",
         )
     (release, *_) = chosen
     return release, istiods[release]
@@ -158,8 +158,8 @@ async def _check_validator(going: Installation, cluster: Cluster, istio_revision
     if called_services(found or {}) & services_of(going):
         raise CheckError(
             f"base's validator calls Istio revision {istio_revision}: without it, every Istio object would be refused",
-            hint="Set base's defaultRevision to another Istio revision first, or remove the whole mesh with nksmesh "
-            "uninstall.",
+            hint="Set base's defaultRevision to another Istio revision first, or run nksmesh "
+            "uninstall to remove the whole mesh.",
         )
 
 

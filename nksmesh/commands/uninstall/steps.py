@@ -155,7 +155,7 @@ async def remove_leftovers(work: StepContext[LeftoversStep]) -> str:
     others = [ref for ref in refs if ref not in crds]
     again = await await_gone(others, cluster, step=step, timeout=timeout, listener=listener)
     work.progress.removed += in_words(leftover for leftover in leftovers if leftover.ref not in again)
-    work.progress.staying += [f"{ref} (it was deleted, and is there again)" for ref in again]
+    work.progress.staying += [f"{ref} (it was deleted, and exists again)" for ref in again]
     return f"removed {len(refs) - len(again)}"
 
 

@@ -102,7 +102,7 @@ def noting_what_went(progress: Progress) -> Iterator[None]:
     try:
         yield
     except MeshError as exc:
-        exc.add_note(f"removed before that: {', '.join(progress.removed) or 'nothing'}")
+        exc.add_note(f"removed before it failed: {', '.join(progress.removed) or 'nothing'}")
         raise
 
 

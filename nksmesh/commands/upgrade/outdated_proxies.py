@@ -41,7 +41,7 @@ def _left_behind(behind: Collection[Workload], version: str) -> Finding:
     workloads = "1 workload runs" if len(behind) == 1 else f"{len(behind)} workloads run"
     return Finding(
         id="upgrade.outdated-proxy",
-        message=f"{workloads} a proxy that istiod {version} does not serve: it is more than one minor behind",
+        message=f"{workloads} a proxy that istiod {version} does not support: it is more than one minor version behind",
         hint="Pass --restart-workloads to restart those that can be restarted. Restart the "
         "rest yourself, or pass --force-version to continue.",
         detail="\n".join(

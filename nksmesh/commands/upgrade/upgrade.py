@@ -166,7 +166,7 @@ async def _prove_health(namespace: str, runtime: Runtime) -> None:
             runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.FAILED, message=words))
             raise NotReadyError(
                 f"the mesh is not ready after this step, so the next one was not started: {words}",
-                hint="Look with nksmesh status, and run the same command again when it is.",
+                hint="Run nksmesh status to see the mesh. When it is ready, run the same command again.",
             )
         runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.WAITING, message=words))
         await runtime.cluster.live.changed(version, deadline - clock())
@@ -183,7 +183,7 @@ def _heard_on_the_road(listener: Listener, hop: Hop) -> Listener:
 
 def _whereabouts(road: UpgradePath, taken: list[InstallResult]) -> str:
     way = " -> ".join((road.installed, *(hop.version for hop in road.hops)))
-    return f"the road: {way}; arrived: {taken[-1].plan.mesh.version if taken else road.installed}"
+    return f"the steps were: {way}; reached: {taken[-1].plan.mesh.version if taken else road.installed}"
 
 
 def _advice(order: MeshRequest, mesh: Mesh) -> tuple[str, ...]:
@@ -191,4 +191,4 @@ def _advice(order: MeshRequest, mesh: Mesh) -> tuple[str, ...]:
     environment = order.environment
     if environment is None or environment.version in {"", mesh.version}:
         return ()
-    return (f"{environment.path} says version {environment.version}: write {mesh.version} there",)
+    return (f"{environment.path} has version {environment.version}: change it to {mesh.version}",)

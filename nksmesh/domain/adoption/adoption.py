@@ -49,7 +49,8 @@ class HelmMesh:
         if not found:
             raise ConfigError(
                 f"there is no Helm release of the chart {component} in namespace {self.namespace}",
-                hint="A mesh that istioctl made is adopted with --from istioctl; a new one is made by nksmesh install.",
+                hint="Run nksmesh adopt --from istioctl for a mesh that istioctl installed, or "
+                "nksmesh install for a new mesh.",
             )
         names = ", ".join(release.name for release in found)
         raise ConfigError(
@@ -124,7 +125,8 @@ def hub_of(manifests: Iterable[Manifest]) -> str:
     if "/" not in image:
         raise ConfigError(
             "the istiod release has no injector, so the registry of its proxies is unknown",
-            hint="Look at it with: helm get manifest; an istiod that another one serves is not adopted.",
+            hint="Run helm get manifest on the release to see it. An istiod that is served by "
+            "another one cannot be adopted.",
         )
     return image.rpartition("/")[0]
 
@@ -168,7 +170,7 @@ def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
 def _refuse_options(request: Request) -> None:
     if request.values_files or request.sets:
         raise ConfigError(
-            "-f and --set change a mesh; adopt describes the one that is there",
+            "-f and --set change a mesh, but adopt only describes the existing one",
             hint="Leave them out, and pass them to nksmesh install afterwards.",
         )
 
@@ -177,7 +179,8 @@ def _agree(option: str, said: str, found: str) -> None:
     if said and said != found:
         raise ConfigError(
             f"{option} {said} contradicts what is installed: {found or 'no region has that registry'}",
-            hint="adopt describes what is there: leave it out, and give it to nksmesh install or upgrade afterwards.",
+            hint="adopt describes the existing mesh. Leave the option out, and pass it to "
+            "nksmesh install or upgrade afterwards.",
         )
 
 

@@ -56,13 +56,13 @@ class ForeignIstiod:
         """What a user can do, in sentences."""
         if self.takeable:
             where = "" if self.namespace == ISTIO_NAMESPACE else f" -n {self.namespace}"
-            return f"Take it over with nksmesh adopt --from istioctl{where}. Without nksmesh: {self.owner.way_on}"
+            return f"Run nksmesh adopt --from istioctl{where} to take it over. Without nksmesh: {self.owner.way_on}"
         if self.owner.tool is not Tool.HELM:
             return self.owner.way_on
         if not self.chart:
             return (
-                f"Helm shows no release {self.owner.name} here: set HELM_DRIVER as it was when it was installed, or "
-                f"{_lowered(self.owner.way_on)}"
+                f"Helm shows no release {self.owner.name} here: set HELM_DRIVER to the value it "
+                f"was installed with, or {_lowered(self.owner.way_on)}"
             )
         return (
             "nksmesh manages releases of Istio's own charts only. "

@@ -49,17 +49,18 @@ class StoredElsewhere:
         )
         if self.owner is None:
             return (
-                f"Change it with the tool that installed it, or with Helm: helm upgrade {one.name} -n "
-                f"{one.storage_namespace}. Remove it with: helm uninstall {one.name} -n {one.storage_namespace}. To go "
-                f"on with nksmesh, {move}."
+                "Change it with the tool that installed it, or with Helm: helm upgrade "
+                f"{one.name} -n {one.storage_namespace}. Remove it with: helm uninstall "
+                f"{one.name} -n {one.storage_namespace}. To manage it with nksmesh, {move}."
             )
         if self.owner.tool is not Tool.FLUX:
-            return f"{self.owner.way_on} To go on with nksmesh, {move}."
+            return f"{self.owner.way_on} To manage it with nksmesh, {move}."
         name = self.owner.name or "NAME"
         namespace = self.owner.namespace or one.storage_namespace
         return (
-            f"Go on with Flux, or remove it there: flux delete helmrelease {name} -n {namespace}. To go on with "
-            f"nksmesh, suspend the HelmRelease (flux suspend helmrelease {name} -n {namespace}), {move}."
+            f"Continue with Flux, or remove it there: flux delete helmrelease {name} -n "
+            f"{namespace}. To manage it with nksmesh, suspend the HelmRelease (flux suspend "
+            f"helmrelease {name} -n {namespace}), {move}."
         )
 
 

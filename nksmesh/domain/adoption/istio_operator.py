@@ -96,7 +96,7 @@ def carry_over(spec: Mapping[str, Any], targets: Iterable[Target], *, hub: str, 
             if not target.owner:
                 values[target.release.name] = merge(values[target.release.name], _nested(to, carried))
             elif all(_differs(carried, value_at(below, to)) for below in (target.under, target.defaults)):
-                left[dotted(path)] = f"{target.owner} owns {target.release.name}, and does not say so"
+                left[dotted(path)] = f"{target.owner} owns {target.release.name}, and does not set it"
     beyond = {target.release.name: _beyond(values[target.release.name], target.under) for target in own}
     return CarriedOver(values={name: some for name, some in beyond.items() if some}, left=left)
 
@@ -154,7 +154,7 @@ class _Reading:
                 gateways = [one for one in self.targets if one.side == component and one.release.name == name]
                 inner = (part, *rest) if part == "label" else tuple(rest)
                 if not gateways and not _is_nothing(value):
-                    return "this IstioOperator has no such gateway in the cluster"
+                    return "the cluster has no such gateway of this IstioOperator"
                 return self._of_gateways(gateways, inner, value, GATEWAY_K8S)
         return _NOTHING
 

@@ -115,7 +115,7 @@ class Owner:
             Tool.NOBODY: "its owner",
         }.get(self.tool, str(self.tool))
         ends = f": {self.removal}" if self.removal else ""
-        return f"Continue with {who}, or remove it there first{ends}."
+        return f"Continue with {who}, or use it to remove the mesh first{ends}."
 
 
 def owner_of(live: Manifest) -> Owner:

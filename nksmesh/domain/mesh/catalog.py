@@ -135,7 +135,7 @@ def check_label(name: str, what: str, longest: int = LONGEST_NAMESPACE) -> str:
     """
     if len(name) > longest or not LABEL.fullmatch(name):
         raise ConfigError(
-            f"{what}: {name!r} is not a name that Kubernetes takes",
+            f"{what}: {name!r} is not a valid Kubernetes name",
             hint=f"Use at most {longest} of a-z, 0-9 and -; begin and end with a letter or a digit.",
         )
     return name

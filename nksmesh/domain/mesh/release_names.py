@@ -40,7 +40,8 @@ def releases_of(
     ]
     if ZTUNNEL.name in components and CNI.name not in components:
         raise ConfigError(
-            "components: ztunnel gets its pods' traffic from cni, which is not listed", hint="Write [cni, ztunnel]."
+            "components: ztunnel needs cni to get its pods' traffic, and cni is not listed",
+            hint="Write [cni, ztunnel].",
         )
     releases += [
         Release(

@@ -220,9 +220,9 @@ def _default_version(catalog: Catalog, region: str, hub: str, kubernetes: str) -
     if not hub:
         return newest(catalog.region(region).versions), "the default"
     if kubernetes and (version := newest_that_fits(catalog.versions, kubernetes)):
-        return version, f"of the newest minor known here that supports Kubernetes {minor_of(kubernetes)}"
+        return version, f"of the newest minor version known to nksmesh that supports Kubernetes {minor_of(kubernetes)}"
     provided = [version for one in catalog.regions.values() for version in one.versions]
-    return newest_that_fits(catalog.versions) or newest(provided), "of the newest minor known here"
+    return newest_that_fits(catalog.versions) or newest(provided), "of the newest minor version known to nksmesh"
 
 
 def _kept_layers(

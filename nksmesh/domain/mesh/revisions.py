@@ -131,7 +131,7 @@ def check_canary(installed: str, wanted: str) -> tuple[Finding, ...]:
     if after <= before:
         rule = "canary.not-newer"
         message = f"a canary must be newer than the installed {installed}; {wanted} is not"
-        hint = "Name a later one with --to X.Y.Z."
+        hint = "Pass a newer version with --to X.Y.Z."
     elif after[0] != before[0] or minors_between(installed, wanted) > CANARY_MINORS:
         rule = "canary.too-far-ahead"
         message = f"Istio {wanted} is more than {CANARY_MINORS} minor versions ahead of the installed {installed}"

@@ -280,7 +280,10 @@ def _another(question: VersionQuestion, known: Iterable[IstioVersion], provided:
     """Name a version that supports the cluster and can be had; ``provided`` is all that can, None is everything."""
     if version := newest_that_fits(known, question.kubernetes, provided):
         return f"{version} does: pass {question.option(version)}, or --force-version to continue anyway."
-    return "No Istio version available here does: nksmesh versions lists them. Pass --force-version to continue anyway."
+    return (
+        "No available Istio version does. Run nksmesh versions to list them, or pass "
+        "--force-version to continue anyway."
+    )
 
 
 def _warning(rule: str, message: str, hint: str) -> Finding:

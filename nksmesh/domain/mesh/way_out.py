@@ -72,8 +72,9 @@ def _way_out(question: VersionQuestion, cluster: str, known: Sequence[IstioVersi
         yield f"Or use an image cache of NCR, with pull_secrets in mesh.yaml: {cached}."
     else:
         yield (
-            f"No Istio that is known here supports Kubernetes {cluster}: add one to values/versions.yaml in a folder "
-            f"of nksmesh init, and take it with {question.command('X.Y.Z')}."
+            f"No Istio known to nksmesh supports Kubernetes {cluster}: add one to "
+            "values/versions.yaml in a folder made by nksmesh init, and install it with "
+            f"{question.command('X.Y.Z')}."
         )
     if for_both:
         lowest = next(entry.minor for entry in known if supports(entry, following))

@@ -35,12 +35,12 @@ def reasons_to_write(
         return ("it is not installed",)
     if installed.pending:
         return (f"a run that ended early left it {installed.status} (Helm revision {installed.helm_revision})",)
-    reasons = [] if installed.deployed else [f"Helm's last word on it is {installed.status}"]
+    reasons = [] if installed.deployed else [f"Helm left it {installed.status}"]
     if installed.chart_version != chart.ref.version:
         reasons.append(f"chart {installed.chart_version} becomes {chart.ref.version}")
     known = recorded if recorded and recorded.helm_revision == installed.helm_revision else None
     if known and known.chart_digest not in {"", chart.digest} and not reasons:  # an adopted one may be unproved
-        reasons.append(f"chart {chart.ref.version} has another digest than the one it was made from")
+        reasons.append(f"chart {chart.ref.version} has another digest than the installed one")
     if known.values_hash != hash_of(values) if known else dict(installed.values) != dict(values):
         reasons.append(f"values change: {_changed_keys(installed.values, values)}")
     return tuple(reasons)

@@ -167,7 +167,7 @@ def _crds_step(crds: tuple[CrdChange, ...], *, take_over: bool) -> CrdsStep:
     taken = sorted({manager for crd in changed for manager in crd.taken_from})
     reasons = [f"{len(new)} of {len(crds)} do not exist"] if new else []
     reasons += [f"{len(changed)} of {len(crds)} differ from the chart's"] if changed else []
-    reasons += [f"fields are taken from {', '.join(taken)}"] if taken else []
+    reasons += [f"takes ownership of fields from {', '.join(taken)}"] if taken else []
     newer = [crd.newer for crd in crds if crd.newer]
     stays = (
         [f"{len(newer)} of {len(crds)} stay unchanged: they are of Istio {newer[0]}, newer than the chart's"]

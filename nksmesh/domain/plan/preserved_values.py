@@ -88,7 +88,7 @@ def values_lost(change: ReleaseChange) -> tuple[str, ...]:
 def pinned(release: str, values: Mapping[str, Any], key: str) -> str:
     """Say that a value of a release pins an image."""
     value = value_at(values, tuple(key.split(".")))
-    return f"{release}: {key} is pinned to {value}: it holds on through every upgrade, and against --hub and --region"
+    return f"{release}: {key} is pinned to {value}: it stays through every upgrade, and overrides --hub and --region"
 
 
 def kept_layer(name: str, values: Mapping[str, Any]) -> tuple[Layer, ...]:

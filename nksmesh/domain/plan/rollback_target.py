@@ -78,7 +78,7 @@ def rollback_target(history: History, *, to_run: int | None = None) -> RollbackT
         _refuse_passed(history, wanted)
         undone = [run for run in runs if run.number > to_run]
         if not undone:
-            raise ConfigError(f"the mesh is as run {to_run} left it", hint=_SEE)
+            raise ConfigError(f"the mesh is already as run {to_run} left it", hint=_SEE)
         return _of(undone)
     if not runs:
         raise ConfigError(f"no stored run in {history.namespace} can be rolled back", hint=_SEE)
@@ -136,7 +136,7 @@ def steps_back(
     steps += [restart_step(back(change)) for change in others if change.stale_pods]
     for release in sorted(removed, key=lambda release: _REMOVED.index(release.component)):
         needs = tuple(Need(step.name) for step in steps)
-        steps.append(removal_step(release, removed[release], needs, why="it was not there before"))
+        steps.append(removal_step(release, removed[release], needs, why="it did not exist before"))
     return tuple(steps)
 
 
@@ -159,7 +159,7 @@ def _of(runs: list[Run]) -> RollbackTarget:
     other = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
     if other is not None:
         raise ConfigError(
-            f"run {other.number} was nksmesh {other.command}, which a rollback does not take back",
+            f"run {other.number} was nksmesh {other.command}, which rollback cannot undo",
             hint=f"{_instead(other, runs[-1])} {_SEE}",
         )
     targets: dict[Release, int] = {}
@@ -184,5 +184,8 @@ def _instead(other: Run, last: Run) -> str:
     if other.whole:
         return f"Pass --to-run {other.number}: the rollback can go back no further."
     if other.command == _UNINSTALL and not last.whole:
-        return "It did not end: nksmesh install brings back what it removed, nksmesh uninstall removes the rest."
+        return (
+            "The uninstall did not finish. Run nksmesh install to restore what it removed, "
+            "or nksmesh uninstall to remove the rest."
+        )
     return f"It did not finish, so there is no complete mesh to return to. {_ANOTHER_VERSION}"

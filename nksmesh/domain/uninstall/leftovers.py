@@ -98,7 +98,11 @@ def next_steps(workloads: Sequence[Workload]) -> tuple[str, ...]:
         *commands[:_MOST_COMMANDS],
         *([f"the same in {counted(more, 'more namespace')}"] if more > 0 else []),
         *(f"{one}: {one.not_restartable}" for one in others[:_MOST_NAMES]),
-        *([f"{len(others) - _MOST_NAMES} more that cannot be restarted so"] if len(others) > _MOST_NAMES else []),
+        *(
+            [f"{len(others) - _MOST_NAMES} more that kubectl rollout restart cannot restart"]
+            if len(others) > _MOST_NAMES
+            else []
+        ),
     )
 
 

@@ -76,7 +76,7 @@ class Reader:
         while self._at < len(self._text):
             self._assignment()
         if not self.found:
-            raise self._wrong("it assigns nothing")
+            raise self._wrong("it sets no value")
 
     def _assignment(self) -> None:
         self._path = ()
@@ -133,7 +133,7 @@ class Reader:
             if stop == "}":
                 break
         if self._take() not in {",", ""}:
-            raise self._wrong("there is something right after a list's '}'")
+            raise self._wrong("unexpected text after a list's '}'")
         return items
 
     def _converted(self, text: str) -> Any:

@@ -84,7 +84,7 @@ def parse_set(text: str, kind: SetKind = SetKind.VALUE, read: Callable[[str], st
     target, colon, rest = text.partition(":")
     hint = _HINTS.get(kind, _GRAMMAR)
     if not colon or not target or "=" in target:
-        raise ConfigError(f"{kind} {text.partition('=')[0]}: it does not say for which component", hint=hint)
+        raise ConfigError(f"{kind} {text.partition('=')[0]}: it does not name a component", hint=hint)
     if kind is SetKind.JSON and rest.lstrip().startswith("{"):
         assigned: list[tuple[SetPath, Any]] = [((), _object(rest.strip(), f"{kind} {target}", hint))]
     else:
@@ -122,7 +122,7 @@ def _object(text: str, named: str, hint: str) -> Mapping[str, Any]:
     except ValueError as problem:
         raise ConfigError(f"{named}: the value is not JSON: {problem}", hint=hint) from problem
     if end != len(text) or not isinstance(value, Mapping) or not value:
-        what = "it assigns nothing" if end == len(text) else "unexpected text after the JSON object"
+        what = "it sets no value" if end == len(text) else "unexpected text after the JSON object"
         raise ConfigError(f"{named}: {what}", hint=hint)
     return value
 

@@ -191,7 +191,7 @@ async def test_with_rollback_on_failure_a_failed_run_is_taken_back_at_once(here:
     await here.install()
     before = here.record
     here.helm.fails_on[INGRESS.name] = WHY
-    with pytest.raises(RolledBackError, match="the mesh is as it was before this run") as caught:
+    with pytest.raises(RolledBackError, match="the mesh was rolled back to its state before this run") as caught:
         await here.set(rollback_on_failure=True)
     assert caught.value.detail == "Helm's words"
     assert "done: " in str(caught.value.__notes__)
@@ -209,7 +209,7 @@ async def test_a_rollback_that_fails_says_both(here: Here) -> None:
     here.helm.fails["rollback"] = broken
     with pytest.raises(RollbackError) as caught:
         await here.set(rollback_on_failure=True)
-    assert caught.value.message == f"{WHY.message}; and rolling that back failed: helm rollback istiod failed"
+    assert caught.value.message == f"{WHY.message}; and the rollback failed, too: helm rollback istiod failed"
     assert caught.value.detail == "Helm's words\nother words"
     assert here.outcomes[1:] == [("install", "failed"), ("rollback", "failed")]
     assert {one.release.name: one.helm_revision for one in here.record.releases}["istiod"] == 0, "it was under way"
@@ -244,7 +244,7 @@ async def test_a_gateway_that_was_removed_is_named_as_not_coming_back(here: Here
     here.cluster.storage.kept.pop((INGRESS.namespace, INGRESS.name))
     done = await here.back()
     (lost,) = done.plan.lost
-    assert lost.startswith(f"{INGRESS.name} does not come back")
+    assert lost.startswith(f"{INGRESS.name} cannot be restored")
     assert lost in done.warnings
     assert INGRESS not in {one.release for one in here.record.releases}
     assert here.record.answers.gateways, "the next install brings it"
@@ -299,13 +299,13 @@ async def test_a_helm_revision_that_helm_dropped_is_refused(here: Here) -> None:
     here.cluster.storage.older.clear()
     with pytest.raises(ReleaseError, match="Helm no longer has Helm revision 1 of istiod") as caught:
         await here.plan()
-    assert "nksmesh install the values of before" in caught.value.hint
+    assert "nksmesh install with the earlier values" in caught.value.hint
     here.cluster.storage.put(replace(here.stored(ISTIOD), chart_version="1.20.1"))
     with pytest.raises(ReleaseError) as caught:
         await here.plan()
     assert "nksmesh upgrade --to 1.20.0" in caught.value.hint
     here.cluster.storage.kept.pop((ISTIOD.namespace, ISTIOD.name))
-    with pytest.raises(ReleaseError, match="istiod does not come back: it was removed") as caught:
+    with pytest.raises(ReleaseError, match="istiod cannot be restored: it was removed") as caught:
         await here.plan()
     assert "nksmesh install --version 1.20.0" in caught.value.hint
 
@@ -365,7 +365,7 @@ async def test_a_helm_that_ends_after_the_plan_was_shown_is_no_hindrance(here: H
     shown = await here.plan()
     asyncio.get_running_loop().call_later(1, here.cluster.storage.put, replace(left, status="deployed"))
     done = await here.back(shown)
-    assert "as it was at Helm revision 1" in str(data_of(done)["steps"])
+    assert "returns to Helm revision 1" in str(data_of(done)["steps"])
     assert here.stored(ISTIOD).values == first.values
     assert here.cluster.storage.asked("forget") == []
 

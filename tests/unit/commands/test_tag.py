@@ -33,7 +33,9 @@ async def test_one_that_is_carried_stays(tagged: FakeCluster) -> None:
     assert (await check_removal("next", tagged, "", yes=False)).namespaces == ()
 
 
-@pytest.mark.parametrize(("name", "words"), [("default", "is not removed"), ("other", "there is no tag 'other'")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("default", "cannot be removed"), ("other", "this mesh has no tag 'other'")]
+)
 async def test_the_default_and_what_is_not_ours_stay(tagged: FakeCluster, name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         await check_removal(name, tagged, "", yes=True)

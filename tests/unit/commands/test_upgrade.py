@@ -168,7 +168,7 @@ async def test_a_mesh_that_does_not_stay_ready_is_not_taken_further(world: Journ
     break_later()
     with pytest.raises(NotReadyError, match="istio-ingressgateway: ") as caught:
         await world.upgrade("1.21.6", UpgradeExtent.ALL)
-    assert caught.value.__notes__ == ["the road: 1.19.0 -> 1.20.1 -> 1.21.6; arrived: 1.20.1"]
+    assert caught.value.__notes__ == ["the steps were: 1.19.0 -> 1.20.1 -> 1.21.6; reached: 1.20.1"]
     assert world.versions == {"1.20.1"}
     assert said.said(EventKind.FAILED, "1.20.1 health")
 
@@ -177,7 +177,7 @@ async def test_a_step_that_fails_says_where_on_the_road_it_is(world: Journeys) -
     world.helm.fails_on[INGRESS.name] = ReleaseError("helm upgrade failed", hint="x")
     with pytest.raises(ReleaseError) as caught:
         await world.upgrade("1.21.6", UpgradeExtent.ALL)
-    assert caught.value.__notes__[-1] == "the road: 1.19.0 -> 1.20.1 -> 1.21.6; arrived: 1.19.0"
+    assert caught.value.__notes__[-1] == "the steps were: 1.19.0 -> 1.20.1 -> 1.21.6; reached: 1.19.0"
     del world.helm.fails_on[INGRESS.name]
     # the gateway is brought to 1.20.1 before the next minor
     result = await world.upgrade("1.21.6", UpgradeExtent.ALL)
@@ -277,7 +277,7 @@ async def test_one_that_cannot_be_restarted_stops_it_too(world: Journeys, restar
 async def test_an_environment_that_says_another_version_is_told(world: Journeys) -> None:
     prod = Environment(name="prod", path="values/environments/prod/mesh.yaml", version="1.19.0")
     result = await world.upgrade("1.20.0", asked=replace(order("1.20.0"), environment=prod))
-    assert result.warnings == ("values/environments/prod/mesh.yaml says version 1.19.0: write 1.20.0 there",)
+    assert result.warnings == ("values/environments/prod/mesh.yaml has version 1.19.0: change it to 1.20.0",)
 
 
 async def test_a_key_that_only_the_installed_charts_had_is_named_before(world: Journeys) -> None:

@@ -57,7 +57,7 @@ def _adopted() -> AdoptResult:
         mesh=mesh,
         releases=(_described(BASE, Kept()), _described(ISTIOD, pinned, copied=122), _described(EDGE, Kept())),
         record=Record(answers=Recorded.of(mesh), hub=mesh.hub),
-        warnings=("istio: global.tag is pinned to 1.20.0: it holds on through every upgrade",),
+        warnings=("istio: global.tag is pinned to 1.20.0: it stays through every upgrade",),
         notes=("istio: 122 values only repeat the chart's defaults, and are left out",),
         environment="prod",
     )

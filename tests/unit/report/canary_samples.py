@@ -99,7 +99,7 @@ def canary_samples(plan: Plan, progress: Progress) -> dict[str, Any]:
         "canary move": MoveResult(plan=MOVE, moved=("shop",), restarts=RESTARTS),
         "canary promote": CanaryResult(plan=PROMOTION, installed=installed, restarts=RESTARTS),
         "canary abort": CanaryResult(
-            plan=ABORTION, installed=installed, newer=("base and the CRDs stay at 1.22.8: they never go back",)
+            plan=ABORTION, installed=installed, newer=("base and the CRDs stay at 1.22.8: they are never downgraded",)
         ),
         "tag set": replace(TAGS, name="prod", done="set"),
         "tag list": TAGS,

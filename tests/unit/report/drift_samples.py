@@ -87,7 +87,7 @@ def drift_samples() -> dict[str, Any]:
             plan=PLAN,
             repaired=tuple(one.drift.ref for one in SURVEY.found),
             proved=("14 CRDs are Established", "Deployment istiod is available"),
-            said=("istio-ingressgateway: pod edge-1 runs another proxy: nksmesh install restarts it",),
+            said=("istio-ingressgateway: pod edge-1 runs another proxy. Run nksmesh install to restart it.",),
         ),
     }
 

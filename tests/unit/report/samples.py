@@ -240,7 +240,7 @@ UNINSTALL: Final = UninstallPlan(
     namespaces={
         "istio-system": Contents(
             others=(ObjectRef("v1", "ConfigMap", "of-a-user", "istio-system"),),
-            unknown=("whether it has Widget (example.com/v1) cannot be told: forbidden",),
+            unknown=("cannot tell whether it contains Widget (example.com/v1): forbidden",),
         ),
         "edge": Contents(),
     },
@@ -337,14 +337,14 @@ ROLLBACK: Final = RollbackPlan(
             Step(
                 name="istiod",
                 action=Action.ROLLBACK,
-                reasons=("as it was at Helm revision 1", "chart 1.20.0 returns to 1.19.0"),
+                reasons=("returns to Helm revision 1", "chart 1.20.0 returns to 1.19.0"),
             ),
             Step(name="istio-base", action=Action.KEEP),
         ),
         releases={},
         proxy_image=PROXY,
     ),
-    lost=("edge does not come back: it was removed, and Helm's history of it with it",),
+    lost=("edge cannot be restored: it was removed with its Helm history",),
     workloads=(CART,),
 )
 
@@ -441,7 +441,7 @@ UPGRADED: Final = UpgradeResult(
             Restart(workload=WORKLOADS[1], outcome=Outcome.NOT_RESTARTABLE, message="it would begin anew: let it end"),
         )
     ),
-    said=("values/environments/prod/mesh.yaml says version 1.19.0: write 1.20.0 there",),
+    said=("values/environments/prod/mesh.yaml has version 1.19.0: change it to 1.20.0",),
 )
 
 SAMPLES: Final[dict[str, Any]] = {

@@ -168,7 +168,7 @@ async def test_a_newer_istio_operator_of_a_gateway_is_not_taken_for_istiods(two:
 
 async def test_an_istio_operator_that_is_gone_is_said_of_its_gateway(two: FakeCluster) -> None:
     found = await former(two)
-    assert "edge/team-gateway: IstioOperator team, which made it, is not there" in found.values.warnings[0]
+    assert "edge/team-gateway: its IstioOperator team no longer exists" in found.values.warnings[0]
 
 
 async def test_an_istio_operator_that_owns_nothing_is_named(two: FakeCluster) -> None:

@@ -24,7 +24,7 @@ from tests.unit.fakes.upgrades import order
 
 
 async def test_workloads_on_the_old_istiod_keep_it(mesh: FakeCluster) -> None:
-    with pytest.raises(CheckError, match="1 workload is on istiod still") as refused:
+    with pytest.raises(CheckError, match="1 workload is still on istiod") as refused:
         await plan_promote(mesh, "", restart=False, force=False)
     assert refused.value.detail == "Deployment shop/cart"
     forced = await plan_promote(mesh, "", restart=False, force=True)
@@ -35,7 +35,7 @@ async def test_workloads_on_the_old_istiod_keep_it(mesh: FakeCluster) -> None:
 
 async def test_what_no_restart_is_for_keeps_it_too(mesh: FakeCluster) -> None:
     on_proxies(mesh, pod("tool", "shop", "default"), pod("tool", "pay", "1-22-8"))
-    with pytest.raises(CheckError, match="1 workload is on istiod still") as refused:
+    with pytest.raises(CheckError, match="1 workload is still on istiod") as refused:
         await plan_promote(mesh, "", restart=True, force=False)
     assert refused.value.detail.startswith("Pod shop/tool: nothing would recreate it")
 
@@ -87,7 +87,7 @@ async def test_somebody_who_came_on_the_old_istiod_keeps_it(
     on_proxies(mesh)
     shown = await plan_promote(mesh, "", restart=False, force=False)
     on_proxies(mesh, *deployment("late", "shop", "default"))
-    with pytest.raises(CheckError, match="1 workload is on istiod still"):
+    with pytest.raises(CheckError, match="1 workload is still on istiod"):
         await promote(shown, order("1.20.1"), runtime)
     assert commands == []
 

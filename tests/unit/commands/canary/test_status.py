@@ -26,6 +26,6 @@ async def test_once_the_default_has_moved_the_label_means_the_canary(mesh: FakeC
 
 
 async def test_without_a_record_there_is_nothing_to_say(cluster: FakeCluster) -> None:
-    with pytest.raises(ConfigError, match="no mesh that nksmesh recorded") as refused:
+    with pytest.raises(ConfigError, match="no record of a mesh") as refused:
         await status(cluster, "")
     assert "nksmesh adopt" in refused.value.hint

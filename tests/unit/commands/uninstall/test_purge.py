@@ -112,7 +112,7 @@ async def test_without_a_control_plane_of_ours_nothing_is_touched(
         cluster.storage.put(helm_has(release))
     plan = await planned(cluster)
     assert plan.going == ()
-    assert all("not known to be this mesh's" in one.stays for one in plan.leftovers)
+    assert all("may belong to another mesh" in one.stays for one in plan.leftovers)
     assert len(plan.leftovers) == 3
     assert plan.empty is (release is None)
 
@@ -221,7 +221,7 @@ def apiservice(name: str, *, aggregated: bool) -> dict[str, Any]:
 async def test_what_cannot_be_looked_at_keeps_the_namespace(mesh: FakeCluster, status: int) -> None:
     mesh.objects.refuses["Pod", NAMESPACE] = refused(status)
     plan = await planned(mesh)
-    assert kept(plan) == [f"whether it has Pod (v1) cannot be told: words {status}"]
+    assert kept(plan) == [f"cannot tell whether it contains Pod (v1): words {status}"]
     assert plan.going_namespaces == ("edge",)
 
 
@@ -277,7 +277,7 @@ async def test_objects_that_came_after_the_question_were_not_agreed_to(mesh: Fak
     plan = await planned(mesh)
     version = {"apiVersion": "networking.istio.io/v1", "kind": "Gateways", "metadata": {"name": "g", "namespace": "a"}}
     mesh.objects.put(version)
-    with pytest.raises(ClusterError, match=r"more to remove now than was shown: .*gateways"):
+    with pytest.raises(ClusterError, match=r"would now remove more than was shown: .*gateways"):
         await purged(mesh, plan)
     assert mesh.objects.asked("delete") == []
 
@@ -297,7 +297,7 @@ async def test_what_does_not_end_is_waited_for_and_no_longer(mesh: FakeCluster, 
     with pytest.raises(NotReadyError, match=f"{kind} .* is still being deleted after 1m00s") as caught:
         await purged(mesh, plan)
     assert "finalizer" in caught.value.hint
-    assert caught.value.__notes__[0].startswith("removed before that: release")
+    assert caught.value.__notes__[0].startswith("removed before it failed: release")
 
 
 def labelled(name: str, **labels: str) -> dict[str, Any]:

@@ -103,7 +103,7 @@ async def test_a_release_that_stays_stays_in_the_record(cluster: FakeCluster, he
     plan = await planned(cluster)
     with pytest.raises(ReleaseError) as caught:
         await removed(cluster, helm, plan)
-    assert caught.value.__notes__ == ["removed before that: nothing"]
+    assert caught.value.__notes__ == ["removed before it failed: nothing"]
     assert cluster.records.asked("write") == []
 
 

@@ -84,7 +84,7 @@ async def test_the_plan_says_what_goes_and_what_stays(cluster: FakeCluster) -> N
     assert plan.addresses == {f"{NAMESPACE}/{INGRESS.name}": ("10.1.1.1",)}
     assert [(str(one.ref), one.holds) for one in plan.leftovers] == [
         ("CustomResourceDefinition gateways.istio.io", "1 gateways"),
-        (f"Secret {NAMESPACE}/istio-ca-secret", "the mesh's root CA: a later mesh would trust another one"),
+        (f"Secret {NAMESPACE}/istio-ca-secret", "the mesh's root CA: without it a later mesh would trust another one"),
         (f"ConfigMap {NAMESPACE}/istio-leader", ""),
         ("ConfigMap default/istio-ca-root-cert", ""),
     ]
@@ -105,7 +105,7 @@ async def test_gateways_go_first_then_istiod_then_base(run: Uninstalling) -> Non
     assert result.removed == tuple(f"release {one}" for one in run.helm.finished)
     assert result.left == (
         "CustomResourceDefinition gateways.istio.io",
-        f"Secret {NAMESPACE}/istio-ca-secret (the mesh's root CA: a later mesh would trust another one)",
+        f"Secret {NAMESPACE}/istio-ca-secret (the mesh's root CA: without it a later mesh would trust another one)",
         f"namespace {NAMESPACE}",
         "namespace edge",
     )
@@ -121,7 +121,7 @@ async def test_a_release_that_cannot_be_removed_ends_the_run_when_the_others_hav
     with pytest.raises(ReleaseError) as caught:
         await run(plan)
     assert run.helm.running == 0  # no Helm is at work when the mesh is given back
-    assert caught.value.__notes__ == [f"removed before that: release {INGRESS.name}"]
+    assert caught.value.__notes__ == [f"removed before it failed: release {INGRESS.name}"]
     assert run.cluster.records.asked("delete") == []
     assert "istiod" not in run.helm.finished
 
@@ -165,7 +165,7 @@ async def test_a_release_that_came_after_the_question_was_not_agreed_to(run: Uni
     run.cluster.lease.dead, run.processes.helms = dead, (77,)
     late = Release(component="gateway", name="late", namespace=NAMESPACE)
     run.cluster.storage.put(helm_has(late))
-    with pytest.raises(ClusterError, match="more to remove now than was shown: release late; nothing was removed"):
+    with pytest.raises(ClusterError, match="would now remove more than was shown: release late; nothing was removed"):
         await run(plan)
     assert run.helm.calls == []
 
@@ -207,7 +207,7 @@ async def test_nothing_to_do_still_says_what_is_there_and_a_no_says_nothing(clus
     plan = await plan_uninstall(cluster, "", purge=True)
     assert plan.empty
     nothing = UninstallResult.of_nothing(plan)
-    assert any("istio-ca-secret" in one and "not known to be this mesh's" in one for one in nothing.left)
+    assert any("istio-ca-secret" in one and "may belong to another mesh" in one for one in nothing.left)
     refused = UninstallResult.of_nothing(plan, agreed=False)
     assert (refused.left, refused.removed, data_of(refused)["agreed"]) == ((), (), False)
 
@@ -288,7 +288,7 @@ async def test_a_run_is_kept_in_the_history(run: Uninstalling) -> None:
     with pytest.raises(ReleaseError):
         await run(again)
     failed = run.cluster.histories.kept[NAMESPACE].runs[-1]
-    assert (failed.outcome, "removed before that" in failed.evidence) == (Outcome.FAILED, True)
+    assert (failed.outcome, "removed before it failed" in failed.evidence) == (Outcome.FAILED, True)
 
 
 async def test_what_was_not_agreed_to_is_no_run(run: Uninstalling) -> None:
@@ -314,7 +314,7 @@ async def test_a_run_that_was_killed_before_anything_was_there_is_looked_after(r
         run.cluster.storage.kept.update(late)
 
     run.processes.wait_for_helm = and_it_writes  # type: ignore[method-assign]
-    with pytest.raises(ClusterError, match="more to remove now than was shown: release istio-base"):
+    with pytest.raises(ClusterError, match="would now remove more than was shown: release istio-base"):
         await run(plan)
     run.cluster.storage.kept.clear()
     late.clear()
@@ -352,7 +352,7 @@ async def test_a_webhook_that_calls_our_istiod_is_no_sign_of_another(run: Uninst
     plan = await plan_uninstall(run.cluster, "", purge=True)
     assert {one.stays for one in plan.leftovers} == {""}
     shown = replace(plan, webhooks=())
-    with pytest.raises(ClusterError, match=r"more to remove now than was shown: Mutating.*prod"):
+    with pytest.raises(ClusterError, match=r"would now remove more than was shown: Mutating.*prod"):
         await run(shown)
 
 

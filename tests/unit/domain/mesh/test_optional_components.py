@@ -82,7 +82,7 @@ def test_an_optional_release_needs_a_name_of_its_own(catalog: Catalog) -> None:
 
 
 def test_ztunnel_without_cni_is_refused(catalog: Catalog) -> None:
-    with pytest.raises(ConfigError, match="ztunnel gets its pods' traffic from cni"):
+    with pytest.raises(ConfigError, match="ztunnel needs cni to get its pods' traffic"):
         resolve(Request(), catalog, replace(NODES, components=("ztunnel",)))
 
 

@@ -231,10 +231,10 @@ def test_without_a_region_the_error_says_what_was_looked_at(catalog: Catalog) ->
 @pytest.mark.parametrize(
     ("kubernetes", "version", "why"),
     [
-        ("v1.33.4", "1.30.2", "of the newest minor known here that supports Kubernetes 1.33"),
-        ("v1.28.15", "1.20.0", "of the newest minor known here that supports Kubernetes 1.28"),
-        ("v1.40.0", "1.30.2", "of the newest minor known here"),
-        ("", "1.30.2", "of the newest minor known here"),
+        ("v1.33.4", "1.30.2", "of the newest minor version known to nksmesh that supports Kubernetes 1.33"),
+        ("v1.28.15", "1.20.0", "of the newest minor version known to nksmesh that supports Kubernetes 1.28"),
+        ("v1.40.0", "1.30.2", "of the newest minor version known to nksmesh"),
+        ("", "1.30.2", "of the newest minor version known to nksmesh"),
     ],
 )
 def test_of_a_hub_of_ones_own_the_version_that_fits_the_cluster_is_the_default(

@@ -73,7 +73,7 @@ def test_the_newest_kubernetes_that_is_known_has_no_next_one() -> None:
 
 def test_a_kubernetes_that_no_known_istio_supports_sends_to_the_catalog() -> None:
     (finding,) = judged(replace(QUESTION, kubernetes="v1.37.0"))
-    assert "No Istio that is known here supports Kubernetes 1.37" in finding.hint
+    assert "No Istio known to nksmesh supports Kubernetes 1.37" in finding.hint
     assert "values/versions.yaml" in finding.hint
     assert "None" not in finding.hint
 

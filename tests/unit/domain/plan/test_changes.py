@@ -45,7 +45,7 @@ def test_what_a_dead_run_left_is_put_right(status: str) -> None:
 
 def test_a_failed_release_is_written_again() -> None:
     found = reasons_to_write(installed(ISTIOD, status="failed", values=VALUES), CHART, VALUES, None)
-    assert found == ("Helm's last word on it is failed",)
+    assert found == ("Helm left it failed",)
 
 
 def test_another_chart_version_is_said_and_its_digest_is_not_said_too() -> None:
@@ -55,7 +55,7 @@ def test_another_chart_version_is_said_and_its_digest_is_not_said_too() -> None:
 
 def test_the_same_version_from_another_archive_is_a_reason() -> None:
     (reason,) = reasons_to_write(installed(ISTIOD), CHART, VALUES, recorded(digest="sha256:other"))
-    assert reason == "chart 1.20.0 has another digest than the one it was made from"
+    assert reason == "chart 1.20.0 has another digest than the installed one"
 
 
 def test_many_changed_keys_are_counted() -> None:

@@ -111,7 +111,7 @@ def test_crds_say_what_becomes_of_them() -> None:
     assert step.reasons == (
         "1 of 3 do not exist",
         "1 of 3 differ from the chart's",
-        "fields are taken from helm, kubectl",
+        "takes ownership of fields from helm, kubectl",
     )
     kept = steps_of(crds=crds[1:2])[CRDS_STEP]
     assert (kept.action, kept.reasons, kept.changes) == (Action.KEEP, (), False)

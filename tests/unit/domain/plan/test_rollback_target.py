@@ -92,7 +92,9 @@ def test_what_an_uninstall_that_did_not_end_left_is_no_mesh_to_go_back_to() -> N
     for runs in ((half,), (half, replace(again, outcome=Outcome.FAILED))):
         with pytest.raises(ConfigError, match="run 2 was nksmesh uninstall") as caught:
             rollback_target(history(FIRST, *runs))
-        assert "nksmesh install brings back what it removed, nksmesh uninstall removes the rest" in caught.value.hint
+        assert (
+            "nksmesh install to restore what it removed, or nksmesh uninstall to remove the rest" in caught.value.hint
+        )
     later = run(4, releases=moves(istiod=(1, 2)))
     assert rollback_target(history(FIRST, half, again, later)).numbers == (4,)
     promoted = run(2, Outcome.INTERRUPTED, command="canary promote", releases=moves(istiod=(1, 2)))
@@ -127,7 +129,11 @@ def test_to_a_run_is_how_that_run_left_the_mesh() -> None:
 
 @pytest.mark.parametrize(
     ("to_run", "words"),
-    [(9, "run 9 is no longer stored"), (2, "run 2 did not finish the mesh: it is failed"), (3, "is as run 3 left it")],
+    [
+        (9, "run 9 is no longer stored"),
+        (2, "run 2 did not finish the mesh: it is failed"),
+        (3, "is already as run 3 left it"),
+    ],
 )
 def test_a_run_that_is_none_to_go_to_is_refused(to_run: int, words: str) -> None:
     with pytest.raises(ConfigError, match=words):

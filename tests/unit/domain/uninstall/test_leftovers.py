@@ -92,4 +92,4 @@ def test_steps_for_very_many_are_shown_for_a_few() -> None:
     steps = next_steps([workload("w", f"ns-{number}") for number in range(5)])
     assert (len(steps), steps[-1]) == (4, "the same in 2 more namespaces")
     held = next_steps([workload(f"w{number}", "a", "no") for number in range(7)])
-    assert (len(held), held[-1]) == (6, "2 more that cannot be restarted so")
+    assert (len(held), held[-1]) == (6, "2 more that kubectl rollout restart cannot restart")

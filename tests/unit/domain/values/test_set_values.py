@@ -113,7 +113,7 @@ def test_a_map_in_json_takes_the_place_of_the_one_below_and_an_object_alone_is_m
 @pytest.mark.parametrize(
     ("kind", "text", "what"),
     [
-        (SetKind.STRING, "a=1", "--set-string a: it does not say for which component"),
+        (SetKind.STRING, "a=1", "--set-string a: it does not name a component"),
         (SetKind.STRING, "istiod:a", "--set-string istiod:a: the key has no value"),
         (SetKind.JSON, "istiod:a.b=[hunter2", "--set-json istiod:a.b: the value is not JSON: Expecting value, at"),
         (SetKind.JSON, "istiod:a='hunter2'", "--set-json istiod:a: the value is not JSON: Expecting value, at char"),
@@ -124,7 +124,7 @@ def test_a_map_in_json_takes_the_place_of_the_one_below_and_an_object_alone_is_m
         (SetKind.JSON, r'istiod:a="\ud800"', "half of a surrogate pair"),
         (SetKind.JSON, f"istiod:a={'[' * 100_000}", "nested too deeply"),
         (SetKind.JSON, 'istiod:a=1,b="hunter2', "istiod:a: after the comma that follows it, the value is not JSON"),
-        (SetKind.JSON, "istiod:{}", "--set-json istiod: it assigns nothing"),
+        (SetKind.JSON, "istiod:{}", "--set-json istiod: it sets no value"),
         (SetKind.JSON, 'istiod:{"a": hunter2}', "--set-json istiod: the value is not JSON: Expecting value, at"),
         (SetKind.JSON, 'istiod:{"a":1} hunter2', "unexpected text after the JSON object"),
         (SetKind.FILE, "istiod:a=", "--set-file istiod:a: no file is given"),
@@ -157,10 +157,10 @@ def test_an_index_changes_one_item_of_the_list_below() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("", "does not say for which component"),
-        ("a=1", "does not say for which component"),
-        (":a=1", "does not say for which component"),
-        ("istiod:", "it assigns nothing"),
+        ("", "does not name a component"),
+        ("a=1", "does not name a component"),
+        (":a=1", "does not name a component"),
+        ("istiod:", "it sets no value"),
         ("istiod:a", "istiod:a: the key has no value"),
         ("istiod:a.b,c=1", "istiod:a.b: the key has no value"),
         ("istiod:=1", "a key is empty"),
@@ -171,7 +171,7 @@ def test_an_index_changes_one_item_of_the_list_below() -> None:
         ("istiod:a[99999999]=1", "is not an index from 0 to 65536"),
         ("istiod:a[0]x=1", "a[0]: unexpected text after an index"),
         ("istiod:a={x", "a list does not end"),
-        ("istiod:a={x}y", "right after a list"),
+        ("istiod:a={x}y", "unexpected text after a list"),
         ("istiod:a=x\\", "lone backslash"),
     ],
 )
