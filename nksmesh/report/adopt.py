@@ -26,7 +26,7 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     _mesh(plan.mesh, console)
     if plan.releases:
         gap(console)
-        headers = ["release", "component", "namespace", "chart", "values of its own", "pinned"]
+        headers = ["release", "component", "namespace", "chart", "own values", "pinned"]
         rows(console, headers, [_row(one) for one in plan.releases])
     if verbose:
         for one in plan.releases:
@@ -93,14 +93,14 @@ def _mesh(mesh: Mesh, console: Console) -> None:
 def _values(values: FormerValues, console: Console) -> None:
     """Show which values keep the mesh what it was, and what istioctl was told that none stands for."""
     for name, keys in values.kept.items():
-        sentence(console, f"kept as it is: {name}: {', '.join(keys)}")
+        sentence(console, f"kept unchanged: {name}: {', '.join(keys)}")
     for name, keys in values.carried.items():
         sentence(console, f"carried over from istioctl's settings: {name}: {', '.join(keys)}")
     for setting, why in values.left.items():
         console.print(Text("not carried over: ", DOUBTFUL) + Text(f"{setting}: {why}"))
     if values.left:
         sentence(
-            console, "  The effect of these is undone. Set what the charts have a value for with -f or --set.", FAINT
+            console, "  These settings are lost. If the charts have a value for one, set it with -f or --set.", FAINT
         )
 
 

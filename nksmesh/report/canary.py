@@ -22,7 +22,7 @@ from nksmesh.report.text import renders
 @renders(StartResult)
 def _start(result: StartResult, console: Console, verbose: bool) -> None:
     if result.installed.dry_run:
-        sentence(console, f"canary {result.istio_revision}, beside {result.beside}, which stays as it is:", "bold")
+        sentence(console, f"canary {result.istio_revision}, beside {result.beside}, which stays unchanged:", "bold")
         show_plan(result.installed.plan, console, verbose=verbose)
         return
     version = result.installed.plan.mesh.version
@@ -40,7 +40,7 @@ def _start(result: StartResult, console: Console, verbose: bool) -> None:
 def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
     canary = result.canary
     on = "is being promoted" if canary and canary.promoting else "is installed"
-    sentence(console, f"canary {canary.istio_revision} {on}" if canary else "No canary is on.", "bold")
+    sentence(console, f"canary {canary.istio_revision} {on}" if canary else "No canary is installed.", "bold")
     facts(
         console,
         [
@@ -110,7 +110,11 @@ def _canary_result(result: CanaryResult, console: Console, verbose: bool) -> Non
         return
     version = result.installed.plan.mesh.version
     words = "promoted" if plan.promote else "removed"
-    sentence(console, f"canary {words}: {plan.staying} (Istio {version}) is the mesh's own, {plan.going} is gone", GOOD)
+    sentence(
+        console,
+        f"canary {words}: {plan.staying} (Istio {version}) is the mesh's own istiod; {plan.going} was removed",
+        GOOD,
+    )
     if verbose:
         rows(
             console,

@@ -73,7 +73,7 @@ def without_mesh(console: Console, installation: Installation, otherwise: str) -
         otherwise: What is said where no other tool has an istiod, either.
     """
     if installation.unseen:
-        sentence(console, f"A mesh is in {installation.namespace}, and Helm shows no release of it here.", DOUBTFUL)
+        sentence(console, f"A mesh is in {installation.namespace}, but Helm shows no release of it here.", DOUBTFUL)
     elif not installation.foreign:
         sentence(console, otherwise)
     for istiod in installation.foreign:

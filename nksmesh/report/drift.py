@@ -24,7 +24,7 @@ def _drift(result: DriftResult, console: Console, verbose: bool) -> None:
         without_mesh(console, result.installation, f"No mesh in {namespace}.")
     elif survey.found:
         verb = "differ" if len(survey.found) > 1 else "differs"
-        count = f"{len(survey.found)} of {survey.looked} objects {verb} from what the releases say."
+        count = f"{len(survey.found)} of {survey.looked} objects {verb} from their releases."
         sentence(console, count, "bold")
         show_gone(result.installation, console)
         show_drift(survey, console, verbose=verbose)

@@ -62,7 +62,7 @@ def result_of(run: Run) -> Text:
     words = run.outcome.value
     words += f" by run {run.undone_by}" if run.undone_by else ""
     many = "runs" if len(run.undoes) > 1 else "run"
-    words += f": took back {many} {', '.join(map(str, run.undoes))}" if run.undoes and run.whole else ""
+    words += f": undid {many} {', '.join(map(str, run.undoes))}" if run.undoes and run.whole else ""
     return Text(words, style=_STYLES[run.outcome])
 
 

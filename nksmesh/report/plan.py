@@ -20,7 +20,7 @@ def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
     show_plan(result.plan, console, verbose=verbose)
     if result.road is not None and len(result.road.hops) > 1:
         gap(console)
-        sentence(console, f"upgrade goes there in {len(result.road.hops)} steps, with --step or --all:")
+        sentence(console, f"upgrade takes {len(result.road.hops)} steps to get there, with --step or --all:")
         for line in result.road.told():
             sentence(console, line)
     if result.charts:

@@ -35,7 +35,7 @@ def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
             without_mesh(console, result.plan.installation, f"No mesh in {result.plan.installation.namespace}.")
         show_gone(result.plan.installation, console)
         return
-    sentence(console, "put back, and no longer different:", GOOD)
+    sentence(console, "restored to match their releases:", GOOD)
     for ref in result.repaired:
         sentence(console, f"  {ref}")
     for words in result.proved if verbose else ():

@@ -18,13 +18,13 @@ from nksmesh.report.text import renders
 def _rollback_plan(plan: RollbackPlan, console: Console, verbose: bool) -> None:
     way = plan.way
     sentence(console, f"Back to {', '.join(way.to_versions) or 'no mesh'}, as before run {way.numbers[0]}", "bold")
-    rows(console, ["takes back", "command", "versions", "result"], [_taken_back(run) for run in way.runs])
+    rows(console, ["undoes", "command", "versions", "result"], [_taken_back(run) for run in way.runs])
     if way.failed:
-        sentence(console, f"run {way.failed.number}: {way.failed.reason or 'it did not reach its end'}", BAD)
+        sentence(console, f"run {way.failed.number}: {way.failed.reason or 'it did not finish'}", BAD)
         show_evidence(way.failed, console, all_of_it=verbose)
     gap(console)
     show_steps(plan.plan.steps, console)
-    sentence(console, "CRDs and namespaces stay as they are.", FAINT)
+    sentence(console, "CRDs and namespaces stay unchanged.", FAINT)
     warnings(console, plan.warnings)
 
 
@@ -38,7 +38,11 @@ def _rollback_result(result: RollbackResult, console: Console, verbose: bool) ->
     if not result.agreed:
         sentence(console, "Nothing was rolled back.")
         return
-    back = f"Istio {', '.join(way.to_versions)}: restored, and ready" if way.to_versions else "Removed what was made"
+    back = (
+        f"Istio {', '.join(way.to_versions)}: restored, and ready"
+        if way.to_versions
+        else "Removed what the run had created"
+    )
     console.print(Text(f"{back} (as before run {way.numbers[0]})", style=GOOD))
     if verbose:
         show_outcomes(progress.outcomes, console)

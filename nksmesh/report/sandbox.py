@@ -25,7 +25,7 @@ from nksmesh.sandbox.results import (
 
 @renders(SandboxStarted)
 def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
-    how = f"up in {spoken(result.seconds)}" if result.started else "up already"
+    how = f"up in {spoken(result.seconds)}" if result.started else "already up"
     sentence(console, f"sandbox {result.name} is {how}", GOOD)
     facts(
         console,

@@ -15,7 +15,7 @@ def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
     told = {
         "set": f"tag {result.name} is set",
         "unchanged": f"tag {result.name} is already set: nothing was changed",
-        "removed": f"tag {result.name} is removed",
+        "removed": f"tag {result.name} was removed",
         "declined": "Nothing was removed.",
     }
     if result.done:

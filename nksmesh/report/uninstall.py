@@ -32,14 +32,14 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
     _listed(console, "These are removed, too:", going)
     alone = plan.purge or plan.istio_revision
     staying = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels))
-    _listed(console, "These stay:" if alone else "These stay (--purge removes what is the mesh's):", staying)
+    _listed(console, "These stay:" if alone else "These stay (--purge removes what belongs to the mesh):", staying)
     _listed(console, "Not touched until you restart them:", sidecars_in_words(plan.workloads))
     for name, contents in plan.namespaces.items():
         if contents.empty:
             sentence(console, f"The namespace {name} is removed.")
         _listed(
             console,
-            f"The namespace {name} stays, because it holds, or may hold, what is not the mesh's:",
+            f"The namespace {name} stays, because it contains, or may contain, objects that are not the mesh's:",
             contents.words,
         )
     unserved = (f"{one} does not answer: its objects were not checked" for one in plan.unserved)

@@ -83,7 +83,7 @@ class Parts:
                 return chosen
         raise ClusterError(
             f"no free port was found for the API server in {_PORT_ATTEMPTS} attempts",
-            hint="see what takes the ports of 127.0.0.1",
+            hint="check which program uses the ports of 127.0.0.1",
         )
 
     async def connect(self) -> Api:
@@ -104,7 +104,7 @@ class Parts:
             async with asyncio.timeout(_READY_SECONDS):
                 while not await api.ready():
                     if ended.done():
-                        raise self._failed(Part.API_SERVER, "ended as it started")
+                        raise self._failed(Part.API_SERVER, "ended while it was starting")
                     await asyncio.wait([ended], timeout=_READY_POLL_SECONDS)
         except TimeoutError as error:
             raise self._failed(Part.API_SERVER, f"is not ready after {_READY_SECONDS:.0f} s") from error
@@ -118,7 +118,7 @@ class Parts:
             async with asyncio.timeout(_READY_SECONDS):
                 await nodes_ready(api)
             if crashed := [part for part in CLIENTS_OF_THE_API_SERVER if not self.running(part)]:
-                raise self._failed(crashed[0], "ended as it started")
+                raise self._failed(crashed[0], "ended while it was starting")
         except TimeoutError as error:
             crashed = [part for part in CLIENTS_OF_THE_API_SERVER if not self.running(part)]
             raise self._failed(
@@ -130,7 +130,7 @@ class Parts:
         log = self._layout.log(part)
         return ClusterError(
             f"{part} of sandbox {self._layout.name} {what}",
-            hint=f"its log is {log}",
+            hint=f"see its log: {log}",
             detail=processes.last_lines(log),
         )
 

@@ -152,13 +152,13 @@ async def ensure(build: Build, listener: Listener = unheard) -> Path:
                 await _build(build, go, listener)
     except Timeout as error:
         raise ClusterError(
-            f"somebody else has been building {build.title} for an hour",
+            f"another process has been building {build.title} for an hour",
             hint=f"end that process, or remove {build.folder}.lock",
         ) from error
     except OSError as error:
         raise ConfigError(
             f"{build.title} cannot be kept in {build.folder.parent}: {error.strerror}",
-            hint=f"make room there, or name another folder in {CACHE_VARIABLE}",
+            hint=f"free some space there, or set {CACHE_VARIABLE} to another folder",
         ) from error
     return build.folder
 
@@ -218,7 +218,7 @@ async def _run_go(build: Build, go: Path, command: list[str], work: Path, result
     if status:
         raise ClusterError(
             f"{build.title} could not be built: go ended with status {status}",
-            hint="see go's words below; it needs the Go module proxy (GOPROXY) and about 4 GB of disk",
+            hint="see go's output below; the build needs the Go module proxy (GOPROXY) and about 4 GB of disk",
             detail="\n".join(said),
         )
 
@@ -271,7 +271,7 @@ def find_go() -> Path:
         too_old = f" ({candidate} is too old)"
     oldest = ".".join(map(str, OLDEST_GO))
     raise ConfigError(
-        f"the sandbox's programs are built once, and there is no Go {oldest} or later to build them{too_old}",
+        f"Go {oldest} or later was not found{too_old}: it is needed once to build the sandbox's programs",
         hint="install Go, or run: pip install 'nksmesh[sandbox]'",
     )
 

@@ -199,7 +199,7 @@ class Sandbox:
         if chosen is None:
             raise ConfigError(
                 f"there is no sandbox named {self.layout.name}",
-                hint=f"start it: nksmesh sandbox up --name {self.layout.name}",
+                hint=f"run nksmesh sandbox up --name {self.layout.name} to start it",
             )
         return chosen
 
@@ -213,8 +213,8 @@ class Sandbox:
                 yield
         except Timeout as error:
             raise ClusterError(
-                f"another command is at work on sandbox {self.layout.name}",
-                hint="let it end, then run this one again",
+                f"another command is working on sandbox {self.layout.name}",
+                hint="wait until it ends, then run the same command again",
             ) from error
 
 

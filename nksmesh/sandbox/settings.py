@@ -43,7 +43,7 @@ def load(layout: Layout) -> Settings | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the settings of sandbox {layout.name} cannot be read: {error}",
-            hint=f"make it anew: nksmesh sandbox delete --name {layout.name}",
+            hint=f"run nksmesh sandbox delete --name {layout.name}, then nksmesh sandbox up, to create it again",
         ) from error
 
 

@@ -256,7 +256,7 @@ async def test_workloads_are_restarted_when_that_is_asked_for(world: Journeys, r
 
 async def test_a_proxy_that_would_be_too_old_stops_it_before_anything_is_written(world: Journeys) -> None:
     world.have_sidecar("1.19.0")
-    with pytest.raises(CheckError, match=r"1 workload runs a proxy that istiod 1\.21\.6 does not serve") as caught:
+    with pytest.raises(CheckError, match=r"1 workload runs a proxy that istiod 1\.21\.6 does not support") as caught:
         await world.upgrade("1.21.6", UpgradeExtent.ALL)
     assert caught.value.detail == f"Deployment shop/cart: {proxy('1.19.0')}"
     assert "--restart-workloads" in caught.value.hint
