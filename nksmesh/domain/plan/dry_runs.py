@@ -84,7 +84,11 @@ def refusal(ref: ObjectRef, question: Question, answer: RefusedError) -> Finding
         )
     fields = "; ".join(f"{field}: {_VALUE.sub('', said)}" for field, said in answer.causes) or _VALUE.sub("", words)
     immutable = _IMMUTABLE.search(fields) is not None
-    hint = _way_on(ref, question) if immutable else "Change the values or the chart that set it, then run again."
+    hint = (
+        _way_on(ref, question)
+        if immutable
+        else "Change the values or the chart that set it, then run the same command again."
+    )
     return Finding(
         id="kube.immutable-field" if immutable else "kube.invalid-object",
         subject=str(ref),
@@ -97,7 +101,7 @@ def _way_on(ref: ObjectRef, question: Question) -> str:
     """Say how to go on where a field is immutable: the object is deleted, and the next run makes it anew."""
     where = f"-n {ref.namespace} " if ref.namespace else ""
     delete = f"kubectl {where}delete {_resource(ref)} {ref.name}"
-    again = "then run again; or go on with the charts and values that are installed."
+    again = "then run the same command again. Or keep the installed charts and values."
     if ref.kind not in ROLLOUT_KINDS:
         address = " (a load balancer's address may change)" if ref.kind == "Service" else ""
         return f"Delete it{address}: {delete}, {again}"

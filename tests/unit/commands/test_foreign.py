@@ -155,7 +155,7 @@ async def test_what_istioctl_made_is_taken_over(world: Journeys) -> None:
         world.cluster.objects.put(made)
         with pytest.raises(ClusterError, match=r"Istio 1\.20\.0 is installed in istio-system") as caught:
             await world.install(order("1.20.0"))
-        assert caught.value.hint.startswith("Run nksmesh adopt --from istioctl.")
+        assert caught.value.hint.startswith("Run nksmesh adopt --from istioctl to take it over.")
     beside = foreign_istiod(istiod("istio-operator", labels={"istio.io/rev": "1-20-0"}))
     assert ("Istio revision 1-20-0" in str(beside), beside.takeable) == (True, False)
     assert "-n mesh" in foreign_istiod(istiod("istioctl", namespace="mesh")).way_on

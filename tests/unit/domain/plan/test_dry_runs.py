@@ -84,7 +84,10 @@ def test_an_immutable_field_is_a_failure_with_the_commands_that_lead_on() -> Non
     assert found.message == (
         "Deployment istio-system/istiod cannot be changed to what the chart renders: spec.selector: field is immutable"
     )
-    assert "kubectl -n istio-system delete deployment istiod --cascade=orphan, then run again" in found.hint
+    assert (
+        "kubectl -n istio-system delete deployment istiod --cascade=orphan, then run the same command again"
+        in found.hint
+    )
 
 
 def test_pods_that_the_new_selector_does_not_match_go_with_their_workload() -> None:
