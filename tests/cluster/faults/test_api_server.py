@@ -73,6 +73,7 @@ def test_it_is_not_there(shared_sandbox: Sandbox, stray: Program, tmp_path: Path
 def test_it_does_not_answer(shared_sandbox: Sandbox, stray: Program, tmp_path: Path) -> None:
     """A server that speaks no TLS: what a wrong port, or a proxy in between, looks like."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)  # a program that ends before it connects fails the test, and does not hold it up
         address = f"https://127.0.0.1:{server.getsockname()[1]}"
         other = credentials.kubeconfig_with(
             shared_sandbox, tmp_path, credentials.own_user(shared_sandbox), server=address
