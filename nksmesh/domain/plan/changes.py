@@ -1,4 +1,4 @@
-"""Why a release must be written, and what its render must not hold."""
+"""Why a release must be written."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ from typing import Any, Final
 
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.installed import InstalledRelease
-from nksmesh.domain.common.errors import ChartError
-from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import first_few
-from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import RecordedRelease, hash_of
-from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.plan.setters import setter_of, stray_images
 from nksmesh.domain.values.layers import leaves
 from nksmesh.domain.values.set_integers import LEAST, set_integers
 
@@ -44,41 +39,6 @@ def reasons_to_write(
     if known.values_hash != hash_of(values) if known else dict(installed.values) != dict(values):
         reasons.append(f"values change: {_changed_keys(installed.values, values)}")
     return tuple(reasons)
-
-
-def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Finding]:
-    """Check that every image of the renders lies in the hub, or below a prefix that was admitted.
-
-    Returns:
-        A failure where an image lies elsewhere: it names the image, the object and the layer that set it. A note for
-        each image outside it that only pods which ask for it would pull.
-    """
-    findings, strays = [], []
-    for change in changes.values():
-        for image in stray_images(mesh, change):
-            if image.opt_in:
-                findings.append(
-                    Finding(
-                        id="images.opt-in-outside-hub",
-                        level=Level.NOTE,
-                        subject=image.image,
-                        message=f"injection {image.place} pulls {image.image}, which is not in the hub",
-                        hint="Only pods annotated inject.istio.io/templates with that name use it.",
-                    )
-                )
-            else:
-                strays.append(f"{image.image} in {image.where} ({image.place}), set by {setter_of(image, change)}")
-    if strays:
-        findings.append(
-            Finding(
-                id="images.outside-hub",
-                message=f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
-                hint="Remove the setting, or allow the registry with --allow-image PREFIX.",
-                detail="\n".join(strays),
-                error=ChartError,
-            )
-        )
-    return list(dict.fromkeys(findings))
 
 
 def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

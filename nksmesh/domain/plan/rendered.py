@@ -8,11 +8,10 @@ from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.known_keys import unknown_keys
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ChartError
-from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.plan.changes import check_images
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.plan.setters import other_versions, setter_of
+from nksmesh.domain.plan.setters import other_versions, setter_of, stray_images
 from nksmesh.domain.values.layers import LayerKind, dotted, overrides_of
 
 
@@ -34,6 +33,41 @@ def check_renders(
         for finding in unknown_keys(change.layers, change.chart, former=(former or {}).get(change.release.component))
     ]
     return (*_check_istiod(changes.values()), *dict.fromkeys(unknown), *check_images(mesh, changes))
+
+
+def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Finding]:
+    """Check that every image of the renders lies in the hub, or below a prefix that was admitted.
+
+    Returns:
+        A failure where an image lies elsewhere: it names the image, the object and the layer that set it. A note for
+        each image outside it that only pods which ask for it would pull.
+    """
+    findings, strays = [], []
+    for change in changes.values():
+        for image in stray_images(mesh, change):
+            if image.opt_in:
+                findings.append(
+                    Finding(
+                        id="images.opt-in-outside-hub",
+                        level=Level.NOTE,
+                        subject=image.image,
+                        message=f"injection {image.place} pulls {image.image}, which is not in the hub",
+                        hint="Only pods annotated inject.istio.io/templates with that name use it.",
+                    )
+                )
+            else:
+                strays.append(f"{image.image} in {image.where} ({image.place}), set by {setter_of(image, change)}")
+    if strays:
+        findings.append(
+            Finding(
+                id="images.outside-hub",
+                message=f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
+                hint="Remove the setting, or allow the registry with --allow-image PREFIX.",
+                detail="\n".join(strays),
+                error=ChartError,
+            )
+        )
+    return list(dict.fromkeys(findings))
 
 
 def pinned_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[str, ...]:

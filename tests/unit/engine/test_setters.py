@@ -13,8 +13,7 @@ from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.images import FoundImage
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
-from nksmesh.domain.plan.changes import check_images
-from nksmesh.domain.plan.rendered import pinned_images
+from nksmesh.domain.plan.rendered import check_images, pinned_images
 from nksmesh.domain.plan.setters import setters_of
 from nksmesh.domain.values.layers import Layer, LayerKind
 from nksmesh.domain.values.set_values import parse_set, set_layer

@@ -11,7 +11,7 @@ from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.kube.images import FoundImage, images_of, proxy_image
 from nksmesh.domain.kube.objects import ObjectRef
-from nksmesh.domain.plan.changes import check_images
+from nksmesh.domain.plan.rendered import check_images
 from nksmesh.domain.values.layers import Layer
 from tests.unit.domain.manifests import read
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, change, changes_of, mesh
