@@ -72,10 +72,9 @@ def render_key(helm: HelmProgram, chart_digest: str, arguments: Sequence[object]
     """Name a render by all that it depends on.
 
     Args:
-        helm: The program that renders; another file at its path is another program.
+        helm: The program that renders: by its version and size, so that it may be installed again, or elsewhere.
         chart_digest: ``sha256:<hex>`` of the chart.
         arguments: Whatever else Helm is told.
     """
-    program = helm.path.stat()
-    told = [str(helm.path), str(helm.version), program.st_size, program.st_mtime_ns, chart_digest, *arguments, values]
+    told = [str(helm.version), helm.path.stat().st_size, chart_digest, *arguments, values]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
