@@ -81,7 +81,7 @@ def test_a_helm_left_at_work_is_let_finish(mesh: Program, cluster: Reader, tmp_p
         assert statuses(cluster)["istiod"] == "pending-install"
         assert any(map(alive, helms)), "Helm ends with the program"
         again = mesh("install", "--region", "kr1")
-    assert "waiting for a Helm that" in again.stderr
+    assert "waiting for a Helm process that" in again.stderr
     assert not any(map(alive, helms))
     assert_complete(cluster)
     # What Helm finished is taken as it is: nothing was installed over it.
@@ -160,7 +160,7 @@ def test_killed_before_it_could_note_its_helm(mesh: Program, cluster: Reader, tm
     with started(replace(mesh, helm=killing), "install", "--region", "kr1") as run:
         run.process.wait()
     again = mesh("install", "--region", "kr1")
-    assert "waiting for a Helm that" in again.stderr
+    assert "waiting for a Helm process that" in again.stderr
     assert_complete(cluster)
     assert {name.rpartition(".")[2] for name in cluster.helm_revisions()} == {"v1"}
 
@@ -173,7 +173,7 @@ def test_uninstall_lets_a_helm_finish_too(mesh: Program, cluster: Reader, tmp_pa
     with started(replace(mesh, helm=killing), "install", "--region", "kr1") as run:
         run.process.wait()
     with started(mesh, "uninstall", "--yes") as run:
-        run.until("waiting for a Helm that")
+        run.until("waiting for a Helm process that")
         waited.touch()
         refused = run.end(4)
     assert "istiod" in refused.error["message"]
