@@ -30,10 +30,11 @@ POD: Object = {"metadata": {"name": "asked"}, "spec": {"containers": [{"name": "
 
 
 def namespace(cluster: Reader, name: str, **labels: str) -> None:
-    """Make a namespace, labelled as it is said, that takes pods."""
+    """Make a namespace, labelled as it is said, that takes pods, and has all that Kubernetes puts into it."""
     named = {key.replace("istio_rev", "istio.io/rev").replace("_", "-"): text for key, text in labels.items()}
     cluster.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": named}})
-    cluster.until(f"/api/v1/namespaces/{name}/serviceaccounts", bool, fieldSelector="metadata.name=default")
+    for path, furnished in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):
+        cluster.until(f"/api/v1/namespaces/{name}/{path}", bool, fieldSelector=f"metadata.name={furnished}")
 
 
 def deployed(cluster: Reader, name: str) -> None:
