@@ -18,9 +18,9 @@ from typing import Final
 
 from bench.link import slow_link
 from nksmesh.adapters.charts.cache import cache_folder
+from nksmesh.adapters.files.private import write_private
 from nksmesh.sandbox import processes
 from nksmesh.sandbox.control_plane import Part
-from nksmesh.sandbox.documents import write_private
 from nksmesh.sandbox.layout import HOME_VARIABLE
 from nksmesh.sandbox.programs import helm4
 from nksmesh.sandbox.sandbox import Sandbox

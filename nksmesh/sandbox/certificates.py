@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nksmesh.sandbox.documents import write_private
+from nksmesh.adapters.files.private import write_private
 
 _YEARS = dt.timedelta(days=3650)
 _SKEW = dt.timedelta(hours=1)

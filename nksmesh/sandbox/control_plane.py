@@ -9,8 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from nksmesh.adapters.files.private import write_private
 from nksmesh.sandbox.credentials import program_kubeconfig
-from nksmesh.sandbox.documents import to_yaml, write_private
+from nksmesh.sandbox.documents import to_yaml
 from nksmesh.sandbox.layout import Layout
 from nksmesh.sandbox.processes import Program
 from nksmesh.sandbox.stages import stages

@@ -6,7 +6,8 @@ import base64
 from pathlib import Path
 from typing import Any, Final
 
-from nksmesh.sandbox.documents import to_yaml, write_private
+from nksmesh.adapters.files.private import write_private
+from nksmesh.sandbox.documents import to_yaml
 from nksmesh.sandbox.layout import Layout
 from nksmesh.sandbox.stages import FAILURES_SERVICE
 

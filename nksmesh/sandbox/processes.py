@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from nksmesh.adapters.files.private import write_private
 from nksmesh.adapters.processes import start_of
 from nksmesh.domain.common.errors import ClusterError
-from nksmesh.sandbox.documents import write_private
 
 STOP_GRACE: Final = 5.0
 _KEPT_VARIABLES: Final = ("GOGC", "GOMEMLIMIT", "HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")

@@ -6,8 +6,8 @@ import json
 import socket
 from dataclasses import asdict, dataclass
 
+from nksmesh.adapters.files.private import write_private
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.sandbox.documents import write_private
 from nksmesh.sandbox.layout import Layout
 
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from nksmesh.adapters.files.private import write_private
 from nksmesh.adapters.helm.program import HelmProgram
 from nksmesh.domain.plan.diff import masked_value
 
@@ -53,12 +54,10 @@ class Renders:
         if _SECRET.search(text) or masked_value(values) != values:
             return
         content = text.encode()
-        fresh = self._folder / f".{key}.{os.getpid()}"
+        seal = hashlib.sha256(content).hexdigest().encode()
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + zlib.compress(content, _FASTEST))
-            fresh.replace(self._folder / key)
+            write_private(self._folder / key, seal + b"\n" + zlib.compress(content, _FASTEST))
             self._forget_old()
 
     def _forget_old(self) -> None:
