@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from nksmesh.adapters.cluster.connection import Cluster
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
-    from nksmesh.adapters.helm.renders import Renders
     from nksmesh.cli.options import Shell
     from nksmesh.domain.common.events import Listener
     from nksmesh.domain.mesh.catalog import Environment
@@ -81,16 +80,10 @@ def chart_store() -> ChartStore:
 
 def offline_helm(shell: Shell) -> Helm:
     """Make a Helm that renders and has no cluster."""
+    from nksmesh.adapters.charts.cache import cache_folder
     from nksmesh.adapters.helm.releases import Helm
 
-    return Helm(shell.helm, kubeconfig=None, context="", renders=_renders())
-
-
-def _renders() -> Renders:
-    from nksmesh.adapters.charts.cache import cache_folder
-    from nksmesh.adapters.helm.renders import Renders
-
-    return Renders(cache_folder(os.environ))
+    return Helm(shell.helm, kubeconfig=None, context="", cache=cache_folder(os.environ))
 
 
 def target(shell: Shell, environment: Environment | None, folder: Path | None) -> Target:
@@ -160,6 +153,7 @@ async def runtime(
 
     async with finding_helm(shell.helm) as found:  # before the imports below: they take longer than its answer
         from nksmesh.adapters import processes
+        from nksmesh.adapters.charts.cache import cache_folder
         from nksmesh.adapters.cluster.connection import Cluster
         from nksmesh.adapters.helm.releases import Helm
         from nksmesh.domain.common.events import Event, EventKind
@@ -174,7 +168,7 @@ async def runtime(
                 context=cluster.context,
                 watcher=cluster.lease.note_helm,
                 found=found,
-                renders=_renders(),
+                cache=cache_folder(os.environ),
             )
             runtime = Runtime(
                 cluster=cluster,

@@ -18,7 +18,6 @@ from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.helm.releases import Helm
-from nksmesh.adapters.helm.renders import Renders
 from nksmesh.commands.plan import template
 from nksmesh.domain.adoption.istio_operator import Target, carry_over
 from nksmesh.domain.charts.chart import ChartRef
@@ -60,7 +59,7 @@ ELSEWHERE = re.compile(r"docker\.io|gcr\.io|quay\.io|registry\.istio\.io|ghcr\.i
 
 def helm() -> Helm:
     """Make a Helm that keeps renders, as the program does."""
-    return Helm("", kubeconfig=None, context="", renders=Renders(cache_folder(os.environ)))
+    return Helm("", kubeconfig=None, context="", cache=cache_folder(os.environ))
 
 
 def order(version: str, region: str, network: str, profile: str) -> MeshRequest:

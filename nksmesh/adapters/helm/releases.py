@@ -13,7 +13,6 @@ import semver
 import yaml
 
 from nksmesh.adapters.helm.program import HelmProgram, find_helm
-from nksmesh.adapters.helm.renders import Renders, render_key
 from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.releases import Release
@@ -53,7 +52,7 @@ class Helm:
         kubeconfig: The kubeconfig, None for Helm's own way to find it, which is KUBECONFIG.
         watcher: Told which Helm process is writing.
         found: The search for the program, where it has begun already.
-        renders: Where renders are kept; None keeps none.
+        cache: The folder that nksmesh keeps its cache in, renders among it; None keeps none.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Helm:
         context: str,
         watcher: Watcher = lambda _: None,
         found: asyncio.Task[HelmProgram] | None = None,
-        renders: Renders | None = None,
+        cache: Path | None = None,
     ) -> None:
         """Prepare; the program is looked for at its first use."""
         self._named = named
@@ -72,7 +71,7 @@ class Helm:
         self._context = context
         self._watcher = watcher
         self._found = found
-        self._renders = renders
+        self._cache = cache
         self.processes = 0
         """How many Helm processes there were, but for the one that tells its version."""
 
@@ -104,13 +103,24 @@ class Helm:
         """
         flags = [*_integer_flags(values), *await self._schema_flags(chart)]
         flags += ["--kube-version", kubernetes] if kubernetes else []
-        told = (release.name, release.namespace, upgrade, *flags)
-        key = render_key(await self.program(), chart.digest, told, values) if self._renders else ""
-        if self._renders and (kept := self._renders.find(key)) is not None:
-            return kept
+        if self._cache is None:
+            return await self._template(release, chart, values, flags, upgrade=upgrade)
+        from nksmesh.adapters.helm.renders import Renders, render_key  # noqa: PLC0415 - 3 ms of most runs
+
+        renders, told = Renders(self._cache), (release.name, release.namespace, upgrade, *flags)
+        key = render_key(await self.program(), chart.digest, told, values)
+        text = renders.find(key)
+        if text is None:
+            text = await self._template(release, chart, values, flags, upgrade=upgrade)
+            renders.keep(key, text, values)
+        return text
+
+    async def _template(
+        self, release: Release, chart: Chart, values: Mapping[str, Any], flags: list[str], *, upgrade: bool
+    ) -> str:
         helm = await self._command(*flags)
         try:
-            text = await helm.template(
+            return await helm.template(
                 release.name, chart.folder, values, namespace=release.namespace, is_upgrade=upgrade
             )
         except ReleaseError as exc:
@@ -119,9 +129,6 @@ class Helm:
                 hint="Check the values that Helm names: nksmesh values show " + release.name,
                 detail=exc.detail,
             ) from exc
-        if self._renders:
-            self._renders.keep(key, text, values)
-        return text
 
     def parse(self, manifests: str) -> tuple[Manifest, ...]:
         """Read rendered YAML documents; empty ones are left out.

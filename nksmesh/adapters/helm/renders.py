@@ -75,5 +75,6 @@ def render_key(helm: HelmProgram, chart_digest: str, arguments: Sequence[object]
         chart_digest: ``sha256:<hex>`` of the chart.
         arguments: Whatever else Helm is told.
     """
-    told = [str(helm.version), helm.path.stat().st_size, chart_digest, *arguments, values]
+    size = helm.path.stat().st_size if helm.path.exists() else 0  # it is gone: whoever starts it says so
+    told = [str(helm.version), size, chart_digest, *arguments, values]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

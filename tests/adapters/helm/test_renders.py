@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from nksmesh.adapters.helm.releases import Helm
 from nksmesh.adapters.helm.renders import Renders
 from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.common.errors import ChartError
 from tests.adapters.helm.conftest import RELEASE, make_chart
 
 GREETING = {"greeting": "one"}
@@ -35,7 +37,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def helm(program: str, cache: Path) -> Helm:
-    return Helm(program, kubeconfig=None, context="", renders=Renders(cache))
+    return Helm(program, kubeconfig=None, context="", cache=cache)
 
 
 async def rendered(helm: Helm, chart: Chart, values: Mapping[str, Any], *, upgrade: bool = False) -> tuple[str, int]:
@@ -65,8 +67,20 @@ async def test_the_same_program_elsewhere_is_the_same_and_another_renders_itself
         copied = tmp_path / name
         copied.write_bytes(content)
         copied.chmod(0o755)
-        elsewhere = Helm(str(copied), kubeconfig=None, context="", renders=Renders(cache))
+        elsewhere = Helm(str(copied), kubeconfig=None, context="", cache=cache)
         assert await rendered(elsewhere, chart, GREETING) == (text, processes)
+
+
+async def test_a_helm_that_is_gone_is_an_error_and_no_bug_of_ours(
+    program: str, chart: Chart, cache: Path, tmp_path: Path
+) -> None:
+    copied = tmp_path / "helm"
+    copied.symlink_to(shutil.which(program) or program)
+    helm = Helm(str(copied), kubeconfig=None, context="", cache=cache)
+    await helm.program()
+    copied.unlink()
+    with pytest.raises(ChartError, match="does not render"):
+        await helm.render(RELEASE, chart, GREETING, upgrade=False)
 
 
 async def test_only_the_owner_can_read_what_is_kept(helm: Helm, chart: Chart, cache: Path) -> None:
@@ -94,7 +108,7 @@ async def test_what_may_hold_a_secret_is_not_kept(helm: Helm, chart: Chart, cach
 
 
 async def test_a_cache_that_cannot_be_written_keeps_nothing(program: str, chart: Chart) -> None:
-    helm = Helm(program, kubeconfig=None, context="", renders=Renders(Path(os.devnull)))
+    helm = Helm(program, kubeconfig=None, context="", cache=Path(os.devnull))
     for _ in range(2):
         assert (await rendered(helm, chart, GREETING))[1] == 1
 
