@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from nksmesh.domain.adoption.foreign import ISTIOD_LABEL, ForeignIstiod, foreign_among
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.errors import ClusterError
-from nksmesh.domain.common.findings import Finding, refuse_failures
+from nksmesh.domain.common.findings import Finding, blocked_by, refuse_failures
 from nksmesh.domain.kube.objects import Manifest, helm_marks
 from nksmesh.engine.hidden_releases import check_hidden
 from nksmesh.engine.permissions import where_allowed
@@ -42,14 +41,4 @@ async def check_foreign(deployments: list[Manifest], cluster: Cluster) -> tuple[
     Raises:
         ClusterError: As ``foreign_istiods`` says.
     """
-    found = await foreign_istiods(deployments, cluster)
-    return tuple(
-        Finding(
-            id="ownership.foreign-istiod",
-            message=f"{istiod}; nothing was changed",
-            hint=istiod.way_on,
-            detail="\n".join(map(str, found[1:])),
-            error=ClusterError,
-        )
-        for istiod in found[:1]
-    )
+    return blocked_by("ownership.foreign-istiod", await foreign_istiods(deployments, cluster))

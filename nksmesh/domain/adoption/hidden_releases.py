@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.common.errors import ClusterError
-from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.common.findings import Finding, blocked_by
 from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.owners import HELM_RELEASE, Owner, Tool, owner_of
@@ -79,16 +79,7 @@ def stored_elsewhere(release: InstalledRelease, objects: Collection[Mapping[str,
 
 def judge_elsewhere(found: Sequence[StoredElsewhere]) -> tuple[Finding, ...]:
     """Judge a run that would write to such releases: a failure where there are any."""
-    return tuple(
-        Finding(
-            id="helm.record-elsewhere",
-            message=f"{first}; nothing was changed",
-            hint=first.way_on,
-            detail="\n".join(map(str, found[1:])),
-            error=ClusterError,
-        )
-        for first in found[:1]
-    )
+    return blocked_by("helm.record-elsewhere", found)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from nksmesh.domain.common.data import HIDDEN
-from nksmesh.domain.common.errors import CheckError, MeshError
+from nksmesh.domain.common.errors import CheckError, ClusterError, MeshError
 
 
 class Level(StrEnum):
@@ -47,6 +48,32 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class Blocker(Protocol):
+    """What a cluster has that a run must not write over, in words."""
+
+    @property
+    def way_on(self) -> str:
+        """What to do about it."""
+
+
+def blocked_by(rule: str, blockers: Sequence[Blocker]) -> tuple[Finding, ...]:
+    """Judge a run that would write over something: a failure with the first, and the others in its detail.
+
+    Args:
+        rule: The finding's id.
+    """
+    return tuple(
+        Finding(
+            id=rule,
+            message=f"{first}; nothing was changed",
+            hint=first.way_on,
+            detail="\n".join(map(str, blockers[1:])),
+            error=ClusterError,
+        )
+        for first in blockers[:1]
+    )
 
 
 def refuse_failures(findings: Iterable[Finding]) -> None:

@@ -34,6 +34,8 @@ def made() -> Iterator[tuple[str, str]]:
                 error = given.get("error")
                 ids = strings(given["id"]) or named_in(tree, given["id"])
                 yield from ((name, error.id if isinstance(error, ast.Name) else "CheckError") for name in ids)
+            elif called == "blocked_by":
+                yield from ((name, "ClusterError") for name in strings(call.args[0]))
             elif called == "_warning" and file.name == "versions.py":
                 yield from ((name, "") for name in strings(call.args[0]))
 
