@@ -13,6 +13,7 @@ PINNED = {
     "UnreachableError": ("cluster", 4),
     "RefusedError": ("cluster", 4),
     "ReleaseError": ("release", 5),
+    "HelmStartError": ("release", 5),
     "NotReadyError": ("not-ready", 6),
     "CheckError": ("check", 7),
     "HeldError": ("held", 8),

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.adapters import processes
 from nksmesh.adapters.bare_packages import import_from_bare
-from nksmesh.domain.common.errors import ClusterError, ReleaseError
+from nksmesh.domain.common.errors import ClusterError, HelmStartError, ReleaseError
 
 if TYPE_CHECKING:
     from pyhelm3.command import Command
@@ -108,6 +109,7 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
 
         Raises:
             ClusterError: Helm could not reach the cluster.
+            HelmStartError: Helm could not be started.
             ReleaseError: Helm failed; its words are in ``detail``.
         """
         arguments = [*(str(part) for part in command), *self._flags]
@@ -125,7 +127,8 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
             await _let_finish(await starting, work, FINISH_SECONDS if writes else 0)
             raise
         if code != 0:
-            raise _failure(arguments, err.decode(errors="replace").strip())
+            killed = f"Helm was ended by the signal {signal.strsignal(-code)}" if code and code < 0 else ""
+            raise _failure(arguments, err.decode(errors="replace").strip() or killed)
         self._output = out
         return out
 
@@ -142,9 +145,10 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
                     env=self._environment,
                 )
             except OSError as exc:
-                raise ReleaseError(
+                raise HelmStartError(
                     f"{self._executable} cannot be started: {exc.strerror}",
-                    hint="Check that it still exists and that there is enough memory. Then run the same command again.",
+                    hint="Check that it still exists, that you may execute it and that there is enough memory. "
+                    "Then run the same command again.",
                 ) from exc
 
     async def _finish(

@@ -69,18 +69,18 @@ async def find_helm(named: str = "") -> HelmProgram:
     """
     if named:
         found = shutil.which(named)
-        version = await _version_of(Path(found)) if found else None
-        if found is None or version is None:
-            raise ConfigError(f"--helm {named}: it does not run as Helm", hint=_HINT)
+        version = await _version_of(Path(found)) if found else _why_not_found(Path(named))
+        if found is None or isinstance(version, str):
+            raise ConfigError(f"--helm {named}: it does not run as Helm: {version}", hint=_HINT)
         if version < OLDEST:
             raise ConfigError(f"--helm {named}: Helm {version} is older than {OLDEST}", hint=_HINT)
         return HelmProgram(Path(found), version)
     passed_over = []
     for path in _candidates():
         version = await _version_of(path)
-        if version is not None and version >= OLDEST:
+        if isinstance(version, semver.Version) and version >= OLDEST:
             return HelmProgram(path, version)
-        passed_over.append(f"{path} ({version or 'does not run'})")
+        passed_over.append(f"{path} ({f'does not run: {version}' if isinstance(version, str) else version})")
     detail = f"Not used: {', '.join(passed_over)}" if passed_over else ""
     raise ConfigError(f"Helm {OLDEST.major}.{OLDEST.minor} or later was not found", hint=_HINT, detail=detail)
 
@@ -94,8 +94,15 @@ def _candidates() -> Iterator[Path]:
         yield bundled
 
 
-async def _version_of(path: Path) -> semver.Version | None:
-    """Ask a program for its version; None where it does not answer as Helm does."""
+def _why_not_found(named: Path) -> str:
+    """Say why there is no program of a name: a folder, a file without permission, or nothing."""
+    if not named.exists():
+        return "not found"
+    return "no permission to execute it" if named.is_file() else "not a file"
+
+
+async def _version_of(path: Path) -> semver.Version | str:
+    """Ask a program for its version; where it does not answer as Helm does, the reason."""
     try:
         process = await asyncio.create_subprocess_exec(
             path,
@@ -106,20 +113,22 @@ async def _version_of(path: Path) -> semver.Version | None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-    except OSError:
-        return None
+    except OSError as exc:
+        return exc.strerror or str(exc)
     answer = b""
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             answer = await _read(process)
     except TimeoutError:
         process.kill()
-    await process.wait()
+        await process.wait()
+        return f"it does not answer within {_ANSWER_SECONDS:.0f} seconds"
+    code = await process.wait()
     try:
         # A Helm built without its version stamped in says v4.3, which is no semantic version.
         return semver.Version.parse(answer.decode().strip().removeprefix("v"), optional_minor_and_patch=True)
     except ValueError:
-        return None
+        return f"exit code {code}" if code > 0 else "it does not answer with a version"
 
 
 async def _read(process: asyncio.subprocess.Process) -> bytes:

@@ -16,7 +16,7 @@ from nksmesh.adapters.helm.program import HelmProgram, find_helm
 from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.releases import Release
-from nksmesh.domain.common.errors import ChartError, ClusterError, ReleaseError
+from nksmesh.domain.common.errors import ChartError, ClusterError, HelmStartError, ReleaseError
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.plan.history import MOST_RUNS
 from nksmesh.domain.values.layers import dotted
@@ -100,6 +100,7 @@ class Helm:
 
         Raises:
             ChartError: The chart does not render with these values.
+            HelmStartError: Helm could not be started.
         """
         flags = [*_integer_flags(values), *await self._schema_flags(chart)]
         flags += ["--kube-version", kubernetes] if kubernetes else []
@@ -123,6 +124,8 @@ class Helm:
             return await helm.template(
                 release.name, chart.folder, values, namespace=release.namespace, is_upgrade=upgrade
             )
+        except HelmStartError:
+            raise
         except ReleaseError as exc:
             raise ChartError(
                 f"chart {chart.ref} does not render for release {release.name}",
@@ -202,6 +205,8 @@ class Helm:
         helm = await self._command("--dry-run=server", "--disable-openapi-validation")
         try:
             answer = await helm.template("proof", _PROOF_CHART)
+        except HelmStartError:
+            raise
         except ReleaseError as exc:
             raise ClusterError(
                 "Helm cannot reach the cluster", hint="Check the context's credentials.", detail=exc.detail

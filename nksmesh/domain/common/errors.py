@@ -114,6 +114,10 @@ class ReleaseError(MeshError):
     code = "release"
 
 
+class HelmStartError(ReleaseError):
+    """Helm could not be started: whatever it was to do, neither a chart nor the cluster is the cause."""
+
+
 class NotReadyError(MeshError):
     """A component did not become ready in time, or certainly never will."""
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from nksmesh.adapters.helm.command import HelmCommand
+from nksmesh.adapters.helm.releases import Helm
+from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.common.errors import ClusterError, ReleaseError
+from tests.adapters.helm.conftest import RELEASE
 
 
 def program(folder: Path, says: str, *flags: str) -> HelmCommand:
@@ -118,6 +122,51 @@ async def test_what_helm_failed_at_is_the_releases_error(tmp_path: Path, words: 
     with pytest.raises(ReleaseError, match="helm install istiod failed") as caught:
         await helm.run(["install", "istiod"])
     assert caught.value.detail == words.replace("'", "")
+
+
+async def test_a_helm_that_is_killed_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="helm template x failed") as caught:
+        await program(tmp_path, "kill -9 $$").run(["template", "x"])
+    assert caught.value.detail == "Helm was ended by the signal Killed"
+
+
+def _without_permission(helm: Path) -> None:
+    helm.chmod(0o644)
+
+
+def _for_another_processor(helm: Path) -> None:
+    helm.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(57))
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (Path.unlink, "No such file or directory"),
+        (_without_permission, "Permission denied"),
+        (_for_another_processor, "Exec format error"),
+    ],
+)
+@pytest.mark.parametrize("call", ["render", "install", "upgrade", "rollback", "uninstall", "prove_same_cluster"])
+async def test_every_call_of_a_helm_that_cannot_be_started_says_why(
+    tmp_path: Path, chart: Chart, call: str, broken: Callable[[Path], None], reason: str
+) -> None:
+    file = tmp_path / "helm"
+    file.write_text("#!/bin/sh\necho v3.18.0\n")
+    file.chmod(0o755)
+    helm = Helm(str(file), kubeconfig=None, context="")
+    await helm.program()
+    broken(file)
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "render": lambda: helm.render(RELEASE, chart, {}, upgrade=False),
+        "install": lambda: helm.install(RELEASE, chart, {}, timeout=5),
+        "upgrade": lambda: helm.upgrade(RELEASE, chart, {}, timeout=5),
+        "rollback": lambda: helm.rollback(RELEASE, 1, timeout=5),
+        "uninstall": lambda: helm.uninstall(RELEASE, timeout=5),
+        "prove_same_cluster": lambda: helm.prove_same_cluster("uid"),
+    }
+    with pytest.raises(ReleaseError) as caught:
+        await calls[call]()
+    assert caught.value.message == f"{file} cannot be started: {reason}"
 
 
 async def test_a_helm_that_only_reads_is_ended_at_once_when_nobody_wants_its_answer(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ async def test_without_any_the_error_says_how_to_get_one(on_path: Path, bundled:
     old, broken = script(on_path, "echo v3.10.0"), script(bundled, "exit 1")
     with pytest.raises(ConfigError) as caught:
         await find_helm()
-    assert caught.value.detail == f"Not used: {old} (3.10.0), {broken} (does not run)"
+    assert caught.value.detail == f"Not used: {old} (3.10.0), {broken} (does not run: exit code 1)"
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,16 @@ async def test_a_name_that_is_nothing_or_no_program(tmp_path: Path, on_path: Pat
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"\x00\x01")
     garbage.chmod(0o755)
-    for named in (tmp_path / "nowhere", tmp_path / "text", garbage, tmp_path):
-        with pytest.raises(ConfigError, match="does not run as Helm"):
+    reasons = {
+        tmp_path / "nowhere": "not found",
+        tmp_path / "text": "no permission to execute it",
+        garbage: "Exec format error",  # what a program for another processor gives, too
+        tmp_path: "not a file",
+        script(tmp_path, "echo no version", name="other"): "it does not answer with a version",
+        script(tmp_path, "exit 3", name="fails"): "exit code 3",
+    }
+    for named, reason in reasons.items():
+        with pytest.raises(ConfigError, match=f"{named}: it does not run as Helm: {reason}$"):
             await find_helm(str(named))
     assert not on_path.exists()  # noqa: ASYNC240 - a file of this test
 

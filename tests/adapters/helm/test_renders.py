@@ -15,7 +15,7 @@ import pytest
 from nksmesh.adapters.helm.releases import Helm
 from nksmesh.adapters.helm.renders import Renders
 from nksmesh.domain.charts.chart import Chart
-from nksmesh.domain.common.errors import ChartError
+from nksmesh.domain.common.errors import HelmStartError
 from tests.adapters.helm.conftest import RELEASE, make_chart
 
 GREETING = {"greeting": "one"}
@@ -79,7 +79,7 @@ async def test_a_helm_that_is_gone_is_an_error_and_no_bug_of_ours(
     helm = Helm(str(copied), kubeconfig=None, context="", cache=cache)
     await helm.program()
     copied.unlink()
-    with pytest.raises(ChartError, match="does not render"):
+    with pytest.raises(HelmStartError, match="cannot be started: No such file or directory"):
         await helm.render(RELEASE, chart, GREETING, upgrade=False)
 
 
