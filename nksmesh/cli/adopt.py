@@ -9,7 +9,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, order_of, wait_options_of
+from nksmesh.cli.mesh_options import ApplyOptions, settings_of
 from nksmesh.cli.options import Shell, Yes
 from nksmesh.cli.run import agreed, perform_on, run_on, show
 from nksmesh.domain.common.errors import ConfigError
@@ -54,18 +54,16 @@ def adopt(
     mesh that istioctl installed is taken over object by object and becomes plain Helm releases: the CA and the
     gateways' addresses stay, and pods are replaced one by one once the webhook is verified.
     """
-    files = wiring.files(options.directory)
-    order = order_of(shell, options, files)
-    where = wiring.target(shell, order.environment, files.folder)
+    order, where = settings_of(shell, options)
     if source == "helm":
-        _adopt(shell, order, where, files, environment=write_env, dry_run=dry_run, yes=yes)
+        _adopt(shell, order, where, wiring.files(options.directory), environment=write_env, dry_run=dry_run, yes=yes)
         return
     if write_env:
         raise ConfigError(
             "--write-env works only with Helm releases",
             hint="Adopt the mesh first. Then run nksmesh adopt --write-env NAME.",
         )
-    _take_over(shell, options, order, where, dry_run=dry_run, yes=yes)
+    _take_over(shell, order, where, dry_run=dry_run, yes=yes)
 
 
 def _adopt(
@@ -95,15 +93,13 @@ def _adopt(
         )
 
 
-def _take_over(
-    shell: Shell, options: ApplyOptions, order: MeshRequest, where: wiring.Target, *, dry_run: bool, yes: bool
-) -> None:
+def _take_over(shell: Shell, order: MeshRequest, where: wiring.Target, *, dry_run: bool, yes: bool) -> None:
     from nksmesh.commands.adopt import from_istioctl as workflow
 
     plan = perform_on(shell, where, lambda runtime: workflow.plan_takeover(order, runtime))
     found = workflow.TakeoverResult(plan=plan)
     if _agreed(shell, found, "Take over all of this?", dry_run=dry_run, yes=yes):
-        run_on(shell, where, lambda runtime: workflow.take_over(plan, runtime), waits=wait_options_of(options))
+        run_on(shell, where, lambda runtime: workflow.take_over(plan, runtime))
 
 
 def _agreed(shell: Shell, found: AdoptResult | TakeoverResult, question: str, *, dry_run: bool, yes: bool) -> bool:

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
@@ -167,6 +168,5 @@ def _shell_of(arguments: Sequence[str], error: Exception | None = None) -> Shell
         value = (match.group(1) or following) if match else ""
         if value in list(Output):
             output = Output(value)
-    return Given(
-        output=output, debug="--debug" in arguments, no_color="--no-color" in arguments, verbose="-v" in arguments
-    ).shell(" ".join(named))
+    given = Given(debug="--debug" in arguments, no_color="--no-color" in arguments, verbose="-v" in arguments)
+    return replace(given.shell(" ".join(named)), output=output)

@@ -8,7 +8,7 @@ import typer
 
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import CanaryOptions, RevisionOptions, revision_settings, settings_of
-from nksmesh.cli.options import Shell, Yes
+from nksmesh.cli.options import DryRun, Shell, Yes
 from nksmesh.cli.run import run_agreed, run_on
 from nksmesh.domain.common.errors import ConfigError
 
@@ -25,11 +25,7 @@ app = command_group(
         "nksmesh canary start -e prod --to 1.22.8 --dry-run",
     ],
 )
-def start(
-    shell: Shell,
-    options: CanaryOptions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
-) -> None:
+def start(shell: Shell, options: CanaryOptions, dry_run: DryRun = False) -> None:
     """Install a newer istiod as an Istio revision beside the current one, at most two minor versions ahead.
 
     CRDs and base are upgraded; the old istiod, the gateways and the workloads are not touched. Nothing uses the new
@@ -37,14 +33,9 @@ def start(
     """
     from nksmesh.commands.canary import start as workflow
 
-    settings = settings_of(shell, options)
+    order, where = settings_of(shell, options)
 
-    run_on(
-        shell,
-        settings.where,
-        lambda runtime: workflow.start(settings.order, runtime, dry_run=dry_run),
-        waits=settings.waits,
-    )
+    run_on(shell, where, lambda runtime: workflow.start(order, runtime, dry_run=dry_run))
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh canary status", "nksmesh canary status -e prod -o json"])
@@ -52,9 +43,9 @@ def status(shell: Shell, options: RevisionOptions) -> None:
     """Show which istiod each namespace uses, and which proxy its workloads and the gateways run."""
     from nksmesh.commands.canary import status as workflow
 
-    settings = revision_settings(shell, options)
+    _, where = revision_settings(shell, options)
 
-    run_on(shell, settings.where, lambda runtime: workflow.status(runtime.cluster, settings.namespace))
+    run_on(shell, where, lambda runtime: workflow.status(runtime.cluster, where.namespace))
 
 
 @command(
@@ -86,19 +77,18 @@ def move(
             "no namespaces were given",
             hint="Name the namespaces, or pass --all. Run nksmesh canary status to list them.",
         )
-    settings = revision_settings(shell, options)
+    _, where = revision_settings(shell, options)
 
     run_agreed(
         shell,
-        settings.where,
+        where,
         make=lambda runtime: workflow.plan_move(
-            namespaces or (), runtime.cluster, runtime.helm, settings.namespace, everything=everything, back=back
+            namespaces or (), runtime.cluster, runtime.helm, where.namespace, everything=everything, back=back
         ),
         question="Move these namespaces?",
         undone=workflow.MoveResult,
         follow=lambda plan, runtime: workflow.move(plan, runtime, back=back),
         yes=yes,
-        waits=settings.waits,
     )
 
 
@@ -129,19 +119,18 @@ def promote(
     from nksmesh.commands.canary import promote as workflow
     from nksmesh.commands.canary.plan import CanaryResult
 
-    settings = revision_settings(shell, options)
+    order, where = revision_settings(shell, options)
 
     run_agreed(
         shell,
-        settings.where,
+        where,
         make=lambda runtime: workflow.plan_promote(
-            runtime.cluster, settings.namespace, restart=restart_workloads, force=force
+            runtime.cluster, where.namespace, restart=restart_workloads, force=force
         ),
         question="Promote the canary?",
         undone=CanaryResult,
-        follow=lambda plan, runtime: workflow.promote(plan, settings.order, runtime),
+        follow=lambda plan, runtime: workflow.promote(plan, order, runtime),
         yes=yes,
-        waits=settings.waits,
     )
 
 
@@ -161,15 +150,14 @@ def abort(
     from nksmesh.commands.canary import abort as workflow
     from nksmesh.commands.canary.plan import CanaryResult
 
-    settings = revision_settings(shell, options)
+    order, where = revision_settings(shell, options)
 
     run_agreed(
         shell,
-        settings.where,
-        make=lambda runtime: workflow.plan_abort(runtime.cluster, settings.namespace, force=force),
+        where,
+        make=lambda runtime: workflow.plan_abort(runtime.cluster, where.namespace, force=force),
         question="Remove the canary?",
         undone=CanaryResult,
-        follow=lambda plan, runtime: workflow.abort(plan, settings.order, runtime),
+        follow=lambda plan, runtime: workflow.abort(plan, order, runtime),
         yes=yes,
-        waits=settings.waits,
     )

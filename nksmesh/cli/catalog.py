@@ -35,7 +35,7 @@ def versions(shell: Shell, environment: EnvironmentName = "", directory: Directo
     from nksmesh.commands.catalog import list_versions, look_at
 
     files = wiring.files(directory)
-    where, _ = wiring.target_of_mesh(shell, environment, files)
+    where = wiring.target_of_mesh(shell, environment, files)
 
     async def work(_listener: Listener) -> Versions:
         look = await look_at(lambda: wiring.cluster(where))

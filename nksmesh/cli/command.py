@@ -11,14 +11,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nksmesh.cli.failure import fail
-from nksmesh.cli.options import Given, Shell, given
+from nksmesh.cli.options import Given, Shell
 
 P = ParamSpec("P")
 S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., None])
 
 _CONTEXT: Final = "typer_context"
-_COMMON: Final = inspect.signature(given, eval_str=True).parameters
+_COMMON: Final = inspect.signature(Given, eval_str=True).parameters
 
 
 class Group(TyperGroup):
@@ -123,7 +123,7 @@ def with_common_options(
     def callback(**values: Any) -> None:
         context = values.pop(_CONTEXT)
         common = {name: values.pop(name) for name in _COMMON}
-        invoke(context, given(**common), values)
+        invoke(context, Given(**common), values)
 
     parameters = [
         inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),

@@ -41,10 +41,10 @@ def drift(
     from nksmesh.commands.drift.drift import drift as workflow
 
     files = wiring.files(directory)
-    where, namespace = wiring.target_of_mesh(shell, environment, files)
+    where = wiring.target_of_mesh(shell, environment, files)
 
     async def work(runtime: Runtime) -> DriftResult:
-        found = await workflow(runtime, namespace, lock=files.lock.read(), diff=diff, exit_code=exit_code)
+        found = await workflow(runtime, where.namespace, lock=files.lock.read(), diff=diff, exit_code=exit_code)
         return replace(found, survey=redacted(found.survey))
 
     run_on(shell, where, work)

@@ -33,10 +33,10 @@ def history(
     """
     from nksmesh.commands.history import show_history
 
-    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 
     async def work(runtime: Runtime) -> HistoryResult:
-        found = await show_history(runtime.cluster, namespace, limit=limit)
+        found = await show_history(runtime.cluster, where.namespace, limit=limit)
         return replace(found, runs=tuple(redacted(run) for run in found.runs))
 
     run_on(shell, where, work)

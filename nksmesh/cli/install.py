@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, settings_of
-from nksmesh.cli.options import ClearPending, RollbackOnFailure, Shell
+from nksmesh.cli.options import ClearPending, DryRun, RollbackOnFailure, Shell
 from nksmesh.cli.run import run_on
 
 app = command_group()
@@ -26,7 +22,7 @@ app = command_group()
 def install(
     shell: Shell,
     options: ApplyOptions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
+    dry_run: DryRun = False,
     rollback_on_failure: RollbackOnFailure = False,
     yes: ClearPending = False,
 ) -> None:
@@ -36,13 +32,12 @@ def install(
     """
     from nksmesh.commands import install as workflow
 
-    settings = settings_of(shell, options)
+    order, where = settings_of(shell, options)
 
     run_on(
         shell,
-        settings.where,
+        where,
         lambda runtime: workflow.install(
-            settings.order, runtime, dry_run=dry_run, rollback_on_failure=rollback_on_failure, clear_pending=yes
+            order, runtime, dry_run=dry_run, rollback_on_failure=rollback_on_failure, clear_pending=yes
         ),
-        waits=settings.waits,
     )

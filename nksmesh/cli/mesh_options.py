@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nksmesh.cli import wiring
-from nksmesh.cli.options import ChartSource, Directory, EnvironmentName, LockedOnly, Timeout, timeout_seconds
+from nksmesh.cli.options import (
+    ChartSource,
+    Directory,
+    EnvironmentName,
+    ForceVersion,
+    LockedOnly,
+    Timeout,
+)
 
 if TYPE_CHECKING:
     from nksmesh.cli.options import Shell
@@ -73,9 +80,7 @@ class MeshOptions:
         typer.Option("--allow-image", metavar="PREFIX", help="Allow images from registries other than the hub."),
     ] = None
     locked: LockedOnly = False
-    force_version: Annotated[
-        bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
-    ] = False
+    force_version: ForceVersion = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,33 +137,12 @@ class RevisionOptions:
     directory: Directory = None
     charts: ChartSource = ""
     locked: LockedOnly = False
-    force_version: Annotated[
-        bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
-    ] = False
+    force_version: ForceVersion = False
     timeout: Timeout = "5m"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """What the options of a command that writes come to.
-
-    Attributes:
-        order: What is asked for.
-        waits: How long is waited for what.
-    """
-
-    order: MeshRequest
-    waits: WaitOptions
-    where: wiring.Target
-
-    @property
-    def namespace(self) -> str:
-        """The control plane's namespace, or empty."""
-        return self.order.request.namespace
-
-
-def settings_of(shell: Shell, options: WaitingOptions) -> RunSettings:
-    """Read the options.
+def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wiring.Target]:
+    """Read the options of a command that writes: what is asked for, and what the command works on.
 
     Raises:
         ConfigError: Something is unknown, wrong in one of the files, or the environment and the options name different
@@ -167,30 +151,26 @@ def settings_of(shell: Shell, options: WaitingOptions) -> RunSettings:
     """
     files = wiring.files(options.directory)
     order = order_of(shell, options, files)
-    waits = wait_options_of(options)
-    return RunSettings(order=order, waits=waits, where=wiring.target(shell, order.environment, files.folder))
+    where = wiring.target(shell, order.environment, files.folder)
+    return order, replace(where, waits=wait_options_of(options))
 
 
-def revision_settings(shell: Shell, options: RevisionOptions) -> RunSettings:
+def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshRequest, wiring.Target]:
     """Read the options; the environment tells the cluster alone, for values are as recorded.
 
     Raises:
         ConfigError: As ``settings_of`` says.
     """
     files = wiring.files(options.directory)
-    environment = files.mesh.environment(options.environment) if options.environment else None
+    where = wiring.target_of_mesh(shell, options.environment, files, timeout=options.timeout)
     apply = ApplyOptions(
         directory=options.directory,
         charts=options.charts,
         locked=options.locked,
         force_version=options.force_version,
-        timeout=options.timeout,
     )
     order = order_of(shell, apply, files)
-    if environment and not order.request.namespace:
-        order = replace(order, request=replace(order.request, namespace=environment.namespace))
-    where = wiring.target(shell, environment, files.folder)
-    return RunSettings(order=order, waits=wait_options_of(apply), where=where)
+    return replace(order, request=replace(order.request, namespace=where.namespace)), where
 
 
 def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshRequest:
@@ -257,7 +237,7 @@ def wait_options_of(options: WaitingOptions) -> WaitOptions:
     from nksmesh.engine.waiting import WaitOptions
 
     return WaitOptions(
-        component=timeout_seconds(options.timeout),
+        component=wiring.timeout_seconds(options.timeout),
         address=parse_duration(options.address_timeout, "--address-timeout") if options.address_timeout else None,
         graces={**GRACES, **dict(grace_option(text) for text in options.graces or ())},
     )

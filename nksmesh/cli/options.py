@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from nksmesh.report.report import Output, Report
 
-COMMON: Final = "Options of every command"
+_common: Final = functools.partial(typer.Option, rich_help_panel="Options of every command")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +52,41 @@ class Shell:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The same options as they were given at one level of the command line; None is not given."""
+    """The same options as they were given at one level of the command line, which Typer reads; None is not given."""
 
-    kubeconfig: str | None = None
-    context: str | None = None
-    helm: str | None = None
-    namespace: str | None = None
-    output: Output | None = None
-    quiet: bool | None = None
-    verbose: bool | None = None
-    no_color: bool | None = None
-    debug: bool | None = None
+    kubeconfig: Annotated[
+        str | None,
+        _common("--kubeconfig", metavar="FILE", help="The kubeconfig to use, instead of the one in KUBECONFIG."),
+    ] = None
+    context: Annotated[
+        str | None,
+        _common("--context", metavar="NAME", help="The context to use, instead of the current one."),
+    ] = None
+    helm: Annotated[
+        str | None,
+        _common("--helm", metavar="FILE", help="The helm program to use (or NKSMESH_HELM)."),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        _common("--namespace", "-n", metavar="NAME", help="The control plane's namespace. Default: istio-system."),
+    ] = None
+    output: Annotated[
+        Literal["text", "json", "yaml"] | None,
+        _common("--output", "-o", help="The format of stdout. json and yaml have the same structure."),
+    ] = None
+    quiet: Annotated[
+        bool | None,
+        _common("--quiet", "-q", help="Print only the result, warnings and errors."),
+    ] = None
+    verbose: Annotated[bool | None, _common("--verbose", "-v", help="Print more detail.")] = None
+    no_color: Annotated[
+        bool | None,
+        _common("--no-color", help="Print without colour (or set NO_COLOR)."),
+    ] = None
+    debug: Annotated[
+        bool | None,
+        _common("--debug", help="Show the traceback of an error, for a bug report."),
+    ] = None
 
     def over(self, weaker: Given) -> Given:
         """Lay what was given here over what was given further left."""
@@ -75,83 +100,12 @@ class Given:
             context=self.context or "",
             helm=self.helm or os.environ.get("NKSMESH_HELM", ""),
             namespace=self.namespace or "",
-            output=self.output or Output.TEXT,
+            output=Output(self.output or Output.TEXT),
             quiet=bool(self.quiet),
             verbose=bool(self.verbose),
             color=not self.no_color and not os.environ.get("NO_COLOR"),
             debug=bool(self.debug),
         )
-
-
-def given(
-    kubeconfig: Annotated[
-        str | None,
-        typer.Option(
-            "--kubeconfig",
-            metavar="FILE",
-            rich_help_panel=COMMON,
-            help="The kubeconfig to use, instead of the one in KUBECONFIG.",
-        ),
-    ] = None,
-    context: Annotated[
-        str | None,
-        typer.Option(
-            "--context", metavar="NAME", rich_help_panel=COMMON, help="The context to use, instead of the current one."
-        ),
-    ] = None,
-    helm: Annotated[
-        str | None,
-        typer.Option(
-            "--helm", metavar="FILE", rich_help_panel=COMMON, help="The helm program to use (or NKSMESH_HELM)."
-        ),
-    ] = None,
-    namespace: Annotated[
-        str | None,
-        typer.Option(
-            "--namespace",
-            "-n",
-            metavar="NAME",
-            rich_help_panel=COMMON,
-            help="The control plane's namespace. Default: istio-system.",
-        ),
-    ] = None,
-    output: Annotated[
-        Literal["text", "json", "yaml"] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            rich_help_panel=COMMON,
-            help="The format of stdout. json and yaml have the same structure.",
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool | None,
-        typer.Option("--quiet", "-q", rich_help_panel=COMMON, help="Print only the result, warnings and errors."),
-    ] = None,
-    verbose: Annotated[
-        bool | None, typer.Option("--verbose", "-v", rich_help_panel=COMMON, help="Print more detail.")
-    ] = None,
-    no_color: Annotated[
-        bool | None,
-        typer.Option("--no-color", rich_help_panel=COMMON, help="Print without colour (or set NO_COLOR)."),
-    ] = None,
-    debug: Annotated[
-        bool | None,
-        typer.Option("--debug", rich_help_panel=COMMON, help="Show the traceback of an error, for a bug report."),
-    ] = None,
-) -> Given:
-    """Collect what was given; its signature is what every command's options are extended by."""
-    return Given(
-        kubeconfig=kubeconfig,
-        context=context,
-        helm=helm,
-        namespace=namespace,
-        output=None if output is None else Output(output),
-        quiet=quiet,
-        verbose=verbose,
-        no_color=no_color,
-        debug=debug,
-    )
 
 
 EnvironmentName: TypeAlias = Annotated[
@@ -180,6 +134,12 @@ LockedOnly: TypeAlias = Annotated[
     bool, typer.Option("--locked", help="Refuse charts that are not pinned in charts.lock.")
 ]
 
+ForceVersion: TypeAlias = Annotated[
+    bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
+]
+
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")]
+
 RollbackOnFailure: TypeAlias = Annotated[
     bool, typer.Option("--rollback-on-failure", help="If a step fails, roll back what the run has done.")
 ]
@@ -193,17 +153,3 @@ ClearPending: TypeAlias = Annotated[
 Timeout: TypeAlias = Annotated[
     str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for each component to be ready.")
 ]
-
-_LEAST_TIMEOUT: Final = 1.0
-"""Seconds: Helm counts its own in whole ones, and takes none for no limit."""
-
-
-def timeout_seconds(text: str) -> float:
-    """Read what ``--timeout`` was given, in seconds.
-
-    Raises:
-        ConfigError: It is no duration, or shorter than a second.
-    """
-    from nksmesh.domain.common.durations import parse_duration
-
-    return parse_duration(text, "--timeout", least=_LEAST_TIMEOUT)

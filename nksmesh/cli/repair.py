@@ -10,7 +10,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.drift import redacted
-from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes, timeout_seconds
+from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
 from nksmesh.cli.run import run_agreed
 
 if TYPE_CHECKING:
@@ -41,15 +41,13 @@ def repair(
     gateways only once istiod's webhook is verified. The Helm releases stay as they are.
     """
     from nksmesh.commands.repair import repair as workflow
-    from nksmesh.engine.waiting import WaitOptions
 
     files = wiring.files(directory)
-    where, namespace = wiring.target_of_mesh(shell, environment, files)
-    waits = WaitOptions(component=timeout_seconds(timeout))
+    where = wiring.target_of_mesh(shell, environment, files, timeout=timeout)
     lock, named = files.lock.read(), tuple(objects or ())
 
     async def make(runtime: Runtime) -> RepairPlan:
-        plan = await workflow.plan_repair(runtime, namespace, lock=lock, objects=named)
+        plan = await workflow.plan_repair(runtime, where.namespace, lock=lock, objects=named)
         return replace(plan, survey=redacted(plan.survey))
 
     async def follow(plan: RepairPlan, runtime: Runtime) -> RepairResult:
@@ -64,5 +62,4 @@ def repair(
         undone=workflow.RepairResult,
         follow=follow,
         yes=yes,
-        waits=waits,
     )

@@ -10,7 +10,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.history import redacted
-from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes, timeout_seconds
+from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
 from nksmesh.cli.run import run_agreed
 
 if TYPE_CHECKING:
@@ -40,13 +40,11 @@ def rollback(
     """
     from nksmesh.commands.rollback import rollback as workflow
     from nksmesh.commands.rollback.plan import plan_rollback
-    from nksmesh.engine.waiting import WaitOptions
 
-    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
-    waits = WaitOptions(component=timeout_seconds(timeout))
+    where = wiring.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout)
 
     async def make(runtime: Runtime) -> RollbackPlan:
-        plan = await plan_rollback(runtime, namespace, to_run=to_run)
+        plan = await plan_rollback(runtime, where.namespace, to_run=to_run)
         return replace(plan, way=replace(plan.way, runs=tuple(redacted(run) for run in plan.way.runs)))
 
     async def follow(plan: RollbackPlan, runtime: Runtime) -> RollbackResult:
@@ -61,5 +59,4 @@ def rollback(
         undone=workflow.RollbackResult,
         follow=follow,
         yes=yes,
-        waits=waits,
     )

@@ -21,7 +21,6 @@ from nksmesh.report.report import Report
 if TYPE_CHECKING:
     from nksmesh.cli.wiring import Target
     from nksmesh.engine.runtime import Runtime
-    from nksmesh.engine.waiting import WaitOptions
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Result)
@@ -69,21 +68,17 @@ def perform(shell: Shell, workflow: Callable[[Listener], Awaitable[T]]) -> T:
         return asyncio.run(_supervised(workflow, _Diary(listener), shell.report))
 
 
-def run_on(
-    shell: Shell, where: Target, workflow: Callable[[Runtime], Awaitable[R]], *, waits: WaitOptions | None = None
-) -> None:
+def run_on(shell: Shell, where: Target, workflow: Callable[[Runtime], Awaitable[R]]) -> None:
     """Run a workflow on a cluster and show what it came to.
 
     Raises:
         MeshError: The cluster cannot be reached, or as ``run`` says.
         typer.Exit: The result asks for an exit code other than 0.
     """
-    show(shell, perform_on(shell, where, workflow, waits=waits))
+    show(shell, perform_on(shell, where, workflow))
 
 
-def perform_on(
-    shell: Shell, where: Target, workflow: Callable[[Runtime], Awaitable[T]], *, waits: WaitOptions | None = None
-) -> T:
+def perform_on(shell: Shell, where: Target, workflow: Callable[[Runtime], Awaitable[T]]) -> T:
     """Run a workflow on a cluster and return what it came to.
 
     Raises:
@@ -91,7 +86,7 @@ def perform_on(
     """
 
     async def connected(listener: Listener) -> T:
-        async with wiring.runtime(shell, where, listener, waits) as runtime:
+        async with wiring.runtime(shell, where, listener) as runtime:
             return await workflow(runtime)
 
     return perform(shell, connected)
@@ -106,7 +101,6 @@ def run_agreed(
     undone: Callable[..., Result],
     follow: Callable[[P, Runtime], Awaitable[Result]],
     yes: bool,
-    waits: WaitOptions | None = None,
 ) -> None:
     """Show what would be done, ask, and do it: the form of every command that asks before it writes.
 
@@ -116,7 +110,6 @@ def run_agreed(
         undone: Makes the result where nothing was done, of ``plan`` and ``agreed``: False where the user said no.
         follow: Follows the plan. It plans again behind the lease, and refuses what goes beyond what was shown.
         yes: ``--yes`` was given: nothing is shown or asked before.
-        waits: How long ``follow`` waits.
 
     Raises:
         ConfigError: There is no terminal to ask on.
@@ -127,7 +120,7 @@ def run_agreed(
     if plan.empty or not agreed(shell, plan, question, yes=yes):
         show(shell, undone(plan=plan, agreed=plan.empty))
     else:
-        run_on(shell, where, lambda runtime: follow(plan, runtime), waits=waits)
+        run_on(shell, where, lambda runtime: follow(plan, runtime))
 
 
 def show(shell: Shell, result: Result) -> None:

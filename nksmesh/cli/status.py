@@ -26,8 +26,10 @@ def status(
     """Show the mesh: its releases and their versions, readiness, images, hub and gateway addresses."""
     from nksmesh.commands.status import status as workflow
 
-    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
 
     run_on(
-        shell, where, lambda runtime: workflow(runtime.cluster, runtime.helm, namespace, asked_for_exit_code=exit_code)
+        shell,
+        where,
+        lambda runtime: workflow(runtime.cluster, runtime.helm, where.namespace, asked_for_exit_code=exit_code),
     )

@@ -38,14 +38,9 @@ def set_(
     """
     from nksmesh.commands import tag as workflow
 
-    settings = revision_settings(shell, options)
+    order, where = revision_settings(shell, options)
 
-    run_on(
-        shell,
-        settings.where,
-        lambda runtime: workflow.set_tag(name, revision, settings.order, runtime),
-        waits=settings.waits,
-    )
+    run_on(shell, where, lambda runtime: workflow.set_tag(name, revision, order, runtime))
 
 
 @command(app, "list", shared=RevisionOptions, examples=["nksmesh tag list"])
@@ -53,9 +48,9 @@ def list_(shell: Shell, options: RevisionOptions) -> None:
     """List the tags: the Istio revision each points to, the release that owns it, and the namespaces that use it."""
     from nksmesh.commands import tag as workflow
 
-    settings = revision_settings(shell, options)
+    _, where = revision_settings(shell, options)
 
-    run_on(shell, settings.where, lambda runtime: workflow.list_tags(runtime.cluster, settings.namespace))
+    run_on(shell, where, lambda runtime: workflow.list_tags(runtime.cluster, where.namespace))
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh tag remove prod"])
@@ -63,17 +58,13 @@ def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False)
     """Remove a tag. This is refused while namespaces use it, unless you pass --yes."""
     from nksmesh.commands import tag as workflow
 
-    settings = revision_settings(shell, options)
+    order, where = revision_settings(shell, options)
 
     found = perform_on(
-        shell,
-        settings.where,
-        lambda runtime: workflow.check_removal(name, runtime.cluster, settings.namespace, yes=yes),
+        shell, where, lambda runtime: workflow.check_removal(name, runtime.cluster, where.namespace, yes=yes)
     )
     if not confirm(f"Remove the tag {name}, which points to {found.istio_revision or 'nothing'}?", yes=yes):
         show(shell, workflow.TagsResult(tags=(found,), name=name, done="declined"))
         return
 
-    run_on(
-        shell, settings.where, lambda runtime: workflow.remove_tag(name, settings.order, runtime), waits=settings.waits
-    )
+    run_on(shell, where, lambda runtime: workflow.remove_tag(name, order, runtime))

@@ -8,7 +8,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Directory, EnvironmentName, Shell, Yes, timeout_seconds
+from nksmesh.cli.options import Directory, EnvironmentName, Shell, Yes
 from nksmesh.cli.run import run_agreed
 from nksmesh.domain.common.errors import ConfigError
 
@@ -59,20 +59,18 @@ def uninstall(
     """
     from nksmesh.commands.uninstall import revision as of_revision
     from nksmesh.commands.uninstall import uninstall as workflow
-    from nksmesh.engine.waiting import WaitOptions
 
     if revision and (purge or keep_crds):
         raise ConfigError(
             "--revision keeps the rest of the mesh, which needs what --purge removes",
             hint="Pass --revision without --purge.",
         )
-    where, namespace = wiring.target_of_mesh(shell, environment, wiring.files(directory))
-    waits = WaitOptions(component=timeout_seconds(timeout))
+    where = wiring.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout)
 
     def make(runtime: Runtime) -> Awaitable[UninstallPlan]:
         if revision:
-            return of_revision.plan_revision(runtime.cluster, namespace, revision, yes=yes)
-        return workflow.plan_uninstall(runtime.cluster, namespace, purge=purge, keep_crds=keep_crds)
+            return of_revision.plan_revision(runtime.cluster, where.namespace, revision, yes=yes)
+        return workflow.plan_uninstall(runtime.cluster, where.namespace, purge=purge, keep_crds=keep_crds)
 
     def follow(plan: UninstallPlan, runtime: Runtime) -> Awaitable[UninstallResult]:
         if revision:
@@ -87,5 +85,4 @@ def uninstall(
         undone=workflow.UninstallResult.of_nothing,
         follow=follow,
         yes=yes,
-        waits=waits,
     )

@@ -53,7 +53,7 @@ def upgrade(
 
     if step and whole:
         raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")
-    settings = settings_of(shell, options)
+    order, where = settings_of(shell, options)
     travel = UpgradeOptions(
         way=UpgradeExtent.ALL if whole else UpgradeExtent.STEP if step else UpgradeExtent.ASK,
         restart_workloads=restart_workloads,
@@ -62,6 +62,4 @@ def upgrade(
         clear_pending=yes,
     )
 
-    run_on(
-        shell, settings.where, lambda runtime: workflow.upgrade(settings.order, travel, runtime), waits=settings.waits
-    )
+    run_on(shell, where, lambda runtime: workflow.upgrade(order, travel, runtime))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
@@ -42,10 +42,21 @@ class Files:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The cluster that a command works on, as the kubeconfig's file and a context in it."""
+    """What a command works on: a cluster, as the kubeconfig's file and a context in it, and the mesh in there.
+
+    Attributes:
+        namespace: The control plane's namespace; empty where neither the options nor the environment say it.
+        waits: How long is waited for what; None is as ever.
+    """
 
     kubeconfig: Path | None
     context: str
+    namespace: str = ""
+    waits: WaitOptions | None = None
+
+
+_LEAST_TIMEOUT: Final = 1.0
+"""Seconds: Helm counts its own in whole ones, and takes none for no limit."""
 
 
 def files(directory: Path | None) -> Files:
@@ -95,36 +106,59 @@ def target(shell: Shell, environment: Environment | None, folder: Path | None) -
     Raises:
         ConfigError: The environment and the options name different clusters, or its sandbox is not there.
     """
-    kubeconfig, context = shell.kubeconfig, shell.context
+    given, context = at_home(shell.kubeconfig) if shell.kubeconfig else None, shell.context
+    kubeconfig: Path | None
     if environment is None:
-        return Target(kubeconfig=_path(kubeconfig), context=context)
+        return Target(kubeconfig=given, context=context, namespace=shell.namespace)
     if environment.sandbox:
         from nksmesh.sandbox.layout import layout_of
 
         layout = layout_of(environment.sandbox)
-        if not kubeconfig and not layout.kubeconfig.exists():
+        if not given and not layout.kubeconfig.exists():
             up = "nksmesh sandbox up" + ("" if environment.sandbox == "default" else f" --name {environment.sandbox}")
             raise ConfigError(
                 f"environment {environment.name}: its sandbox does not exist", hint=f"Run {up} to start it."
             )
-        _agree(environment, context, layout.context)
-        return Target(kubeconfig=_path(kubeconfig) or layout.kubeconfig, context=context or layout.context)
-    _agree(environment, context, environment.context)
-    own = environment.kubeconfig
-    if not kubeconfig and own:
-        kubeconfig = str((folder or Path()) / at_home(own))
-    return Target(kubeconfig=_path(kubeconfig), context=context or environment.context)
+        kubeconfig, named = layout.kubeconfig, layout.context
+    else:
+        own = environment.kubeconfig
+        kubeconfig, named = (folder or Path()) / at_home(own) if own else None, environment.context
+    if context and named and context != named:
+        raise ConfigError(
+            f"--context {context} contradicts environment {environment.name}, whose context is {named}",
+            hint="Leave one of them out.",
+        )
+    namespace = shell.namespace or environment.namespace
+    return Target(kubeconfig=given or kubeconfig, context=context or named, namespace=namespace)
 
 
-def target_of_mesh(shell: Shell, environment: str, files: Files) -> tuple[Target, str]:
+def target_of_mesh(shell: Shell, environment: str, files: Files, *, timeout: str | None = None) -> Target:
     """Find the cluster and the control plane's namespace that ``-e`` and ``-n`` mean, for a mesh that is there.
 
+    Args:
+        timeout: What ``--timeout`` was given, by a command that has it.
+
     Raises:
-        ConfigError: There is no such environment, or it and the options name different clusters.
+        ConfigError: There is no such environment, or it and the options name different clusters; or the timeout is no
+            duration, or shorter than a second.
     """
-    found = files.mesh.environment(environment) if environment else None
-    namespace = shell.namespace or (found.namespace if found else "")
-    return target(shell, found, files.folder), namespace
+    found = target(shell, files.mesh.environment(environment) if environment else None, files.folder)
+    if timeout is None:
+        return found
+    from nksmesh.engine.waiting import WaitOptions
+
+    return replace(found, waits=WaitOptions(component=timeout_seconds(timeout)))
+
+
+def timeout_seconds(text: str) -> float:
+    """Read what ``--timeout`` was given, in seconds.
+
+    Raises:
+        ConfigError: It is no duration, or shorter than a second.
+    """
+    from nksmesh.domain.common.durations import parse_duration
+
+    return parse_duration(text, "--timeout", least=_LEAST_TIMEOUT)
 
 
 @asynccontextmanager
@@ -141,9 +175,7 @@ async def cluster(where: Target) -> AsyncIterator[Cluster]:
 
 
 @asynccontextmanager
-async def runtime(
-    shell: Shell, where: Target, listener: Listener, waits: WaitOptions | None = None
-) -> AsyncIterator[Runtime]:
+async def runtime(shell: Shell, where: Target, listener: Listener) -> AsyncIterator[Runtime]:
     """Connect to the cluster and find what works on it.
 
     Raises:
@@ -176,7 +208,7 @@ async def runtime(
                 charts=chart_store(),
                 processes=processes,
                 listener=listener,
-                waits=waits or WaitOptions(),
+                waits=where.waits or WaitOptions(),
             )
             try:
                 yield runtime
@@ -184,15 +216,3 @@ async def runtime(
                 if shell.report.verbose:
                     traffic = f"{cluster.traffic}; {helm.processes} Helm processes"
                     listener(Event(step="API server", kind=EventKind.NOTE, message=traffic))
-
-
-def _agree(environment: Environment, given: str, named: str) -> None:
-    if given and named and given != named:
-        raise ConfigError(
-            f"--context {given} contradicts environment {environment.name}, whose context is {named}",
-            hint="Leave one of them out.",
-        )
-
-
-def _path(text: str) -> Path | None:
-    return at_home(text) if text else None
