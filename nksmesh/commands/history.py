@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nksmesh.domain.plan.history import Run
-from nksmesh.engine.ports.cluster import Cluster
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import history_for
 
 

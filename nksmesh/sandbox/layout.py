@@ -1,15 +1,18 @@
-"""Where a sandbox keeps its files, and what the layout of its home is."""
+"""Where a sandbox keeps its files, what the layout of its home is, and its settings."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from dataclasses import dataclass
+import socket
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from platformdirs import user_data_path
 
+from nksmesh.adapters.files.private import write_private
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 
@@ -116,3 +119,51 @@ def _homes() -> Path:
     if override:
         return at_home(override).absolute()
     return user_data_path("nksmesh") / "sandboxes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What ``up`` decided once and every later command goes by.
+
+    Attributes:
+        port: The API server's, on 127.0.0.1.
+        load_balancer: Whether Services of type LoadBalancer get addresses.
+    """
+
+    port: int
+    load_balancer: bool = True
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return f"https://127.0.0.1:{self.port}"
+
+
+def load_settings(layout: Layout) -> Settings | None:
+    """Read the settings; None where the sandbox was never up.
+
+    Raises:
+        ConfigError: The file is not one of ours.
+    """
+    try:
+        content = json.loads(layout.settings.read_text(encoding="utf-8"))
+        return Settings(port=int(content["port"]), load_balancer=bool(content["load_balancer"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the settings of sandbox {layout.name} cannot be read: {error}",
+            hint=f"run nksmesh sandbox delete --name {layout.name}, then nksmesh sandbox up, to create it again",
+        ) from error
+
+
+def save_settings(layout: Layout, settings: Settings) -> None:
+    """Write the settings."""
+    write_private(layout.settings, json.dumps(asdict(settings)) + "\n")
+
+
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

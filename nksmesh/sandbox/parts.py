@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.sandbox import control_plane, processes, settings
+from nksmesh.sandbox import control_plane, processes
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
 from nksmesh.sandbox.credentials import write_kubeconfigs
-from nksmesh.sandbox.layout import Layout
+from nksmesh.sandbox.layout import Layout, Settings, free_port, save_settings
 from nksmesh.sandbox.nodes import create_nodes, nodes_ready, release_nodes
 from nksmesh.sandbox.results import PartStatus, State
 
@@ -35,8 +35,8 @@ class Parts:
         self._layout = layout
 
     async def bring_up(
-        self, missing: list[Part], binaries: Mapping[str, Path], chosen: settings.Settings, listener: Listener
-    ) -> settings.Settings:
+        self, missing: list[Part], binaries: Mapping[str, Path], chosen: Settings, listener: Listener
+    ) -> Settings:
         """Start the missing parts, in an order and no earlier than each is of use.
 
         Raises:
@@ -61,8 +61,8 @@ class Parts:
         return chosen
 
     async def _bring_up_api_server(
-        self, missing: list[Part], binaries: Mapping[str, Path], chosen: settings.Settings
-    ) -> settings.Settings:
+        self, missing: list[Part], binaries: Mapping[str, Path], chosen: Settings
+    ) -> Settings:
         for attempt in range(_PORT_ATTEMPTS):
             process = self.start(Part.API_SERVER, binaries, chosen)
             if attempt or Part.AGENT in missing:
@@ -74,8 +74,8 @@ class Parts:
             except ClusterError as error:
                 if _PORT_TAKEN not in error.detail:
                     raise
-                chosen = replace(chosen, port=settings.free_port())
-                settings.save(self._layout, chosen)
+                chosen = replace(chosen, port=free_port())
+                save_settings(self._layout, chosen)
                 write_kubeconfigs(self._layout, chosen.server)
                 # what ran on knows the old port
                 await self.stop(*CLIENTS_OF_THE_API_SERVER)
@@ -134,7 +134,7 @@ class Parts:
             detail=processes.last_lines(log),
         )
 
-    def start(self, part: Part, binaries: Mapping[str, Path], chosen: settings.Settings) -> processes.ProcessId:
+    def start(self, part: Part, binaries: Mapping[str, Path], chosen: Settings) -> processes.ProcessId:
         """Start a part."""
         return processes.start(
             control_plane.program(part, self._layout, binaries, port=chosen.port, load_balancer=chosen.load_balancer)

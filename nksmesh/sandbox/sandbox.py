@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Listener, unheard
-from nksmesh.sandbox import control_plane, failures, processes, programs, settings, snapshot
+from nksmesh.sandbox import control_plane, failures, processes, programs, snapshot
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
 from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
-from nksmesh.sandbox.layout import DEFAULT_NAME, Layout, layout_of, sandbox_names
+from nksmesh.sandbox.layout import (
+    DEFAULT_NAME,
+    Layout,
+    Settings,
+    free_port,
+    layout_of,
+    load_settings,
+    sandbox_names,
+    save_settings,
+)
 from nksmesh.sandbox.nodes import release_nodes
 from nksmesh.sandbox.parts import Parts, timed
 from nksmesh.sandbox.results import (
@@ -69,7 +78,7 @@ class Sandbox:
 
     def status(self) -> SandboxStatus:
         """Say how each part is."""
-        chosen = settings.load(self.layout)
+        chosen = load_settings(self.layout)
         parts = tuple(self._parts.status(part) for part in Part)
         states = {part.state for part in parts}
         if chosen is None:
@@ -178,24 +187,24 @@ class Sandbox:
             seconds=time.monotonic() - begun,
         )
 
-    async def _prepare(self, load_balancer: bool | None) -> settings.Settings:
+    async def _prepare(self, load_balancer: bool | None) -> Settings:
         layout = self.layout
         for folder in (layout.home, layout.run, layout.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_certificates(layout.certificates, service_address=control_plane.SERVICE_ADDRESS)
-        known = settings.load(layout)
-        chosen = known or settings.Settings(port=settings.free_port())
+        known = load_settings(layout)
+        chosen = known or Settings(port=free_port())
         if load_balancer is not None and load_balancer != chosen.load_balancer:
             chosen = replace(chosen, load_balancer=load_balancer)
             await self._parts.stop(Part.AGENT)
         if chosen != known:
-            settings.save(layout, chosen)
+            save_settings(layout, chosen)
         write_kubeconfigs(layout, chosen.server)
         control_plane.write_configuration(layout)
         return chosen
 
-    def _require(self) -> settings.Settings:
-        chosen = settings.load(self.layout)
+    def _require(self) -> Settings:
+        chosen = load_settings(self.layout)
         if chosen is None:
             raise ConfigError(
                 f"there is no sandbox named {self.layout.name}",

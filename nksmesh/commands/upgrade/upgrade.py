@@ -1,31 +1,32 @@
 """Upgrade: the road from the installed version to the wanted one, step by step, each step an install that is proved.
 
 Workloads keep the proxy they were injected with until they are restarted, and an istiod serves proxies that are one
-minor behind it at most (istio-facts 5): a step that would leave one further behind is not taken.
+minor behind it at most (istio-facts 5): a step that would leave one further behind is refused before anything is
+written, or the workload is restarted on the way.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nksmesh.commands.install import InstallResult, install
 from nksmesh.commands.status import status
-from nksmesh.commands.upgrade.outdated_proxies import catch_up, check_proxies, restart
 from nksmesh.commands.upgrade.path import UpgradeOptions, hops_to_take, survey_upgrade_path
 from nksmesh.domain.common.errors import MeshError, NotReadyError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.domain.common.findings import refuse_failures
-from nksmesh.domain.kube.restarts import RestartResult
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.kube.restarts import Outcome, RestartResult
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.versions import minors_between
-from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
+from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath, proxies_too_old
 from nksmesh.engine.pipeline import resolve_mesh
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.workloads import workloads_of_users
+from nksmesh.engine.workloads import restart_workloads, workloads_of_users
 
 HEALTH_STEP: Final = "health"
 
@@ -99,7 +100,7 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
         order, found.resolved.mesh, found.kubernetes, runtime.cluster, runtime.charts
     )
     hops = hops_to_take(road, travel)
-    outdated = check_proxies(proxies, hops, order, travel)
+    outdated = _check_proxies(proxies, hops, order, travel)
     refuse_failures(outdated)
     taken: list[InstallResult] = []
     for hop in hops:
@@ -109,7 +110,7 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
         try:
             if travel.restart_workloads and not travel.dry_run:
                 proxy = taken[-1].plan.proxy_image if taken else ""
-                await catch_up(hop, found.resolved.mesh, proxy, on_hop)
+                await _catch_up(hop, found.resolved.mesh, proxy, on_hop)
             ran = await install(
                 going,
                 on_hop,
@@ -136,8 +137,75 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
     behind = on_other_proxy(proxies, plan.proxy_image)  # without restarts they are as they were
     restarted = None
     if behind and travel.restart_workloads:
-        restarted = await restart(behind, plan.proxy_image, runtime)
+        restarted = await _restart(behind, plan.proxy_image, runtime)
     return UpgradeResult(road=road, steps=tuple(taken), behind=behind, restarted=restarted, said=said)
+
+
+def _check_proxies(
+    workloads: Iterable[Workload], hops: tuple[Hop, ...], order: MeshRequest, travel: UpgradeOptions
+) -> tuple[Finding, ...]:
+    """Find workloads whose proxy the last step would leave too far behind, for no restart is asked for or possible.
+
+    Returns:
+        A failure; a warning where it is forced.
+    """
+    last = hops[-1].version
+    behind = [
+        one
+        for one in workloads
+        if proxies_too_old(one.proxies, last) and not (travel.restart_workloads and one.restartable)
+    ]
+    found = _left_behind(behind, last)
+    if order.force_version:
+        message = f"{found.message}: {', '.join(map(str, behind))}"
+        found = replace(found, level=Level.WARNING, message=message)
+    return (found,) if behind else ()
+
+
+def _left_behind(behind: Collection[Workload], version: str) -> Finding:
+    workloads = "1 workload runs" if len(behind) == 1 else f"{len(behind)} workloads run"
+    return Finding(
+        id="upgrade.outdated-proxy",
+        message=f"{workloads} a proxy that istiod {version} does not support: it is more than one minor version behind",
+        hint="Pass --restart-workloads to restart those that can be restarted. Restart the "
+        "rest yourself, or pass --force-version to continue.",
+        detail="\n".join(
+            f"{one}: {', '.join(one.proxies)}" + (f" ({one.not_restartable})" if one.not_restartable else "")
+            for one in behind
+        ),
+    )
+
+
+async def _catch_up(hop: Hop, mesh: Mesh, proxy: str, runtime: Runtime) -> None:
+    """Restart the workloads whose proxy the next step's istiod would not serve, on the proxy of the running one.
+
+    Raises:
+        CheckError: Some run their old proxy all the same.
+        NotReadyError: One did not become ready again.
+    """
+    behind = [
+        one for one in await workloads_of_users(mesh, runtime.cluster) if proxies_too_old(one.proxies, hop.version)
+    ]
+    able = [one for one in behind if one.restartable]
+    if not able:
+        return
+    done = await _restart(able, proxy, runtime)
+    if done.errors:
+        raise done.errors[0]
+    if done.warnings:
+        left = set(able).difference(one.workload for one in done.of(Outcome.RESTARTED))
+        refuse_failures([replace(_left_behind(sorted(left), hop.version), detail="\n".join(done.warnings))])
+
+
+async def _restart(workloads: Iterable[Workload], proxy: str, runtime: Runtime) -> RestartResult:
+    """Restart workloads while the mesh is held.
+
+    Raises:
+        HeldError: Another run holds it.
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    async with runtime.cluster.lease.held("upgrade"):
+        return await restart_workloads(workloads, runtime, proxy_image=proxy)
 
 
 async def _prove_health(namespace: str, runtime: Runtime) -> None:

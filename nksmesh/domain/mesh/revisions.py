@@ -43,16 +43,12 @@ class RevisionNames:
         workload: Deployment, Service, ServiceAccount, HorizontalPodAutoscaler.
         injector: The MutatingWebhookConfiguration.
         validator: The ValidatingWebhookConfiguration (charts from 1.22 on; before it with ``configValidation``).
-        injector_config: The ConfigMap with the injector's templates and values.
-        mesh_config: The ConfigMap with the mesh's configuration.
     """
 
     release: str
     workload: str
     injector: str
     validator: str
-    injector_config: str
-    mesh_config: str
 
 
 def revision_of(version: str) -> str:
@@ -111,8 +107,6 @@ def names_of(istio_revision: str, namespace: str = ISTIO_NAMESPACE) -> RevisionN
         workload=f"istiod{suffix}",
         injector=f"istio-sidecar-injector{suffix}{elsewhere}",
         validator=f"istio-validator{suffix}-{namespace}",
-        injector_config=f"istio-sidecar-injector{suffix}",
-        mesh_config=f"istio{suffix}",
     )
 
 

@@ -1,12 +1,10 @@
 """What commands and the engine need of the outside world. The adapters satisfy these; tests may stand others in."""
 
 from nksmesh.engine.ports.charts import Charts, LockFile
-from nksmesh.engine.ports.cluster import Cluster
+from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Storage
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects
-from nksmesh.engine.ports.runs import Histories, Lease, Records
-from nksmesh.engine.ports.storage import Storage
 
 __all__ = [
     "Charts",

@@ -1,12 +1,92 @@
-"""One cluster: the port."""
+"""One cluster, what nksmesh keeps in it of its runs, and what Helm has stored there: the ports."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.mesh.holding import Holder
+from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.plan.history import History
 from nksmesh.engine.ports.objects import Live, Objects
-from nksmesh.engine.ports.runs import Histories, Lease, Records
-from nksmesh.engine.ports.storage import Storage
+
+
+class Lease(Protocol):
+    """The right to write."""
+
+    @property
+    def holder(self) -> Holder | None:
+        """This run, while it holds the mesh."""
+
+    def held(self, command: str) -> AbstractAsyncContextManager[Holder | None]:
+        """Hold the mesh for the time of a block."""
+
+
+class Records(Protocol):
+    """What earlier runs resolved."""
+
+    async def read_all(self) -> dict[str, Record]:
+        """Return every record, by the control plane's namespace."""
+
+    async def write(self, record: Record) -> None:
+        """Keep a record."""
+
+    async def delete(self, namespace: str) -> None:
+        """Forget a mesh."""
+
+
+class Histories(Protocol):
+    """What earlier runs did."""
+
+    async def read_all(self) -> dict[str, History]:
+        """Return every history, by the control plane's namespace."""
+
+    async def update(self, namespace: str, change: Callable[[History], History]) -> History:
+        """Change a mesh's history."""
+
+    async def delete(self, namespace: str) -> None:
+        """Forget the runs of a mesh."""
+
+
+class Storage(Protocol):
+    """What Helm has stored."""
+
+    @property
+    def driver(self) -> str:
+        """Helm's storage driver: ``secret`` or ``configmap``."""
+
+    async def installed(
+        self,
+        releases: Iterable[Release] | None = None,
+        *,
+        namespace: str = "",
+        unreadable: list[str] | None = None,
+    ) -> dict[tuple[str, str], InstalledRelease]:
+        """Return the newest Helm revision of releases, or of all (in a namespace), by (namespace, name)."""
+
+    async def revisions(self, releases: Iterable[Release]) -> dict[tuple[str, str], tuple[int, str]]:
+        """Return the newest Helm revision and status of releases, by (namespace, name)."""
+
+    async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
+        """Return the Helm revision that stands of releases, by (namespace, name)."""
+
+    async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:
+        """Return what Helm has stored of some Helm revisions; those it no longer has are left out."""
+
+    async def elsewhere(self, releases: Iterable[Release]) -> dict[tuple[str, str], InstalledRelease]:
+        """Return those of some releases whose records lie in another namespace."""
+
+    async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:
+        """Name those of some releases that Helm keeps with its other driver."""
+
+    async def forget(self, release: InstalledRelease) -> None:
+        """Remove one Helm revision's record."""
+
+    async def replace_manifest(self, release: InstalledRelease, manifest: str) -> None:
+        """Change what Helm has stored as a Helm revision's manifest."""
 
 
 class Cluster(Protocol):

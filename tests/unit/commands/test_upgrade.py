@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nksmesh.commands.plan import preview
-from nksmesh.commands.upgrade import outdated_proxies as lagging
+from nksmesh.commands.upgrade import upgrade
 from nksmesh.commands.upgrade.path import UpgradeExtent
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError, NotReadyError, ReleaseError
@@ -49,7 +49,7 @@ def restarts(world: Journeys, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             restarts=tuple(Restart(workload=one, outcome=Outcome.RESTARTED, message="") for one in workloads)
         )
 
-    monkeypatch.setattr(lagging, "restart_workloads", restart)
+    monkeypatch.setattr(upgrade, "restart_workloads", restart)
     return done
 
 

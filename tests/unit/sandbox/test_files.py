@@ -6,12 +6,20 @@ from pathlib import Path
 import pytest
 
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.sandbox import settings, snapshot
+from nksmesh.sandbox import snapshot
 from nksmesh.sandbox.certificates import load_authority, make_authority
 from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
 from nksmesh.sandbox.documents import mapping_from_yaml
 from nksmesh.sandbox.failures import SCHEDULABLE_LABEL, failure_patch, parse_selector
-from nksmesh.sandbox.layout import HOME_VARIABLE, Layout, layout_of, sandbox_names
+from nksmesh.sandbox.layout import (
+    HOME_VARIABLE,
+    Layout,
+    Settings,
+    layout_of,
+    load_settings,
+    sandbox_names,
+    save_settings,
+)
 from nksmesh.sandbox.programs import CONTROL_PLANE, HELM, KWOK, _binary_name
 from nksmesh.sandbox.stages import FAILURE_ANNOTATION, stages
 
@@ -31,16 +39,16 @@ def test_a_name_that_could_be_no_folder_is_refused(name: str) -> None:
 def test_sandboxes_are_found_by_their_settings(layout: Layout) -> None:
     assert sandbox_names() == []
     layout.home.mkdir()
-    settings.save(layout, settings.Settings(port=1234, load_balancer=False))
+    save_settings(layout, Settings(port=1234, load_balancer=False))
     assert sandbox_names() == ["try"]
-    assert settings.load(layout) == settings.Settings(port=1234, load_balancer=False)
+    assert load_settings(layout) == Settings(port=1234, load_balancer=False)
 
 
 def test_settings_that_are_not_ours_are_refused(layout: Layout) -> None:
     layout.home.mkdir()
     layout.settings.write_text("[]")
     with pytest.raises(ConfigError, match="cannot be read"):
-        settings.load(layout)
+        load_settings(layout)
 
 
 def test_keys_and_kubeconfig_are_private_and_the_users_file_stands_alone(layout: Layout) -> None:

@@ -27,18 +27,13 @@ def test_a_name_that_kubernetes_does_not_take_is_refused(name: str) -> None:
 def test_every_name_of_a_revisioned_istiod_has_the_revision_in_it() -> None:
     names = names_of("1-22-8")
     assert (names.release, names.workload) == ("istiod-1-22-8", "istiod-1-22-8")
-    assert (names.injector, names.injector_config, names.mesh_config) == (
-        "istio-sidecar-injector-1-22-8",
-        "istio-sidecar-injector-1-22-8",
-        "istio-1-22-8",
-    )
+    assert names.injector == "istio-sidecar-injector-1-22-8"
     assert names.validator == "istio-validator-1-22-8-istio-system"
 
 
 def test_elsewhere_the_namespace_is_a_part_of_the_injectors_name() -> None:
     assert names_of("", "mesh").injector == "istio-sidecar-injector-mesh"
     assert names_of("1-22-8", "mesh").injector == "istio-sidecar-injector-1-22-8-mesh"
-    assert names_of("", "mesh").injector_config == "istio-sidecar-injector"
     assert names_of("").release == "istiod"
 
 
