@@ -104,9 +104,9 @@ def answers_of(found: HelmMesh, request: Request, catalog: Catalog) -> Recorded:
         release_names=names,
         components=optional,
         gateways=tuple(
-            GatewaySpec(name=one.name, namespace="" if one.namespace == found.namespace else one.namespace)
-            for one in found.releases
-            if one.component == GATEWAY.name
+            GatewaySpec(name=release.name, namespace="" if release.namespace == found.namespace else release.namespace)
+            for release in found.releases
+            if release.component == GATEWAY.name
         ),
         full_image_paths=images == [full, full],
         standing=Standing(istio_revision=revision, tags=tuple(tags) if isinstance(tags, list) else ())
@@ -156,7 +156,7 @@ def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
     }
     written: dict[str, Any] = {key: value for key, value in said.items() if value}
     written["gateways"] = [
-        {"name": one.name, **({"namespace": one.namespace} if one.namespace else {})} for one in mesh.gateways
+        {"name": spec.name, **({"namespace": spec.namespace} if spec.namespace else {})} for spec in mesh.gateways
     ]
     files = {"mesh.yaml": written}
     for release in mesh.releases:

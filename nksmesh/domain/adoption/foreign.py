@@ -121,12 +121,12 @@ def foreign_among(
         helm = releases.get(key) if key else None
         if helm is None or helm.chart != ISTIOD.name:
             found.append(foreign_istiod(deployment, helm))
-    return tuple(sorted(found, key=lambda one: (one.namespace, one.name)))
+    return tuple(sorted(found, key=lambda istiod: (istiod.namespace, istiod.name)))
 
 
 def image_of_istiod(istiod: Manifest) -> str:
     """Return the image of an istiod's first container; empty for none."""
-    return next((str(one.get("image", "")) for one in containers(pod_template(istiod))), "")
+    return next((str(container.get("image", "")) for container in containers(pod_template(istiod))), "")
 
 
 def version_of_istiod(istiod: Manifest) -> str:
@@ -134,8 +134,8 @@ def version_of_istiod(istiod: Manifest) -> str:
     labels = istiod["metadata"].get("labels") or {}
     image = image_of_istiod(istiod).partition("@")[0]
     tag = image.rpartition(":")[2] if ":" in image.rpartition("/")[2] else ""
-    told = labels.get("operator.istio.io/version"), tag.partition("-")[0], labels.get("app.kubernetes.io/version")
-    return next((str(version) for version in told if version), "")
+    candidates = labels.get("operator.istio.io/version"), tag.partition("-")[0], labels.get("app.kubernetes.io/version")
+    return next((str(version) for version in candidates if version), "")
 
 
 def _lowered(sentence: str) -> str:

@@ -59,7 +59,7 @@ def states_of(istiod: Manifest, gateways: Sequence[Manifest], states: Sequence[M
         key, owner = key_of(gateway), owner_of(gateway)
         state = named.get(key) or own
         if key not in named and own is not None and not _lists(own, gateway):
-            state = next((other for other in others if _lists(other, gateway)), own)
+            state = next((candidate for candidate in others if _lists(candidate, gateway)), own)
         if state is not None and state is not own:
             owned[key_of(state)].add(key)
         elif key not in named and owner.kind == ISTIO_OPERATOR and own is not None and not _lists(own, gateway):
@@ -106,9 +106,9 @@ def _lists(state: Manifest, gateway: Manifest) -> bool:
         some = value_at(state.get("spec") or {}, ("components", side))
         listed += some if isinstance(some, list) else []
     return any(
-        isinstance(one, Mapping)
-        and one.get("name") == name
-        and one.get("enabled") is not False
-        and (one.get("namespace") or namespace) == namespace
-        for one in listed
+        isinstance(entry, Mapping)
+        and entry.get("name") == name
+        and entry.get("enabled") is not False
+        and (entry.get("namespace") or namespace) == namespace
+        for entry in listed
     )

@@ -32,31 +32,31 @@ class StoredElsewhere:
     owner: Owner | None = None
 
     def __str__(self) -> str:
-        one = self.release
+        release = self.release
         keeper = f" ({self.owner})" if self.owner else ""
         return (
-            f"Helm's record of release {one.name} is in namespace {one.storage_namespace}, and the release is in "
-            f"{one.namespace}{keeper}: nksmesh cannot change this release"
+            f"Helm's record of release {release.name} is in namespace {release.storage_namespace}, and the release is "
+            f"in {release.namespace}{keeper}: nksmesh cannot change this release"
         )
 
     @property
     def way_on(self) -> str:
         """What a user can do, in sentences, with the commands."""
-        one = self.release
+        release = self.release
         move = (
-            f"move its Secrets sh.helm.release.v1.{one.name}.v* from {one.storage_namespace} to {one.namespace}, and "
-            "run nksmesh adopt"
+            f"move its Secrets sh.helm.release.v1.{release.name}.v* from {release.storage_namespace} to "
+            f"{release.namespace}, and run nksmesh adopt"
         )
         if self.owner is None:
             return (
                 "Change it with the tool that installed it, or with Helm: helm upgrade "
-                f"{one.name} -n {one.storage_namespace}. Remove it with: helm uninstall "
-                f"{one.name} -n {one.storage_namespace}. To manage it with nksmesh, {move}."
+                f"{release.name} -n {release.storage_namespace}. Remove it with: helm uninstall "
+                f"{release.name} -n {release.storage_namespace}. To manage it with nksmesh, {move}."
             )
         if self.owner.tool is not Tool.FLUX:
             return f"{self.owner.way_on} To manage it with nksmesh, {move}."
         name = self.owner.name or "NAME"
-        namespace = self.owner.namespace or one.storage_namespace
+        namespace = self.owner.namespace or release.storage_namespace
         return (
             f"Continue with Flux, or remove it there: flux delete helmrelease {name} -n "
             f"{namespace}. To manage it with nksmesh, suspend the HelmRelease (flux suspend "
@@ -70,7 +70,7 @@ def stored_elsewhere(release: InstalledRelease, objects: Collection[Mapping[str,
     Args:
         objects: The metadata of its live objects, which tell the tool where the record does not.
     """
-    owners = [owner_of(one) for one in ({"metadata": release.record}, *objects)]
+    owners = [owner_of(manifest) for manifest in ({"metadata": release.record}, *objects)]
     tools = [owner for owner in owners if owner.tool in {Tool.FLUX, Tool.ARGO}]
     # A field manager tells the tool alone: a label that also tells the HelmRelease comes first.
     best = sorted(tools, key=lambda owner: (not owner.name, owner.kind != HELM_RELEASE))
@@ -125,11 +125,11 @@ class Unseen:
                 f"Run the same command with the driver of the mesh: HELM_DRIVER={self._other} nksmesh ... "
                 f"(check first: HELM_DRIVER={self._other} nksmesh status -n {self.namespace})"
             )
-        other = "configmap" if self.driver == "secret" else "secret"
+        driver = "configmap" if self.driver == "secret" else "secret"
         kind = "Secrets" if self.driver == "secret" else "ConfigMaps"
         return (
             "Either the mesh was installed with a HELM_DRIVER other than this shell's "
-            f"({self.driver}): try HELM_DRIVER={other} nksmesh status -n {self.namespace}. "
+            f"({self.driver}): try HELM_DRIVER={driver} nksmesh status -n {self.namespace}. "
             f"Or Helm's records ({kind} sh.helm.release.v1.*) were deleted: restore them "
             "from a backup, or delete the objects with kubectl delete and run nksmesh "
             "install again."

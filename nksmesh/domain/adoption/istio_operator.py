@@ -104,7 +104,7 @@ def carry_over(spec: Mapping[str, Any], targets: Iterable[Target], *, hub: str, 
 def pull_secrets_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the secrets that istioctl was told to pull images with: a mesh has them for all its releases."""
     found = value_at(spec, _PULL_SECRETS)
-    return tuple(str(one) for one in found) if isinstance(found, list) else ()
+    return tuple(str(secret) for secret in found) if isinstance(found, list) else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ class _Reading:
             case ("meshConfig", *_):
                 return self._to(self._of(ISTIOD.name), path, value)
             case ("values" | "unvalidatedValues", "gateways", shared, *rest) if shared in SIDES.values():
-                gateways = [one for one in self.targets if one.side and SIDES[one.side] == shared]
+                gateways = [target for target in self.targets if target.side and SIDES[target.side] == shared]
                 return self._of_gateways(gateways, tuple(rest), value, GATEWAY_VALUES)
             case ("values" | "unvalidatedValues", *rest):
                 return self._values(tuple(rest), value)
@@ -151,7 +151,9 @@ class _Reading:
             case ("k8s", *rest) if component == "pilot":
                 return self._of_istiod(tuple(rest), value)
             case (name, "k8s" | "label" as part, *rest) if component in SIDES:
-                gateways = [one for one in self.targets if one.side == component and one.release.name == name]
+                gateways = [
+                    target for target in self.targets if target.side == component and target.release.name == name
+                ]
                 inner = (part, *rest) if part == "label" else tuple(rest)
                 if not gateways and not _is_nothing(value):
                     return "the cluster has no such gateway of this IstioOperator"
@@ -168,10 +170,10 @@ class _Reading:
         return self._to(self._of(ISTIOD.name), ("global", key), said)
 
     def _values(self, path: Path, value: Any) -> _Placed | str:
-        placed = [(one, path, value) for one in self._of(BASE.name, ISTIOD.name) if _takes(one, path, value)]
+        placed = [(target, path, value) for target in self._of(BASE.name, ISTIOD.name) if _takes(target, path, value)]
         if path[0] == "global" and (to := OF_GLOBAL.get("".join(path[1:2]))):
             own = (to, *path[2:])
-            placed += [(one, own, value) for one in self._of(GATEWAY.name) if _takes(one, own, value)]
+            placed += [(target, own, value) for target in self._of(GATEWAY.name) if _takes(target, own, value)]
         if placed or _is_nothing(value):
             return tuple(placed)
         return f"no chart of {self.version} has this value"
@@ -200,14 +202,14 @@ class _Reading:
 
     def _to(self, targets: list[Target], path: Path, value: Any) -> _Placed | str:
         """Place a setting at a path of the values, where the chart knows it."""
-        placed = tuple((one, path, value) for one in targets if path and _takes(one, path, value))
+        placed = tuple((target, path, value) for target in targets if path and _takes(target, path, value))
         if placed or _is_nothing(value):
             return placed
         component = targets[0].release.component if targets else ISTIOD.name
         return f"the chart {component} of {self.version} has no value for it"
 
     def _of(self, *components: str) -> list[Target]:
-        return [one for one in self.targets if one.release.component in components]
+        return [target for target in self.targets if target.release.component in components]
 
 
 def _takes(target: Target, path: Path, value: Any) -> bool:

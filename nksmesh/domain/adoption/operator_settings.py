@@ -15,21 +15,21 @@ def settings_of(spec: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     A gateway is a part of the path by its name, and so is a variable; one that was not enabled was never made.
     """
     order = ("values", "unvalidatedValues", "meshConfig", "components")
-    for key in sorted(spec, key=lambda one: order.index(one) if one in order else -1):
+    for key in sorted(spec, key=lambda name: order.index(name) if name in order else -1):
         yield from _below((key,), spec[key])
 
 
 def _below(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
     match path:
         case ("components", side) if side in SIDES and _all_maps(value):
-            for one in value:
-                if one.get("enabled") is not False:  # else nothing of it was ever made
-                    rest = {key: inner for key, inner in one.items() if key not in {"name", "namespace", "enabled"}}
-                    yield from _below((*path, str(one.get("name") or SIDES[side])), rest)
+            for gateway in value:
+                if gateway.get("enabled") is not False:  # else nothing of it was ever made
+                    rest = {key: inner for key, inner in gateway.items() if key not in {"name", "namespace", "enabled"}}
+                    yield from _below((*path, str(gateway.get("name") or SIDES[side])), rest)
             return
         case (*_, "k8s", "env") if _all_maps(value):
-            for one in value:
-                yield (*path, str(one.get("name"))), one.get("valueFrom") or str(one.get("value", ""))
+            for variable in value:
+                yield (*path, str(variable.get("name"))), variable.get("valueFrom") or str(variable.get("value", ""))
             return
         case (*_, "hpaSpec", "metrics") if utilization := _utilization(value):
             yield from (((*path, name), percent) for name, percent in utilization.items())
@@ -44,15 +44,15 @@ def _below(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
 def _utilization(metrics: Any) -> dict[str, Any]:
     """Read metrics of a HorizontalPodAutoscaler as percents by resource; none where they say anything else."""
     found: dict[str, Any] = {}
-    for one in metrics if _all_maps(metrics) else ():
-        resource = one.get("resource") or {}
+    for metric in metrics if _all_maps(metrics) else ():
+        resource = metric.get("resource") or {}
         target = resource.get("target") or {}
         percent = target.get("averageUtilization") or resource.get("targetAverageUtilization")
-        if one.get("type") != "Resource" or resource.get("name") not in {"cpu", "memory"} or not percent:
+        if metric.get("type") != "Resource" or resource.get("name") not in {"cpu", "memory"} or not percent:
             return {}
         found[resource["name"]] = percent
     return found
 
 
 def _all_maps(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+    return isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value)

@@ -117,7 +117,7 @@ def of_istioctl(live: Manifest) -> bool:
 def former_managers(live: Manifest) -> tuple[str, ...]:
     """Name the field managers of an object that are istioctl's or kubectl's."""
     entries = (live.get("metadata") or {}).get("managedFields") or ()
-    names = (str(one.get("manager")) for one in entries if not one.get("subresource"))
+    names = (str(entry.get("manager")) for entry in entries if not entry.get("subresource"))
     return tuple(dict.fromkeys(name for name in names if name in FORMER_MANAGERS))
 
 
@@ -127,22 +127,22 @@ def renamed_managers(live: Manifest, manager: str) -> list[dict[str, Any]]:
     What that manager applies next then prunes whatever they had beside it, as if it had applied theirs itself.
     """
     entries = list((live.get("metadata") or {}).get("managedFields") or ())
-    taken = [one for one in entries if _is_taken(one, manager)]
+    taken = [entry for entry in entries if _is_taken(entry, manager)]
     if not taken:
-        return [dict(one) for one in entries]
+        return [dict(entry) for entry in entries]
     fields = _derived_defaults(live)
-    for one in taken:
-        fields = _union(fields, one.get("fieldsV1") or {})
+    for entry in taken:
+        fields = _union(fields, entry.get("fieldsV1") or {})
     own = {**taken[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}
-    return [own, *(dict(one) for one in entries if one not in taken)]
+    return [own, *(dict(entry) for entry in entries if entry not in taken)]
 
 
 def owned_paths(live: Manifest) -> Mapping[str, Any]:
     """Return the fields of an object that istioctl and kubectl hold, as managedFields writes them."""
     fields: dict[str, Any] = {}
-    for one in (live.get("metadata") or {}).get("managedFields") or ():
-        if one.get("manager") in FORMER_MANAGERS and not one.get("subresource"):
-            fields = _union(fields, one.get("fieldsV1") or {})
+    for entry in (live.get("metadata") or {}).get("managedFields") or ():
+        if entry.get("manager") in FORMER_MANAGERS and not entry.get("subresource"):
+            fields = _union(fields, entry.get("fieldsV1") or {})
     return fields
 
 
@@ -171,8 +171,8 @@ def service_values(live: Manifest, under: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in wanted.items() if value != below.get(key)}
     if new := {key: text for key, text in annotations.items() if (below.get("annotations") or {}).get(key) != text}:
         kept["annotations"] = new
-    ports = [_port(one) for one in spec.get("ports") or ()]
-    if ports and sorted(map(str, ports)) != sorted(str(_port(one)) for one in below.get("ports") or ()):
+    ports = [_port(port) for port in spec.get("ports") or ()]
+    if ports and sorted(map(str, ports)) != sorted(str(_port(port)) for port in below.get("ports") or ()):
         kept["ports"] = ports
     return {"service": kept} if kept else {}
 
@@ -206,8 +206,8 @@ def selects_otherwise(live: Manifest, manifest: Manifest) -> bool:
     """Tell a Deployment that is to select its pods by other labels, which no Deployment that exists can."""
     if manifest.get("kind") != "Deployment":
         return False
-    one, other = ((some.get("spec") or {}).get("selector") or {} for some in (live, manifest))
-    return one != other
+    current, wanted = ((some.get("spec") or {}).get("selector") or {} for some in (live, manifest))
+    return current != wanted
 
 
 def changed_paths(before: Any, after: Any, path: str = "") -> Iterator[str]:
@@ -217,8 +217,8 @@ def changed_paths(before: Any, after: Any, path: str = "") -> Iterator[str]:
             if path in {"", "metadata"} and key in {*_UNTOLD, "status"}:
                 continue
             yield from changed_paths(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
-    elif (named := _by_name(before)) is not None and (others := _by_name(after)) is not None:
-        yield from changed_paths(named, others, path)
+    elif (named := _by_name(before)) is not None and (keyed := _by_name(after)) is not None:
+        yield from changed_paths(named, keyed, path)
     elif before != after:
         yield path
 
@@ -231,11 +231,11 @@ def left_over(live: Iterable[Manifest], wanted: Iterable[ObjectRef], refs: Itera
         wanted: What the mesh's releases have.
         refs: The names of ``live``, in its order.
     """
-    having = {(one.kind, one.namespace, one.name) for one in wanted}
+    having = {(ref.kind, ref.namespace, ref.name) for ref in wanted}
     return [
         ref
-        for one, ref in zip(live, refs, strict=True)
-        if of_istioctl(one) and (ref.kind, ref.namespace, ref.name) not in having
+        for manifest, ref in zip(live, refs, strict=True)
+        if of_istioctl(manifest) and (ref.kind, ref.namespace, ref.name) not in having
     ]
 
 
@@ -255,8 +255,8 @@ def _derived_defaults(live: Manifest) -> dict[str, Any]:
     A container's pull policy comes from its image's tag: what ``proxyv2:1.20.0`` was given would stay on ``auto``.
     """
     policies: dict[str, Any] = {
-        f'k:{{"name":"{one["name"]}"}}': {"f:imagePullPolicy": {}}
-        for one in (pod_template(live).get("spec") or {}).get("containers") or ()
+        f'k:{{"name":"{container["name"]}"}}': {"f:imagePullPolicy": {}}
+        for container in (pod_template(live).get("spec") or {}).get("containers") or ()
     }
     return {"f:spec": {"f:template": {"f:spec": {"f:containers": policies}}}} if policies else {}
 
@@ -268,20 +268,20 @@ def _is_taken(entry: Mapping[str, Any], manager: str) -> bool:
     return own or entry.get("manager") in FORMER_MANAGERS
 
 
-def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _union(one.get(key) or {}, other.get(key) or {}) for key in {**one, **other}}
+def _union(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _union(first.get(key) or {}, second.get(key) or {}) for key in {**first, **second}}
 
 
 def _port(port: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"protocol": "TCP", "targetPort": port.get("port"), **port}
-    return {key: told[key] for key in _PORT if key in told}
+    whole = {"protocol": "TCP", "targetPort": port.get("port"), **port}
+    return {key: whole[key] for key in _PORT if key in whole}
 
 
 def _by_name(items: Any) -> dict[str, Any] | None:
     if (
         not isinstance(items, list)
         or not items
-        or not all(isinstance(one, Mapping) and one.get("name") for one in items)
+        or not all(isinstance(entry, Mapping) and entry.get("name") for entry in items)
     ):
         return None
-    return {str(one["name"]): one for one in items}
+    return {str(entry["name"]): entry for entry in items}

@@ -151,9 +151,9 @@ def _default(node: Node, default: Any, handed_on: Node) -> Any:
     return {} if isinstance(default, Mapping) else default
 
 
-def _graft(node: Node, other: Node) -> None:
-    node.whole |= other.whole
-    for key, below in list(other.below.items()):
+def _graft(node: Node, source: Node) -> None:
+    node.whole |= source.whole
+    for key, below in list(source.below.items()):
         copied = node.below.setdefault(key, Node())
         copied.tested |= below.tested
         _graft(copied, below)

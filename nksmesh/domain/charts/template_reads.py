@@ -241,9 +241,9 @@ class _Following:
             case "required", [_, value]:
                 self._test(value)
                 return value
-            case "ternary", [one, other, test]:
+            case "ternary", [first, second, test]:
                 self._test(test)
-                return union(one, other)
+                return union(first, second)
             case "default" | "coalesce" | "and" | "or", [_, *_]:
                 for value in arguments if not arguments[0].empty else ():  # nothing or an empty map is the same
                     self._test(value)

@@ -55,8 +55,8 @@ def at(value: Value, key: str) -> Value:
     paths = {(*path, key) if len(path) < LONGEST else path for path in value.paths}
     if not value.fields:
         return Value(paths=paths) if paths else Value(words={ANY})
-    named = [one for one in (key, ANY) if one in value.fields]
-    found = list(value.fields.values()) if key == ANY else [value.fields[one] for one in named]
+    named = [name for name in (key, ANY) if name in value.fields]
+    found = list(value.fields.values()) if key == ANY else [value.fields[name] for name in named]
     if not paths and len(found) == 1:
         return found[0]
     return union(Value(paths=paths), *found) if paths or found else Value(words={ANY})

@@ -57,14 +57,14 @@ def additions(wanted: Manifest, live: Manifest) -> tuple[Addition, ...]:
     """
     if live.get("kind") == "CustomResourceDefinition":
         return ()
-    entries = [one for one in live["metadata"].get("managedFields") or () if _counts(one, live)]
-    own = [one["fieldsV1"] for one in entries if one["manager"] in _RELEASES_OWN]
+    entries = [entry for entry in live["metadata"].get("managedFields") or () if _counts(entry, live)]
+    own = [entry["fieldsV1"] for entry in entries if entry["manager"] in _RELEASES_OWN]
     found: dict[str, Addition] = {}
-    for one in entries:
-        if one["manager"] in _RELEASES_OWN:
+    for entry in entries:
+        if entry["manager"] in _RELEASES_OWN:
             continue
-        for path in _beyond(one["fieldsV1"], wanted, live, own):
-            addition = Addition(path, one["manager"])
+        for path in _beyond(entry["fieldsV1"], wanted, live, own):
+            addition = Addition(path, entry["manager"])
             if _is_theirs(addition, live):
                 found.setdefault(addition.field, addition)
     return tuple(found.values())
@@ -90,9 +90,10 @@ def without(body: Mapping[str, Any], some: Iterable[Addition]) -> dict[str, Any]
 
 def holder_of(field: str, some: Iterable[Addition]) -> str:
     """Name who holds a field that differs, where it is an addition or below one; empty where it is none."""
-    return next(
-        (one.by for one in some if field == one.field or field.startswith((f"{one.field}.", f"{one.field}["))), ""
-    )
+    for addition in some:
+        if field == addition.field or field.startswith((f"{addition.field}.", f"{addition.field}[")):
+            return addition.by
+    return ""
 
 
 def _counts(entry: Mapping[str, Any], live: Manifest) -> bool:
@@ -125,7 +126,7 @@ def _beyond(
         mark, _, text = name.partition(":")
         if mark == "f" and isinstance(wanted, Mapping) and isinstance(live, Mapping) and text in live:
             here = (*path, text)
-            if text in wanted or any(_holds(one, here) for one in own):
+            if text in wanted or any(_holds(held, here) for held in own):
                 yield from _beyond(below, wanted.get(text, {}), live[text], own, here)
             else:
                 yield here
@@ -143,7 +144,7 @@ def _holds(fields: Any, path: Sequence[Key]) -> bool:
             fields = fields.get(f"f:{key}")
         else:
             fields = next(
-                (one for name, one in fields.items() if name[:2] == "k:" and json.loads(name[2:]) == key), None
+                (below for name, below in fields.items() if name[:2] == "k:" and json.loads(name[2:]) == key), None
             )
         if fields is None:
             return False
@@ -156,7 +157,7 @@ def _item(value: Any, key: Key) -> Any:
         return value.get(key) if isinstance(value, Mapping) else None
     if not isinstance(value, list):
         return None
-    same = (one for one in value if isinstance(one, Mapping) and all(_default(one, name) == key[name] for name in key))
+    same = (row for row in value if isinstance(row, Mapping) and all(_default(row, name) == key[name] for name in key))
     return next(same, None)
 
 

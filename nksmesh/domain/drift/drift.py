@@ -166,23 +166,23 @@ def is_held(entry: Mapping[str, Any], manager: str, operation: str) -> bool:
 
 def held_by(live: Manifest, manager: str, operation: str) -> list[dict[str, Any]]:
     """Return what a manager holds of a live object, as managedFields has it."""
-    return [dict(one) for one in live["metadata"].get("managedFields") or () if is_held(one, manager, operation)]
+    return [dict(entry) for entry in live["metadata"].get("managedFields") or () if is_held(entry, manager, operation)]
 
 
 def newer_crd(wanted: Manifest, live: Manifest) -> bool:
     """Tell a CRD that serves a version its manifest does not have: it is a later chart's."""
-    served = [by_key("versions", (one.get("spec") or {}).get("versions")) or {} for one in (wanted, live)]
+    served = [by_key("versions", (crd.get("spec") or {}).get("versions")) or {} for crd in (wanted, live)]
     return live.get("kind") == _CRD and bool(served[1].keys() - served[0].keys())
 
 
 def autoscaled_by(manifests: Iterable[Manifest]) -> frozenset[tuple[str, str]]:
     """Name the (kind, name) that a release's HorizontalPodAutoscalers target."""
     targets = (
-        (one.get("spec") or {}).get("scaleTargetRef") or {}
-        for one in manifests
-        if one.get("kind") == "HorizontalPodAutoscaler"
+        (manifest.get("spec") or {}).get("scaleTargetRef") or {}
+        for manifest in manifests
+        if manifest.get("kind") == "HorizontalPodAutoscaler"
     )
-    return frozenset((str(one.get("kind")), str(one.get("name"))) for one in targets)
+    return frozenset((str(target.get("kind")), str(target.get("name"))) for target in targets)
 
 
 def is_named(ref: ObjectRef, text: str) -> bool:
@@ -203,5 +203,5 @@ def _leave_out_notes(metadata: dict[str, Any]) -> None:
 def _without_nulls(value: Any) -> Any:
     """Leave out keys that a template rendered without a value: Helm's JSON has them, the API server reads nothing."""
     if isinstance(value, Mapping):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [_without_nulls(one) for one in value] if isinstance(value, list) else copy.deepcopy(value)
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else copy.deepcopy(value)

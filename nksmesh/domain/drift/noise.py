@@ -44,14 +44,14 @@ def _left_open(wanted: Any, _live: Any) -> bool:
 
 def _clouds_own(wanted: Any, live: Any) -> bool:
     """Tell a namespaceSelector that has all that the chart wants, and beyond it only a cloud's own exceptions."""
-    said, found = ((one or {}).get("matchExpressions") or () for one in (wanted, live))
-    labels, theirs = ((one or {}).get("matchLabels") or {} for one in (wanted, live))
-    added = [one for one in found if one not in said]
+    said, found = ((selector or {}).get("matchExpressions") or () for selector in (wanted, live))
+    labels, theirs = ((selector or {}).get("matchLabels") or {} for selector in (wanted, live))
+    added = [term for term in found if term not in said]
     return (
         labels == theirs
-        and all(one in found for one in said)
+        and all(term in found for term in said)
         and all(
-            one.get("key") in _CLOUD_KEYS and str(one.get("operator")) in {"NotIn", "DoesNotExist"} for one in added
+            term.get("key") in _CLOUD_KEYS and str(term.get("operator")) in {"NotIn", "DoesNotExist"} for term in added
         )
     )
 

@@ -156,7 +156,7 @@ def troubles_of_pod(pod: Manifest, events: Iterable[Manifest]) -> list[Trouble]:
     subject = f"Pod {metadata.get('namespace')}/{metadata['name']}"
     if metadata.get("deletionTimestamp"):
         return []
-    spoken = [(str(one.get("reason", "")), str(one.get("message", ""))) for one in events]
+    spoken = [(str(event.get("reason", "")), str(event.get("message", ""))) for event in events]
     found = [
         *_scheduling(subject, pod),
         *(
@@ -184,16 +184,16 @@ def _of_container(
     held = (state.get("state") or {}).get("waiting") or {}
     reason, words = str(held.get("reason", "")), str(held.get("message", ""))
     name = str(state.get("name", ""))
-    image = next((str(one.get("image", "")) for one in containers(pod) if one.get("name") == name), "")
+    image = next((str(spec.get("image", "")) for spec in containers(pod) if spec.get("name") == name), "")
     if reason in {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"}:
         # ImagePullBackOff only says that it waits: the cause is in the kubelet's event before it.
-        told = next((text for _, text in reversed(spoken) if "Failed to pull" in text and image in text), words)
-        cause = pull_cause(told)
+        message = next((text for _, text in reversed(spoken) if "Failed to pull" in text and image in text), words)
+        cause = pull_cause(message)
         if reason in {"InvalidImageName", "ErrImageNeverPull"}:
             cause = Cause.IMAGE
         if image == INJECTED_IMAGE:
             cause = Cause.NOT_INJECTED
-        return [Trouble(cause, subject, reason, told, image, name)]
+        return [Trouble(cause, subject, reason, message, image, name)]
     if reason == "CrashLoopBackOff":
         ended = (state.get("lastState") or {}).get("terminated") or {}
         code = f"exit code {ended['exitCode']}" if "exitCode" in ended else ""

@@ -73,11 +73,11 @@ def obstacle(workload: Manifest, budgets: Iterable[Manifest]) -> Obstacle | None
     needed = taken_down_at_once(workload)
     labels = (((workload.get("spec") or {}).get("template") or {}).get("metadata") or {}).get("labels") or {}
     found = [
-        one
+        refusal
         for budget in budgets
-        if selects((budget.get("spec") or {}).get("selector"), labels) and (one := _judge(budget, needed))
+        if selects((budget.get("spec") or {}).get("selector"), labels) and (refusal := _judge(budget, needed))
     ]
-    return next((one for one in found if one.for_good), found[0] if found else None) if needed else None
+    return next((refusal for refusal in found if refusal.for_good), found[0] if found else None) if needed else None
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
@@ -85,7 +85,7 @@ def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
     if selector is None:
         return False
     equal = all(labels.get(key) == text for key, text in (selector.get("matchLabels") or {}).items())
-    return equal and all(_meets(labels, one) for one in selector.get("matchExpressions") or ())
+    return equal and all(_meets(labels, term) for term in selector.get("matchExpressions") or ())
 
 
 def _judge(budget: Manifest, needed: int) -> Obstacle | None:

@@ -56,9 +56,9 @@ def images_of(manifests: Iterable[Manifest], namespace: str) -> Iterator[FoundIm
         manifests: The rendered objects of one release.
     """
     rendered = tuple(manifests)
-    for one in rendered:
-        where = ref_of(one, namespace)
-        template = pod_template(one)
+    for manifest in rendered:
+        where = ref_of(manifest, namespace)
+        template = pod_template(manifest)
         for container in containers(template):
             image = str(container.get("image", ""))
             if image and image != INJECTED_IMAGE:
@@ -66,16 +66,16 @@ def images_of(manifests: Iterable[Manifest], namespace: str) -> Iterator[FoundIm
         annotations = (template.get("metadata") or {}).get("annotations") or {}
         if annotated := str(annotations.get(PROXY_IMAGE_ANNOTATION) or ""):
             yield FoundImage(annotated, where, f"annotation {PROXY_IMAGE_ANNOTATION}")
-        if one.get("kind") == "ConfigMap" and where.name.startswith(INJECTOR):
-            yield from _of_injector(one, where, _image_type(rendered))
+        if manifest.get("kind") == "ConfigMap" and where.name.startswith(INJECTOR):
+            yield from _of_injector(manifest, where, _image_type(rendered))
 
 
 def proxy_image(manifests: Iterable[Manifest]) -> str:
     """Return the image that istiod, rendered so, will give its proxies; empty where there is no injector."""
     rendered = tuple(manifests)
-    for one in rendered:
-        if one.get("kind") == "ConfigMap" and str(one["metadata"]["name"]).startswith(INJECTOR):
-            return _proxy_images(one, _image_type(rendered))["proxy"]
+    for manifest in rendered:
+        if manifest.get("kind") == "ConfigMap" and str(manifest["metadata"]["name"]).startswith(INJECTOR):
+            return _proxy_images(manifest, _image_type(rendered))["proxy"]
     return ""
 
 
@@ -110,9 +110,9 @@ def _proxy_images(config_map: Manifest, image_type: str) -> dict[str, str]:
 
 def _image_type(manifests: Iterable[Manifest]) -> str:
     """Return meshConfig's imageType (distroless, debug), which istiod puts behind the tag."""
-    for one in manifests:
-        if one.get("kind") == "ConfigMap" and "mesh" in (one.get("data") or {}):
-            found = _IMAGE_TYPE.search(str(one["data"]["mesh"]))
+    for manifest in manifests:
+        if manifest.get("kind") == "ConfigMap" and "mesh" in (manifest.get("data") or {}):
+            found = _IMAGE_TYPE.search(str(manifest["data"]["mesh"]))
             if found:
                 return found.group(1)
     return ""

@@ -157,4 +157,4 @@ def containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def crds_of(manifests: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
     """Return the custom resource definitions among manifests."""
-    return tuple(one for one in manifests if one.get("kind") == "CustomResourceDefinition")
+    return tuple(manifest for manifest in manifests if manifest.get("kind") == "CustomResourceDefinition")

@@ -161,8 +161,8 @@ def _of_argo(metadata: Mapping[str, Any]) -> Owner | None:
 
 
 def _of_controller(metadata: Mapping[str, Any]) -> Owner | None:
-    owning = (one for one in metadata.get("ownerReferences") or () if one.get("controller"))
-    found = (Owner(tool=Tool.CONTROLLER, kind=str(one["kind"]), name=str(one["name"])) for one in owning)
+    owning = (ref for ref in metadata.get("ownerReferences") or () if ref.get("controller"))
+    found = (Owner(tool=Tool.CONTROLLER, kind=str(ref["kind"]), name=str(ref["name"])) for ref in owning)
     return next(found, None)
 
 

@@ -195,8 +195,8 @@ def of_webhooks(configuration: Manifest | None, name: str, ca_bundle: str | None
 
 def of_endpoints(slices: Iterable[Manifest], service: str) -> Readiness:
     """Judge a Service by its EndpointSlices: at least one ready address."""
-    for one in slices:
-        for endpoint in one.get("endpoints") or ():
+    for endpoints in slices:
+        for endpoint in endpoints.get("endpoints") or ():
             if (endpoint.get("conditions") or {}).get("ready", True) and endpoint.get("addresses"):
                 return ready(f"Service {service} has a ready endpoint")
     return waiting(f"Service {service} to have a ready endpoint")
@@ -218,7 +218,7 @@ def of_gateway_pods(pods: Iterable[Manifest], name: str, proxy_image: str) -> Re
 def addresses_of(service: Manifest | None) -> tuple[str, ...]:
     """Return the addresses a LoadBalancer Service was given, IPs and host names."""
     ingress = ((service or {}).get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
-    return tuple(str(one.get("ip") or one.get("hostname")) for one in ingress if one.get("ip") or one.get("hostname"))
+    return tuple(str(name) for entry in ingress if (name := entry.get("ip") or entry.get("hostname")))
 
 
 PROXY_CONTAINER: Final = "istio-proxy"
@@ -226,7 +226,7 @@ PROXY_CONTAINER: Final = "istio-proxy"
 
 def proxy_images(pod: Manifest) -> frozenset[str]:
     """Return the images of a pod's istio-proxy containers (native sidecars are init containers)."""
-    return frozenset(str(one.get("image", "")) for one in containers(pod) if one.get("name") == PROXY_CONTAINER)
+    return frozenset(str(spec.get("image", "")) for spec in containers(pod) if spec.get("name") == PROXY_CONTAINER)
 
 
 def is_ready(item: Manifest) -> bool:
@@ -236,4 +236,4 @@ def is_ready(item: Manifest) -> bool:
 
 def conditions_of(manifest: Manifest) -> dict[str, Mapping[str, Any]]:
     """Return an object's status conditions by type."""
-    return {str(one.get("type")): one for one in (manifest.get("status") or {}).get("conditions") or ()}
+    return {str(entry.get("type")): entry for entry in (manifest.get("status") or {}).get("conditions") or ()}

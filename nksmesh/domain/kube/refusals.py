@@ -102,5 +102,5 @@ def _refusal(subject: str, reason: str, words: str) -> Trouble:
 
 
 def _meaning(words: str) -> tuple[Cause, str]:
-    told = ((cause, hint) for pattern, cause, hint in _CREATION if re.search(pattern, words, re.IGNORECASE))
-    return next(told, (Cause.WEBHOOK, ""))
+    meanings = ((cause, hint) for pattern, cause, hint in _CREATION if re.search(pattern, words, re.IGNORECASE))
+    return next(meanings, (Cause.WEBHOOK, ""))

@@ -59,7 +59,7 @@ class RestartResult:
 
     def of(self, *outcomes: Outcome) -> tuple[Restart, ...]:
         """Return those with one of these outcomes."""
-        return tuple(one for one in self.restarts if one.outcome in outcomes)
+        return tuple(restart for restart in self.restarts if restart.outcome in outcomes)
 
     @property
     def complete(self) -> bool:
@@ -69,17 +69,17 @@ class RestartResult:
     @property
     def errors(self) -> tuple[MeshError, ...]:
         """What failed; the envelope's status is ``partial`` with it."""
-        return tuple(one.error for one in self.restarts if one.error is not None)
+        return tuple(restart.error for restart in self.restarts if restart.error is not None)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """A sentence for each that still runs its old proxy, though nothing failed."""
-        told = (Outcome.OTHER_PROXY, Outcome.HELD_BACK, Outcome.NOT_RESTARTABLE, Outcome.NOT_BEGUN)
+        outcomes = (Outcome.OTHER_PROXY, Outcome.HELD_BACK, Outcome.NOT_RESTARTABLE, Outcome.NOT_BEGUN)
         return tuple(
-            f"{one.workload} was not restarted: {one.message}"
-            if one.outcome is not Outcome.OTHER_PROXY
-            else f"{one.workload}: {one.message}"
-            for one in self.of(*told)
+            f"{restart.workload} was not restarted: {restart.message}"
+            if restart.outcome is not Outcome.OTHER_PROXY
+            else f"{restart.workload}: {restart.message}"
+            for restart in self.of(*outcomes)
         )
 
     def json_form(self) -> Mapping[str, Any]:

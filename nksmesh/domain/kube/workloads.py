@@ -76,8 +76,8 @@ def workloads_of(
         replica_sets: The ReplicaSets that pods may be of; their metadata is enough.
         owners: The Deployments, StatefulSets and DaemonSets that may be at the top.
     """
-    above = {_key("ReplicaSet", one): _controller(one) for one in replica_sets}
-    known = {_key(str(one.get("kind")), one): one for one in owners}
+    above = {_key("ReplicaSet", manifest): _controller(manifest) for manifest in replica_sets}
+    known = {_key(str(manifest.get("kind")), manifest): manifest for manifest in owners}
     groups: dict[tuple[str, str, str], list[Manifest]] = {}
     for pod in pods:
         if is_injected(pod):
@@ -87,7 +87,7 @@ def workloads_of(
 
 def on_other_proxy(workloads: Iterable[Workload], proxy_image: str) -> tuple[Workload, ...]:
     """Return the workloads of which a pod runs another proxy than the one given."""
-    return tuple(one for one in workloads if not all(runs(proxy_image, image) for image in one.proxies))
+    return tuple(workload for workload in workloads if not all(runs(proxy_image, image) for image in workload.proxies))
 
 
 def runs(proxy_image: str, image: str) -> bool:
@@ -98,7 +98,7 @@ def runs(proxy_image: str, image: str) -> bool:
 def without_releases(workloads: Iterable[Workload], releases: Collection[Release]) -> tuple[Workload, ...]:
     """Leave out what releases own: a mesh's own gateways are restarted by the steps of its plan."""
     own = {(release.name, release.namespace) for release in releases}
-    return tuple(one for one in workloads if one.helm_release not in own)
+    return tuple(workload for workload in workloads if workload.helm_release not in own)
 
 
 def is_injected(pod: Manifest) -> bool:
@@ -118,17 +118,17 @@ def istio_revision_of(pod: Manifest) -> str:
         status = json.loads(annotations.get(_STATUS) or "{}")
     except ValueError:
         status = {}
-    told = status.get("revision") if isinstance(status, Mapping) else None
-    return str(told or labels.get("istio.io/rev") or "")
+    revision = status.get("revision") if isinstance(status, Mapping) else None
+    return str(revision or labels.get("istio.io/rev") or "")
 
 
-def _key(kind: str, one: Manifest) -> tuple[str, str, str]:
-    return str(one["metadata"].get("namespace", "")), kind, str(one["metadata"]["name"])
+def _key(kind: str, manifest: Manifest) -> tuple[str, str, str]:
+    return str(manifest["metadata"].get("namespace", "")), kind, str(manifest["metadata"]["name"])
 
 
-def _controller(one: Manifest) -> tuple[str, str] | None:
+def _controller(manifest: Manifest) -> tuple[str, str] | None:
     """Return the (kind, name) of an object's controller."""
-    for reference in one["metadata"].get("ownerReferences") or ():
+    for reference in manifest["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
             return str(reference.get("kind")), str(reference.get("name"))
     return None

@@ -60,7 +60,7 @@ def region_of_host(server: str, regions: Mapping[str, Region]) -> str:
         regions: The regions, by name.
     """
     host = host_name(server)
-    return _only(region.name for region in regions.values() if any(_fits(host, one) for one in region.hosts))
+    return _only(region.name for region in regions.values() if any(_fits(host, suffix) for suffix in region.hosts))
 
 
 def zones_may_tell(server: str, regions: Mapping[str, Region], nks: Nks) -> bool:
@@ -85,7 +85,9 @@ def locate(server: str, zones: Iterable[str], regions: Mapping[str, Region], nks
         return Location(host=host, cloud=cloud, zones=named, region=region, read_from="the API server's host")
     found = ""
     if cloud in {"", PUBLIC}:
-        found = _only(one.name for one in regions.values() if all_match(named, one.zones) and _by_zones(one, nks))
+        found = _only(
+            region.name for region in regions.values() if all_match(named, region.zones) and _by_zones(region, nks)
+        )
     others = nks.others_with(named) if found and not cloud else ()
     return Location(
         host=host,
@@ -93,7 +95,7 @@ def locate(server: str, zones: Iterable[str], regions: Mapping[str, Region], nks
         zones=named,
         region=found,
         read_from=f"the nodes' zones ({', '.join(named)})" if found else "",
-        doubt=", ".join(other.title for other in others),
+        doubt=", ".join(doubtful.title for doubtful in others),
     )
 
 
@@ -127,10 +129,10 @@ def check_location(
     if not location.region or location.region == chosen or all_match(location.zones, region.zones):
         return ()
     if location.zones:
-        told = f"{location.read_from} are those of region {location.region}"
+        words = f"{location.read_from} are those of region {location.region}"
     else:
-        told = f"{location.read_from} ({location.host}) is of region {location.region}"
-    return (_mismatch(chosen, told, _give(location.region)),)
+        words = f"{location.read_from} ({location.host}) is of region {location.region}"
+    return (_mismatch(chosen, words, _give(location.region)),)
 
 
 def check_support(location: Location, minor: str, nks: Nks, today: date | None) -> tuple[Finding, ...]:
@@ -139,15 +141,15 @@ def check_support(location: Location, minor: str, nks: Nks, today: date | None) 
     Args:
         minor: The cluster's Kubernetes minor.
     """
-    told, over = support_told(nks, minor, today) if location.on_nks else ("", False)
-    if not told:
+    message, over = support_told(nks, minor, today) if location.on_nks else ("", False)
+    if not message:
         return ()
     hint = (
         "Upgrade the cluster, one minor version at a time. Run nksmesh versions to see "
         "which Istio each Kubernetes needs."
     )
     level = Level.WARNING if over else Level.NOTE
-    return (Finding(id="location.kubernetes-support", level=level, message=told, hint=hint if over else ""),)
+    return (Finding(id="location.kubernetes-support", level=level, message=message, hint=hint if over else ""),)
 
 
 def cloud_of_region(region: Region, nks: Nks) -> str:
@@ -170,8 +172,8 @@ def _doubted(location: Location) -> Finding:
     )
 
 
-def _mismatch(chosen: str, told: str, hint: str) -> Finding:
-    message = f"the registry of region {chosen} is used, but {told}"
+def _mismatch(chosen: str, words: str, hint: str) -> Finding:
+    message = f"the registry of region {chosen} is used, but {words}"
     return Finding(id="location.other-region", level=Level.WARNING, message=message, hint=hint)
 
 

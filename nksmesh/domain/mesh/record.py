@@ -95,7 +95,7 @@ class Record:
 
     def of_release(self, release: Release) -> RecordedRelease | None:
         """Return what was recorded of a release."""
-        return next((one for one in self.releases if one.release == release), None)
+        return next((recorded for recorded in self.releases if recorded.release == release), None)
 
     def to_data(self) -> dict[str, Any]:
         """Return the record as JSON has it; where integers are Helm's ``--set``'s is told beside the values."""
@@ -122,13 +122,13 @@ class Record:
             canary=_canary(data.get("canary")),
             releases=tuple(
                 RecordedRelease(
-                    release=Release(**_known(Release, one["release"])),
-                    chart_digest=one["chart_digest"],
-                    values_hash=one["values_hash"],
-                    helm_revision=one["helm_revision"],
-                    layers=tuple((name, digest) for name, digest in one.get("layers", ())),
+                    release=Release(**_known(Release, row["release"])),
+                    chart_digest=row["chart_digest"],
+                    values_hash=row["values_hash"],
+                    helm_revision=row["helm_revision"],
+                    layers=tuple((name, digest) for name, digest in row.get("layers", ())),
                 )
-                for one in data["releases"]
+                for row in data["releases"]
             ),
             written_by=data.get("written_by", ""),
             helm_driver=data.get("helm_driver", ""),
@@ -184,12 +184,12 @@ def _answers(data: Mapping[str, Any]) -> Recorded:
             "network": Network(known["network"]) if known.get("network") else None,
             "gateways": None
             if gateways is None
-            else tuple(GatewaySpec(**_known(GatewaySpec, one)) for one in gateways),
+            else tuple(GatewaySpec(**_known(GatewaySpec, gateway)) for gateway in gateways),
             "components": None if components is None else tuple(components),
             "pull_secrets": tuple(known.get("pull_secrets", ())),
             "allow_images": tuple(known.get("allow_images", ())),
             "forced": tuple(known.get("forced", ())),
-            "layers": {name: tuple(_layer(one) for one in layers) for name, layers in known.get("layers", {}).items()},
+            "layers": {name: tuple(map(_layer, layers)) for name, layers in known.get("layers", {}).items()},
             "standing": Standing(**{**standing, "tags": tuple(standing.get("tags", ()))}),
         }
     )
@@ -217,4 +217,4 @@ def _layer(data: Mapping[str, Any]) -> Layer:
 
 
 def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    return {one.name: data[one.name] for one in fields(kind) if one.name in data}
+    return {field.name: data[field.name] for field in fields(kind) if field.name in data}

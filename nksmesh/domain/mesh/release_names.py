@@ -30,10 +30,10 @@ def releases_of(
     Raises:
         ConfigError: A release has a name that Kubernetes or Helm does not take, or one that is taken.
     """
-    told = names or {}
-    base = _release_name(BASE.name, told.get(BASE.name, BASE.default_release))
+    chosen = names or {}
+    base = _release_name(BASE.name, chosen.get(BASE.name, BASE.default_release))
     usual = names_of(istio_revision).release
-    istiod = usual if istio_revision else _release_name(ISTIOD.name, told.get(ISTIOD.name, usual))
+    istiod = usual if istio_revision else _release_name(ISTIOD.name, chosen.get(ISTIOD.name, usual))
     releases = [
         Release(component=BASE.name, name=base, namespace=namespace),
         Release(component=ISTIOD.name, name=istiod, namespace=namespace, istio_revision=istio_revision),
@@ -46,16 +46,16 @@ def releases_of(
     releases += [
         Release(
             component=name,
-            name=_release_name(name, told.get(name, COMPONENTS[name].default_release)),
+            name=_release_name(name, chosen.get(name, COMPONENTS[name].default_release)),
             namespace=namespace,
         )
         for name in OPTIONAL
         if name in components
     ]
-    for one, other in combinations(releases, 2):
-        if one.name == other.name:
+    for first, second in combinations(releases, 2):
+        if first.name == second.name:
             raise ConfigError(
-                f"releases: {one.component} and {other.component} are both named {one.name!r}",
+                f"releases: {first.component} and {second.component} are both named {first.name!r}",
                 hint="Give each Helm release its own name.",
             )
     taken = {release.name for release in releases} | set(COMPONENTS)

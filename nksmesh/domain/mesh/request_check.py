@@ -33,35 +33,35 @@ def check_request(
         ConfigError: Something is unknown, or is no name that Kubernetes takes.
         CheckError: The version is not supported, or not provided by the region.
     """
-    told = environment or Environment(name="", path="")
-    for name in filter(None, (request.region, told.region)):
+    chosen = environment or Environment(name="", path="")
+    for name in filter(None, (request.region, chosen.region)):
         catalog.region(name)
-    for hub, where in ((request.hub, "--hub"), (told.hub, f"hub, from environment {told.name}")):
+    for hub, where in ((request.hub, "--hub"), (chosen.hub, f"hub, from environment {chosen.name}")):
         if hub:
             check_hub(hub, where)
-    for name in filter(None, (request.profile, told.profile)):
+    for name in filter(None, (request.profile, chosen.profile)):
         catalog.profile(name)
-    namespace = check_label(request.namespace or told.namespace or ISTIO_NAMESPACE, "namespace")
-    if version := request.version or told.version:
-        own_hub = bool(request.hub or (told.hub and not request.region))
-        region = catalog.regions.get(request.region or told.region)
+    namespace = check_label(request.namespace or chosen.namespace or ISTIO_NAMESPACE, "namespace")
+    if version := request.version or chosen.version:
+        own_hub = bool(request.hub or (chosen.hub and not request.region))
+        region = catalog.regions.get(request.region or chosen.region)
         question = VersionQuestion(
             version=version, region=region, own_hub=own_hub, forced=force_version, nks=catalog.nks
         )
         found = judge_version(question, catalog.versions)
         refuse_failures(() if record_follows else found)
-    gateways = _known_gateways(request, catalog, told) if environment or request.profile else None
+    gateways = _known_gateways(request, catalog, chosen) if environment or request.profile else None
     # Where an environment lists none, the profile and the record decide; what is not there is refused later.
-    components = OPTIONAL if told.components is None else told.components
-    releases = releases_of(namespace, gateways or (), names=told.release_names, components=components)
+    components = OPTIONAL if chosen.components is None else chosen.components
+    releases = releases_of(namespace, gateways or (), names=chosen.release_names, components=components)
     if gateways is not None:
         check_targets(request, environment, releases, gateways_anywhere(catalog.profiles.values(), gateways))
 
 
-def _known_gateways(request: Request, catalog: Catalog, told: Environment) -> Iterable[GatewaySpec]:
+def _known_gateways(request: Request, catalog: Catalog, chosen: Environment) -> Iterable[GatewaySpec]:
     """List the gateways that may be meant: where the record still chooses the profile, those of every profile."""
-    if told.gateways is not None:
-        return told.gateways
-    named = request.profile or told.profile
+    if chosen.gateways is not None:
+        return chosen.gateways
+    named = request.profile or chosen.profile
     profiles = [catalog.profile(named)] if named else catalog.profiles.values()
     return {gateway.name: gateway for profile in profiles for gateway in profile.gateways}.values()

@@ -66,21 +66,21 @@ def resolve(
         ConfigError: Something is unknown, contradicts itself, or is no name that Kubernetes takes; or neither a
             region nor a hub is known.
     """
-    told = environment or Environment(name="", path="")
+    chosen = environment or Environment(name="", path="")
     found = recorded or Recorded()
     notes: list[str] = []
-    choose = _Chooser(request, told, found, notes)
+    choose = _Chooser(request, chosen, found, notes)
 
     where = location or Location()
-    region, hub = _region_and_hub(request, told, found, catalog, where, notes)
+    region, hub = _region_and_hub(request, chosen, found, catalog, where, notes)
     network = Network(choose("network", Network.PUBLIC.value))
     profile = catalog.profile(choose("profile", DEFAULT_PROFILE))
     version = choose("version", *_default_version(catalog, region, hub, kubernetes))
     parse_version(version)
     namespace = check_label(choose("namespace", ISTIO_NAMESPACE, quiet=True), "namespace")
     charts = choose("charts", OFFICIAL_SOURCE, quiet=True)
-    gateways = profile.gateways if told.gateways is None else told.gateways
-    optional = profile.components if told.components is None else told.components
+    gateways = profile.gateways if chosen.gateways is None else chosen.gateways
+    optional = profile.components if chosen.components is None else chosen.components
     if environment is None and recorded and not request.profile:
         gateways = gateways if recorded.gateways is None else recorded.gateways
         optional = optional if recorded.components is None else recorded.components
@@ -90,11 +90,11 @@ def resolve(
         name=f"hub {hub}" if own_hub else f"region {region}",
         hub=hub or catalog.region(region).hubs[network],
         tag=version,
-        full_paths=told.full_image_paths if environment else found.full_image_paths,
-        pull_secrets=told.pull_secrets if environment else found.pull_secrets,
+        full_paths=chosen.full_image_paths if environment else found.full_image_paths,
+        pull_secrets=chosen.pull_secrets if environment else found.pull_secrets,
     )
     standing = _standing(found.standing, version)
-    names = {**found.release_names, **told.release_names}
+    names = {**found.release_names, **chosen.release_names}
     releases = releases_of(namespace, gateways, standing.istio_revision, names, optional)
     sources = Sources(
         components=catalog.components,
@@ -119,14 +119,14 @@ def resolve(
         network=network,
         namespace=namespace,
         chart_source=charts,
-        environment=told.name,
+        environment=chosen.name,
         releases=releases,
         layers=layers,
         own_hub=own_hub,
         full_image_paths=images.full_paths,
         pull_secrets=images.pull_secrets,
         allow_images=tuple(
-            dict.fromkeys((*(told.allow_images if environment else found.allow_images), *request.allow_images))
+            dict.fromkeys((*(chosen.allow_images if environment else found.allow_images), *request.allow_images))
         ),
         forced=found.forced,
         gateways=gateways,
@@ -134,7 +134,7 @@ def resolve(
         release_names=names,
         standing=standing,
     )
-    named = any(source.region for source in (request, told, found))
+    named = any(source.region for source in (request, chosen, found))
     return Resolved(mesh=mesh, notes=tuple(notes), region_read=bool(region) and not named)
 
 
@@ -151,21 +151,21 @@ class _Chooser:
         self._notes = notes
 
     def __call__(self, field: str, default: str, why: str = "the default", *, quiet: bool = False) -> str:
-        option, told, recorded = (
+        option, chosen, recorded = (
             str(getattr(source, field) or "") for source in (self._request, self._environment, self._recorded)
         )
-        what = "charts from" if field == "charts" else field
+        title = "charts from" if field == "charts" else field
         if option:
             return option
-        if told:
-            self._notes.append(f"{what} {public_source(told)}, from environment {self._environment.name}")
-            return told
+        if chosen:
+            self._notes.append(f"{title} {public_source(chosen)}, from environment {self._environment.name}")
+            return chosen
         if recorded:
             if not (quiet and recorded == default):
-                self._notes.append(f"{what} {public_source(recorded)}, as installed")
+                self._notes.append(f"{title} {public_source(recorded)}, as installed")
             return recorded
         if not quiet:
-            self._notes.append(f"{what} {default}, {why}")
+            self._notes.append(f"{title} {default}, {why}")
         return default
 
 
@@ -221,7 +221,7 @@ def _default_version(catalog: Catalog, region: str, hub: str, kubernetes: str) -
         return newest(catalog.region(region).versions), "the default"
     if kubernetes and (version := newest_that_fits(catalog.versions, kubernetes)):
         return version, f"of the newest minor version known to nksmesh that supports Kubernetes {minor_of(kubernetes)}"
-    provided = [version for one in catalog.regions.values() for version in one.versions]
+    provided = [version for region in catalog.regions.values() for version in region.versions]
     return newest_that_fits(catalog.versions) or newest(provided), "of the newest minor version known to nksmesh"
 
 

@@ -18,13 +18,13 @@ CANARY_MINORS: Final = 2
 """How many minors a canary may go at once; in place it is one."""
 
 
-def minors_between(one: str, other: str) -> int:
+def minors_between(first: str, second: str) -> int:
     """Count the minors from one version to another, whichever is older.
 
     Raises:
         ConfigError: A version is not written X.Y.Z.
     """
-    return abs(parse_version(other)[1] - parse_version(one)[1])
+    return abs(parse_version(second)[1] - parse_version(first)[1])
 
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})(-[0-9A-Za-z.-]{1,40})?")
@@ -171,13 +171,13 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
         ConfigError: The version is not written X.Y.Z.
     """
     major, minor, _ = parse_version(question.version)
-    entry = next((one for one in known if one.minor == f"{major}.{minor}"), None)
+    entry = next((row for row in known if row.minor == f"{major}.{minor}"), None)
     findings: list[Finding] = []
     if entry is None:
         findings.append(_unknown(question, known))
     if question.region and not question.own_hub and question.version not in question.region.versions:
         findings.append(_not_provided(question, question.region))
-    elif entry and question.version not in ({one for each in known for one in each.tested} or entry.versions):
+    elif entry and question.version not in ({version for row in known for version in row.tested} or entry.versions):
         findings.append(
             _warning(
                 "version.untested",
@@ -197,7 +197,7 @@ def forgiven(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[
         ConfigError: The version is not written X.Y.Z.
     """
     found = check_version(replace(question, forced=False, forced_before=()), known)
-    refused = [one.message for one in found if one.level is Level.FAILURE]
+    refused = [finding.message for finding in found if finding.level is Level.FAILURE]
     return tuple(message for message in refused if question.forced or message in question.forced_before)
 
 
@@ -211,7 +211,7 @@ def known_of(entry: IstioVersion) -> str:
 
 
 def _unknown(question: VersionQuestion, known: Sequence[IstioVersion]) -> Finding:
-    patches = [version for one in known for version in one.versions]
+    patches = [version for entry in known for version in entry.versions]
     return Finding(
         id="version.unknown",
         subject=question.version,
@@ -233,7 +233,7 @@ def _not_provided(question: VersionQuestion, region: Region) -> Finding:
 
 def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequence[IstioVersion]) -> list[Finding]:
     cluster = parse_kubernetes(question.kubernetes)
-    told = f"Kubernetes {cluster[0]}.{cluster[1]}"
+    named = f"Kubernetes {cluster[0]}.{cluster[1]}"
     supported = f"Istio {entry.minor} supports Kubernetes {entry.kubernetes_min} to {entry.kubernetes_max}"
     region = question.region
     provided = None if region is None or question.own_hub else region.versions
@@ -242,7 +242,7 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
             Finding(
                 id="version.kubernetes-too-old",
                 subject=question.version,
-                message=f"Istio {question.version} does not run on {told}: it needs {entry.kubernetes_floor} or later",
+                message=f"Istio {question.version} does not run on {named}: it needs {entry.kubernetes_floor} or later",
                 hint=f"{supported}. {_another(question, known, provided)}",
             )
         ]
@@ -251,7 +251,7 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
             Finding(
                 id="version.kubernetes-too-new",
                 subject=question.version,
-                message=f"Istio {question.version} does not support {told}: {entry.kubernetes_max} is "
+                message=f"Istio {question.version} does not support {named}: {entry.kubernetes_max} is "
                 "the newest it supports",
                 hint=f"{supported}. {_another(question, known, provided)}",
             )
@@ -261,15 +261,15 @@ def _on_kubernetes(question: VersionQuestion, entry: IstioVersion, known: Sequen
         findings.append(
             _warning(
                 "version.kubernetes-unsupported",
-                f"Istio {question.version} was tested on {told}, but is not supported there",
+                f"Istio {question.version} was tested on {named}, but is not supported there",
                 f"{supported}.",
             )
         )
-    if region and not question.own_hub and cluster not in {parse_kubernetes(one) for one in region.kubernetes}:
+    if region and not question.own_hub and cluster not in {parse_kubernetes(minor) for minor in region.kubernetes}:
         findings.append(
             _warning(
                 "version.not-listed-by-nks",
-                f"NKS does not list {told} for Istio {question.version}, though Istio itself supports it",
+                f"NKS does not list {named} for Istio {question.version}, though Istio itself supports it",
                 f"NKS lists {', '.join(region.kubernetes)} for region {region.name}.",
             )
         )

@@ -65,7 +65,7 @@ def _way_out(question: VersionQuestion, cluster: str, known: Sequence[IstioVersi
     for_both = newest_that_fits([entry for entry in known if supports(entry, cluster)], following)
     version = for_both or newest_that_fits(known, cluster)
     if version:
-        entry = next(one for one in known if version in one.versions)
+        entry = next(entry for entry in known if version in entry.versions)
         yield f"Istio {entry.minor} supports Kubernetes {entry.kubernetes_min} to {entry.kubernetes_max}."
         yield f"Copy its images pilot and proxyv2 into a registry of your own: {question.command(version)}."
         cached = question.command(version, _IMAGE_CACHE)

@@ -43,8 +43,8 @@ def diff_manifests(
         new: What would be.
         dump: Writes a manifest as YAML.
     """
-    before = {ref_of(one, namespace): one for one in old}
-    after = {ref_of(one, namespace): one for one in new}
+    before = {ref_of(manifest, namespace): manifest for manifest in old}
+    after = {ref_of(manifest, namespace): manifest for manifest in new}
     found = []
     for ref in sorted({*before, *after}):
         was, will = before.get(ref), after.get(ref)
@@ -101,14 +101,14 @@ def _is_secret(name: str) -> bool:
 def _discreet(value: Any, before: Any, field: str = "") -> Any:
     if isinstance(value, Mapping):
         known = before if isinstance(before, Mapping) else {}
-        return {key: _discreet(one, known.get(key), str(key)) for key, one in value.items()}
+        return {key: _discreet(inner, known.get(key), str(key)) for key, inner in value.items()}
     if not isinstance(value, list):
         return value
     keys, there = by_key(field, value), by_key(field, before) or {}
-    pairs = [(one, there.get(key)) for key, one in keys.items()] if keys is not None else [(one, None) for one in value]
+    pairs = [(now, there.get(key)) for key, now in keys.items()] if keys is not None else [(now, None) for now in value]
     if field == "env":
-        return [_variable(one, known or {}) if isinstance(one, Mapping) else one for one, known in pairs]
-    return [_discreet(one, known) for one, known in pairs]
+        return [_variable(now, known or {}) if isinstance(now, Mapping) else now for now, known in pairs]
+    return [_discreet(now, known) for now, known in pairs]
 
 
 def _variable(variable: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -107,13 +107,13 @@ class Run:
 
     def after(self, revisions: Mapping[tuple[str, str], int]) -> Self:
         """Note the Helm revisions that it left, by (namespace, name)."""
-        moves = (replace(one, after=revisions.get(one.release.key, 0)) for one in self.releases)
+        moves = (replace(move, after=revisions.get(move.release.key, 0)) for move in self.releases)
         return replace(self, releases=tuple(moves))
 
     def taking_in(self, later: Run) -> Self:
         """Note what a later run that went on with it did first, so that to take this one back takes back both."""
-        known = {one.release for one in self.releases}
-        return replace(self, releases=(*self.releases, *(one for one in later.releases if one.release not in known)))
+        known = {move.release for move in self.releases}
+        return replace(self, releases=(*self.releases, *(move for move in later.releases if move.release not in known)))
 
     def ending(self, outcome: Outcome, reason: str = "", evidence: str = "") -> Self:
         """Note how it ended; of very long evidence the end is kept, which says most."""
@@ -137,7 +137,7 @@ class Run:
             TypeError: A value is not what it should be.
             ValueError: The same.
         """
-        known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
+        known = {entry.name: data[entry.name] for entry in fields(cls) if entry.name in data}
         return cls(
             **{
                 **known,
@@ -145,7 +145,7 @@ class Run:
                 "ended": _moment(data.get("ended", "")),
                 "from_versions": tuple(data.get("from_versions", ())),
                 "outcome": Outcome(data["outcome"]),
-                "releases": tuple(_move(one) for one in data.get("releases", ())),
+                "releases": tuple(map(_move, data.get("releases", ()))),
                 "before": Record.from_data(data["before"]) if data.get("before") else None,
                 "undoes": tuple(data.get("undoes", ())),
             }
@@ -166,7 +166,7 @@ class History:
 
     def of(self, number: int) -> Run | None:
         """Return the run with a number."""
-        return next((one for one in self.runs if one.number == number), None)
+        return next((run for run in self.runs if run.number == number), None)
 
     @property
     def unproved(self) -> tuple[Run, ...]:
@@ -183,20 +183,20 @@ class History:
     @property
     def next_number(self) -> int:
         """The number that the next run gets."""
-        return max((one.number for one in self.runs), default=0) + 1
+        return max((run.number for run in self.runs), default=0) + 1
 
     def begun(self, run: Run) -> Self:
         """Take in a run that begins, whose number is ``next_number``.
 
         It holds the mesh, so whatever run still counts as running is dead; where the new one begins, that one ended.
         """
-        found = {one.release.key: one.before for one in run.releases}
+        found = {move.release.key: move.before for move in run.releases}
 
-        def now(one: Run) -> Run:
-            if one.outcome is not Outcome.RUNNING:
-                return one
+        def now(past: Run) -> Run:
+            if past.outcome is not Outcome.RUNNING:
+                return past
             words = "it ended without a word: killed, or cut off from the cluster"
-            return one.after(found).ending(Outcome.INTERRUPTED, words)
+            return past.after(found).ending(Outcome.INTERRUPTED, words)
 
         kept = replace(self, runs=(*map(now, self.runs), run))
         while len(kept.runs) > MOST_RUNS:
@@ -207,12 +207,12 @@ class History:
         """Take in how a run ended; one that went well took back what it set out to."""
         undone = run.undoes if run.whole else ()
 
-        def now(one: Run) -> Run:
-            if (one.number, one.began) == (run.number, run.began):
+        def now(past: Run) -> Run:
+            if (past.number, past.began) == (run.number, run.began):
                 return run
-            return replace(one, outcome=Outcome.ROLLED_BACK, undone_by=run.number) if one.number in undone else one
+            return replace(past, outcome=Outcome.ROLLED_BACK, undone_by=run.number) if past.number in undone else past
 
-        return replace(self, runs=tuple(now(one) for one in self.runs))
+        return replace(self, runs=tuple(map(now, self.runs)))
 
     def without_oldest(self) -> Self:
         """Leave out the oldest run; of a single one, what is not needed to tell of it.
@@ -221,7 +221,7 @@ class History:
         what stood before it all: the one after that goes instead.
         """
         if len(self.runs) <= 1:
-            return replace(self, runs=tuple(replace(one, before=None, evidence="") for one in self.runs))
+            return replace(self, runs=tuple(replace(run, before=None, evidence="") for run in self.runs))
         oldest, second, *others = self.runs
         if not others or oldest not in self.unproved:
             return replace(self, runs=(second, *others))
@@ -229,7 +229,7 @@ class History:
 
 
 def _move(data: Mapping[str, Any]) -> ReleaseMove:
-    release = {one.name: data["release"][one.name] for one in fields(Release) if one.name in data["release"]}
+    release = {entry.name: data["release"][entry.name] for entry in fields(Release) if entry.name in data["release"]}
     return ReleaseMove(release=Release(**release), before=int(data["before"]), after=int(data["after"]))
 
 

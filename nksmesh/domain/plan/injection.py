@@ -48,8 +48,8 @@ def check_injection(changes: Iterable[ReleaseChange], around: Surrounding) -> tu
         which then never checks an Istio object.
     """
     some = tuple(changes)
-    rendered = [one for change in some for one in change.manifests]
-    served = {_served_by(one) for one in (*rendered, *around.injectors) if one.get("kind", _INJECTOR) == _INJECTOR}
+    manifests = (*around.injectors, *(manifest for change in some for manifest in change.manifests))
+    served = {_served_by(manifest) for manifest in manifests if manifest.get("kind", _INJECTOR) == _INJECTOR}
     findings = [
         finding
         for change in some
@@ -60,7 +60,7 @@ def check_injection(changes: Iterable[ReleaseChange], around: Surrounding) -> tu
         *around.services,
         *((ref.namespace, ref.name) for change in some for ref in _services(change)),
     }
-    return (*findings, *(one for change in some for one in _calls_nobody(change, services)))
+    return (*findings, *(finding for change in some for finding in _calls_nobody(change, services)))
 
 
 def _served_by(injector: Manifest) -> str:
@@ -78,7 +78,7 @@ def _unserved(change: ReleaseChange, served: Collection[str], around: Surroundin
         wanted = _wanted(labels, around.namespaces.get(namespace) or {})
         if wanted in served:
             continue
-        there = ", ".join(sorted(one for one in served if one)) or "none"
+        there = ", ".join(sorted(revision for revision in served if revision)) or "none"
         yield Finding(
             id="injection.no-injector",
             subject=name,
@@ -94,17 +94,18 @@ def _wanted(labels: Mapping[str, Any], namespace: Mapping[str, str]) -> str:
 
 
 def _advice(name: str, wanted: str, served: Collection[str]) -> str:
-    other = next((one for one in sorted(served) if one and one != DEFAULT_TAG), "")
-    if wanted == DEFAULT_TAG and other:
+    revision = next((revision for revision in sorted(served) if revision and revision != DEFAULT_TAG), "")
+    if wanted == DEFAULT_TAG and revision:
         return (
-            f"Set the gateway's revision to istiod's: --set {name}:revision={other}. Or "
+            f"Set the gateway's revision to istiod's: --set {name}:revision={revision}. Or "
             "make it the default one: --set 'istiod:revisionTags={default}'"
         )
     return f"Set an Istio revision or tag that istiod has: --set {name}:revision=REVISION. Or leave it out."
 
 
 def _services(change: ReleaseChange) -> Iterable[ObjectRef]:
-    return (ref_of(one, change.release.namespace) for one in change.manifests if one.get("kind") == "Service")
+    services = (manifest for manifest in change.manifests if manifest.get("kind") == "Service")
+    return (ref_of(service, change.release.namespace) for service in services)
 
 
 def _calls_nobody(change: ReleaseChange, services: Collection[tuple[str, str]]) -> Iterable[Finding]:

@@ -64,7 +64,7 @@ def make_steps(
     namespaces: list[Step] = [_namespace_step(name, missing_namespaces) for name in _namespaces(mesh)]
     ordered = components_in_order()
     proofs = {component: _proofs_of(component, changes, crds) for component in ordered}
-    before_gate = [change for one in ordered if not one.injected for change in _of(changes, one)]
+    before_gate = [change for component in ordered if not component.injected for change in _of(changes, component)]
     fresh = not any(change.installed or change.taken for change in before_gate)
     steps = [*namespaces, *([_crds_step(crds, take_over=take_over)] if crds else [])]
     for change in before_gate:
@@ -79,7 +79,7 @@ def make_steps(
         ]
         steps.append(written(change, (_placed(change), *below)))
     injected = [component for component in ordered if component.injected]
-    foundation = [one for one in ordered if any(one in _below(component) for component in injected)]
+    foundation = [lower for lower in ordered if any(lower in _below(component) for component in injected)]
     needs = [
         *(Need(name) for component in foundation for name in proofs[component]),
         *(Need(step.name, Phase.WRITTEN) for step in namespaces),
@@ -113,7 +113,7 @@ def _placed(change: ReleaseChange) -> Need:
 def _below(component: Component) -> frozenset[Component]:
     """Name the components that a component stands on, directly or by way of others."""
     direct = [COMPONENTS[name] for name in component.after]
-    return frozenset(direct).union(*(_below(one) for one in direct))
+    return frozenset(direct).union(*(_below(lower) for lower in direct))
 
 
 def _proofs_of(

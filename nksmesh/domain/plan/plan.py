@@ -269,7 +269,7 @@ class Plan:
     def helm_revisions(self) -> dict[tuple[str, str], tuple[int, str]]:
         """The Helm revision and status that the plan found of each installed release, by (namespace, name)."""
         found = (change.installed for change in self.releases.values() if change.installed is not None)
-        return {one.key: (one.helm_revision, one.status) for one in found}
+        return {installed.key: (installed.helm_revision, installed.status) for installed in found}
 
     @property
     def manifests(self) -> tuple[tuple[Release, tuple[Manifest, ...]], ...]:

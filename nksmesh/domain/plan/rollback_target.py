@@ -156,11 +156,11 @@ def _refuse_passed(history: History, wanted: Run) -> None:
 
 
 def _of(runs: list[Run]) -> RollbackTarget:
-    other = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
-    if other is not None:
+    blocker = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
+    if blocker is not None:
         raise ConfigError(
-            f"run {other.number} was nksmesh {other.command}, which rollback cannot undo",
-            hint=f"{_instead(other, runs[-1])} {_SEE}",
+            f"run {blocker.number} was nksmesh {blocker.command}, which rollback cannot undo",
+            hint=f"{_instead(blocker, runs[-1])} {_SEE}",
         )
     targets: dict[Release, int] = {}
     for run in runs:
@@ -177,13 +177,13 @@ def _of(runs: list[Run]) -> RollbackTarget:
     return RollbackTarget(runs=tuple(runs), targets=targets, before=first.before)
 
 
-def _instead(other: Run, last: Run) -> str:
+def _instead(blocker: Run, last: Run) -> str:
     """Say what leads on where a run is in the way that a rollback does not take back."""
-    if other is last and (other.whole or other.command != _UNINSTALL):
-        return _OTHER_WAYS.get(other.command, _ANOTHER_VERSION)
-    if other.whole:
-        return f"Pass --to-run {other.number}: the rollback can go back no further."
-    if other.command == _UNINSTALL and not last.whole:
+    if blocker is last and (blocker.whole or blocker.command != _UNINSTALL):
+        return _OTHER_WAYS.get(blocker.command, _ANOTHER_VERSION)
+    if blocker.whole:
+        return f"Pass --to-run {blocker.number}: the rollback can go back no further."
+    if blocker.command == _UNINSTALL and not last.whole:
         return (
             "The uninstall did not finish. Run nksmesh install to restore what it removed, "
             "or nksmesh uninstall to remove the rest."

@@ -58,14 +58,14 @@ def setters_of(image: FoundImage, change: ReleaseChange, *, tag: str = "") -> tu
         if text and (text.endswith(tag) if tag else image.image.startswith(text))
     ]
     long = 1 if tag else -1
-    return tuple(sorted(found, key=lambda one: (long * len(one.value), -strength.get(one.layer, -1))))
+    return tuple(sorted(found, key=lambda setter: (long * len(setter.value), -strength.get(setter.layer, -1))))
 
 
 def setter_of(image: FoundImage, change: ReleaseChange, *, tag: str = "") -> str:
     """Name the layer and the key that an image, or its tag, comes from: proved where that was tried, else the guess."""
     if (image, tag) in change.setters:
         return change.setters[image, tag]
-    return next((str(one) for one in setters_of(image, change, tag=tag)), _DEFAULT)
+    return next((str(setter) for setter in setters_of(image, change, tag=tag)), _DEFAULT)
 
 
 def stray_images(mesh: Mesh, change: ReleaseChange) -> Iterator[FoundImage]:

@@ -151,7 +151,7 @@ def _check_ends(installed: str, wanted: str) -> tuple[Finding, ...]:
 def _stop_between(question: VersionQuestion, minor: str, known: Sequence[IstioVersion]) -> Hop:
     """Choose the version of a minor that is best known, and that the images can be had of."""
     region = None if question.own_hub else question.region
-    entry = next((one for one in known if one.minor == minor), None)
+    entry = next((row for row in known if row.minor == minor), None)
     chosen = preferred(entry, region.versions if region else None) if entry else ""
     if chosen:
         return Hop(version=chosen, findings=judge_version(replace(question, version=chosen), known))

@@ -61,16 +61,16 @@ class Labelled:
 def in_words(leftovers: Iterable[Leftover]) -> tuple[str, ...]:
     """Say what is left: what many namespaces have is one line, and so are the CRDs that nobody has objects of."""
     groups: dict[tuple[str, ...], list[Leftover]] = {}
-    for one in leftovers:
-        groups.setdefault(_group_of(one), []).append(one)
+    for leftover in leftovers:
+        groups.setdefault(_group_of(leftover), []).append(leftover)
     return tuple(_joined(some) if len(some) > 1 else str(some[0]) for some in groups.values())
 
 
 def labels_in_words(labelled: Iterable[Labelled]) -> tuple[str, ...]:
     """Say which labels namespaces have, one line for all that have the same."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for one in labelled:
-        groups.setdefault((one.words, one.stays), []).append(one.namespace)
+    for entry in labelled:
+        groups.setdefault((entry.words, entry.stays), []).append(entry.namespace)
     return tuple(
         f"label {words} of {_named(names)}{f' ({stays})' if stays else ''}" for (words, stays), names in groups.items()
     )
@@ -80,24 +80,26 @@ def sidecars_in_words(workloads: Sequence[Workload]) -> tuple[str, ...]:
     """Say which workloads run a sidecar, in one line; nothing where none does."""
     if not workloads:
         return ()
-    pods = sum(one.pods for one in workloads)
+    pods = sum(workload.pods for workload in workloads)
     verb = "runs" if len(workloads) == 1 else "run"
-    names = few([str(one) for one in workloads])
+    names = few([str(workload) for workload in workloads])
     return (f"{counted(len(workloads), 'workload')} ({counted(pods, 'pod')}) {verb} a sidecar: {names}",)
 
 
 def next_steps(workloads: Sequence[Workload]) -> tuple[str, ...]:
     """Say what takes the sidecars away from workloads, once nothing injects them any more."""
     commands = [
-        f"kubectl rollout restart -n {namespace} {' '.join(f'{one.kind.lower()}/{one.name}' for one in some)}"
-        for namespace, some in groupby((one for one in workloads if one.restartable), key=lambda one: one.namespace)
+        f"kubectl rollout restart -n {namespace} {' '.join(f'{owner.kind.lower()}/{owner.name}' for owner in some)}"
+        for namespace, some in groupby(
+            (workload for workload in workloads if workload.restartable), key=lambda workload: workload.namespace
+        )
     ]
     more = len(commands) - _MOST_COMMANDS
-    others = [one for one in workloads if not one.restartable]
+    others = [workload for workload in workloads if not workload.restartable]
     return (
         *commands[:_MOST_COMMANDS],
         *([f"the same in {counted(more, 'more namespace')}"] if more > 0 else []),
-        *(f"{one}: {one.not_restartable}" for one in others[:_MOST_NAMES]),
+        *(f"{workload}: {workload.not_restartable}" for workload in others[:_MOST_NAMES]),
         *(
             [f"{len(others) - _MOST_NAMES} more that kubectl rollout restart cannot restart"]
             if len(others) > _MOST_NAMES
@@ -120,12 +122,12 @@ def _named(namespaces: Sequence[str]) -> str:
     return f"namespace {namespaces[0]}" if len(namespaces) == 1 else f"{len(namespaces)} namespaces: {few(namespaces)}"
 
 
-def _group_of(one: Leftover) -> tuple[str, ...]:
-    if one.ref.kind == _CRD and not one.holds:
-        return _CRD, one.stays
-    if one.ref.kind == _LEASE:
-        return _LEASE, one.ref.namespace, one.stays
-    return one.ref.kind, one.ref.name, one.holds, one.stays
+def _group_of(leftover: Leftover) -> tuple[str, ...]:
+    if leftover.ref.kind == _CRD and not leftover.holds:
+        return _CRD, leftover.stays
+    if leftover.ref.kind == _LEASE:
+        return _LEASE, leftover.ref.namespace, leftover.stays
+    return leftover.ref.kind, leftover.ref.name, leftover.holds, leftover.stays
 
 
 def _joined(some: Sequence[Leftover]) -> str:
@@ -133,7 +135,7 @@ def _joined(some: Sequence[Leftover]) -> str:
     if ref.kind == _CRD:
         words = f"{len(some)} {_CRD}s of Istio without objects"
     elif ref.kind == _LEASE:
-        words = f"{len(some)} Leases in {ref.namespace}: {few([one.ref.name for one in some])}"
+        words = f"{len(some)} Leases in {ref.namespace}: {few([leftover.ref.name for leftover in some])}"
     else:
-        words = f"{ref.kind} {ref.name} in {_named([one.ref.namespace for one in some])}"
+        words = f"{ref.kind} {ref.name} in {_named([leftover.ref.namespace for leftover in some])}"
     return f"{words} ({stays})" if stays else words

@@ -37,10 +37,10 @@ class GrammarError(Exception):
         path: The key that was being read; empty where a comma began another one.
     """
 
-    def __init__(self, path: SetPath, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, path: SetPath, reason: str) -> None:
+        super().__init__(reason)
         self.path = path
-        self.what = what
+        self.reason = reason
 
 
 def typed(text: str) -> Any:
@@ -176,8 +176,8 @@ class Reader:
             read += rune
         return read
 
-    def _wrong(self, what: str) -> GrammarError:
-        return GrammarError(self._path, what)
+    def _wrong(self, reason: str) -> GrammarError:
+        return GrammarError(self._path, reason)
 
 
 def decode_json(text: str, start: int = 0) -> tuple[Any, int]:

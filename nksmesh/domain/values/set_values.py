@@ -65,7 +65,7 @@ class SetOption:
     @property
     def layer_name(self) -> str:
         """Name it without its values, which may be secrets."""
-        return f"{self.kind} {self.target}:{told([(one.path, one.value) for one in self.assignments])}"
+        return f"{self.kind} {self.target}:{told([(setting.path, setting.value) for setting in self.assignments])}"
 
 
 def parse_set(text: str, kind: SetKind = SetKind.VALUE, read: Callable[[str], str] | None = None) -> SetOption:
@@ -122,8 +122,8 @@ def _object(text: str, named: str, hint: str) -> Mapping[str, Any]:
     except ValueError as problem:
         raise ConfigError(f"{named}: the value is not JSON: {problem}", hint=hint) from problem
     if end != len(text) or not isinstance(value, Mapping) or not value:
-        what = "it sets no value" if end == len(text) else "unexpected text after the JSON object"
-        raise ConfigError(f"{named}: {what}", hint=hint)
+        fault = "it sets no value" if end == len(text) else "unexpected text after the JSON object"
+        raise ConfigError(f"{named}: {fault}", hint=hint)
     return value
 
 
@@ -143,10 +143,10 @@ def _assigned(text: str, named: str, kind: SetKind, read: Callable[[str], str] |
     except GrammarError as problem:
         hint = _HINTS.get(kind, _GRAMMAR)
         if not reader.found:
-            raise ConfigError(f"{named}:{dotted(problem.path)}: {problem.what}", hint=hint) from problem
+            raise ConfigError(f"{named}:{dotted(problem.path)}: {problem.reason}", hint=hint) from problem
         # What follows a comma may be the rest of a value, and is not repeated.
         raise ConfigError(
-            f"{named}:{told(reader.found)}: after the comma that follows it, {problem.what}",
+            f"{named}:{told(reader.found)}: after the comma that follows it, {problem.reason}",
             hint=rf"{hint} A comma within a value is written \,",
         ) from problem
     return reader.found
