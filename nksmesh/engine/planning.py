@@ -33,8 +33,8 @@ from nksmesh.engine.ports import Cluster
 from nksmesh.engine.pull_secrets import survey_pull_secrets
 from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import ClusterState, MeshRequest
+from nksmesh.engine.rollouts import with_stale_pods
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.stale_pods import with_stale_pods
 from nksmesh.engine.unrecorded import check_unrecorded
 from nksmesh.engine.versions import Former, version_before
 

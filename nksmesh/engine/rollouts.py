@@ -1,24 +1,32 @@
-"""One workload's restart: begun as ``kubectl rollout restart`` does, watched until every new pod is ready."""
+"""One workload's restart: begun as ``kubectl rollout restart`` does, watched until every new pod is ready.
+
+Gateway pods that run another proxy than the plan's are what a restart replaces.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from nksmesh.domain.charts.installed import InstalledRelease
+from nksmesh.domain.common.spelling import first_few
 from nksmesh.domain.kube.diagnosis import Cause, Trouble, troubles_of_pod
 from nksmesh.domain.kube.disruption import rounds
-from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, pod_template
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, pod_template, ref_of
 from nksmesh.domain.kube.readiness import Readiness, of_workload, proxy_images, ready, updated_pods, waiting
 from nksmesh.domain.kube.refusals import refusals_of, troubles_of_replica_set, version_of
 from nksmesh.domain.kube.workloads import RESTARTED_AT, ROLLOUT_KINDS, Workload
+from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine import observation
-from nksmesh.engine.ports import Cluster, Live
+from nksmesh.engine.ports import Cluster, Helm, Live
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.waiting import Wait, WaitOptions, wait_until_ready
 
 BUDGETS: Final = Query("policy/v1", "PodDisruptionBudget")
+
+_MOST_PODS: Final = 3
 
 
 def queries_in(namespace: str) -> list[Query]:
@@ -145,3 +153,31 @@ def _stamp(one: Mapping[str, object]) -> str:
     metadata = one.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     return str((annotations or {}).get(RESTARTED_AT, ""))
+
+
+def with_stale_pods(change: ReleaseChange, cluster: Cluster, helm: Helm, proxy: str) -> ReleaseChange:
+    """See which pods of a gateway run another proxy; a changed pod template makes new ones by itself."""
+    if not change.release.kind.injected or change.installed is None or _rolls_out(change, change.installed, helm):
+        return change
+    pods_by_proxy: dict[str, list[str]] = {}
+    for pod in observation.pods_on_other_proxy(cluster.live, change.release, change.manifests, proxy):
+        images = ", ".join(sorted(proxy_images(pod))) or "no proxy"
+        pods_by_proxy.setdefault(images, []).append(str(pod["metadata"]["name"]))
+    return replace(change, stale_pods=tuple(_runs(images, pods) for images, pods in pods_by_proxy.items()))
+
+
+def _runs(images: str, pods: Sequence[str]) -> str:
+    if len(pods) == 1:
+        return f"pod {pods[0]} runs {images}"
+    return f"{len(pods)} pods run {images}: {first_few(pods, _MOST_PODS)}"
+
+
+def _rolls_out(change: ReleaseChange, installed: InstalledRelease, helm: Helm) -> bool:
+    """Tell whether writing a release changes its pod templates: then its pods come anew, behind the gate."""
+    if not change.reasons or not installed.deployed:
+        return False
+    return _templates(helm.parse(installed.manifest)) != _templates(change.manifests)
+
+
+def _templates(manifests: Iterable[Manifest]) -> dict[ObjectRef, Mapping[str, Any]]:
+    return {ref_of(one): pod_template(one) for one in manifests if one.get("kind") in ROLLOUT_KINDS}

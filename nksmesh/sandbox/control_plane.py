@@ -59,7 +59,7 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], *, port: i
         case Part.CONTROLLER_MANAGER:
             command = _controller_manager(layout, binaries)
         case Part.SCHEDULER:
-            command = _scheduler(layout, binaries)
+            command = _client(part, layout, binaries)
         case Part.KWOK:
             command = _kwok(layout, binaries)
         case Part.AGENT:
@@ -144,14 +144,8 @@ def _api_server(layout: Layout, binaries: Mapping[str, Path], port: int) -> tupl
 
 def _controller_manager(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
     certificates = layout.certificates
-    kubeconfig = program_kubeconfig(layout, Part.CONTROLLER_MANAGER)
     return (
-        str(binaries["kube-controller-manager"]),
-        f"--kubeconfig={kubeconfig}",
-        f"--authentication-kubeconfig={kubeconfig}",
-        f"--authorization-kubeconfig={kubeconfig}",
-        "--secure-port=0",
-        "--leader-elect=false",
+        *_client(Part.CONTROLLER_MANAGER, layout, binaries),
         "--use-service-account-credentials",
         f"--service-account-private-key-file={certificates / 'service-accounts.key'}",
         f"--root-ca-file={certificates / 'ca.crt'}",
@@ -159,22 +153,19 @@ def _controller_manager(layout: Layout, binaries: Mapping[str, Path]) -> tuple[s
         f"--cluster-signing-key-file={certificates / 'ca.key'}",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--allocate-node-cidrs=false",
-        # its default of 20 requests a second makes it take 4 s to start all its controllers
-        "--kube-api-qps=500",
-        "--kube-api-burst=1000",
-        "--profiling=false",
     )
 
 
-def _scheduler(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
-    kubeconfig = program_kubeconfig(layout, Part.SCHEDULER)
+def _client(part: Part, layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
+    kubeconfig = program_kubeconfig(layout, part)
     return (
-        str(binaries["kube-scheduler"]),
+        str(binaries[part]),
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",
         f"--authorization-kubeconfig={kubeconfig}",
         "--secure-port=0",
         "--leader-elect=false",
+        # with its default of 20 requests a second the controller manager takes 4 s to start all its controllers
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
         "--profiling=false",

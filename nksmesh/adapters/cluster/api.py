@@ -10,6 +10,7 @@ import asyncio
 import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar
@@ -48,7 +49,7 @@ T = TypeVar("T")
 Renewal: TypeAlias = Callable[[], Awaitable[Client]]
 
 
-class Api:
+class Api(AbstractAsyncContextManager["Api"]):
     """An open connection to an API server. Use as an asynchronous context manager."""
 
     def __init__(self, client: Client, *, context: str, account: str = "", renew: Renewal | None = None) -> None:
@@ -86,10 +87,6 @@ class Api:
         chosen = read(kubeconfig, context)
         renew = functools.partial(open_client, chosen) if chosen.renewable else None
         return cls(await open_client(chosen), context=chosen.name, account=chosen.account, renew=renew)
-
-    async def __aenter__(self) -> Self:
-        """Enter the context."""
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connection."""

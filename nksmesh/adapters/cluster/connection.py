@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Self
 
@@ -15,10 +16,13 @@ from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import ObjectRef
 
 
-class Cluster:
+class Cluster(AbstractAsyncContextManager["Cluster"]):
     """A connected cluster. Use as an asynchronous context manager.
 
     Attributes:
+        context: The kubeconfig's context.
+        account: The user that the context names.
+        host: The API server's host name.
         live: A view of what is followed, kept current by watches.
         lease: The right to write to its mesh.
     """
@@ -26,6 +30,7 @@ class Cluster:
     def __init__(self, api: Api) -> None:
         """Work over a connection; ``Cluster.connect`` makes one."""
         self._api = api
+        self.context, self.account, self.host = api.context, api.account, api.host
         self.objects = Objects(api)
         self.live = LiveView(api, self.objects)
         self.lease = Lease(self.objects)
@@ -42,10 +47,6 @@ class Cluster:
         """
         return cls(await Api.connect(kubeconfig=kubeconfig, context=context))
 
-    async def __aenter__(self) -> Self:
-        """Enter the context."""
-        return self
-
     async def __aexit__(self, *_: object) -> None:
         """End the watches and close the connection."""
         await self.live.__aexit__()
@@ -53,24 +54,9 @@ class Cluster:
         await self._api.__aexit__()
 
     @property
-    def context(self) -> str:
-        """The kubeconfig's context."""
-        return self._api.context
-
-    @property
-    def account(self) -> str:
-        """The user that the kubeconfig's context names."""
-        return self._api.account
-
-    @property
     def traffic(self) -> str:
         """How many requests were sent, and how many of them one after another."""
         return f"{self._api.requests} requests, {self._api.in_sequence} in sequence"
-
-    @property
-    def host(self) -> str:
-        """The API server's host name."""
-        return self._api.host
 
     async def version(self) -> str:
         """Ask for the Kubernetes version, such as ``v1.28.15``.

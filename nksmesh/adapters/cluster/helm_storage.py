@@ -35,7 +35,10 @@ _BROKEN: Final = (KeyError, ValueError, OSError, TypeError, AttributeError, EOFE
 
 
 class HelmStorage:
-    """The releases that Helm has recorded in a cluster."""
+    """The releases that Helm has recorded in a cluster.
+
+    Every method raises ClusterError where the cluster cannot be reached, or refuses.
+    """
 
     def __init__(self, objects: Objects) -> None:
         """Read over a connection, with Helm's own storage driver (HELM_DRIVER).
@@ -100,11 +103,7 @@ class HelmStorage:
         return found
 
     async def revisions(self, releases: Iterable[Release]) -> dict[tuple[str, str], tuple[int, str]]:
-        """Return the newest Helm revision and its status of releases, by (namespace, name), without their contents.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Return the newest Helm revision and its status of releases, by (namespace, name), without their contents."""
         newest = _newest(await self._list(releases, metadata_only=True))
         labels = {key: record["metadata"]["labels"] for key, record in newest.items()}
         return {key: (int(one["version"]), str(one.get("status"))) for key, one in labels.items()}
@@ -113,9 +112,6 @@ class HelmStorage:
         """Return the Helm revision that stands of releases, by (namespace, name).
 
         That is the newest one that was deployed; without any, the newest that Helm has ended with at all.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         listed = await self._list(releases, metadata_only=True)
         ended = [one for one in listed if not _unended(one)]
@@ -136,9 +132,6 @@ class HelmStorage:
         """Return those of some releases whose records lie in another namespace, by the release's (namespace, name).
 
         Flux keeps them so for a HelmRelease with a targetNamespace. Records that cannot be read are passed over.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         wanted = {release.key for release in releases}
         labels = _selector(name for _, name in wanted)
@@ -152,20 +145,12 @@ class HelmStorage:
         return found
 
     async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:
-        """Name those of some releases, by (namespace, name), that Helm keeps with its other driver in the cluster.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Name those of some releases, by (namespace, name), that Helm keeps with its other driver in the cluster."""
         other = "ConfigMap" if self._kind == "Secret" else "Secret"
         return frozenset(_newest(await self._list(releases, metadata_only=True, kind=other)))
 
     async def forget(self, release: InstalledRelease) -> None:
-        """Remove the record of one Helm revision: one that a run which died left pending.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Remove the record of one Helm revision: one that a run which died left pending."""
         await self._objects.delete(self._ref_of(release))
 
     async def replace_manifest(self, release: InstalledRelease, manifest: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 from nksmesh.adapters.cluster.api import METADATA_LIST, Api
 from nksmesh.adapters.cluster.objects import Objects, collection
@@ -32,7 +33,7 @@ class Told(Protocol):
         """Take note of the object as it is now, or as it last was."""
 
 
-class LiveView:
+class LiveView(AbstractAsyncContextManager["LiveView"]):
     """The current state of what is followed. Use as an asynchronous context manager: leaving it ends the watches."""
 
     def __init__(self, api: Api, objects: Objects, told: Told | None = None) -> None:
@@ -46,10 +47,6 @@ class LiveView:
         self._failure: Exception | None = None
         self._version = 0
         self._waiters: set[asyncio.Future[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        """Enter the context."""
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         """End the watches."""

@@ -47,7 +47,10 @@ BUILT_IN: Final = {
 
 
 class Objects:
-    """The objects behind an API server, of any kind it serves."""
+    """The objects behind an API server, of any kind it serves.
+
+    Every method raises ClusterError where the cluster cannot be reached, or refuses.
+    """
 
     def __init__(self, api: Api) -> None:
         """Work over a connection."""
@@ -61,33 +64,21 @@ class Objects:
         await asyncio.gather(*self._kinds.values(), return_exceptions=True)
 
     async def path_of(self, ref: ObjectRef) -> str | None:
-        """Return an object's path, or None where the server does not serve its kind (its CRD is not there).
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Return an object's path, or None where the server does not serve its kind (its CRD is not there)."""
         resource = await self.resource(ref.api_version, ref.kind)
         if resource is None:
             return None
         return f"{collection(resource, ref.namespace)}/{ref.name}"
 
     async def get(self, ref: ObjectRef, *, metadata_only: bool = False) -> dict[str, Any] | None:
-        """Read an object, or None where it (or its kind) does not exist.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Read an object, or None where it (or its kind) does not exist."""
         path = await self.path_of(ref)
         return None if path is None else await self._api.get(path, accept=METADATA if metadata_only else JSON)
 
     async def get_all(
         self, refs: Iterable[ObjectRef], *, metadata_only: bool = False
     ) -> dict[ObjectRef, dict[str, Any] | None]:
-        """Read several objects at once; where many of one kind are wanted, the metadata of all are one list.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Read several objects at once; where many of one kind are wanted, the metadata of all are one list."""
         wanted = list(dict.fromkeys(refs))
         kinds = Counter((ref.api_version, ref.kind, ref.namespace) for ref in wanted)
         many = [kind for kind, count in kinds.items() if metadata_only and count >= _MANY]
@@ -108,9 +99,6 @@ class Objects:
         They come from the API server's cache, which its watches come from, too: so many objects read from etcd, page
         by page, take it five times as long. What is listed is hardly ever older than what a page would be when the
         last one has come.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         resource = await self.resource(api_version, kind)
         if resource is None:
@@ -140,9 +128,6 @@ class Objects:
             fields: A field selector.
             metadata_only: Ask for the objects' metadata alone.
             most: List no more than so many; 0 is all.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         resource = await self.resource(api_version, kind)
         if resource is None:
@@ -168,9 +153,6 @@ class Objects:
         Args:
             force: Take the fields that others hold; without it they are a Conflict that names the holders.
             manager: The field manager: what it applied before and does not apply now goes.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         path = await self._written_path(ref)
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
@@ -200,11 +182,7 @@ class Objects:
     async def merge(
         self, patch: Mapping[str, Any], ref: ObjectRef, *, dry_run: bool = False, manager: str = FIELD_MANAGER
     ) -> dict[str, Any]:
-        """Merge a patch into an object (RFC 7386), or only ask what would come of it.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Merge a patch into an object (RFC 7386), or only ask what would come of it."""
         return await self._api.request(
             "PATCH",
             await self._written_path(ref),
@@ -222,9 +200,6 @@ class Objects:
 
         Returns:
             False where it was not there.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         path = await self.path_of(ref)
         if path is None:
@@ -253,11 +228,7 @@ class Objects:
         return ""
 
     async def resource(self, api_version: str, kind: str) -> Resource | None:
-        """Return how the server names a kind, or None where it does not serve it; it is not asked about BUILT_IN ones.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Return how the server names a kind, or None where it does not serve it; BUILT_IN ones need no asking."""
         return BUILT_IN.get((api_version, kind)) or (await self._served(api_version)).get(kind)
 
     async def kinds(self) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -265,9 +236,6 @@ class Objects:
 
         A kind that several versions of its group serve is named once, in the preferred version where that has it.
         Silent is a version that is listed and answers 503: an aggregated API whose server is down.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         groups = (await self._api.request("GET", "/apis")).get("groups") or ()
         versions = ["v1", *(version for group in groups for version in _versions_of(group))]

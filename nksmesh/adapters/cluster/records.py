@@ -11,9 +11,8 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from nksmesh.adapters.cluster.objects import Objects
 from nksmesh.domain.common.errors import ClusterError, RefusedError
@@ -23,45 +22,66 @@ from nksmesh.domain.plan.history import HISTORY_VERSION, History, Run
 
 HOME_NAMESPACE: Final = "kube-system"
 
-_T = TypeVar("_T")
+MOST_BYTES: Final = 512 * 1024
+"""Packed: a Secret may have 1 MiB, and base64 makes a third more of it."""
+
+_TRIES: Final = 5
+
+_T = TypeVar("_T", Record, History)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DocumentKind:
-    """One kind of kept document.
+class _Documents(Generic[_T]):
+    """The documents of one kind in a cluster, one for each control plane's namespace.
+
+    Every method raises ClusterError where the cluster cannot be reached or refuses, or where a document cannot be
+    understood.
 
     Attributes:
-        noun: What it is, for people; also the Secret's key and type.
+        noun: What one is, for people; also the Secret's key and its type, behind ``nksmesh/``.
         prefix: What the Secret's name starts with, before the control plane's namespace.
         version: The newest version of it that is understood here; documents say theirs as ``nksmesh``.
         remedy: What to do where one cannot be read.
     """
 
-    noun: str
-    prefix: str
-    version: int
-    remedy: str
+    noun: ClassVar[str]
+    prefix: ClassVar[str]
+    version: ClassVar[int]
+    remedy: ClassVar[str]
 
-    @property
-    def secret_type(self) -> str:
-        """The type of its Secrets, by which they are listed."""
-        return f"nksmesh/{self.noun}"
+    def __init__(self, objects: Objects) -> None:
+        """Read and write over a connection."""
+        self._objects = objects
 
-    def ref(self, namespace: str) -> ObjectRef:
-        """Name the Secret that a control plane's namespace has its document in."""
+    async def read_all(self) -> dict[str, _T]:
+        """Return every document, by the control plane's namespace."""
+        secrets = await self._objects.list("v1", "Secret", HOME_NAMESPACE, fields=f"type=nksmesh/{self.noun}")
+        documents = [self._read(secret) for secret in secrets]
+        return {document.namespace: document for document in documents}
+
+    async def delete(self, namespace: str) -> None:
+        """Forget what is kept of the mesh of a namespace."""
+        await self._objects.delete(self._ref(namespace))
+
+    def _to_data(self, document: _T) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def _from_data(self, data: Mapping[str, Any]) -> _T:
+        raise NotImplementedError
+
+    def _ref(self, namespace: str) -> ObjectRef:
         return ObjectRef("v1", "Secret", f"{self.prefix}{namespace}", HOME_NAMESPACE)
 
-    def pack(self, data: Mapping[str, Any]) -> bytes:
+    def _pack(self, document: _T) -> bytes:
         """Return a document as it is kept; the same document is the same bytes."""
-        return gzip.compress(json.dumps({"nksmesh": self.version, **data}).encode(), mtime=0)
+        return gzip.compress(json.dumps({"nksmesh": self.version, **self._to_data(document)}).encode(), mtime=0)
 
-    def secret(self, namespace: str, packed: bytes, *, resource_version: str = "") -> dict[str, Any]:
+    def _secret(self, namespace: str, packed: bytes, *, resource_version: str = "") -> dict[str, Any]:
         """Make the Secret of a packed document; with a resource version it goes over that state alone."""
-        ref = self.ref(namespace)
+        ref = self._ref(namespace)
         return {
             "apiVersion": "v1",
             "kind": "Secret",
-            "type": self.secret_type,
+            "type": f"nksmesh/{self.noun}",
             "metadata": {
                 "name": ref.name,
                 "namespace": ref.namespace,
@@ -71,15 +91,7 @@ class DocumentKind:
             "data": {self.noun: base64.b64encode(packed).decode()},
         }
 
-    def read(self, secret: Mapping[str, Any], build: Callable[[Mapping[str, Any]], _T]) -> _T:
-        """Read a document back.
-
-        Args:
-            build: Makes of the data what it is in the program.
-
-        Raises:
-            ClusterError: A later nksmesh wrote it, or it cannot be understood.
-        """
+    def _read(self, secret: Mapping[str, Any]) -> _T:
         where = f"Secret {HOME_NAMESPACE}/{secret['metadata']['name']}"
         try:
             data = json.loads(gzip.decompress(base64.b64decode(secret["data"][self.noun])))
@@ -89,84 +101,44 @@ class DocumentKind:
                     f"a newer nksmesh wrote the {self.noun} in {where}",
                     hint=f"Use {writer} or newer on this cluster.",
                 )
-            return build(data)
+            return self._from_data(data)
         except (KeyError, ValueError, OSError, TypeError, AttributeError, EOFError, zlib.error) as exc:
             raise ClusterError(f"the {self.noun} in {where} cannot be read", hint=self.remedy, detail=str(exc)) from exc
 
 
-_RECORD: Final = DocumentKind(
-    noun="record",
-    prefix="nksmesh.",
-    version=RECORD_VERSION,
-    remedy="Delete it with kubectl delete secret, and run nksmesh install with all its options.",
-)
+class Records(_Documents[Record]):
+    """The records of the meshes in a cluster."""
 
-
-class Records:
-    """The records of the meshes in a cluster, one for each control plane's namespace."""
-
-    def __init__(self, objects: Objects) -> None:
-        """Read and write over a connection."""
-        self._objects = objects
-
-    async def read_all(self) -> dict[str, Record]:
-        """Return every record, by the control plane's namespace.
-
-        Raises:
-            ClusterError: The cluster cannot be reached or refuses, or a record cannot be understood.
-        """
-        secrets = await self._objects.list("v1", "Secret", HOME_NAMESPACE, fields=f"type={_RECORD.secret_type}")
-        records = [_RECORD.read(secret, Record.from_data) for secret in secrets]
-        return {record.namespace: record for record in records}
+    noun = "record"
+    prefix = "nksmesh."
+    version = RECORD_VERSION
+    remedy = "Delete it with kubectl delete secret, and run nksmesh install with all its options."
 
     async def write(self, record: Record) -> None:
-        """Keep a record, over any earlier one.
+        """Keep a record, over any earlier one."""
+        await self._objects.apply(self._secret(record.namespace, self._pack(record)), self._ref(record.namespace))
 
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
-        secret = _RECORD.secret(record.namespace, _RECORD.pack(record.to_data()))
-        await self._objects.apply(secret, _RECORD.ref(record.namespace))
+    def _to_data(self, document: Record) -> Mapping[str, Any]:
+        return document.to_data()
 
-    async def delete(self, namespace: str) -> None:
-        """Forget the mesh of a namespace.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
-        await self._objects.delete(_RECORD.ref(namespace))
+    def _from_data(self, data: Mapping[str, Any]) -> Record:
+        return Record.from_data(data)
 
 
-MOST_BYTES: Final = 512 * 1024
-"""Packed: a Secret may have 1 MiB, and base64 makes a third more of it."""
+class Histories(_Documents[History]):
+    """The histories of the meshes in a cluster."""
 
-_HISTORY: Final = DocumentKind(
-    noun="history",
-    prefix="nksmesh.history.",
-    version=HISTORY_VERSION,
-    remedy="Delete it with kubectl delete secret. The list of runs is lost, and earlier "
-    "runs can no longer be rolled back.",
-)
-_TRIES: Final = 5
-
-
-class Histories:
-    """The histories of the meshes in a cluster, one for each control plane's namespace."""
+    noun = "history"
+    prefix = "nksmesh.history."
+    version = HISTORY_VERSION
+    remedy = (
+        "Delete it with kubectl delete secret. The list of runs is lost, and earlier runs can no longer be rolled back."
+    )
 
     def __init__(self, objects: Objects) -> None:
         """Read and write over a connection."""
-        self._objects = objects
+        super().__init__(objects)
         self._known: dict[str, tuple[History, str]] = {}
-
-    async def read_all(self) -> dict[str, History]:
-        """Return every history, by the control plane's namespace.
-
-        Raises:
-            ClusterError: The cluster cannot be reached or refuses, or a history cannot be understood.
-        """
-        secrets = await self._objects.list("v1", "Secret", HOME_NAMESPACE, fields=f"type={_HISTORY.secret_type}")
-        histories = [_HISTORY.read(secret, _of_data) for secret in secrets]
-        return {history.namespace: history for history in histories}
 
     async def update(self, namespace: str, change: Callable[[History], History]) -> History:
         """Change a mesh's history; of what another run wrote meanwhile nothing is lost.
@@ -177,9 +149,6 @@ class Histories:
 
         Returns:
             The history as it is kept now.
-
-        Raises:
-            ClusterError: The cluster cannot be reached or refuses, or the history cannot be understood.
         """
         for _ in range(_TRIES - 1):
             try:
@@ -191,39 +160,33 @@ class Histories:
         return await self._try_update(namespace, change)
 
     async def delete(self, namespace: str) -> None:
-        """Forget the runs of a mesh.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Forget the runs of a mesh."""
         self._known.pop(namespace, None)
-        await self._objects.delete(_HISTORY.ref(namespace))
+        await super().delete(namespace)
 
     async def _try_update(self, namespace: str, change: Callable[[History], History]) -> History:
-        ref = _HISTORY.ref(namespace)
+        ref = self._ref(namespace)
         if namespace in self._known:
             history, version = self._known[namespace]
         else:
             found = await self._objects.get(ref)
-            history = _HISTORY.read(found, _of_data) if found else History(namespace=namespace)
+            history = self._read(found) if found else History(namespace=namespace)
             version = str(found["metadata"]["resourceVersion"]) if found else ""
         history = change(history)
-        packed = _pack(history)
+        packed = self._pack(history)
         while len(packed) > MOST_BYTES:
             smaller = history.without_oldest()
             if smaller == history:
                 break
-            history, packed = smaller, _pack(smaller)
-        secret = _HISTORY.secret(namespace, packed, resource_version=version)
+            history, packed = smaller, self._pack(smaller)
+        secret = self._secret(namespace, packed, resource_version=version)
         write = self._objects.replace if version else self._objects.create
         written = await write(secret, ref)
         self._known[namespace] = history, str(written["metadata"]["resourceVersion"])
         return history
 
+    def _to_data(self, document: History) -> Mapping[str, Any]:
+        return {"namespace": document.namespace, "runs": [run.to_data() for run in document.runs]}
 
-def _pack(history: History) -> bytes:
-    return _HISTORY.pack({"namespace": history.namespace, "runs": [run.to_data() for run in history.runs]})
-
-
-def _of_data(data: Mapping[str, Any]) -> History:
-    return History(namespace=data["namespace"], runs=tuple(Run.from_data(one) for one in data["runs"]))
+    def _from_data(self, data: Mapping[str, Any]) -> History:
+        return History(namespace=data["namespace"], runs=tuple(Run.from_data(run) for run in data["runs"]))

@@ -25,9 +25,9 @@ from nksmesh.engine import observation
 from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import check_hidden, check_shown
 from nksmesh.engine.ports import Cluster, Helm
+from nksmesh.engine.rollouts import with_stale_pods
 from nksmesh.engine.runs.history import history_for
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.stale_pods import with_stale_pods
 from nksmesh.engine.workloads import workloads_of_users
 
 ROLLBACK_STEP: Final = "rollback"

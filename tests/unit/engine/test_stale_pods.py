@@ -9,7 +9,7 @@ import pytest
 
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.engine.stale_pods import with_stale_pods
+from nksmesh.engine.rollouts import with_stale_pods
 from tests.unit.domain.meshes import INGRESS, change, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm
 from tests.unit.fakes.meshes import PROXY, Object, daemon_set, deployment, on_node, pod, replica_set
