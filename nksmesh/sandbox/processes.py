@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -98,31 +98,20 @@ def find(path: Path) -> ProcessId | None:
 
 async def stop(path: Path, *, grace: float = STOP_GRACE) -> None:
     """Stop a part: ask, and after ``grace`` seconds insist; 0 insists at once."""
-    process = find(path)
-    if process is not None:
-        await _stop(process, grace)
+    await _stop(path, grace)
     _forget(path)
 
 
 async def kill(path: Path) -> None:
     """Kill a part as a crash would: its note stays, so that it counts as crashed."""
-    process = find(path)
-    if process is not None:
-        await _stop(process, 0)
+    await _stop(path, 0)
 
 
 async def ended(process: ProcessId) -> None:
     """Return when the process has ended."""
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except OSError:
-        return
-    try:
-        if process.running:
+    with _pinned(process) as descriptor:
+        if descriptor is not None:
             await _readable(descriptor)
-    finally:
-        os.close(descriptor)
-    _reap(process.pid)
 
 
 def last_lines(path: Path, count: int = 10) -> str:
@@ -137,14 +126,13 @@ def last_lines(path: Path, count: int = 10) -> str:
     return "\n".join(text.splitlines()[-count:])
 
 
-async def _stop(process: ProcessId, grace: float) -> None:
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except OSError:
-        return
-    try:
-        # the descriptor pins the process, so what is checked now is what is signalled below
-        if not process.running:
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+async def _stop(path: Path, grace: float) -> None:
+    with _pinned(find(path)) as descriptor:
+        if descriptor is None:
             return
         if grace:
             _signal(descriptor, signal.SIGTERM)
@@ -153,13 +141,23 @@ async def _stop(process: ProcessId, grace: float) -> None:
                 return
         _signal(descriptor, signal.SIGKILL)
         await _readable(descriptor)
+
+
+@contextlib.contextmanager
+def _pinned(process: ProcessId | None) -> Iterator[int | None]:
+    """Open a process: who checks it and who signals it has the same one; None where it has ended."""
+    try:
+        descriptor = os.pidfd_open(process.pid) if process else None
+    except OSError:
+        descriptor = None
+    if process is None or descriptor is None:
+        yield None
+        return
+    try:
+        yield descriptor if process.running else None
     finally:
         os.close(descriptor)
         _reap(process.pid)
-
-
-def _forget(path: Path) -> None:
-    path.unlink(missing_ok=True)
 
 
 def _signal(descriptor: int, number: signal.Signals) -> None:

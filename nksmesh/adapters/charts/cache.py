@@ -205,6 +205,3 @@ def _sealed(text: bytes) -> tuple[str, bytes] | None:
     head, _, content = text.partition(b"\n")
     folder_digest, _, digest = head.decode("ascii", "replace").partition(" ")
     return (folder_digest, content) if digest_of(content) == digest else None
-
-
-__all__ = ["Cache", "cache_folder"]

@@ -24,8 +24,8 @@ from nksmesh.domain.adoption.operator_keys import (
     PROFILES,
     SIDES,
     VARIANTS,
+    settings_of,
 )
-from nksmesh.domain.adoption.operator_settings import settings_of
 from nksmesh.domain.charts.known_keys import has_key
 from nksmesh.domain.charts.releases import BASE, GATEWAY, ISTIOD, Release
 from nksmesh.domain.values.layers import Layer, Path, compose, dotted, merge, value_at

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nksmesh.adapters.files.catalog import load_environment
 from nksmesh.adapters.files.documents import dump_document, parse_document
 from nksmesh.adapters.files.folders import ValuesFolders
-from nksmesh.adapters.files.written import write_environment
+from nksmesh.adapters.files.mesh_files import MeshFiles
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.mesh import GatewaySpec
 
@@ -43,7 +43,7 @@ def test_an_environment_is_written_and_loaded(folders: ValuesFolders, meshes: Pa
         "gateways": [{"name": "edge", "namespace": "edge"}],
     }
     documents: dict[str, dict[str, Any]] = {"mesh.yaml": mesh, "istiod.yaml": {"pilot": {"env": {"A": "on"}}}}
-    written = write_environment(folders, "prod", documents)
+    written = MeshFiles(folders=folders).write_environment("prod", documents)
     assert written == ("values/environments/prod/mesh.yaml", "values/environments/prod/istiod.yaml")
     assert all((meshes / name).is_file() for name in written)
     told = load_environment(folders, "prod")
@@ -55,18 +55,18 @@ def test_an_environment_is_written_and_loaded(folders: ValuesFolders, meshes: Pa
 def test_nothing_is_overwritten(folders: ValuesFolders, meshes: Path) -> None:
     (meshes / "values/environments/prod").mkdir(parents=True)
     with pytest.raises(ConfigError, match="already"):
-        write_environment(folders, "prod", {"mesh.yaml": {}})
+        MeshFiles(folders=folders).write_environment("prod", {"mesh.yaml": {}})
     assert list((meshes / "values/environments/prod").iterdir()) == []
 
 
 def test_without_a_folder_of_ones_own_nothing_is_written() -> None:
     with pytest.raises(ConfigError, match="no folder to write environment") as failed:
-        write_environment(ValuesFolders(), "prod", {"mesh.yaml": {}})
+        MeshFiles(folders=ValuesFolders()).write_environment("prod", {"mesh.yaml": {}})
     assert "nksmesh init" in failed.value.hint
 
 
 def test_a_folder_that_cannot_be_written_is_left_as_it_was(folders: ValuesFolders, meshes: Path) -> None:
     (meshes / "values").write_text("no folder")
     with pytest.raises(ConfigError, match="cannot be written"):
-        write_environment(folders, "prod", {"mesh.yaml": {}})
+        MeshFiles(folders=folders).write_environment("prod", {"mesh.yaml": {}})
     assert (meshes / "values").read_text() == "no folder"

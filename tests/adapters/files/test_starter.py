@@ -9,8 +9,8 @@ import pytest
 from nksmesh.adapters.files.catalog import load_catalog, load_environment
 from nksmesh.adapters.files.documents import read_document
 from nksmesh.adapters.files.folders import ValuesFolders, is_ours
+from nksmesh.adapters.files.mesh_files import MeshFiles
 from nksmesh.adapters.files.schema import schema_named
-from nksmesh.adapters.files.written import write_starter
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import resolve
@@ -18,7 +18,7 @@ from nksmesh.domain.mesh.resolve import resolve
 
 def test_a_starter_is_a_folder_of_ours_that_resolves(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "meshes"
-    written = write_starter(folder)
+    written = MeshFiles(folders=ValuesFolders()).write_starter(folder)
     assert {"charts.lock", "README.md", "values/environments/example/mesh.yaml"} <= set(written)
     assert all((folder / name).is_file() for name in written)
     assert is_ours(folder)
@@ -28,14 +28,14 @@ def test_a_starter_is_a_folder_of_ours_that_resolves(tmp_path: Path) -> None:
 
 
 def test_the_starters_mesh_shows_every_key_there_is(tmp_path: Path) -> None:
-    write_starter(tmp_path)
+    MeshFiles(folders=ValuesFolders()).write_starter(tmp_path)
     text = (tmp_path / "values/environments/example/mesh.yaml").read_text()
     shown = {key for key in schema_named("mesh")["properties"] if f"{key}:" in text}
     assert shown == set(schema_named("mesh")["properties"]) - {"sandbox"}
 
 
 def test_what_the_starter_comments_out_is_right_when_uncommented(tmp_path: Path) -> None:
-    write_starter(tmp_path)
+    MeshFiles(folders=ValuesFolders()).write_starter(tmp_path)
     for file in (tmp_path / "values/environments/example").iterdir():
         plain = [line for line in file.read_text().splitlines() if line.startswith("# ") and _is_yaml(line[2:])]
         file.write_text("\n".join(line[2:] for line in plain) + "\n")
@@ -50,7 +50,7 @@ def _is_yaml(line: str) -> bool:
 def test_a_starter_overwrites_nothing_and_then_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(ConfigError, match=r"already has README\.md"):
-        write_starter(tmp_path)
+        MeshFiles(folders=ValuesFolders()).write_starter(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
     assert (tmp_path / "README.md").read_text() == "mine"
 
@@ -58,4 +58,4 @@ def test_a_starter_overwrites_nothing_and_then_writes_nothing(tmp_path: Path) ->
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
-        write_starter(tmp_path / "file")
+        MeshFiles(folders=ValuesFolders()).write_starter(tmp_path / "file")
