@@ -13,6 +13,7 @@ from nksmesh.sandbox.layout import HOME_VARIABLE
 from nksmesh.sandbox.results import State
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.emptying import EmptyCluster, NotEmptyError
+from tests.orphans import none_left
 
 COLLECT_LATE = {"GOGC": "off", "GOMEMLIMIT": "1536MiB"}
 """What Go's programs are told: an API server takes a seventh less processor time, and memory is there."""
@@ -20,9 +21,9 @@ COLLECT_LATE = {"GOGC": "off", "GOMEMLIMIT": "1536MiB"}
 
 @pytest.fixture(scope="session")
 def sandbox_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep the sandboxes of this test run apart from the user's."""
+    """Keep the sandboxes of this test run apart from the user's, and let none outlive it."""
     homes = tmp_path_factory.mktemp("sandboxes")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, none_left(homes):
         patch.setenv(HOME_VARIABLE, str(homes))
         for name, text in COLLECT_LATE.items():
             patch.setenv(name, text)
