@@ -20,7 +20,7 @@ from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import PLAN_STEP, make_plan
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
-from nksmesh.engine.runs.history import RunRecorder, history_for, recorded_run
+from nksmesh.engine.runs.history import history_for, recorded_run
 from nksmesh.engine.runs.recording import record_of, run_of
 from nksmesh.engine.runtime import Runtime
 
@@ -64,6 +64,10 @@ async def install(
     plan = await make_plan(order, runtime)
     if dry_run:
         return InstallResult(plan=plan, dry_run=True)
+    if await _only_proves(plan, runtime.cluster):
+        check(plan)
+        _warn(plan, runtime.listener)
+        return await _prove(Executor(plan.steps, runtime, releases=plan.manifests), plan, runtime.cluster)
     async with runtime.cluster.lease.held(command) as dead:
         pending = pending_of(plan)
         if not clear_pending and dead is None:
@@ -87,18 +91,7 @@ async def install(
                 return await _prove(applying, plan, runtime.cluster)
             async with recorded_run(runtime.cluster, await run_of(plan, command, runtime.cluster)):
                 return await _prove(applying, plan, runtime.cluster)
-        begun: Run | None = None
-        try:
-            async with recorded_run(runtime.cluster, await run_of(plan, command, runtime.cluster)) as recorder:
-                begun = recorder.run
-                return await _apply(applying, plan, recorder, runtime.cluster)
-        except (HeldError, InterruptedRunError):
-            raise  # somebody else has the mesh now, or the user said stop
-        except MeshError as failure:
-            if begun is not None and rollback_on_failure:
-                await undo(failure, begun, runtime)
-            failure.add_note(_ways_on(failure, command))
-            raise
+        return await _apply(applying, plan, command, runtime, rollback_on_failure=rollback_on_failure)
 
 
 def _ways_on(failure: MeshError, command: str) -> str:
@@ -123,6 +116,21 @@ async def _prove(applying: Executor, plan: Plan, cluster: Cluster) -> InstallRes
     return InstallResult(plan=plan, progress=progress)
 
 
+async def _only_proves(plan: Plan, cluster: Cluster) -> bool:
+    """Tell whether a run writes nothing at all: such a run needs no lease, for which its user would wait.
+
+    Nobody has written since the plan read the cluster: no run holds the mesh now, and Helm's revisions are the same.
+    """
+    if plan.changes or plan.ending or pending_of(plan):
+        return False
+    if record_of(plan, helm_driver=cluster.storage.driver, done=True) != plan.recorded:
+        return False
+    held, revisions, left_unproved = await asyncio.gather(
+        cluster.lease.exists(), cluster.storage.revisions(plan.mesh.releases), _left_unproved(plan, cluster)
+    )
+    return not held and revisions == plan.helm_revisions and not left_unproved
+
+
 async def _left_unproved(plan: Plan, cluster: Cluster) -> bool:
     """Tell whether the last run did not reach its end: the one that proves what it left is kept in the history.
 
@@ -132,11 +140,25 @@ async def _left_unproved(plan: Plan, cluster: Cluster) -> bool:
     return bool(runs) and runs[-1].outcome in {Outcome.RUNNING, Outcome.FAILED, Outcome.INTERRUPTED}
 
 
-async def _apply(applying: Executor, plan: Plan, recorder: RunRecorder, cluster: Cluster) -> InstallResult:
+async def _apply(
+    applying: Executor, plan: Plan, command: str, runtime: Runtime, *, rollback_on_failure: bool
+) -> InstallResult:
     """Do what the plan says, between two records of it."""
-    await cluster.records.write(record_of(plan, helm_driver=cluster.storage.driver, done=False))
-    progress = await applying.run()
-    written = await cluster.storage.revisions(one.release for one in recorder.run.releases)
-    recorder.left(written)
-    await cluster.records.write(record_of(plan, written, helm_driver=cluster.storage.driver, done=True))
-    return InstallResult(plan=plan, progress=progress)
+    cluster, driver = runtime.cluster, runtime.cluster.storage.driver
+    begun: Run | None = None
+    try:
+        async with recorded_run(cluster, await run_of(plan, command, cluster)) as recorder:
+            begun = recorder.run
+            await cluster.records.write(record_of(plan, helm_driver=driver, done=False))
+            progress = await applying.run()
+            written = await cluster.storage.revisions(release.release for release in begun.releases)
+            recorder.left(written)
+            await cluster.records.write(record_of(plan, written, helm_driver=driver, done=True))
+            return InstallResult(plan=plan, progress=progress)
+    except (HeldError, InterruptedRunError):
+        raise  # somebody else has the mesh now, or the user said stop
+    except MeshError as failure:
+        if begun is not None and rollback_on_failure:
+            await undo(failure, begun, runtime)
+        failure.add_note(_ways_on(failure, command))
+        raise

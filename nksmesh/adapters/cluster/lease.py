@@ -71,6 +71,14 @@ class Lease:
             await asyncio.gather(renewal, *self._notes, return_exceptions=True)
             await self._release()
 
+    async def exists(self) -> bool:
+        """Tell whether anybody holds the mesh, or did so when it was killed.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, or refuses.
+        """
+        return await self._objects.get(_REF) is not None
+
     def note_helm(self, process: int | None) -> None:
         """Note in the lease which Helm is at work, so that a run that finds us dead can let it finish."""
         if self._mine is None:

@@ -24,6 +24,9 @@ class Lease(Protocol):
     def held(self, command: str) -> AbstractAsyncContextManager[Holder | None]:
         """Hold the mesh for the time of a block."""
 
+    async def exists(self) -> bool:
+        """Tell whether anybody holds the mesh, or did so when it was killed."""
+
 
 class Records(Protocol):
     """What earlier runs resolved."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from nksmesh.commands.plan import template
+from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import (
     ChartError,
@@ -68,6 +70,30 @@ async def test_a_second_run_writes_nothing_at_all(world: World) -> None:
     assert world.cluster.records.asked("write") == []
     assert any("as installed" in note for note in result.plan.notes)
     assert result.progress.outcomes[-1].message == f"1 pod of {INGRESS.name} on {PROXY}"
+    assert world.cluster.lease.asked("held") == ["install"]  # the first run's: a lease is an object, too
+
+
+async def test_a_run_with_nothing_to_do_does_not_go_beside_a_run_that_holds_the_mesh(world: World) -> None:
+    await world.install()
+    world.cluster.lease.fails["held"] = HeldError("another run", hint="wait")
+    with pytest.raises(HeldError):
+        await world.install(AGAIN)
+
+
+async def test_a_run_with_nothing_to_do_plans_anew_where_somebody_wrote_meanwhile(world: World) -> None:
+    await world.install()
+    revisions = world.cluster.storage.revisions
+
+    async def meanwhile(releases: Iterable[Release]) -> dict[tuple[str, str], tuple[int, str]]:
+        world.cluster.storage.revisions = revisions  # type: ignore[method-assign]
+        world.helm.keep(BASE, {})
+        return await revisions(releases)
+
+    world.cluster.storage.revisions = meanwhile  # type: ignore[method-assign]
+    world.charts.calls.clear()
+    await world.install(AGAIN)
+    assert world.cluster.lease.asked("held") == ["install", "install"]
+    assert len(world.charts.calls) == 2
 
 
 async def test_a_dry_run_touches_nothing(world: World) -> None:

@@ -341,6 +341,9 @@ class FakeLease(Failing):
         finally:
             self.holding, self.holder = False, None
 
+    async def exists(self) -> bool:
+        return self.dead is not None or "held" in self.fails
+
 
 class FakeCluster:
     """A cluster of fakes."""
