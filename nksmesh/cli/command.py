@@ -85,7 +85,6 @@ def command(
         examples: Command lines, at least one, as a user would type them.
         shared: Options that several commands have: a function whose parameters are the options, and whose result
             the command gets after the Shell.
-        hidden: Leave it out of the help.
     """
     shared_options = inspect.signature(shared, eval_str=True).parameters if shared else {}
 

@@ -25,10 +25,6 @@ class Shell:
         context: The context of ``--context``; empty is the kubeconfig's current one.
         helm: The program of ``--helm`` or NKSMESH_HELM; empty is the one that is found.
         namespace: The namespace of ``--namespace``; empty is the environment's, or istio-system.
-        output: What stdout gets.
-        quiet: Say nothing but the result, warnings and errors.
-        color: Colour where the terminal has it.
-        debug: Show the traceback of an error.
     """
 
     command: str

@@ -67,8 +67,6 @@ class Versions:
     Attributes:
         versions: Istio's minors, oldest first.
         regions: The regions, for which of their registries provides what.
-        nks: The Kubernetes versions of NKS.
-        look: What was seen of the cluster.
         today: The day that ends of support are held against.
     """
 

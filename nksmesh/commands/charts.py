@@ -54,7 +54,6 @@ class ChartRows:
 
     Attributes:
         lock: The charts.lock they were held against.
-        charts: One row a chart.
     """
 
     lock: Path
@@ -66,9 +65,7 @@ class Locked:
     """What ``charts lock`` comes to.
 
     Attributes:
-        lock: The file that holds the digests.
         added: How many digests it did not hold before; 0 where nothing was written.
-        charts: One row a chart that was looked at.
     """
 
     lock: Path

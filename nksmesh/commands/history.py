@@ -14,7 +14,6 @@ class HistoryResult:
     """What ``nksmesh history`` shows.
 
     Attributes:
-        namespace: The control plane's namespace.
         runs: The runs, newest first.
         more: How many older ones are kept and not shown.
     """
@@ -29,7 +28,6 @@ async def show_history(cluster: Cluster, namespace: str, *, limit: int) -> Histo
 
     Args:
         namespace: The control plane's namespace; empty for istio-system's, or the only one there is.
-        limit: How many runs are shown at most.
 
     Raises:
         ClusterError: The cluster cannot be reached or refuses, or the history cannot be understood.

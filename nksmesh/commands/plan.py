@@ -39,8 +39,6 @@ class ChartMove:
     """The chart of a release, installed and wanted.
 
     Attributes:
-        release: The release's name.
-        chart: The chart's name.
         installed: The version that is installed; empty where none is.
         pinned: charts.lock has that digest.
     """

@@ -21,7 +21,6 @@ class ReleaseValues:
 
     Attributes:
         layers: Its layers' names, weakest first.
-        composed: What they come to.
         prefix: The key asked for; empty is every one.
     """
 

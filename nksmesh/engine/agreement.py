@@ -48,7 +48,6 @@ async def agreed(
     """Hold the mesh, and give the plan as it is now that nobody else writes: to be followed inside the block.
 
     Args:
-        shown: The plan that was agreed to.
         command: What the lease calls the run.
         step: The step that waits for what a dead run left at work.
         pending: The shown plan's releases that Helm has begun and not ended: they are given the time to end.

@@ -25,7 +25,6 @@ class Installation:
     """A mesh that is installed, or what is left of one.
 
     Attributes:
-        namespace: The control plane's namespace.
         releases: Its releases and what Helm has of each, in install order; empty where nothing is installed.
         record: What the last run resolved, or None where nksmesh did not install it.
         notes: What could not be read, in sentences.

@@ -134,7 +134,6 @@ def webhook_configured(live: Live, istiod: Release, *, trusted: bool = False) ->
     """Judge what must hold before istiod's webhook can answer: caBundles set, an endpoint ready.
 
     Args:
-        istiod: The istiod whose webhook it is.
         trusted: The caBundles must be the root certificate that istiod published, too. A dry run proves more, and
             with a CA that others keep the two may differ for good.
     """
@@ -196,7 +195,6 @@ def troubles_of(
     """List what keeps the newest pods of a release from being ready; pods of older templates are on their way out.
 
     Args:
-        manifests: What it renders.
         over: The refusals of ``refusals_in`` that are known to tell of nothing any more.
     """
     found: list[Trouble] = []

@@ -110,8 +110,6 @@ async def render_mesh(
     """Compose each release's values, render what must be written, and check it.
 
     Args:
-        charts: The charts, by component.
-        state: What is installed of it.
         cluster: The cluster, which Helm must reach as well; None renders without one.
         former: The version that is installed; None where nothing is.
 

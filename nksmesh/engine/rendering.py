@@ -23,7 +23,6 @@ class InstalledState:
 
     Attributes:
         installed: What Helm has stored, by (namespace, name).
-        record: What the last run left, or None.
     """
 
     kubernetes: str

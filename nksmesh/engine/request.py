@@ -25,9 +25,6 @@ class MeshRequest:
     """What a command was asked for, read and checked, before the cluster is looked at.
 
     Attributes:
-        request: The options.
-        catalog: Regions, versions, profiles.
-        environment: The environment given with -e.
         locked: Refuse charts that the lock does not pin.
         force_version: Go on with a version that is not supported.
         prune: Remove releases that the mesh no longer has.

@@ -30,7 +30,6 @@ async def check_unrecorded(
 
     Args:
         version: The version that is installed.
-        record: What the last run left, or None.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.

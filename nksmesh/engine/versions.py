@@ -24,7 +24,6 @@ class Former:
 
     Attributes:
         version: The version, of a canary that it is beside; empty where nothing is installed.
-        charts: Where charts come from.
         forced: Go on where the images stay behind.
     """
 

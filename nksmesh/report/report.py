@@ -37,9 +37,6 @@ class Report:
 
     Attributes:
         command: Its name as a user types it, such as ``charts fetch``.
-        output: What stdout gets.
-        quiet: Say nothing but the result, warnings and errors.
-        color: Colour where the terminal has it.
     """
 
     command: str

@@ -46,7 +46,6 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], *, port: i
     """Say how a part is started.
 
     Args:
-        binaries: Where each program is.
         port: The API server's port on 127.0.0.1.
         load_balancer: Whether Services of type LoadBalancer get addresses.
     """

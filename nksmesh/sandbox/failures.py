@@ -51,7 +51,6 @@ class Staged:
         reason: Of an image failure: which error its pull meets.
         selector: The pods it concerns; empty for all.
         marked: How many pods that were there already fail from now on, too.
-        name: The sandbox.
     """
 
     failure: Failure

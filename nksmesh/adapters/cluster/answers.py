@@ -30,8 +30,6 @@ class Answer:
     """One answer.
 
     Attributes:
-        status: The HTTP status.
-        raw: The body.
         retry_after: The header Retry-After; empty without one.
         taken: What was made of the body as it came, instead of ``raw``.
     """

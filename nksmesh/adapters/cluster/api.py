@@ -56,7 +56,6 @@ class Api(AbstractAsyncContextManager["Api"]):
         """Wrap a configured client; ``Api.connect`` makes one.
 
         Args:
-            account: The user that it names.
             renew: Makes the same client with fresh credentials; None where they cannot be had anew.
 
         Attributes:

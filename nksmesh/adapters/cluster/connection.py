@@ -20,9 +20,7 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
     """A connected cluster. Use as an asynchronous context manager.
 
     Attributes:
-        context: The kubeconfig's context.
         account: The user that the context names.
-        host: The API server's host name.
         live: A view of what is followed, kept current by watches.
         lease: The right to write to its mesh.
     """

@@ -144,7 +144,6 @@ class Histories(_Documents[History]):
         """Change a mesh's history; of what another run wrote meanwhile nothing is lost.
 
         Args:
-            namespace: The control plane's namespace.
             change: Makes the new history of what is kept; called again where somebody else wrote in between.
 
         Returns:

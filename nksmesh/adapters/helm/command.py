@@ -70,7 +70,6 @@ class HelmCommand(Command):  # type: ignore[misc]  # pyhelm3 carries no annotati
         """Prepare one command of Helm.
 
         Args:
-            executable: The Helm program.
             kubeconfig: None for the one that KUBECONFIG names.
             context: Empty for the current one.
             watcher: Told which Helm process is writing.

@@ -76,7 +76,6 @@ class DriftResult:
     """The drift of a mesh.
 
     Attributes:
-        survey: What the look at it found.
         diff: The differences were asked for, line by line.
         exit_code: 10 where there is drift and the exit code was asked for, else 0.
 

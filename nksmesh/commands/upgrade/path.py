@@ -37,10 +37,8 @@ class UpgradeOptions:
     """How an upgrade goes about it.
 
     Attributes:
-        way: How far it goes.
         restart_workloads: Restart the workloads that run another proxy.
         dry_run: Plan the first step, and change nothing.
-        rollback_on_failure: Roll a step back that fails.
         clear_pending: Clear what somebody else's Helm left pending.
     """
 

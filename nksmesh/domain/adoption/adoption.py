@@ -28,7 +28,6 @@ class HelmMesh:
     """The releases of a mesh as Helm has them.
 
     Attributes:
-        namespace: The control plane's namespace.
         releases: What Helm has of each release.
         manifests: What Helm applied of each.
     """

@@ -87,7 +87,6 @@ class Unseen:
     """A recorded mesh whose objects live, and of whose releases Helm shows none.
 
     Attributes:
-        namespace: The control plane's namespace.
         recorded: Helm's storage driver as the record has it; empty for one that does not tell.
         driver: This shell's storage driver.
         under_other: Helm keeps releases of it with its other driver.

@@ -25,7 +25,6 @@ class Finding:
 
     Attributes:
         id: Its rule's stable name, ``GROUP.NAME``, such as ``kube.immutable-field``; docs/findings.md lists them.
-        level: Whether it stops a run.
         message: One sentence: what was found, where.
         hint: One sentence: what to do next; may be empty where there is nothing to do.
         subject: What it is about, such as ``istiod`` or ``values/environments/prod/istiod.yaml``; may be empty.
@@ -59,11 +58,7 @@ class Blocker(Protocol):
 
 
 def blocked_by(rule: str, blockers: Sequence[Blocker]) -> tuple[Finding, ...]:
-    """Judge a run that would write over something: a failure with the first, and the others in its detail.
-
-    Args:
-        rule: The finding's id.
-    """
+    """Judge a run that would write over something: a failure with the first, and the others in its detail."""
     return tuple(
         Finding(
             id=rule,

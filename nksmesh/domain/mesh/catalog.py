@@ -93,9 +93,7 @@ class Catalog:
     """Everything a mesh is resolved from, but its environment.
 
     Attributes:
-        regions: By name.
         versions: Istio's minors, oldest first.
-        profiles: By name.
         components: The components' own values, by component.
         nks: The Kubernetes versions of NKS, and its clouds.
     """

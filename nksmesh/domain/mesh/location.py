@@ -57,7 +57,6 @@ def region_of_host(server: str, regions: Mapping[str, Region]) -> str:
 
     Args:
         server: The API server's URL or host name.
-        regions: The regions, by name.
     """
     host = host_name(server)
     return _only(region.name for region in regions.values() if any(_fits(host, suffix) for suffix in region.hosts))
@@ -77,7 +76,6 @@ def locate(server: str, zones: Iterable[str], regions: Mapping[str, Region], nks
 
     Args:
         server: The API server's URL or host name.
-        regions: The regions, by name.
     """
     host, named = host_name(server), tuple(sorted({zone for zone in zones if zone}))
     cloud = nks.cloud_of(host)
@@ -106,7 +104,6 @@ def check_location(
 
     Args:
         chosen: The region whose registry images come from; empty with a registry of one's own.
-        regions: The regions, by name.
         by_default: Nobody chose the region: it is the one that was read.
 
     Returns:

@@ -26,7 +26,6 @@ class MeshSettings:
     """What one source says of a mesh: the options, an environment, or the record. What it leaves empty, another says.
 
     Attributes:
-        network: public or private.
         hub: A registry of the user's own.
         namespace: The control plane's namespace.
         charts: Where the charts come from, a password included; a folder is absolute.
@@ -136,8 +135,6 @@ class Mesh:
         profile: ``default`` or ``demo``.
         hub: The registry path every image must come from.
         region: The region's name, or empty with a hub of the user's own and no region.
-        network: public or private.
-        namespace: The control plane's namespace.
         chart_source: Where the charts come from, a password included: ``public_source`` says what may be shown.
         environment: The environment's name, or empty.
         releases: In install order.

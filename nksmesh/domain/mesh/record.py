@@ -42,7 +42,6 @@ class Canary:
     """A later istiod beside the mesh's own.
 
     Attributes:
-        answers: What its run resolved.
         release: Its istiod, which is among the record's releases.
         promoting: Its promotion has begun: the default may have moved to it already.
     """
@@ -71,12 +70,9 @@ class Record:
     """What the last run resolved, and what it left.
 
     Attributes:
-        answers: What it resolved.
         hub: The hub, the region's too.
         environment: The environment it was given, or empty.
-        releases: The releases it left.
         written_by: The version of nksmesh that wrote it.
-        canary: The canary that is on, or None.
         helm_driver: Helm's storage driver (``secret``, ``configmap``); empty where the run before did not record it.
     """
 

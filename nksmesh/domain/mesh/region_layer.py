@@ -78,7 +78,6 @@ def placement_layer(release: Release, namespace: str, standing: Standing | None 
     """Say where the control plane lives and which Istio revision it has, where either is not the chart's default.
 
     Args:
-        namespace: The control plane's namespace.
         standing: How the mesh's istiod stands among several: base's validator calls the default one, and the tags are
             made by the istiod that they point to.
     """

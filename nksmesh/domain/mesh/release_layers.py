@@ -21,10 +21,6 @@ class Sources:
     """Everything that values come from.
 
     Attributes:
-        components: The components' own files.
-        images: Where images come from.
-        namespace: The control plane's namespace.
-        environment: The environment, if one is given.
         values_files: Each ``-f``, with the component or release it is for.
         sets: Each ``--set``, or option of its kind.
         kept: For each release's name, the layers of the last run that hold on, weakest first.

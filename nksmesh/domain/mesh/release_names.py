@@ -22,7 +22,6 @@ def releases_of(
     """Name a mesh's releases, in install order.
 
     Args:
-        namespace: The control plane's namespace.
         istio_revision: The Istio revision of the mesh's istiod; empty for the istiod without one.
         names: For a component, the name of its release, where that is another than usual. An istiod with an Istio
             revision is always named after it, for there may be two.

@@ -111,7 +111,6 @@ def newest_that_fits(
     """Choose a version of the newest minor that supports a Kubernetes version; empty where none does.
 
     Args:
-        known: The catalog's versions.
         kubernetes: The Kubernetes version; empty asks for the newest minor of all.
         provided: What can be had; None is everything.
     """
@@ -160,9 +159,6 @@ def check_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
     Refused (a failure): of a minor version that the catalog does not know, below Istio's own minimum of Kubernetes,
     above its maximum, not provided by the region's registry. Warned of: tested but not supported, outside the table
     of NKS, a patch version that nksmesh is not tried with.
-
-    Args:
-        known: The catalog's versions.
 
     Returns:
         The findings; none where all is well. ``refuse_failures`` stops a run on them.

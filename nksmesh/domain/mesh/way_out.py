@@ -29,9 +29,6 @@ _IMAGE_CACHE: Final = "HOST/CACHE/istio"
 def judge_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> tuple[Finding, ...]:
     """Check a version as ``check_version`` does; what a region can never serve is one failure, with the way out.
 
-    Args:
-        known: The catalog's versions.
-
     Raises:
         ConfigError: The version is not written X.Y.Z.
     """

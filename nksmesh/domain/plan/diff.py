@@ -36,13 +36,7 @@ class ObjectDiff:
 def diff_manifests(
     old: Iterable[Manifest], new: Iterable[Manifest], namespace: str, dump: Callable[[Manifest], str]
 ) -> tuple[ObjectDiff, ...]:
-    """Compare two sets of manifests; objects that stay the same are left out.
-
-    Args:
-        old: What is installed.
-        new: What would be.
-        dump: Writes a manifest as YAML.
-    """
+    """Compare two sets of manifests; objects that stay the same are left out."""
     before = {ref_of(manifest, namespace): manifest for manifest in old}
     after = {ref_of(manifest, namespace): manifest for manifest in new}
     found = []

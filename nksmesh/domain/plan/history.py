@@ -57,7 +57,6 @@ class Run:
 
     Attributes:
         command: ``install``, ``upgrade``, ``rollback``.
-        namespace: The control plane's namespace.
         number: Counts the mesh's runs, from 1; 0 until it begins.
         who: ``user@host`` of the machine it ran on.
         account: The user that the kubeconfig names.
@@ -157,7 +156,6 @@ class History:
     """The runs of one mesh.
 
     Attributes:
-        namespace: The control plane's namespace.
         runs: Its newest runs, oldest first.
     """
 

@@ -43,8 +43,6 @@ class UpgradePath:
     """The whole way.
 
     Attributes:
-        installed: Where it begins.
-        wanted: Where it ends.
         hops: Its steps; the last goes to the wanted version.
         findings: A failure where there is no such way; it has no steps then.
     """
@@ -93,7 +91,6 @@ def find_upgrade_path(
         question: Its version is the one that is asked for.
         installed: The version of the istiod that is installed.
         unfinished: An earlier run did not bring every release to the installed version.
-        known: The catalog's versions.
 
     Raises:
         ConfigError: A version is not written X.Y.Z.
@@ -113,8 +110,6 @@ def another_version(installed: str, wanted: str, *, asked: bool = True) -> tuple
     """Judge a command that may not change the version of what is installed: a failure where it would.
 
     Args:
-        installed: The version that is installed.
-        wanted: The version that was resolved.
         asked: Somebody asked for it: it is not the default.
     """
     if installed == wanted:
@@ -174,10 +169,6 @@ def proxies_too_old(images: Iterable[str], version: str) -> tuple[str, ...]:
     """Return those of some proxy images that an istiod of a version does not serve: two minors or more behind it.
 
     An image whose tag is no version is passed over: nothing can be told of it.
-
-    Args:
-        images: Images of istio-proxy containers.
-        version: The istiod's version.
     """
     major, minor, _ = parse_version(version)
     return tuple(
