@@ -75,7 +75,7 @@ def this_mark() -> str:
 
 def still_running(processes: tuple[int, ...]) -> tuple[int, ...]:
     """Return those of the processes that have not ended."""
-    return tuple(one for one in processes if _stat(one))
+    return tuple(process for process in processes if _stat(process))
 
 
 def helms_of(holder: Holder) -> tuple[int, ...]:
@@ -89,8 +89,8 @@ def helms_of(holder: Holder) -> tuple[int, ...]:
         return ()
     mark = f"{RUN_VARIABLE}={mark_of(holder.process, holder.started)}".encode()
     everyone = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal())
-    marked = (one for one in everyone if _leads_session(one) and mark in _environment(one))
-    noted = (one for one in still_running(holder.helm) if _name(one) == "helm")
+    marked = (process for process in everyone if _leads_session(process) and mark in _environment(process))
+    noted = (process for process in still_running(holder.helm) if _name(process) == "helm")
     return tuple(dict.fromkeys((*noted, *marked)))
 
 

@@ -126,7 +126,7 @@ def with_common_options(
 
     parameters = [
         inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *_COMMON.values())),
+        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *_COMMON.values())),
     ]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks at first
     callback.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -217,11 +217,11 @@ async def _supervised(workflow: Callable[[Listener], Awaitable[T]], diary: _Diar
     except (asyncio.CancelledError, InterruptedRunError) as stopped:
         if not asked:
             raise RuntimeError("the command was cancelled without an interrupt") from stopped
-        told = stopped.detail if isinstance(stopped, InterruptedRunError) else ""
+        detail = stopped.detail if isinstance(stopped, InterruptedRunError) else ""
         raise InterruptedRunError(
             f"interrupted by {asked[0]}",
             hint="Run the same command again to resume.",
-            detail=told or diary.told(),
+            detail=detail or diary.told(),
         ) from None
     finally:
         preparing.cancel()

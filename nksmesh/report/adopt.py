@@ -27,11 +27,11 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     if plan.releases:
         gap(console)
         headers = ["release", "component", "namespace", "chart", "own values", "pinned"]
-        rows(console, headers, [_row(one) for one in plan.releases])
+        rows(console, headers, [_row(row) for row in plan.releases])
     if verbose:
-        for one in plan.releases:
-            for key in one.kept_keys:
-                sentence(console, f"{one.release.name}: {key}", FAINT)
+        for row in plan.releases:
+            for key in row.kept_keys:
+                sentence(console, f"{row.release.name}: {key}", FAINT)
     gap(console)
     for note in plan.notes:
         sentence(console, note, FAINT)
@@ -46,15 +46,15 @@ def _adopted(result: AdoptResult, console: Console, verbose: bool) -> None:
     warnings(console, plan.warnings)
 
 
-def _row(one: AdoptedRelease) -> list[str | Text]:
-    kept = len(one.kept_keys)
+def _row(row: AdoptedRelease) -> list[str | Text]:
+    kept = len(row.kept_keys)
     return [
-        one.release.name,
-        one.release.component,
-        one.release.namespace,
-        one.installed.chart_version,
+        row.release.name,
+        row.release.component,
+        row.release.namespace,
+        row.installed.chart_version,
         str(kept) if kept else Text("-", style=FAINT),
-        ", ".join(one.kept.pins) or Text("-", style=FAINT),
+        ", ".join(row.kept.pins) or Text("-", style=FAINT),
     ]
 
 
@@ -108,9 +108,9 @@ def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None
     """Show what is taken, and the plan's steps."""
     plan = result.plan
     gap(console)
-    shown = [one for one in plan.objects if verbose or _told(one)]
-    for one in shown:
-        _object(one, console, verbose=verbose)
+    shown = [taken for taken in plan.objects if verbose or _told(taken)]
+    for taken in shown:
+        _object(taken, console, verbose=verbose)
     if others := len(plan.objects) - len(shown):
         many = "objects change in labels and annotations" if others > 1 else "object changes in labels and annotations"
         sentence(console, f"{others}{' more' if shown else ''} {many} only (-v lists them)")
@@ -128,19 +128,19 @@ def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None
     )
 
 
-def _told(one: TakenObject) -> list[str]:
-    return [path for path in one.changes if not path.startswith("metadata.")]
+def _told(taken: TakenObject) -> list[str]:
+    return [path for path in taken.changes if not path.startswith("metadata.")]
 
 
-def _object(one: TakenObject, console: Console, *, verbose: bool) -> None:
-    told = list(one.changes) if verbose else _told(one)
-    shown = told if verbose else told[:_SHOWN_CHANGES]
-    more = f" and {len(told) - len(shown)} more" if len(told) > len(shown) else ""
-    managers = f" ({', '.join(one.managers)})" if one.managers else ""
-    pods = Text(", its pods are replaced", style=DOUBTFUL) if one.replaces_pods else Text("")
-    if one.made_anew:
+def _object(taken: TakenObject, console: Console, *, verbose: bool) -> None:
+    changes = list(taken.changes) if verbose else _told(taken)
+    shown = changes if verbose else changes[:_SHOWN_CHANGES]
+    more = f" and {len(changes) - len(shown)} more" if len(changes) > len(shown) else ""
+    managers = f" ({', '.join(taken.managers)})" if taken.managers else ""
+    pods = Text(", its pods are replaced", style=DOUBTFUL) if taken.replaces_pods else Text("")
+    if taken.made_anew:
         pods = Text(", is recreated under its name, and its pods are replaced one by one", style=DOUBTFUL)
-    console.print(Text(f"{one.ref}: from {one.owner}{managers} to {one.release}") + pods)
+    console.print(Text(f"{taken.ref}: from {taken.owner}{managers} to {taken.release}") + pods)
     if shown:
         sentence(console, f"  changes: {', '.join(map(_short, shown))}{more}", FAINT)
 

@@ -48,9 +48,11 @@ def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
             ("canary", f"{canary.istio_revision}, Istio {canary.version}" if canary else ""),
         ],
     )
-    lines: list[tuple[str, ...]] = [(one.namespace, "its own gateway", "", *_workload(one)) for one in result.gateways]
-    for one in result.namespaces:
-        lines += _namespace_lines(one)
+    lines: list[tuple[str, ...]] = [
+        (gateway.namespace, "its own gateway", "", *_workload(gateway)) for gateway in result.gateways
+    ]
+    for namespace in result.namespaces:
+        lines += _namespace_lines(namespace)
     if lines:
         gap(console)
     rows(console, ["namespace", "label", "follows", "workload", "on", "proxy"], lines)
@@ -64,7 +66,7 @@ def _move_plan(plan: MovePlan, console: Console, _verbose: bool) -> None:
     rows(
         console,
         ["namespace", "label", "becomes", "restarts"],
-        [(one.namespace, _labels(one.before), _labels(one.after), _names(one.workloads)) for one in plan.moves],
+        [(move.namespace, _labels(move.before), _labels(move.after), _names(move.workloads)) for move in plan.moves],
     )
     for words in plan.passed_over:
         sentence(console, words, FAINT)
@@ -79,7 +81,7 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
         sentence(console, f"Nothing to move: everything is on {result.plan.istio_revision}.")
         _move_plan(result.plan, console, verbose)
         return
-    names = ", ".join(one.namespace for one in result.plan.moves)
+    names = ", ".join(move.namespace for move in result.plan.moves)
     complete = result.restarts.complete
     where = f"{'on' if complete else 'labelled for'} {result.plan.istio_revision} (Istio {result.plan.version})"
     sentence(console, f"{names}: {where}", GOOD if complete else DOUBTFUL)
@@ -119,7 +121,7 @@ def _canary_result(result: CanaryResult, console: Console, verbose: bool) -> Non
         rows(
             console,
             ["step", "action", "result"],
-            [(one.step.name, one.step.action.value, one.message) for one in result.installed.progress.outcomes],
+            [(row.step.name, row.step.action.value, row.message) for row in result.installed.progress.outcomes],
         )
     _restarts(result.restarts.restarts, console)
     show_addresses(result.installed.progress.addresses, console)
@@ -127,26 +129,26 @@ def _canary_result(result: CanaryResult, console: Console, verbose: bool) -> Non
         sentence(console, newer)
 
 
-def _namespace_lines(one: NamespaceStatus) -> Iterable[tuple[str, ...]]:
-    label = _labels(one.labels) + (" (moved)" if one.moved else "")
-    first: tuple[str, ...] = (one.name, label, one.follows)
-    for workload in one.workloads:
+def _namespace_lines(namespace: NamespaceStatus) -> Iterable[tuple[str, ...]]:
+    label = _labels(namespace.labels) + (" (moved)" if namespace.moved else "")
+    first: tuple[str, ...] = (namespace.name, label, namespace.follows)
+    for workload in namespace.workloads:
         yield (*first, *_workload(workload))
         first = ("", "", "")
-    if not one.workloads:
+    if not namespace.workloads:
         yield (*first, "", "", "")
 
 
-def _workload(one: Workload) -> tuple[str, str, str]:
-    name = f"{one.kind} {one.name}"
-    return name, ", ".join(one.istio_revisions), ", ".join(image.rpartition("/")[2] for image in one.proxies)
+def _workload(workload: Workload) -> tuple[str, str, str]:
+    name = f"{workload.kind} {workload.name}"
+    return name, ", ".join(workload.istio_revisions), ", ".join(image.rpartition("/")[2] for image in workload.proxies)
 
 
 def _restarts(restarts: Iterable[Restart], console: Console) -> None:
     rows(
         console,
         ["workload", "restart", "result"],
-        [(str(one.workload), one.outcome.value, one.message) for one in restarts],
+        [(str(restart.workload), restart.outcome.value, restart.message) for restart in restarts],
     )
 
 

@@ -41,14 +41,14 @@ def _versions(result: Versions, console: Console, _verbose: bool) -> None:
         ["istio", "kubernetes", "at least", "support ends", *(["this cluster"] if seen else []), "versions"],
         [
             (
-                one.minor,
-                f"{one.kubernetes_min} to {one.kubernetes_max}",
-                one.kubernetes_floor,
-                _ends(result, one.support_ends, planned=one.planned),
-                *([state("fits", good=True) if result.fits(one) else ""] if seen else []),
-                _patches(result, one),
+                entry.minor,
+                f"{entry.kubernetes_min} to {entry.kubernetes_max}",
+                entry.kubernetes_floor,
+                _ends(result, entry.support_ends, planned=entry.planned),
+                *([state("fits", good=True) if result.fits(entry) else ""] if seen else []),
+                _patches(result, entry),
             )
-            for one in result.versions
+            for entry in result.versions
         ],
     )
     notes = ["In brackets: the regions whose registry provides the version. *: tested with nksmesh."]
@@ -69,13 +69,13 @@ def _kubernetes(result: Versions, console: Console) -> None:
         ["nks kubernetes", "new clusters", "support ends", "upgrade until", "istio"],
         [
             (
-                Text(one.minor, style="bold" if one.minor == result.minor else ""),
-                "yes" if one.minor in result.nks.offered else "",
-                _ends(result, one.support_ends, planned=one.planned),
-                str(one.upgrade_until or ""),
-                _span([entry.minor for entry in result.versions if supports(entry, one.minor)]),
+                Text(row.minor, style="bold" if row.minor == result.minor else ""),
+                "yes" if row.minor in result.nks.offered else "",
+                _ends(result, row.support_ends, planned=row.planned),
+                str(row.upgrade_until or ""),
+                _span([entry.minor for entry in result.versions if supports(entry, row.minor)]),
             )
-            for one in result.nks.kubernetes.values()
+            for row in result.nks.kubernetes.values()
         ],
     )
     console.print(Text(f"As of {result.nks.as_of}: {result.nks.source}.", style=FAINT))
@@ -89,16 +89,16 @@ def _ends(result: Versions, day: date | None, *, planned: bool) -> Text:
     return Text(f"{day}{' planned' if planned else ''}", style=DOUBTFUL if over else "")
 
 
-def _patches(result: Versions, one: IstioVersion) -> str:
+def _patches(result: Versions, row: IstioVersion) -> str:
     """List a minor's versions; those of which there is nothing to say, in spans."""
     parts: list[str] = []
-    for plain, group in groupby(one.versions, lambda each: each not in one.tested and not result.provided_by(each)):
+    for plain, group in groupby(row.versions, lambda patch: patch not in row.tested and not result.provided_by(patch)):
         if plain:
             parts.append(_span(list(group)))
             continue
         for version in group:
             regions = result.provided_by(version)
-            tested = "*" if version in one.tested else ""
+            tested = "*" if version in row.tested else ""
             parts.append(f"{version}{tested} ({', '.join(regions)})" if regions else f"{version}{tested}")
     return ", ".join(parts)
 

@@ -49,7 +49,7 @@ def show_outcomes(outcomes: Sequence[StepOutcome], console: Console) -> None:
     rows(
         console,
         ["step", "action", "took", "result"],
-        [(one.step.name, one.step.action.value, spoken(one.seconds), one.message) for one in outcomes],
+        [(row.step.name, row.step.action.value, spoken(row.seconds), row.message) for row in outcomes],
     )
 
 

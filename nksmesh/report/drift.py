@@ -60,8 +60,8 @@ def show_no_drift(title: str, survey: Survey, console: Console) -> None:
 
 def show_drift(survey: Survey, console: Console, *, verbose: bool) -> None:
     """Print what differs, and below each object where it does."""
-    for one in survey.found:
-        drift = one.drift
+    for found in survey.found:
+        drift = found.drift
         style = DOUBTFUL if drift.change is Change.DIFFERS else BAD
         of = f" ({f'release {drift.release}' if drift.release else 'of crds/'})"
         console.print(Text.assemble(f"{drift.ref}: ", (drift.change.value, style), (of, FAINT)))

@@ -23,43 +23,43 @@ def _list(result: EnvironmentList, console: Console, _verbose: bool) -> None:
 
 
 def _row(row: EnvironmentRow) -> list[str | Text]:
-    told = row.environment
-    if told is None:
+    env = row.environment
+    if env is None:
         return [row.name, Text(row.problem, style=BAD), "", "", ""]
-    cluster = f"sandbox {told.sandbox}" if told.sandbox else told.context
+    cluster = f"sandbox {env.sandbox}" if env.sandbox else env.context
     return [
         row.name,
-        *(text or Text("-", style=FAINT) for text in (cluster, told.hub or told.region, told.version, told.profile)),
+        *(text or Text("-", style=FAINT) for text in (cluster, env.hub or env.region, env.version, env.profile)),
     ]
 
 
 @renders(EnvironmentShown)
 def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
-    told = result.environment
-    console.print(Text.assemble((told.name, "bold"), f"  {told.path}"))
-    gateways = told.gateways
+    env = result.environment
+    console.print(Text.assemble((env.name, "bold"), f"  {env.path}"))
+    gateways = env.gateways
     facts(
         console,
         [
-            ("  sandbox", told.sandbox),
-            ("  context", told.context),
-            ("  kubeconfig", told.kubeconfig),
-            ("  region", told.region),
-            ("  network", told.network.value if told.network else ""),
-            ("  hub", told.hub),
-            ("  version", told.version),
-            ("  profile", told.profile),
-            ("  namespace", told.namespace),
-            ("  charts", public_source(told.charts)),
-            ("  image paths", "full" if told.full_image_paths else ""),
-            ("  pull secrets", ", ".join(told.pull_secrets)),
-            ("  images allowed", ", ".join(told.allow_images)),
-            ("  components", "" if told.components is None else ", ".join(told.components) or "none"),
-            ("  releases", ", ".join(f"{one} is {name}" for one, name in told.release_names.items())),
-            ("  gateways", "" if gateways is None else ", ".join(one.name for one in gateways) or "none"),
+            ("  sandbox", env.sandbox),
+            ("  context", env.context),
+            ("  kubeconfig", env.kubeconfig),
+            ("  region", env.region),
+            ("  network", env.network.value if env.network else ""),
+            ("  hub", env.hub),
+            ("  version", env.version),
+            ("  profile", env.profile),
+            ("  namespace", env.namespace),
+            ("  charts", public_source(env.charts)),
+            ("  image paths", "full" if env.full_image_paths else ""),
+            ("  pull secrets", ", ".join(env.pull_secrets)),
+            ("  images allowed", ", ".join(env.allow_images)),
+            ("  components", "" if env.components is None else ", ".join(env.components) or "none"),
+            ("  releases", ", ".join(f"{kind} is {name}" for kind, name in env.release_names.items())),
+            ("  gateways", "" if gateways is None else ", ".join(gateway.name for gateway in gateways) or "none"),
         ],
     )
-    for target, file in told.files.items():
+    for target, file in env.files.items():
         gap(console)
         console.print(Text.assemble((target, "bold"), f"  {file.path}"))
         console.print(Text(yaml_text(file.values, indent=2)))

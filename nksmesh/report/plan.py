@@ -26,7 +26,7 @@ def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
     if result.charts:
         gap(console)
         headers = ["release", "chart", "installed", "wanted", *(["digest"] if verbose else []), "charts.lock"]
-        rows(console, headers, [_chart(one, verbose=verbose) for one in result.charts])
+        rows(console, headers, [_chart(move, verbose=verbose) for move in result.charts])
     for change in result.diff or ():
         gap(console)
         console.print(Text(f"{change.change} {change.ref}", style="bold"))
@@ -36,9 +36,10 @@ def _plan_result(result: PlanResult, console: Console, verbose: bool) -> None:
         sentence(console, "No manifest differs.")
 
 
-def _chart(one: ChartMove, *, verbose: bool) -> tuple[str, ...]:
-    digest = (one.digest,) if verbose else ()
-    return one.release, one.chart, one.installed or "-", one.wanted, *digest, "pinned" if one.pinned else "not pinned"
+def _chart(move: ChartMove, *, verbose: bool) -> tuple[str, ...]:
+    digest = (move.digest,) if verbose else ()
+    pin = "pinned" if move.pinned else "not pinned"
+    return move.release, move.chart, move.installed or "-", move.wanted, *digest, pin
 
 
 @renders(TemplateResult)

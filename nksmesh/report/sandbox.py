@@ -36,10 +36,10 @@ def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
 
 @renders(Statuses)
 def _statuses(result: Statuses, console: Console, verbose: bool) -> None:
-    for number, one in enumerate(result.sandboxes):
+    for number, sandbox in enumerate(result.sandboxes):
         if number:
             gap(console)
-        _status(one, console, verbose)
+        _status(sandbox, console, verbose)
 
 
 @renders(SandboxStatus)

@@ -43,16 +43,16 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     rows(
         console,
         ["release", "namespace", "chart", "helm", "ready"],
-        [*(_release(one, verbose=verbose) for one in result.releases), *map(_gone, result.installation.gone)],
+        [*(_release(status, verbose=verbose) for status in result.releases), *map(_gone, result.installation.gone)],
     )
-    for one in result.releases:
-        for trouble in one.troubles:
-            sentence(console, f"{one.release.name}: {trouble}", BAD)
+    for status in result.releases:
+        for trouble in status.troubles:
+            sentence(console, f"{status.release.name}: {trouble}", BAD)
     if result.gateways:
         gap(console)
         headers = ["gateway", "type", "address", "http", *(["service"] if verbose else [])]
-        rows(console, headers, [_gateway(one)[: len(headers)] for one in result.gateways])
-    images = {image: one.release.name for one in result.releases for image in one.images}
+        rows(console, headers, [_gateway(gateway)[: len(headers)] for gateway in result.gateways])
+    images = {image: status.release.name for status in result.releases for image in status.images}
     if images:
         gap(console)
         rows(
@@ -63,13 +63,13 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
     warnings(console, (*(f"{image} runs outside the hub" for image in result.strays), *result.notes))
 
 
-def _release(one: ReleaseStatus, *, verbose: bool) -> list[str | Text]:
-    helm = Text(f"{one.installed.helm_revision} {one.installed.status}", style="" if one.installed.deployed else BAD)
-    ready = one.readiness.ready
-    said = Text("ready" if ready else one.readiness.message, style=GOOD if ready else DOUBTFUL)
+def _release(status: ReleaseStatus, *, verbose: bool) -> list[str | Text]:
+    installed, ready = status.installed, status.readiness.ready
+    helm = Text(f"{installed.helm_revision} {installed.status}", style="" if installed.deployed else BAD)
+    said = Text("ready" if ready else status.readiness.message, style=GOOD if ready else DOUBTFUL)
     if verbose and ready:
-        said.append(f": {one.readiness.message}")
-    return [one.release.name, one.release.namespace, one.installed.chart_version, helm, said]
+        said.append(f": {status.readiness.message}")
+    return [status.release.name, status.release.namespace, installed.chart_version, helm, said]
 
 
 def _gone(release: Release) -> list[str | Text]:
@@ -78,9 +78,9 @@ def _gone(release: Release) -> list[str | Text]:
     return [release.name, release.namespace, none, none, said]
 
 
-def _gateway(one: GatewayAddress) -> list[str | Text]:
+def _gateway(gateway: GatewayAddress) -> list[str | Text]:
     none = Text("-", style=FAINT)
-    return [one.name, one.kind, ", ".join(one.addresses) or none, one.http or none, one.service]
+    return [gateway.name, gateway.kind, ", ".join(gateway.addresses) or none, gateway.http or none, gateway.service]
 
 
 def _canary(result: StatusResult) -> str:

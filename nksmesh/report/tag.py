@@ -12,21 +12,21 @@ from nksmesh.report.text import renders
 
 @renders(TagsResult)
 def _tags(result: TagsResult, console: Console, _verbose: bool) -> None:
-    told = {
+    sentences = {
         "set": f"tag {result.name} is set",
         "unchanged": f"tag {result.name} is already set: nothing was changed",
         "removed": f"tag {result.name} was removed",
         "declined": "Nothing was removed.",
     }
     if result.done:
-        sentence(console, told[result.done], FAINT if result.done == "declined" else GOOD)
+        sentence(console, sentences[result.done], FAINT if result.done == "declined" else GOOD)
     if not result.tags:
         sentence(console, "There are no revision tags.")
     rows(
         console,
         ["tag", "istio revision", "release", "namespaces"],
         [
-            (one.name, one.istio_revision, one.release or Text("nobody's", style=BAD), ", ".join(one.namespaces))
-            for one in result.tags
+            (tag.name, tag.istio_revision, tag.release or Text("nobody's", style=BAD), ", ".join(tag.namespaces))
+            for tag in result.tags
         ],
     )

@@ -42,7 +42,7 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
             f"The namespace {name} stays, because it contains, or may contain, objects that are not the mesh's:",
             contents.words,
         )
-    unserved = (f"{one} does not answer: its objects were not checked" for one in plan.unserved)
+    unserved = (f"{api} does not answer: its objects were not checked" for api in plan.unserved)
     warnings(console, (*plan.installation.notes, *map(str, plan.installation.foreign), *unserved))
 
 

@@ -33,9 +33,9 @@ def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
             console,
             ["version", "step", "action", "took", "result"],
             [
-                (step.plan.mesh.version, one.step.name, one.step.action.value, spoken(one.seconds), one.message)
+                (step.plan.mesh.version, row.step.name, row.step.action.value, spoken(row.seconds), row.message)
                 for step in result.steps
-                for one in step.progress.outcomes
+                for row in step.progress.outcomes
             ],
         )
     show_addresses(last.progress.addresses, console)
@@ -44,30 +44,30 @@ def _upgrade(result: UpgradeResult, console: Console, verbose: bool) -> None:
         gap(console)
         way = " -> ".join((result.version, *result.left))
         sentence(console, f"Remaining steps: {way} (run the same command again, with --step or --all)")
-    warnings(console, (one for step in result.steps for one in step.progress.warnings))
+    warnings(console, (warning for step in result.steps for warning in step.progress.warnings))
 
 
 def _workloads(result: UpgradeResult, console: Console) -> None:
     if not result.behind:
         return
     gap(console)
-    ended = {one.workload: one.outcome for one in result.restarted.restarts} if result.restarted else {}
+    ended = {restart.workload: restart.outcome for restart in result.restarted.restarts} if result.restarted else {}
     rows(
         console,
         ["namespace", "workload", "pods", "proxy before" if ended else "proxy", *(["restart"] if ended else [])],
         [
             (
-                one.namespace,
-                f"{one.kind} {one.name}",
-                str(one.pods),
-                ", ".join(image.rpartition("/")[2] for image in one.proxies),
-                *([ended.get(one, Outcome.NOT_BEGUN).value] if ended else []),
+                workload.namespace,
+                f"{workload.kind} {workload.name}",
+                str(workload.pods),
+                ", ".join(image.rpartition("/")[2] for image in workload.proxies),
+                *([ended.get(workload, Outcome.NOT_BEGUN).value] if ended else []),
             )
-            for one in result.behind
+            for workload in result.behind
         ],
     )
     if not ended:
-        one = len(result.behind) == 1
-        many, them = ("1 workload runs", "it") if one else (f"{len(result.behind)} workloads run", "them")
+        single = len(result.behind) == 1
+        many, them = ("1 workload runs", "it") if single else (f"{len(result.behind)} workloads run", "them")
         command = f"nksmesh upgrade --to {result.version} --restart-workloads"
         sentence(console, f"{many} another proxy. Restart {them}, or have {them} restarted with {command}")

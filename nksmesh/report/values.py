@@ -17,11 +17,11 @@ from nksmesh.report.text import renders
 def _values(result: ValuesShown, console: Console, _verbose: bool) -> None:
     for note in result.notes:
         sentence(console, note, FAINT)
-    for number, one in enumerate(result.releases):
+    for number, values in enumerate(result.releases):
         if number or result.notes:
             gap(console)
-        console.print(Text.assemble((one.release.name, "bold"), f"  {' < '.join(one.layers)}"))
-        show_layers(one.composed, console, one.prefix)
+        console.print(Text.assemble((values.release.name, "bold"), f"  {' < '.join(values.layers)}"))
+        show_layers(values.composed, console, values.prefix)
 
 
 def show_layers(composed: Composed, console: Console, prefix: Path = ()) -> None:

@@ -126,10 +126,10 @@ class Parts:
                 "ended" if crashed else f"has no node Ready after {_READY_SECONDS:.0f} s",
             ) from error
 
-    def _failed(self, part: Part, what: str) -> ClusterError:
+    def _failed(self, part: Part, problem: str) -> ClusterError:
         log = self._layout.log(part)
         return ClusterError(
-            f"{part} of sandbox {self._layout.name} {what}",
+            f"{part} of sandbox {self._layout.name} {problem}",
             hint=f"see its log: {log}",
             detail=processes.last_lines(log),
         )

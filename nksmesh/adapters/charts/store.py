@@ -64,7 +64,7 @@ class ChartStore:
         async with AsyncExitStack() as stack:
             fetching = _Fetching(self._cache, lock, locked, listener, stack, self._environ)
             ended = await asyncio.gather(*map(fetching.chart, wanted), return_exceptions=True)
-        fetched = {ref: _chart_of(one) for ref, one in zip(wanted, ended, strict=True)}
+        fetched = {ref: _chart_of(outcome) for ref, outcome in zip(wanted, ended, strict=True)}
         listener(Event(step=STEP, kind=EventKind.DONE))
         return fetched
 
@@ -127,12 +127,12 @@ class _Fetching:
         return self._checked(ref, content, title=str(path))
 
     def _unpacked(self, ref: ChartRef, folder: Folder) -> Chart:
-        other: list[str] = []
+        versions: list[str] = []
         for path in folder.unpacked(ref):
             digest = digest_of_folder(path)
             contents = self._cache.contents_of_folder(path, digest, title=str(path))
             if (contents.name, contents.version) != (ref.name, ref.version):
-                other.append(contents.version)
+                versions.append(contents.version)
                 continue
             if self._locked:
                 raise ChartError(
@@ -140,7 +140,7 @@ class _Fetching:
                     hint="Pack it with `helm package`, or leave out --locked.",
                 )
             return _chart(ref, path.absolute(), digest, contents, from_archive=False)
-        raise unknown_version(ref, [*folder.versions(ref.name), *other])
+        raise unknown_version(ref, [*folder.versions(ref.name), *versions])
 
     def _from_cache(self, ref: ChartRef) -> Chart | None:
         digest = self._lock.digest(ref) or self._cache.digest_known(ref)

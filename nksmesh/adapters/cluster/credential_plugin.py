@@ -55,7 +55,7 @@ async def _run(context: Context, plugin: Mapping[str, Any]) -> Any:
     if not isinstance(arguments, list):
         raise unusable(context.source, "exec: args is not a list")
     try:
-        own = {str(one["name"]): str(one["value"]) for one in plugin.get("env") or ()}
+        own = {str(variable["name"]): str(variable["value"]) for variable in plugin.get("env") or ()}
     except (KeyError, TypeError) as exc:
         raise unusable(context.source, "exec: env is not a list of names and values") from exc
     spec: dict[str, Any] = {"interactive": False}

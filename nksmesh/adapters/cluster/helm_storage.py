@@ -81,9 +81,8 @@ class HelmStorage:
         if releases is None:
             # A cluster may have hundreds of revisions: only the newest of each release is worth its bytes.
             listed = _newest(await self._list_all(namespace))
-            refs = {
-                key: self._ref(one["metadata"]["namespace"], one["metadata"]["name"]) for key, one in listed.items()
-            }
+            metas = {key: record["metadata"] for key, record in listed.items()}
+            refs = {key: self._ref(meta["namespace"], meta["name"]) for key, meta in metas.items()}
             whole = await self._objects.get_all(refs.values())
             newest = {key: record for key, ref in refs.items() if (record := whole[ref]) is not None}
         else:
@@ -106,7 +105,7 @@ class HelmStorage:
         """Return the newest Helm revision and its status of releases, by (namespace, name), without their contents."""
         newest = _newest(await self._list(releases, metadata_only=True))
         labels = {key: record["metadata"]["labels"] for key, record in newest.items()}
-        return {key: (int(one["version"]), str(one.get("status"))) for key, one in labels.items()}
+        return {key: (int(label["version"]), str(label.get("status"))) for key, label in labels.items()}
 
     async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
         """Return the Helm revision that stands of releases, by (namespace, name).
@@ -114,7 +113,7 @@ class HelmStorage:
         That is the newest one that was deployed; without any, the newest that Helm has ended with at all.
         """
         listed = await self._list(releases, metadata_only=True)
-        ended = [one for one in listed if not _unended(one)]
+        ended = [record for record in listed if not _unended(record)]
         newest = {**_newest(ended), **_newest(filter(_deployed, ended))}
         return {key: _revision(record) for key, record in newest.items()}
 
@@ -124,7 +123,7 @@ class HelmStorage:
         Raises:
             ClusterError: The cluster cannot be reached or refuses, or a record cannot be read.
         """
-        refs = {release: self._ref(release.namespace, _name(release.name, one)) for release, one in wanted.items()}
+        refs = {release: self._ref(release.namespace, _name(release.name, to)) for release, to in wanted.items()}
         found = await self._objects.get_all(refs.values())
         return {release: self._decode(record) for release, ref in refs.items() if (record := found[ref]) is not None}
 
@@ -136,18 +135,18 @@ class HelmStorage:
         wanted = {release.key for release in releases}
         labels = _selector(name for _, name in wanted)
         listed = _newest(await self._list_all("", labels)) if wanted else {}
-        refs = [self._ref(key[0], one["metadata"]["name"]) for key, one in listed.items() if key not in wanted]
+        refs = [self._ref(key[0], meta["metadata"]["name"]) for key, meta in listed.items() if key not in wanted]
         found: dict[tuple[str, str], InstalledRelease] = {}
         for record in (await self._objects.get_all(refs)).values():
             with contextlib.suppress(_UnreadableError):
-                if record is not None and (one := self._decode(record)).key in wanted:
-                    found[one.key] = one
+                if record is not None and (release := self._decode(record)).key in wanted:
+                    found[release.key] = release
         return found
 
     async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:
         """Name those of some releases, by (namespace, name), that Helm keeps with its other driver in the cluster."""
-        other = "ConfigMap" if self._kind == "Secret" else "Secret"
-        return frozenset(_newest(await self._list(releases, metadata_only=True, kind=other)))
+        kind = "ConfigMap" if self._kind == "Secret" else "Secret"
+        return frozenset(_newest(await self._list(releases, metadata_only=True, kind=kind)))
 
     async def forget(self, release: InstalledRelease) -> None:
         """Remove the record of one Helm revision: one that a run which died left pending."""
@@ -266,7 +265,7 @@ def _newest(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str
         key = (str(record["metadata"]["namespace"]), str(record["metadata"]["labels"].get("name")))
         if key not in newest or _revision(record) > _revision(newest[key]):
             newest[key] = record
-    return {key: one for key, one in newest.items() if one["metadata"]["labels"].get("status") != _UNINSTALLED}
+    return {key: meta for key, meta in newest.items() if meta["metadata"]["labels"].get("status") != _UNINSTALLED}
 
 
 def _fields(kind: str) -> str:

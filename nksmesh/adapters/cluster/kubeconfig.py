@@ -156,33 +156,33 @@ def _entry(
 ) -> dict[str, Any] | None:
     """Return what a section has under a name, its relative paths made absolute; None where nothing has."""
     for file, data in documents:
-        for one in _named(file, data, section):
-            if one.get("name") == name:
-                return _checked(file, one.get(key) or {}, f"{key} {name}")
+        for entry in _named(file, data, section):
+            if entry.get("name") == name:
+                return _checked(file, entry.get(key) or {}, f"{key} {name}")
     return None
 
 
 def _named(file: Path, data: Mapping[str, Any], section: str) -> Iterator[Mapping[str, Any]]:
     entries = data.get(section) or []
-    if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise unusable(str(file), f"{section} is not a list of mappings")
     yield from entries
 
 
-def _checked(file: Path, entry: Any, what: str) -> dict[str, Any]:
+def _checked(file: Path, entry: Any, title: str) -> dict[str, Any]:
     if not isinstance(entry, Mapping):
-        raise unusable(str(file), f"{what} is not a mapping")
+        raise unusable(str(file), f"{title} is not a mapping")
     said = {str(key): value for key, value in entry.items() if value not in (None, "")}
     for key in _WORDS:
         if not isinstance(said.get(key, ""), str):
-            raise unusable(str(file), f"{what}: {key} is not a string")
+            raise unusable(str(file), f"{title}: {key} is not a string")
     folder = file.absolute().parent
     said |= {key: str(folder / said[key]) for key in _PATHS if key in said}
     plugin = said.get("exec")
     if isinstance(plugin, Mapping):
         command = plugin.get("command", "")
         if not isinstance(command, str):
-            raise unusable(str(file), f"{what}: exec: command is not a string")
+            raise unusable(str(file), f"{title}: exec: command is not a string")
         if os.sep in command:
             said["exec"] = {**plugin, "command": str(folder / command)}
     return said

@@ -101,10 +101,10 @@ class LiveView(AbstractAsyncContextManager["LiveView"]):
     def find(self, kind: str, namespace: str = "") -> list[Manifest]:
         """Return the followed objects of a kind, in a namespace or everywhere."""
         return [
-            one
+            manifest
             for query, objects in self._state.items()
             if query.kind == kind
-            for (where, _), one in objects.items()
+            for (where, _), manifest in objects.items()
             if not namespace or where == namespace
         ]
 

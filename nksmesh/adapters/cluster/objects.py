@@ -242,9 +242,9 @@ class Objects:
         served = await asyncio.gather(*(self._served_or_silent(version) for version in versions))
         found: dict[tuple[str, str], tuple[str, str]] = {}
         for kinds in served:
-            for kind, one in (kinds or {}).items():
-                if one.namespaced and one.listable:
-                    found.setdefault((one.api_version.rpartition("/")[0], kind), (one.api_version, kind))
+            for kind, resource in (kinds or {}).items():
+                if resource.namespaced and resource.listable:
+                    found.setdefault((resource.api_version.rpartition("/")[0], kind), (resource.api_version, kind))
         return tuple(found.values()), tuple(
             version for version, kinds in zip(versions, served, strict=True) if kinds is None
         )
@@ -290,24 +290,24 @@ class Objects:
         if answer is None:
             return {}
         return {
-            str(one["kind"]): Resource(
-                api_version, str(one["name"]), bool(one["namespaced"]), "list" in (one.get("verbs") or ())
+            str(row["kind"]): Resource(
+                api_version, str(row["name"]), bool(row["namespaced"]), "list" in (row.get("verbs") or ())
             )
-            for one in answer.get("resources") or ()
-            if "/" not in one["name"]
+            for row in answer.get("resources") or ()
+            if "/" not in row["name"]
         }
 
 
-def collection(resource: Resource, namespace: str = "") -> str:
+def collection(row: Resource, namespace: str = "") -> str:
     """Return the path of a kind's collection, in a namespace or everywhere."""
-    scope = f"/namespaces/{namespace}" if resource.namespaced and namespace else ""
-    return f"{_root(resource.api_version)}{scope}/{resource.plural}"
+    scope = f"/namespaces/{namespace}" if row.namespaced and namespace else ""
+    return f"{_root(row.api_version)}{scope}/{row.plural}"
 
 
 def _versions_of(group: Mapping[str, Any]) -> list[str]:
     """Return a group's versions, the preferred one first."""
     preferred = str(group["preferredVersion"]["groupVersion"])
-    return list(dict.fromkeys([preferred, *(str(one["groupVersion"]) for one in group.get("versions") or ())]))
+    return list(dict.fromkeys([preferred, *(str(version["groupVersion"]) for version in group.get("versions") or ())]))
 
 
 def _root(api_version: str) -> str:

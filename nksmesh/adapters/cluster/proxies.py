@@ -23,7 +23,7 @@ def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> str:
     if not proxy or _is_this_machine(host):
         return ""
     spared = (environ.get("NO_PROXY") or environ.get("no_proxy") or "").lower().split(",")
-    if any(_spares(entry, host, port) for one in spared if (entry := one.strip())):
+    if any(_spares(entry, host, port) for part in spared if (entry := part.strip())):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
 

@@ -156,11 +156,11 @@ def _versions(folders: ValuesFolders) -> tuple[IstioVersion, ...]:
 
 
 def _nks(folders: ValuesFolders) -> Nks:
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     kubernetes: dict[str, KubernetesSupport] = {}
     clouds: dict[str, Cloud] = {}
     for document in _documents(folders, "nks"):
-        told |= document.values
+        facts |= document.values
         for minor, entry in document.values.get("kubernetes", {}).items():
             kubernetes[minor] = KubernetesSupport(
                 minor=minor,
@@ -173,9 +173,9 @@ def _nks(folders: ValuesFolders) -> Nks:
             domains, zones = tuple(entry["domains"]), tuple(entry.get("zones", ()))
             clouds[name] = Cloud(name=name, title=entry["title"], domains=domains, zones=zones)
     return Nks(
-        as_of=told.get("as_of", ""),
-        source=told.get("source", ""),
-        offered=tuple(told.get("offered", ())),
+        as_of=facts.get("as_of", ""),
+        source=facts.get("source", ""),
+        offered=tuple(facts.get("offered", ())),
         kubernetes={minor: kubernetes[minor] for minor in sorted(kubernetes, key=parse_kubernetes)},
         clouds=clouds,
     )
@@ -184,9 +184,9 @@ def _nks(folders: ValuesFolders) -> Nks:
 def _documents(folders: ValuesFolders, name: str) -> list[Document]:
     """Read a file of nksmesh's own, then the user's of the same name, where there is one."""
     found = folders.find_all(f"{name}{_YAML}")
-    if not any(one.ours for one in found):
+    if not any(place.ours for place in found):
         raise ConfigError(f"values/{name}{_YAML} is missing", hint="Install nksmesh again: it ships with that file.")
-    return [check_document(read_document(one.file, one.shown), name) for one in found]
+    return [check_document(read_document(place.file, place.shown), name) for place in found]
 
 
 def _day(document: Document, path: KeyPath) -> date | None:
@@ -251,6 +251,6 @@ def _gateways(document: Document, listed: Sequence[Mapping[str, Any]]) -> tuple[
             )
         seen.add(gateway["name"])
     return tuple(
-        GatewaySpec(name=one["name"], namespace=one.get("namespace", ""), values=one.get("values", {}))
-        for one in listed
+        GatewaySpec(name=entry["name"], namespace=entry.get("namespace", ""), values=entry.get("values", {}))
+        for entry in listed
     )

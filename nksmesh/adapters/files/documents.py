@@ -278,8 +278,8 @@ class _Reader:
                 kind = tag.removeprefix(_TAG)
                 raise self._wrong(node, f"the tag {kind!r} has no meaning in values", "Leave the tag out.")
 
-    def _wrong(self, node: yaml.Node, what: str, hint: str) -> ConfigError:
-        return ConfigError(f"{self._name}, line {node.start_mark.line + 1}: {what}", hint=hint)
+    def _wrong(self, node: yaml.Node, problem: str, hint: str) -> ConfigError:
+        return ConfigError(f"{self._name}, line {node.start_mark.line + 1}: {problem}", hint=hint)
 
 
 def _plain(text: str) -> Any:

@@ -91,7 +91,7 @@ class ValuesFolders:
         """Find a file in both folders, nksmesh's own first: what the user's says is laid over it."""
         shown = "/".join(("values", *parts))
         found = [Found(file=folder.joinpath(*parts), shown=shown, ours=ours) for folder, ours in self._folders()]
-        return [one for one in reversed(found) if one.file.is_file()]
+        return [place for place in reversed(found) if place.file.is_file()]
 
     def names(self, *parts: str) -> list[str]:
         """List the entries of a folder below values/, of both, sorted; hidden ones are left out."""
@@ -114,5 +114,5 @@ class ValuesFolders:
         yield own, True
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+def _same(first: Path, second: Path) -> bool:
+    return first.exists() and second.exists() and first.samefile(second)

@@ -95,9 +95,9 @@ def _check_text(document: Document, value: str, schema: Mapping[str, Any], path:
         raise _wrong(document, path, f"cannot be {value!r}", schema.get("description", ""))
 
 
-def _wrong(document: Document, path: KeyPath, what: str, hint: str) -> ConfigError:
+def _wrong(document: Document, path: KeyPath, problem: str, hint: str) -> ConfigError:
     subject = _spoken(path) or "the file"
-    return ConfigError(f"{document.at(path)}: {subject} {what}", hint=hint or "Correct it and run again.")
+    return ConfigError(f"{document.at(path)}: {subject} {problem}", hint=hint or "Correct it and run again.")
 
 
 def _quoting(schema: Mapping[str, Any], value: Any) -> str:

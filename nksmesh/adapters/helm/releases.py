@@ -108,8 +108,8 @@ class Helm:
             return await self._template(release, chart, values, flags, upgrade=upgrade)
         from nksmesh.adapters.helm.renders import Renders, render_key  # noqa: PLC0415 - 3 ms of most runs
 
-        renders, told = Renders(self._cache), (release.name, release.namespace, upgrade, *flags)
-        key = render_key(await self.program(), chart.digest, told, values)
+        renders, arguments = Renders(self._cache), (release.name, release.namespace, upgrade, *flags)
+        key = render_key(await self.program(), chart.digest, arguments, values)
         text = renders.find(key)
         if text is None:
             text = await self._template(release, chart, values, flags, upgrade=upgrade)
@@ -143,7 +143,7 @@ class Helm:
             found = tuple(documents(manifests.encode()))
         except NotYamlError as exc:
             raise _not_objects(str(exc)) from exc
-        if not all(isinstance(one, dict) for one in found):
+        if not all(isinstance(document, dict) for document in found):
             raise _not_objects("a document of it is no map")
         return found
 
@@ -279,8 +279,8 @@ def _seconds(timeout: float) -> str:
 
 def _why_not_removed(words: str) -> str:
     """Leave of what Helm says when it is debugged why it could not remove something: else it says only that."""
-    told = (line for line in words.splitlines() if line.startswith("Error: ") or _NOT_REMOVED in line)
-    return "\n".join(line.partition(_NOT_REMOVED)[2].lstrip('": ').removeprefix("error=") or line for line in told)
+    reasons = (line for line in words.splitlines() if line.startswith("Error: ") or _NOT_REMOVED in line)
+    return "\n".join(line.partition(_NOT_REMOVED)[2].lstrip('": ').removeprefix("error=") or line for line in reasons)
 
 
 def _not_objects(words: str) -> ReleaseError:

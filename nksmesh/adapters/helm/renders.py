@@ -76,5 +76,5 @@ def render_key(helm: HelmProgram, chart_digest: str, arguments: Sequence[object]
         arguments: Whatever else Helm is told.
     """
     size = helm.path.stat().st_size if helm.path.exists() else 0  # it is gone: whoever starts it says so
-    told = [str(helm.version), size, chart_digest, *arguments, values]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    parts = [str(helm.version), size, chart_digest, *arguments, values]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

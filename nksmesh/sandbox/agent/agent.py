@@ -137,7 +137,7 @@ class Agent:
         istiod = _istiod_of(pod)
         if istiod is None:
             return
-        alive = any(_istiod_of(other) == istiod and _serves(other) for other in self._live.find("Pod"))
+        alive = any(_istiod_of(peer) == istiod and _serves(peer) for peer in self._live.find("Pod"))
         if alive and istiod not in self._stand_ins:
             self._start_stand_in(istiod)
         elif not alive and istiod in self._stand_ins:
@@ -154,7 +154,7 @@ class Agent:
     def _service_changed(self, service: dict[str, Any]) -> None:
         if not self._load_balancer:
             return
-        taken = {address for other in self._live.find("Service") for address in addresses_of(other)}
+        taken = {address for known in self._live.find("Service") for address in addresses_of(known)}
         status = wanted_status(service, taken)
         if status is None:
             return

@@ -93,8 +93,11 @@ def _stripped(spec: dict[str, Any], annotations: dict[str, str]) -> tuple[list[d
 
     def strip(key: str) -> list[dict[str, Any]]:
         injected_before = status.get(key) or []
-        kept = (before.get(one["name"]) if one["name"] in injected_before else one for one in spec.get(key) or [])
-        return [dict(one) for one in kept if one is not None]
+        kept = (
+            before.get(container["name"]) if container["name"] in injected_before else container
+            for container in spec.get(key) or []
+        )
+        return [dict(container) for container in kept if container is not None]
 
     return strip("containers"), strip("initContainers")
 
