@@ -27,10 +27,10 @@ async def keep_crds(installed: InstalledRelease, cluster: Cluster, helm: Helm) -
         ClusterError: The cluster cannot be reached, or refuses.
     """
     manifests = helm.parse(installed.manifest) if observation.CRDS.kind in installed.manifest else ()
-    losing = tuple(str(one["metadata"]["name"]) for one in manifests if _is_lost(one))
+    losing = tuple(str(manifest["metadata"]["name"]) for manifest in manifests if _is_lost(manifest))
     if losing:
-        kept = [_kept(one) if _is_lost(one) else one for one in manifests]
-        await cluster.storage.replace_manifest(installed, "".join(f"---\n{helm.dump(one)}" for one in kept))
+        kept = [_kept(manifest) if _is_lost(manifest) else manifest for manifest in manifests]
+        await cluster.storage.replace_manifest(installed, "".join(f"---\n{helm.dump(manifest)}" for manifest in kept))
     return losing
 
 
@@ -52,10 +52,10 @@ async def keep_dropped_crds(
     if observation.CRDS.kind not in installed.manifest:
         return ()
     staying = set(observation.crd_names(manifests))
-    losing = [one for one in helm.parse(installed.manifest) if _is_lost(one) and one["metadata"]["name"] not in staying]
+    losing = [crd for crd in helm.parse(installed.manifest) if _is_lost(crd) and crd["metadata"]["name"] not in staying]
     patch = {"metadata": {"annotations": {POLICY: "keep"}}}
-    live = await cluster.objects.get_all((ref_of(one) for one in losing), metadata_only=True)
-    there = [ref for ref, one in live.items() if one is not None]
+    live = await cluster.objects.get_all((ref_of(crd) for crd in losing), metadata_only=True)
+    there = [ref for ref, crd in live.items() if crd is not None]
     await asyncio.gather(*(cluster.objects.merge(patch, ref) for ref in there))
     return tuple(ref.name for ref in there)
 

@@ -127,8 +127,8 @@ def newer_version(live: Mapping[str, Any] | None, version: str, at_least: str) -
     """Return the version of a CRD in the cluster where it is newer than a chart, else nothing."""
     if live is None:
         return ""
-    told = version_of(live) or at_least
-    return told if is_newer(told, than=version) else ""
+    newest = version_of(live) or at_least
+    return newest if is_newer(newest, than=version) else ""
 
 
 def version_of(crd: Mapping[str, Any]) -> str:

@@ -59,17 +59,17 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     )
     record = record_for(namespace, records)
     if record is not None:
-        wanted = [one.release for one in record.releases]
+        wanted = [recorded.release for recorded in record.releases]
         found = await cluster.storage.installed(wanted)
-        releases = {one: found[one.key] for one in wanted if one.key in found}
+        releases = {release: found[release.key] for release in wanted if release.key in found}
         unseen = None
         if not releases:
             releases, unseen = await look_for(record, cluster)
         if releases or unseen:
             away = await describe_elsewhere(releases.values(), cluster)
-            gone = tuple(one for one in wanted if one not in releases)
+            gone = tuple(release for release in wanted if release not in releases)
             # What Helm's marks are on is not looked up: a recorded mesh is shown with as few reads as can be.
-            foreign = foreign_among([one for one in istiods or () if helm_marks(one) is None], {})
+            foreign = foreign_among([istiod for istiod in istiods or () if helm_marks(istiod) is None], {})
             return Installation(
                 namespace=record.namespace,
                 releases=_in_order(releases),
@@ -86,19 +86,19 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     ours = {
         Release(
             component=component,
-            name=one.name,
-            namespace=one.namespace,
-        ).with_revision_of(one.values): one
+            name=installed.name,
+            namespace=installed.namespace,
+        ).with_revision_of(installed.values): installed
         # A record in the release's own namespace is the one that Helm goes by: it comes last.
-        for one in sorted(everything.values(), key=lambda one: not one.elsewhere)
-        if (component := component_of(one))
+        for installed in sorted(everything.values(), key=lambda installed: not installed.elsewhere)
+        if (component := component_of(installed))
     }
     control_planes = [release.namespace for release in ours if release.component == ISTIOD.name]
-    foreign = foreign_among(istiods or (), {one.key: one for one in everything.values()})
-    where = namespace or next(iter([*control_planes, *(one.namespace for one in foreign)]), ISTIO_NAMESPACE)
+    foreign = foreign_among(istiods or (), {installed.key: installed for installed in everything.values()})
+    where = namespace or next(iter([*control_planes, *(istiod.namespace for istiod in foreign)]), ISTIO_NAMESPACE)
     theirs = {
-        release: one
-        for release, one in ours.items()
+        release: installed
+        for release, installed in ours.items()
         if release.namespace == where or (release.component == "gateway" and control_planes == [where])
     }
     if istiods is None and not theirs:
@@ -123,7 +123,7 @@ def record_for(namespace: str, records: dict[str, Record]) -> Record | None:
 
 
 def _notes_on(hidden: Iterable[Unseen | StoredElsewhere]) -> tuple[str, ...]:
-    return tuple(f"{one}. {one.way_on}" for one in hidden)
+    return tuple(f"{unseen}. {unseen.way_on}" for unseen in hidden)
 
 
 async def _read_records(cluster: Cluster, *, without_record: bool) -> tuple[dict[str, Record], list[str]]:

@@ -18,7 +18,7 @@ async def list_istiods(cluster: Cluster) -> list[Manifest] | None:
         ClusterError: The cluster cannot be reached, or refuses.
     """
     listed = await where_allowed(cluster.objects.list("apps/v1", "Deployment", labels=ISTIOD_LABEL), None)
-    return None if listed is None else [one for one in listed if not one["metadata"].get("deletionTimestamp")]
+    return None if listed is None else [istiod for istiod in listed if not istiod["metadata"].get("deletionTimestamp")]
 
 
 async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tuple[ForeignIstiod, ...]:
@@ -28,10 +28,10 @@ async def foreign_istiods(deployments: list[Manifest], cluster: Cluster) -> tupl
         ClusterError: Helm has the release of one in another namespace or under its other storage driver; or the cluster
             cannot be reached, or refuses.
     """
-    named = {key for one in deployments if (key := helm_marks(one)) is not None}
+    named = {key for istiod in deployments if (key := helm_marks(istiod)) is not None}
     releases = [Release(component=ISTIOD.name, name=name, namespace=namespace) for namespace, name in sorted(named)]
     helm = await cluster.storage.installed(releases) if releases else {}
-    refuse_failures(await check_hidden([one for one in releases if one.key not in helm], cluster))
+    refuse_failures(await check_hidden([release for release in releases if release.key not in helm], cluster))
     return foreign_among(deployments, helm)
 
 

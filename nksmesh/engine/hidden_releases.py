@@ -41,12 +41,12 @@ async def describe_elsewhere(installed: Iterable[InstalledRelease], cluster: Clu
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    away = [one for one in installed if one.elsewhere]
-    releases = [Release(component=one.chart, name=one.name, namespace=one.namespace) for one in away]
+    away = [release for release in installed if release.elsewhere]
+    releases = [Release(component=release.chart, name=release.name, namespace=release.namespace) for release in away]
     live = await _objects_of(releases, cluster)
     return tuple(
-        stored_elsewhere(one, [meta for meta in live.values() if owned_by(release, meta)])
-        for one, release in zip(away, releases, strict=True)
+        stored_elsewhere(record, [meta for meta in live.values() if owned_by(release, meta)])
+        for record, release in zip(away, releases, strict=True)
     )
 
 
@@ -61,11 +61,13 @@ async def check_hidden(releases: Collection[Release], cluster: Cluster) -> tuple
     """
     if not releases:
         return ()
-    elsewhere, other = await asyncio.gather(_elsewhere(releases, cluster), cluster.storage.under_other_driver(releases))
+    elsewhere, others = await asyncio.gather(
+        _elsewhere(releases, cluster), cluster.storage.under_other_driver(releases)
+    )
     found = await check_elsewhere(elsewhere.values(), cluster)
-    if found or not other:
+    if found or not others:
         return found
-    namespace = min(release.namespace for release in releases if release.key in other)
+    namespace = min(release.namespace for release in releases if release.key in others)
     return (Unseen(namespace=namespace, recorded="", driver=cluster.storage.driver, under_other=True).finding,)
 
 
@@ -79,19 +81,19 @@ async def look_for(record: Record, cluster: Cluster) -> tuple[dict[Release, Inst
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    releases = [one.release for one in record.releases]
-    elsewhere, other, live = await asyncio.gather(
+    releases = [recorded.release for recorded in record.releases]
+    elsewhere, others, live = await asyncio.gather(
         _elsewhere(releases, cluster), cluster.storage.under_other_driver(releases), _objects_of(releases, cluster)
     )
     if elsewhere:
-        return {one: elsewhere[one.key] for one in releases if one.key in elsewhere}, None
+        return {release: elsewhere[release.key] for release in releases if release.key in elsewhere}, None
     if not live:
         return {}, None
     return {}, Unseen(
         namespace=record.namespace,
         recorded=record.helm_driver,
         driver=cluster.storage.driver,
-        under_other=bool(other),
+        under_other=bool(others),
         objects=tuple(live),
     )
 
@@ -131,10 +133,10 @@ async def check_living(releases: Collection[Release], cluster: Cluster) -> tuple
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    hidden = await check_hidden(releases, cluster)
-    live = () if hidden else tuple(await _objects_of(releases, cluster))
+    others = await check_hidden(releases, cluster)
+    live = () if others else tuple(await _objects_of(releases, cluster))
     if not live:
-        return hidden
+        return others
     names = ", ".join(sorted(release.name for release in releases))
     return (
         Finding(

@@ -76,12 +76,12 @@ def queries_of(release: Release, manifests: Iterable[Manifest]) -> list[Query]:
 
 def workloads_of(release: Release, manifests: Iterable[Manifest]) -> tuple[ObjectRef, ...]:
     """Name the workloads that a release renders, of every kind that a changed pod template restarts."""
-    return tuple(ref_of(one, release.namespace) for one in manifests if one.get("kind") in ROLLOUT_KINDS)
+    return tuple(ref_of(manifest, release.namespace) for manifest in manifests if manifest.get("kind") in ROLLOUT_KINDS)
 
 
 def services_of(release: Release, manifests: Iterable[Manifest]) -> tuple[ObjectRef, ...]:
     """Name the Services that a release renders."""
-    return tuple(ref_of(one, release.namespace) for one in manifests if one.get("kind") == "Service")
+    return tuple(ref_of(manifest, release.namespace) for manifest in manifests if manifest.get("kind") == "Service")
 
 
 def query_for(ref: ObjectRef) -> Query:
@@ -142,20 +142,20 @@ def webhook_configured(live: Live, istiod: Release, *, trusted: bool = False) ->
     root = ((published or {}).get("data") or {}).get("root-cert.pem")
     bundle = base64.b64encode(root.encode()).decode() if root and trusted else None
     configurations = [
-        one
-        for one in live.find("MutatingWebhookConfiguration")
-        if (one["metadata"].get("labels") or {}).get("istio.io/rev") == revision
-        and any(where == istiod.namespace for where, _ in called_services(one))  # two meshes may share its name
+        webhook
+        for webhook in live.find("MutatingWebhookConfiguration")
+        if (webhook["metadata"].get("labels") or {}).get("istio.io/rev") == revision
+        and any(where == istiod.namespace for where, _ in called_services(webhook))  # two meshes may share its name
     ]
     if not configurations:
         return waiting(f"a MutatingWebhookConfiguration of Istio revision {revision}")
     service = f"istiod-{istiod.istio_revision}" if istiod.istio_revision else "istiod"
     slices = [
-        one
-        for one in live.find("EndpointSlice", istiod.namespace)
-        if (one["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == service
+        endpoints
+        for endpoints in live.find("EndpointSlice", istiod.namespace)
+        if (endpoints["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == service
     ]
-    answers = [of_webhooks(one, str(one["metadata"]["name"]), bundle) for one in configurations]
+    answers = [of_webhooks(webhook, str(webhook["metadata"]["name"]), bundle) for webhook in configurations]
     return first_unready([*answers, of_endpoints(slices, service)]) or ready("caBundles are set")
 
 
@@ -215,19 +215,20 @@ def refusals_in(live: Live, release: Release, manifests: Iterable[Manifest]) -> 
     """Name the refusals that events tell of, by the workload of a release whose pods were refused."""
     found = _found(live, release, manifests)
     return {
-        str(ref_of(one, release.namespace)): [version_of(event) for event in refusals_about(live, one)] for one in found
+        str(ref_of(owner, release.namespace)): [version_of(event) for event in refusals_about(live, owner)]
+        for owner in found
     }
 
 
 def refusals_about(live: Live, workload: Manifest) -> list[Manifest]:
     """Return the events that say that a workload's pods could not be created, oldest first."""
-    return [one for one in events_of(live, workload) if one.get("reason") == FAILED_CREATE]
+    return [event for event in events_of(live, workload) if event.get("reason") == FAILED_CREATE]
 
 
 def events_of(live: Live, about: Manifest) -> list[Manifest]:
     """Return the Warning events about an object, oldest first."""
     uid, namespace = about["metadata"].get("uid"), str(about["metadata"].get("namespace", ""))
-    events = [one for one in live.find("Event", namespace) if (one.get("involvedObject") or {}).get("uid") == uid]
+    events = [event for event in live.find("Event", namespace) if (event.get("involvedObject") or {}).get("uid") == uid]
     return sorted(events, key=moment_of)
 
 
@@ -275,17 +276,17 @@ def _is_newest(pod: Manifest, workload: Manifest) -> bool:
 
 def _with_its_cause(answer: Readiness, workloads: Iterable[Manifest]) -> Readiness:
     """Say with a wait for new pods what keeps a workload from making them: its own update strategy."""
-    held = ((one, why) for one in workloads if (why := why_not_restartable(one)))
-    named = [f"{one.get('kind')} {one['metadata']['name']}: {why}" for one, why in held]
+    held = ((workload, why) for workload in workloads if (why := why_not_restartable(workload)))
+    named = [f"{workload.get('kind')} {workload['metadata']['name']}: {why}" for workload, why in held]
     return waiting("; ".join((answer.message, *named)))
 
 
 def _owned(candidates: Iterable[Manifest], owner: Manifest) -> list[Manifest]:
     uid = owner["metadata"].get("uid")
     return [
-        one
-        for one in candidates
-        if any(reference.get("uid") == uid for reference in one["metadata"].get("ownerReferences") or ())
+        candidate
+        for candidate in candidates
+        if any(reference.get("uid") == uid for reference in candidate["metadata"].get("ownerReferences") or ())
     ]
 
 

@@ -45,7 +45,8 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         ClusterError: The cluster cannot be reached, or refuses.
     """
     refs = {
-        name: [ref_of(one, change.release.namespace) for one in change.manifests] for name, change in changes.items()
+        name: [ref_of(manifest, change.release.namespace) for manifest in change.manifests]
+        for name, change in changes.items()
     }
     live = await cluster.objects.get_all((ref for some in refs.values() for ref in some), metadata_only=True)
     foreign: list[str] = []
@@ -115,7 +116,7 @@ def _way_on(namespaces: Collection[str], owners: Iterable[Owner]) -> str:
 
 def ending_of(live: Mapping[ObjectRef, Mapping[str, Any] | None]) -> tuple[ObjectRef, ...]:
     """Return those of some live objects that are being deleted."""
-    return tuple(ref for ref, one in live.items() if one is not None and one["metadata"].get("deletionTimestamp"))
+    return tuple(ref for ref, found in live.items() if found is not None and found["metadata"].get("deletionTimestamp"))
 
 
 def _may_be_taken(ref: ObjectRef, live: Mapping[str, Any] | None, change: ReleaseChange) -> bool:

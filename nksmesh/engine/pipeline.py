@@ -64,11 +64,11 @@ async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write:
         read_zones(order, cluster),
         list_istiods(cluster) if fresh else _none(),
     )
-    told = order.request.namespace or (order.environment.namespace if order.environment else "")
-    record = record_for(told, records)
+    namespace = order.request.namespace or (order.environment.namespace if order.environment else "")
+    record = record_for(namespace, records)
     still: Mapping[tuple[str, str], InstalledRelease] = {}
     if record is not None:
-        still = await cluster.storage.installed(one.release for one in record.releases)
+        still = await cluster.storage.installed(recorded.release for recorded in record.releases)
         if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
             refuse_failures(await check_unseen(record, cluster))
         record = record if still or (not to_write and any(await look_for(record, cluster))) else None
@@ -119,9 +119,9 @@ async def render_mesh(
         ClusterError: Helm reaches another cluster than this program, or none.
     """
     changes = await render_releases(mesh, charts, state, cluster, helm)
-    other = former if former is not None and former.version not in {"", mesh.version} else None
-    changes = await prove_setters(mesh, changes, helm, kubernetes=state.kubernetes, versions=other is not None)
-    findings = await check_renders_after(other, mesh, changes)
+    before = former if former is not None and former.version not in {"", mesh.version} else None
+    changes = await prove_setters(mesh, changes, helm, kubernetes=state.kubernetes, versions=before is not None)
+    findings = await check_renders_after(before, mesh, changes)
     refuse_failures(findings)
     return RenderedMesh(changes=changes, findings=findings)
 

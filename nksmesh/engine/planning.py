@@ -74,8 +74,9 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     refuse_failures(await check_elsewhere(read.installed.values(), runtime.cluster))
     before = version_before(mesh, read.installed)
     if before and not order.allow_version_change:
-        told = (order.request, order.environment, record.answers if record else None)
-        refuse_failures(another_version(before, mesh.version, asked=any(one.version for one in told if one)))
+        sources = (order.request, order.environment, record.answers if record else None)
+        asked = any(source.version for source in sources if source)
+        refuse_failures(another_version(before, mesh.version, asked=asked))
     base = read.installed.get(_only(mesh, BASE).key)
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
@@ -110,7 +111,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
     changes = {
         name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()
     }
-    unwanted = tuple(one for one in _recorded(record) if one not in mesh.releases and one.key in read.installed)
+    unwanted = tuple(extra for extra in _recorded(record) if extra not in mesh.releases and extra.key in read.installed)
     unwanted = () if order.scope and order.scope.components else unwanted
     stored = {release: read.installed[release.key] for release in unwanted}
     steps = make_steps(
@@ -170,7 +171,7 @@ def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] |
     services = [service["metadata"] for name in labels for service in cluster.live.find("Service", name)]
     return Surrounding(
         injectors=cluster.live.find("MutatingWebhookConfiguration"),
-        services=frozenset((str(one["namespace"]), str(one["name"])) for one in services),
+        services=frozenset((str(service["namespace"]), str(service["name"])) for service in services),
         namespaces=labels,
     )
 
@@ -182,12 +183,12 @@ def _about_the_name(mesh: Mesh, *, moved: bool) -> tuple[Finding, ...]:
 
 
 def _recorded(record: Record | None) -> tuple[Release, ...]:
-    return tuple(one.release for one in record.releases) if record else ()
+    return tuple(recorded.release for recorded in record.releases) if record else ()
 
 
 def _applied_crds(record: Record | None) -> str:
     """Return the digest of the chart whose CRDs the last run applied, or empty."""
-    found = (one.chart_digest for one in (record.releases if record else ()) if one.release.component == BASE.name)
+    found = (row.chart_digest for row in (record.releases if record else ()) if row.release.component == BASE.name)
     return next(found, "")
 
 

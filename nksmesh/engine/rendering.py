@@ -115,4 +115,4 @@ async def _prove_same_cluster(cluster: Cluster | None, helm: Helm, *, needed: bo
 
 
 def _by_ref(manifests: Iterable[Manifest]) -> dict[ObjectRef, Manifest]:
-    return {ref_of(one): one for one in manifests}
+    return {ref_of(manifest): manifest for manifest in manifests}

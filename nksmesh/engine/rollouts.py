@@ -102,9 +102,9 @@ class Rollout:
     def pods(self) -> list[Manifest]:
         """Return the new pods that are not ending."""
         return [
-            one
-            for one in self._live.find("Pod", self.workload.namespace)
-            if _stamp(one) == self.stamp and not one["metadata"].get("deletionTimestamp")
+            pod
+            for pod in self._live.find("Pod", self.workload.namespace)
+            if _stamp(pod) == self.stamp and not pod["metadata"].get("deletionTimestamp")
         ]
 
     def proxies(self) -> tuple[str, ...]:
@@ -126,12 +126,12 @@ class Rollout:
         """List what keeps the new pods from being ready."""
         live, namespace, pods = self._live, self.workload.namespace, self.pods()
         troubles = [trouble for pod in pods for trouble in troubles_of_pod(pod, observation.events_of(live, pod))]
-        for one in live.find("ReplicaSet", namespace):
-            if _stamp(pod_template(one)) == self.stamp:
-                troubles += troubles_of_replica_set(one)
+        for replica_set in live.find("ReplicaSet", namespace):
+            if _stamp(pod_template(replica_set)) == self.stamp:
+                troubles += troubles_of_replica_set(replica_set)
         now = found(live, self.workload)
         if now is not None:
-            since = [one for one in self._refusals() if version_of(one) not in before]
+            since = [event for event in self._refusals() if version_of(event) not in before]
             troubles += refusals_of({"kind": self.workload.kind, **now}, since, pods)
         return troubles
 
@@ -149,8 +149,8 @@ class Rollout:
         return replace(waits, component=once * rounds(now or {}), graces=graces)
 
 
-def _stamp(one: Mapping[str, object]) -> str:
-    metadata = one.get("metadata")
+def _stamp(manifest: Mapping[str, object]) -> str:
+    metadata = manifest.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     return str((annotations or {}).get(RESTARTED_AT, ""))
 
@@ -180,4 +180,4 @@ def _rolls_out(change: ReleaseChange, installed: InstalledRelease, helm: Helm) -
 
 
 def _templates(manifests: Iterable[Manifest]) -> dict[ObjectRef, Mapping[str, Any]]:
-    return {ref_of(one): pod_template(one) for one in manifests if one.get("kind") in ROLLOUT_KINDS}
+    return {ref_of(manifest): pod_template(manifest) for manifest in manifests if manifest.get("kind") in ROLLOUT_KINDS}

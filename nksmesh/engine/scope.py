@@ -35,4 +35,4 @@ class ReleaseScope:
 
 
 def _only(mesh: Mesh, components: frozenset[str]) -> Mesh:
-    return replace(mesh, releases=tuple(one for one in mesh.releases if one.component in components))
+    return replace(mesh, releases=tuple(release for release in mesh.releases if release.component in components))

@@ -31,7 +31,7 @@ async def prove_setters(
         versions: Images of other versions than the mesh's are complained of, too.
     """
     proved = await asyncio.gather(
-        *(_proved(mesh, one, helm, kubernetes, versions=versions) for one in changes.values())
+        *(_proved(mesh, change, helm, kubernetes, versions=versions) for change in changes.values())
     )
     return {change.release.name: change for change in proved}
 
@@ -41,8 +41,8 @@ async def _proved(mesh: Mesh, change: ReleaseChange, helm: Helm, kubernetes: str
     found = await asyncio.gather(
         *(_first_that_moves(image, setters, change, helm, kubernetes) for (image, _), setters in asked.items())
     )
-    told = {about: str(setter) for about, setter in zip(asked, found, strict=True) if setter is not None}
-    return replace(change, setters=told) if told else change
+    proved = {about: str(setter) for about, setter in zip(asked, found, strict=True) if setter is not None}
+    return replace(change, setters=proved) if proved else change
 
 
 async def _first_that_moves(

@@ -34,10 +34,9 @@ async def check_unrecorded(
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    recorded = {one.release.key for one in record.releases} if record else set()
-    lost = {
-        name: keys for name, one in changes.items() if one.release.key not in recorded and (keys := values_lost(one))
-    }
+    recorded = {entry.release.key for entry in record.releases} if record else set()
+    strange = {name: change for name, change in changes.items() if change.release.key not in recorded}
+    lost = {name: keys for name, change in strange.items() if (keys := values_lost(change))}
     detail = [f"{name} would lose values: {first_few(keys, _MOST_KEYS)}" for name, keys in lost.items()]
     if record is not None:
         return _taken_away(
@@ -49,9 +48,9 @@ async def check_unrecorded(
     found = await find_installation(cluster, mesh.namespace)
     known = {release.key for release in mesh.releases}
     detail += [
-        f"release {one.name} in {one.namespace} ({one.component}) would not be part of this mesh"
-        for one in found.releases
-        if one.key not in known
+        f"release {release.name} in {release.namespace} ({release.component}) would not be part of this mesh"
+        for release in found.releases
+        if release.key not in known
     ]
     return _taken_away(
         f"Istio {version} is installed, but not recorded by nksmesh: this run would "
@@ -79,11 +78,12 @@ async def nothing_to_upgrade(mesh: Mesh, cluster: Cluster) -> ConfigError:
     refuse_failures(await check_hidden(mesh.releases, cluster))
     found = (await find_installation(cluster, mesh.namespace)).releases
     known = {release.key for release in mesh.releases}
-    istiods = {release: one for release, one in found.items() if release.component == ISTIOD.name}
-    for release, one in istiods.items():
+    istiods = {release: installed for release, installed in found.items() if release.component == ISTIOD.name}
+    for release, installed in istiods.items():
         if release.key not in known:
             return ConfigError(
-                f"Istio {one.chart_version} is installed as Helm release {release.name}, but not recorded by nksmesh",
+                f"Istio {installed.chart_version} is installed as Helm release {release.name}, "
+                "but not recorded by nksmesh",
                 hint="Run nksmesh adopt to record it. Then upgrade.",
             )
     if found:

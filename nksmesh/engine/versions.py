@@ -63,8 +63,8 @@ async def check_renders_after(
         return (*pinned, *findings)
     components = dict.fromkeys(change.release.component for change in changes.values())
     found = await asyncio.gather(*(_former_chart(component, former, mesh) for component in components))
-    told = check_renders(mesh, changes, {chart.ref.name: chart for chart in found if chart is not None})
-    return (*pinned, *told)
+    judged = check_renders(mesh, changes, {chart.ref.name: chart for chart in found if chart is not None})
+    return (*pinned, *judged)
 
 
 def _pinned(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> tuple[Finding, ...]:
@@ -79,7 +79,7 @@ def _pinned(former: Former, mesh: Mesh, changes: Mapping[str, ReleaseChange]) ->
     rule, subject = "images.pinned-version", mesh.version
     if former.forced:
         warnings = (f"{message}: {image}" for image in images)
-        return tuple(Finding(id=rule, level=Level.WARNING, subject=subject, message=told) for told in warnings)
+        return tuple(Finding(id=rule, level=Level.WARNING, subject=subject, message=warning) for warning in warnings)
     detail = "\n".join(images)
     return (Finding(id=rule, subject=subject, message=message, hint=hint, detail=detail),)
 

@@ -79,7 +79,7 @@ async def wait_until_ready(wait: Wait, live: Live, objects: Objects, *, waits: W
                 listener(Event(step=wait.step, kind=EventKind.WARNING, message=str(trouble)))
         first_seen = {identity: first_seen.get(identity, now) for identity in troubles}
         # What was seen before the API server was lost proves nothing: it may have healed meanwhile.
-        ends = {} if live.lost else {one: _end(troubles[one], seen, waits) for one, seen in first_seen.items()}
+        ends = {} if live.lost else {key: _end(troubles[key], seen, waits) for key, seen in first_seen.items()}
         over = [troubles[identity] for identity, end in ends.items() if end <= now]
         if over:
             raise await _failure(wait.named, over[0], objects, now - began)

@@ -86,8 +86,10 @@ async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, 
     """
     wanted = sorted(set(workloads))
     untouched = [workload for workload in wanted if not workload.restartable]
-    kept = [_kept(one, Outcome.NOT_RESTARTABLE, one.not_restartable, runtime.listener) for one in untouched]
-    steps = restart_steps((one for one in wanted if one.restartable), proxy_image=proxy_image)
+    kept = [
+        _kept(workload, Outcome.NOT_RESTARTABLE, workload.not_restartable, runtime.listener) for workload in untouched
+    ]
+    steps = restart_steps((workload for workload in wanted if workload.restartable), proxy_image=proxy_image)
     progress = await Executor(steps, runtime).run()
     return RestartResult(restarts=(*kept, *progress.restarts))
 
@@ -131,7 +133,8 @@ async def restart_namespace(work: StepContext[RestartsStep]) -> str:
     live, restarts = work.cluster.live, work.progress.restarts
     if any(restart.outcome is Outcome.FAILED for restart in restarts):
         restarts += [
-            _kept(one, Outcome.NOT_BEGUN, _FAILED_BEFORE, work.runtime.listener) for one in work.step.workloads
+            _kept(workload, Outcome.NOT_BEGUN, _FAILED_BEFORE, work.runtime.listener)
+            for workload in work.step.workloads
         ]
         return ""
     new = await live.follow(queries_in(work.step.namespace))

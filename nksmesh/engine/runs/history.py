@@ -40,7 +40,7 @@ class RunRecorder:
         """Return the run with what it left; what cannot be learnt now is left as it was before."""
         if self._after is None:
             try:
-                self.left(await cluster.storage.revisions(one.release for one in self.run.releases))
+                self.left(await cluster.storage.revisions(move.release for move in self.run.releases))
             except ClusterError:
                 return self.run
         return self.run.after(self._after or {})

@@ -59,7 +59,7 @@ def record_of(
 def begun_on(recorded: Record, releases: Collection[Release]) -> Record:
     """Note which releases are about to be written, so that a Helm left at work on them is known for our own."""
     noted = (
-        replace(one, chart_digest="", helm_revision=0) if one.release in releases else one for one in recorded.releases
+        replace(row, chart_digest="", helm_revision=0) if row.release in releases else row for row in recorded.releases
     )
     return replace(recorded, releases=tuple(noted))
 
@@ -77,7 +77,7 @@ async def run_of(plan: Plan, command: str, cluster: Cluster) -> Run:
     return Run(
         command=command,
         namespace=plan.mesh.namespace,
-        from_versions=versions_of(one for one in there.values() if one is not None),
+        from_versions=versions_of(installed for installed in there.values() if installed is not None),
         to_version=plan.mesh.version,
         values_hash=hash_of({name: change.composed.values for name, change in plan.releases.items()}),
         releases=await moves_of(there, cluster),
@@ -110,10 +110,10 @@ async def moves_of(there: Mapping[Release, InstalledRelease | None], cluster: Cl
         ClusterError: The cluster cannot be reached, or refuses.
     """
     moves = tuple(
-        ReleaseMove(release=release, before=one.helm_revision if one is not None else 0)
-        for release, one in there.items()
+        ReleaseMove(release=release, before=installed.helm_revision if installed is not None else 0)
+        for release, installed in there.items()
     )
-    doubtful = [release for release, one in there.items() if one is not None and not one.deployed]
+    doubtful = [release for release, installed in there.items() if installed is not None and not installed.deployed]
     if not doubtful:
         return moves
     standing = await cluster.storage.standing(doubtful)
@@ -124,7 +124,7 @@ async def moves_of(there: Mapping[Release, InstalledRelease | None], cluster: Cl
 
 def versions_of(installed: Iterable[InstalledRelease]) -> tuple[str, ...]:
     """Name the chart versions that releases are of, oldest first: one, where nothing is half way."""
-    return tuple(sorted({one.chart_version for one in installed}, key=_numbers))
+    return tuple(sorted({release.chart_version for release in installed}, key=_numbers))
 
 
 def _numbers(version: str) -> tuple[int, int, int]:
