@@ -11,6 +11,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, GATEWAY, ISTIOD, Release
 from nksmesh.domain.common.data import named
 from nksmesh.domain.common.errors import NotReadyError
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import Manifest, containers
 from nksmesh.domain.kube.readiness import Readiness, addresses_of, first_unready, of_crd, ready, waiting
@@ -193,7 +194,7 @@ async def _crds_ready(cluster: Cluster, manifests: tuple[Manifest, ...]) -> Read
         return waiting("Istio's CRDs to be created: run nksmesh install again")
     found = await cluster.objects.get_all(map(observation.crd_ref, names))
     unready = first_unready(of_crd(one, ref.name) for ref, one in found.items())
-    return unready or ready(f"{len(names)} CRD{'s are' if len(names) > 1 else ' is'} Established")
+    return unready or ready(f"{counted(len(names), 'CRD is', 'CRDs are')} Established")
 
 
 def _status_of(

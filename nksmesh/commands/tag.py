@@ -14,6 +14,7 @@ from nksmesh.commands.canary.handover import hand_over_tags
 from nksmesh.commands.canary.start import CONTROL_PLANE, install_scope, later_base, merged, own_istiod, recorded_mesh
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.mesh.record import Keep, Record
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.revisions import (
@@ -152,9 +153,9 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
     known = {one.name: one for one in (await list_tags(cluster, namespace)).tags}
     tag = known.get(name) or Tag(name=name, istio_revision="", release="")
     if tag.namespaces and not yes:
-        many = len(tag.namespaces)
+        many = counted(len(tag.namespaces), "namespace uses", "namespaces use")
         raise CheckError(
-            f"{many} namespace{'s use' if many > 1 else ' uses'} the tag {name}: new pods would get no proxy",
+            f"{many} the tag {name}: new pods would get no proxy",
             hint="Change the labels of the namespaces first, or pass --yes.",
             detail="\n".join(tag.namespaces),
         )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.diagnosis import Trouble, troubles_of_pod
 from nksmesh.domain.kube.objects import (
     INJECTED_IMAGE,
@@ -115,7 +116,7 @@ def crds_established(live: Live, names: Iterable[str]) -> Readiness:
     wanted = tuple(names)
     unready = {name: answer for name in wanted if not (answer := of_crd(live.get(CRDS.kind, name), name)).ready}
     if not unready:
-        return ready(f"{len(wanted)} CRDs are Established")
+        return ready(f"{counted(len(wanted), 'CRD is', 'CRDs are')} Established")
     broken = next((answer for answer in unready.values() if answer.state is State.FAILED), None)
     return broken or waiting(f"{len(unready)} of {len(wanted)} CRDs to be Established", unready)
 

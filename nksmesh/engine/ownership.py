@@ -10,6 +10,7 @@ from nksmesh.domain.adoption.takeover import of_istioctl
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import FIELD_MANAGER, ObjectRef, helm_marks, managers_of, owned_by, ref_of
 from nksmesh.domain.kube.owners import Owner, Tool, owner_of
 from nksmesh.domain.plan.plan import ReleaseChange
@@ -68,12 +69,8 @@ async def check_owners(changes: Mapping[str, ReleaseChange], cluster: Cluster, *
         checked[name] = _with_missing(_with_taken(_with_left(change, left), taken), missing)
     findings: tuple[Finding, ...] = ()
     if foreign:
-        many = len(foreign) > 1
-        message = (
-            f"{len(foreign)} object{'s' if many else ''} of this mesh already "
-            f"exist{'' if many else 's'} and belong{'' if many else 's'} to another owner; "
-            "nothing was changed"
-        )
+        objects = counted(len(foreign), "object of this mesh already exists", "objects of this mesh already exist")
+        message = f"{objects} and {'belongs' if len(foreign) == 1 else 'belong'} to another owner; nothing was changed"
         findings = (
             Finding(
                 id="ownership.foreign-object",
@@ -136,15 +133,13 @@ def _may_be_taken(ref: ObjectRef, live: Mapping[str, Any] | None, change: Releas
 
 
 def _with_left(change: ReleaseChange, left: tuple[ObjectRef, ...]) -> ReleaseChange:
-    words = f"takes ownership of {len(left)} CRDs that no release owns"
-    said = (words if len(left) > 1 else "takes ownership of 1 CRD that no release owns",) if left else ()
-    return replace(change, left_crds=left, reasons=(*change.reasons, *said))
+    reasons = (f"takes ownership of {counted(len(left), 'CRD')} that no release owns",) if left else ()
+    return replace(change, left_crds=left, reasons=(*change.reasons, *reasons))
 
 
 def _with_taken(change: ReleaseChange, taken: tuple[ObjectRef, ...]) -> ReleaseChange:
-    many = f"{len(taken)} object{'s' if len(taken) > 1 else ''}"
-    said = (f"takes ownership of {many} that istioctl installed",) if taken else ()
-    return replace(change, taken=taken, reasons=(*change.reasons, *said))
+    reasons = (f"takes ownership of {counted(len(taken), 'object')} that istioctl installed",) if taken else ()
+    return replace(change, taken=taken, reasons=(*change.reasons, *reasons))
 
 
 def _with_missing(change: ReleaseChange, missing: Iterable[ObjectRef]) -> ReleaseChange:

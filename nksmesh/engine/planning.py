@@ -12,6 +12,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, ISTIOD, Component, Release
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.mesh import Mesh
@@ -198,5 +199,4 @@ def _only(mesh: Mesh, component: Component) -> Release:
 
 def _summary(steps: Iterable[Step]) -> str:
     changing = sum(step.changes for step in steps)
-    many = "step changes" if changing == 1 else "steps change"
-    return f"{changing} {many} something" if changing else "nothing to change"
+    return f"{counted(changing, 'step changes', 'steps change')} something" if changing else "nothing to change"

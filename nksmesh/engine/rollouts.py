@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
-from nksmesh.domain.common.spelling import first_few
+from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.diagnosis import Cause, Trouble, troubles_of_pod
 from nksmesh.domain.kube.disruption import rounds
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, pod_template, ref_of
@@ -120,7 +120,7 @@ class Rollout:
         if seen < wanted:  # pods come by another watch than their workload
             return waiting(f"{wanted - seen} of {wanted} new pods to appear")
         images = ", ".join(image or "no proxy" for image in self.proxies()) or "no pods"
-        return ready(f"{seen} pod{'s' if seen != 1 else ''} on {images}")
+        return ready(f"{counted(seen, 'pod')} on {images}")
 
     def _troubles(self, before: Iterable[str]) -> list[Trouble]:
         """List what keeps the new pods from being ready."""

@@ -12,6 +12,7 @@ from nksmesh.commands.adopt.description import AdoptedRelease
 from nksmesh.commands.adopt.from_istioctl import TakeoverResult
 from nksmesh.commands.adopt.istioctl_settings import FormerValues
 from nksmesh.domain.adoption.takeover import TakenObject
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.report.common import mesh_title, show_addresses
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence, warnings
@@ -112,8 +113,9 @@ def _objects(result: TakeoverResult, console: Console, *, verbose: bool) -> None
     for taken in shown:
         _object(taken, console, verbose=verbose)
     if others := len(plan.objects) - len(shown):
-        many = "objects change in labels and annotations" if others > 1 else "object changes in labels and annotations"
-        sentence(console, f"{others}{' more' if shown else ''} {many} only (-v lists them)")
+        more = "more " if shown else ""
+        change = counted(others, f"{more}object changes", f"{more}objects change")
+        sentence(console, f"{change} in labels and annotations only (-v lists them)")
     gap(console)
     rows(
         console,

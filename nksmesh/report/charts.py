@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
+from nksmesh.domain.common.spelling import counted
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, rows, sentence
 from nksmesh.report.text import renders
 
@@ -24,8 +25,7 @@ def _chart_rows(result: ChartRows, console: Console, verbose: bool) -> None:
 def _locked(result: Locked, console: Console, verbose: bool) -> None:
     facts(console, _table(result.charts, console, verbose=verbose))
     if result.added:
-        many = "s" if result.added > 1 else ""
-        sentence(console, f"{result.added} digest{many} written to {result.lock}")
+        sentence(console, f"{counted(result.added, 'digest')} written to {result.lock}")
     else:
         sentence(console, f"{result.lock} is complete: nothing was written")
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from nksmesh.commands.history import HistoryResult
 from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.plan.history import Outcome, Run
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import renders
@@ -38,8 +39,7 @@ def _history(result: HistoryResult, console: Console, verbose: bool) -> None:
         if run.reason:
             sentence(console, f"run {run.number}: {run.reason}", FAINT if run.outcome is Outcome.ROLLED_BACK else BAD)
     if result.more:
-        many = "1 older run is" if result.more == 1 else f"{result.more} older runs are"
-        sentence(console, f"{many} kept (--limit shows more).", FAINT)
+        sentence(console, f"{counted(result.more, 'older run is', 'older runs are')} kept (--limit shows more).", FAINT)
     for run in result.runs if verbose else ():
         gap(console)
         _details(run, console)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult
+from nksmesh.domain.common.spelling import counted
 from nksmesh.report.common import without_mesh
 from nksmesh.report.drift import show_differences, show_drift, show_gone, show_no_drift
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, sentence, warnings
@@ -13,8 +14,7 @@ from nksmesh.report.text import renders
 
 @renders(RepairPlan)
 def _repair_plan(plan: RepairPlan, console: Console, verbose: bool) -> None:
-    many = len(plan.found) > 1
-    sentence(console, f"{len(plan.found)} object{'s' if many else ''} would be restored:", "bold")
+    sentence(console, f"{counted(len(plan.found), 'object')} would be restored:", "bold")
     show_gone(plan.installation, console)
     show_drift(plan.survey, console, verbose=verbose)
     show_differences(plan.survey, console)
@@ -45,7 +45,5 @@ def _repair(result: RepairResult, console: Console, verbose: bool) -> None:
 
 
 def _others(count: int) -> str:
-    return (
-        f"{count} other object{'s differ' if count > 1 else ' differs'}, too. Run "
-        f"nksmesh drift to see {'them' if count > 1 else 'it'}."
-    )
+    many = counted(count, "other object differs", "other objects differ")
+    return f"{many}, too. Run nksmesh drift to see {'it' if count == 1 else 'them'}."

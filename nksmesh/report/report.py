@@ -12,6 +12,7 @@ from typing import Any, Final, TextIO
 
 from nksmesh.domain.common.errors import ConfigError, MeshError
 from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.spelling import counted
 from nksmesh.report.documents import json_text, yaml_text
 from nksmesh.report.envelope import Result, envelope, error_envelope, errors_of, warnings_of
 from nksmesh.report.progress import ProgressLines, WarningLines
@@ -141,7 +142,7 @@ def _detail(text: str, *, verbose: bool) -> list[str]:
     if verbose or len(lines) <= DETAIL_LINES:
         return lines
     left_out = len(lines) - DETAIL_LINES
-    return [f"({left_out} more lines above; -v shows them)", *lines[-DETAIL_LINES:]]
+    return [f"({counted(left_out, 'more line')} above; -v shows them)", *lines[-DETAIL_LINES:]]
 
 
 def _is_terminal() -> bool:

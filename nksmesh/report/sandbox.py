@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.spelling import counted
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import renders
 from nksmesh.sandbox.failures import Staged
@@ -86,8 +87,7 @@ def _deleted(result: Deleted, console: Console, _verbose: bool) -> None:
 
 @renders(FailuresEnded)
 def _healed(result: FailuresEnded, console: Console, _verbose: bool) -> None:
-    many = "failure" if result.ended == 1 else "failures"
-    sentence(console, f"sandbox {result.name}: {result.ended} simulated {many} ended")
+    sentence(console, f"sandbox {result.name}: {counted(result.ended, 'simulated failure')} ended")
 
 
 @renders(Staged)

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from nksmesh.commands.upgrade.upgrade import UpgradeResult
 from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.restarts import Outcome
 from nksmesh.report.common import show_addresses
 from nksmesh.report.layout import GOOD, gap, rows, sentence, warnings
@@ -67,7 +68,7 @@ def _workloads(result: UpgradeResult, console: Console) -> None:
         ],
     )
     if not ended:
-        single = len(result.behind) == 1
-        many, them = ("1 workload runs", "it") if single else (f"{len(result.behind)} workloads run", "them")
+        many = counted(len(result.behind), "workload runs", "workloads run")
+        them = "it" if len(result.behind) == 1 else "them"
         command = f"nksmesh upgrade --to {result.version} --restart-workloads"
         sentence(console, f"{many} another proxy. Restart {them}, or have {them} restarted with {command}")

@@ -22,6 +22,7 @@ from typing import Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.common.spelling import counted
 from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
 from nksmesh.sandbox.results import Built
 
@@ -245,7 +246,7 @@ async def _tell(process: asyncio.subprocess.Process, said: deque[str], step: str
         now = time.monotonic()
         if line is None or now - told >= _TOLD_EVERY_SECONDS:
             told = now
-            done = f"{packages} packages built" if packages else f"{downloads} modules downloaded"
+            done = f"{counted(packages, 'package')} built" if packages else f"{counted(downloads, 'module')} downloaded"
             listener(Event(step=step, kind=EventKind.NOTE, message=f"{done}, {now - begun:.0f} s"))
 
 

@@ -35,7 +35,7 @@ def test_crds_are_applied_server_side_and_conflicts_are_shown_before(mesh: Progr
     planned = mesh("plan", "--region", "kr1")
     assert planned.reasons["CRDs"] == [
         "2 of 3 do not exist",
-        "1 of 3 differ from the chart's",
+        "1 of 3 differs from the chart's",
         "takes ownership of fields from a-script",
     ]
     assert cluster.get(GATEWAYS)["spec"]["names"]["shortNames"] == ["older"]

@@ -15,6 +15,7 @@ from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Level, refuse_failures
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.mesh.catalog import check_label
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record, RecordedRelease, hash_of
@@ -150,7 +151,7 @@ async def plan_adoption(
     layers = {one.release.name: layer_of(one.release, one.kept.beyond) for one in rows}
     mesh = resolve(bare, order.catalog, None, replace(answers, layers=layers)).mesh
     runtime.listener(
-        Event(step=ADOPT_STEP, kind=EventKind.DONE, message=f"{len(rows)} releases of Istio {mesh.version}")
+        Event(step=ADOPT_STEP, kind=EventKind.DONE, message=f"{counted(len(rows), 'release')} of Istio {mesh.version}")
     )
     return AdoptionPlan(
         mesh=mesh,

@@ -13,7 +13,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, Release
 from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.spelling import first_few
+from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.preserved_values import Kept, layer_of, pinned, said_to_helm, sort_out
@@ -137,10 +137,10 @@ async def differing_crds(charts: Mapping[str, Chart], objects: Objects) -> list[
 
 def about_crds(names: list[str], version: str) -> str:
     """Say that CRDs are not the chart's, and what becomes of that."""
+    many = counted(len(names), "CRD differs", "CRDs differ")
     return (
-        f"{len(names)} CRDs differ from those of chart base {version}, {names[0]} among "
-        "them: Helm never upgrades CRDs; nksmesh plan shows the difference, and the "
-        "next install applies it"
+        f"{many} from chart base {version} ({first_few(names, 1)}): Helm never upgrades CRDs; "
+        "nksmesh plan shows the difference, and the next install applies it"
     )
 
 

@@ -33,6 +33,7 @@ from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.data import HIDDEN, MERGED, data_of, fields_of
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding, refuse_failures
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef, owned_by, ref_of
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.plan.plan import Action, Plan, ReleaseChange, Step
@@ -208,7 +209,7 @@ async def remove_orphans(work: StepContext[OrphansStep]) -> str:
     timeout, listener = work.runtime.waits.component, work.runtime.listener
     await delete_all(going, work.cluster, step=work.step.name, timeout=timeout, listener=listener)
     work.progress.removed += map(str, going)
-    return f"{len(going)} objects removed"
+    return f"{counted(len(going), 'object')} removed"
 
 
 async def _check_other_gateways(plan: Plan, objects: Objects) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ from nksmesh.domain.charts.releases import BASE, Release
 from nksmesh.domain.common.data import data_of, named
 from nksmesh.domain.common.errors import CHANGES_PENDING, ClusterError, MeshError, RefusedError
 from nksmesh.domain.common.events import unheard
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.drift.additions import additions, holder_of, without
 from nksmesh.domain.drift.drift import Change, ObjectDrift, autoscaled_by, diff_lines, differing, newer_crd, shown
 from nksmesh.domain.kube.keyed_lists import merged
@@ -62,9 +63,9 @@ class Survey:
         """What was not looked at is a failure in part: no drift can be claimed of it."""
         if not self.unseen:
             return ()
-        many = f"{len(self.unseen)} object{'s were' if len(self.unseen) > 1 else ' was'} not checked"
+        many = counted(len(self.unseen), "object was", "objects were")
         error = ClusterError(
-            f"{many}: the API server does not let this user read them or run a dry run on them",
+            f"{many} not checked: the API server does not let this user read them or run a dry run on them",
             hint="Give the user the rights get and patch on them: a dry run needs the same rights as a change.",
             detail="\n".join(f"{one.ref}: {one.why}" for one in self.unseen),
         )

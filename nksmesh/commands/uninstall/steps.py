@@ -12,9 +12,10 @@ from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceRea
 from nksmesh.commands.uninstall.plan import UninstallPlan
 from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD
 from nksmesh.domain.common.events import Event, EventKind
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.plan import Action, Need, Phase, RemovalStep, Step
-from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, counted, in_words, labels_in_words
+from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, in_words, labels_in_words
 from nksmesh.engine import observation
 from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.registry import handles

@@ -18,6 +18,7 @@ from nksmesh.commands.upgrade.path import UpgradeOptions, hops_to_take, survey_u
 from nksmesh.domain.common.errors import MeshError, NotReadyError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.restarts import Outcome, RestartResult
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh
@@ -163,7 +164,7 @@ def _check_proxies(
 
 
 def _left_behind(behind: Collection[Workload], version: str) -> Finding:
-    workloads = "1 workload runs" if len(behind) == 1 else f"{len(behind)} workloads run"
+    workloads = counted(len(behind), "workload runs", "workloads run")
     return Finding(
         id="upgrade.outdated-proxy",
         message=f"{workloads} a proxy that istiod {version} does not support: it is more than one minor version behind",
@@ -223,9 +224,8 @@ async def _prove_health(namespace: str, runtime: Runtime) -> None:
         version = runtime.cluster.live.version
         found = await status(runtime.cluster, runtime.helm, namespace)
         if found.ready and found.releases:
-            runtime.listener(
-                Event(step=HEALTH_STEP, kind=EventKind.DONE, message=f"{len(found.releases)} releases are ready")
-            )
+            words = f"{counted(len(found.releases), 'release is', 'releases are')} ready"
+            runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.DONE, message=words))
             return
         unready = [one for one in found.releases if not (one.readiness.ready and one.installed.deployed)]
         gone = (f"{one.name}: Helm has no release of it" for one in found.installation.gone)

@@ -1,9 +1,14 @@
-"""Names in sentences: the first of many, and what one that is not known most likely means."""
+"""Counts and names in sentences: the first of many, and what one that is not known most likely means."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """Count something: ``1 pod``, ``2 pods``, ``2 CRDs are``; the plural has an s more where it is not given."""
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def first_few(names: Sequence[object], most: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import Manifest
 
 _QUARTER: Final = "25%"
@@ -96,7 +97,7 @@ def _judge(budget: Manifest, needed: int) -> Obstacle | None:
     if allowed >= needed:
         return None
     most = int(status.get("expectedPods", 0)) - int(status.get("desiredHealthy", 0))
-    take = f"a restart may take down {needed} pod{'s' if needed != 1 else ''} at once"
+    take = f"a restart may take down {counted(needed, 'pod')} at once"
     if most < needed:
         return Obstacle(f"{name} never allows more than {max(0, most)}: {take}", for_good=True)
     return Obstacle(f"{name} allows {allowed} now: {take}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import Manifest, containers
 
 
@@ -77,7 +78,7 @@ def of_deployment(deployment: Manifest | None, name: str) -> Readiness:
     available = status.get("availableReplicas", 0)
     unfinished = (
         (updated < wanted, f"{updated} of {wanted} replicas updated"),
-        (left > 0, f"{left} old replicas to end"),
+        (left > 0, f"{counted(left, 'old replica')} to end"),
         (available < updated, f"{available} of {wanted} replicas available"),
     )
     for waits, words in unfinished:
@@ -212,7 +213,7 @@ def of_gateway_pods(pods: Iterable[Manifest], name: str, proxy_image: str) -> Re
         if proxy_image not in images:
             others = ", ".join(sorted(images)) or "no proxy"
             return waiting(f"pod {pod['metadata']['name']} of {name} to run {proxy_image} (it has {others})")
-    return ready(f"{len(running)} pod{'s' if len(running) != 1 else ''} of {name} on {proxy_image}")
+    return ready(f"{counted(len(running), 'pod')} of {name} on {proxy_image}")
 
 
 def addresses_of(service: Manifest | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nksmesh.domain.common.data import named
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.keyed_lists import by_key
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 
@@ -112,4 +113,4 @@ def _variable(variable: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping
 
 
 def _hidden(value: Any, before: Any) -> str:
-    return f"{_MASKED} {len(str(value))} characters{'' if value == before else ', others'}"
+    return f"{_MASKED} {counted(len(str(value)), 'character')}{'' if value == before else ', others'}"

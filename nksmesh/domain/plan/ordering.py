@@ -165,15 +165,13 @@ def _crds_step(crds: tuple[CrdChange, ...], *, take_over: bool) -> CrdsStep:
     new = [crd for crd in crds if not crd.exists]
     changed = [crd for crd in crds if crd.exists and crd.differs]
     taken = sorted({manager for crd in changed for manager in crd.taken_from})
-    reasons = [f"{len(new)} of {len(crds)} do not exist"] if new else []
-    reasons += [f"{len(changed)} of {len(crds)} differ from the chart's"] if changed else []
+    reasons = [f"{len(new)} of {len(crds)} {'does' if len(new) == 1 else 'do'} not exist"] if new else []
+    differ = "differs" if len(changed) == 1 else "differ"
+    reasons += [f"{len(changed)} of {len(crds)} {differ} from the chart's"] if changed else []
     reasons += [f"takes ownership of fields from {', '.join(taken)}"] if taken else []
     newer = [crd.newer for crd in crds if crd.newer]
-    stays = (
-        [f"{len(newer)} of {len(crds)} stay unchanged: they are of Istio {newer[0]}, newer than the chart's"]
-        if newer
-        else []
-    )
+    stay = "stays unchanged: it is" if len(newer) == 1 else "stay unchanged: they are"
+    stays = [f"{len(newer)} of {len(crds)} {stay} of Istio {newer[0]}, newer than the chart's"] if newer else []
     return CrdsStep(
         name=CRDS_STEP,
         action=Action.APPLY if reasons else Action.KEEP,

@@ -9,6 +9,7 @@ from nksmesh.domain.charts.known_keys import unknown_keys
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.setters import other_versions, setter_of, stray_images
@@ -61,7 +62,7 @@ def check_images(mesh: Mesh, changes: Mapping[str, ReleaseChange]) -> list[Findi
         findings.append(
             Finding(
                 id="images.outside-hub",
-                message=f"{len(strays)} image{'s are' if len(strays) > 1 else ' is'} not in the hub {mesh.hub}",
+                message=f"{counted(len(strays), 'image is', 'images are')} not in the hub {mesh.hub}",
                 hint="Remove the setting, or allow the registry with --allow-image PREFIX.",
                 detail="\n".join(strays),
                 error=ChartError,

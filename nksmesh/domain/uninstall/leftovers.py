@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from nksmesh.domain.common.data import named
-from nksmesh.domain.common.spelling import first_few
+from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import Workload
 
@@ -81,8 +81,8 @@ def sidecars_in_words(workloads: Sequence[Workload]) -> tuple[str, ...]:
     if not workloads:
         return ()
     pods = sum(workload.pods for workload in workloads)
-    verb = "runs" if len(workloads) == 1 else "run"
     names = few([str(workload) for workload in workloads])
+    verb = "runs" if len(workloads) == 1 else "run"
     return (f"{counted(len(workloads), 'workload')} ({counted(pods, 'pod')}) {verb} a sidecar: {names}",)
 
 
@@ -111,11 +111,6 @@ def next_steps(workloads: Sequence[Workload]) -> tuple[str, ...]:
 def few(names: Sequence[str]) -> str:
     """List names, and of very many the first ones and how many more there are: never a single one."""
     return first_few(names, _MOST_NAMES if len(names) > _MOST_NAMES + 1 else len(names))
-
-
-def counted(number: int, noun: str) -> str:
-    """Count something: ``1 pod``, ``2 pods``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _named(namespaces: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from nksmesh.domain.charts.releases import Proof
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, with_helm_marks
 from nksmesh.domain.plan.plan import (
     Action,
@@ -47,7 +48,8 @@ async def apply_crds(work: StepContext[CrdsStep]) -> str:
     crds = [crd for crd in work.step.crds if crd.differs or not crd.exists]
     if not crds:
         newer = any(crd.newer for crd in work.step.crds)
-        return f"{len(work.step.crds)} CRDs are " + ("newer than the chart's" if newer else "as the chart has them")
+        crds_are = counted(len(work.step.crds), "CRD is", "CRDs are")
+        return f"{crds_are} newer than the chart's" if newer else f"{crds_are} as in the chart"
     live = work.cluster.live
     await live.follow_from_now(observation.CRDS)
 

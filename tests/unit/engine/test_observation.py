@@ -142,7 +142,7 @@ def test_a_revisions_webhook_has_the_revisions_service(live: FakeLive) -> None:
 def test_crds_are_counted_and_a_conflict_comes_first(live: FakeLive) -> None:
     live.show(crd("a.istio.io"), crd("b.istio.io", established=False))
     names = ["a.istio.io", "b.istio.io", "c.istio.io"]
-    assert observation.crds_established(live, names[:1]) == ready("1 CRDs are Established")
+    assert observation.crds_established(live, names[:1]) == ready("1 CRD is Established")
     assert observation.crds_established(live, names) == waiting(
         "2 of 3 CRDs to be Established", ["b.istio.io", "c.istio.io"]
     )

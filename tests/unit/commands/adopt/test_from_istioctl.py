@@ -42,4 +42,4 @@ async def test_what_was_shown_goes_and_what_came_since_or_is_a_releases_stays(
     progress = await Executor([step], runtime_of(cluster, listener=heard), account=False).run()
     assert progress.removed == ["PodDisruptionBudget istio-system/istiod"]
     assert set(cluster.objects.stored) == {ref_of(late), ref_of(other)}
-    assert heard.said(EventKind.DONE) == ["1 objects removed"]
+    assert heard.said(EventKind.DONE) == ["1 object removed"]

@@ -61,7 +61,7 @@ DEPLOYMENTS = {
     ),
     "old replicas are still there": (
         AVAILABLE.replace(", replicas: 2", ", replicas: 3"),
-        waiting("Deployment istiod: 1 old replicas to end"),
+        waiting("Deployment istiod: 1 old replica to end"),
     ),
     "updated and not available yet": (
         AVAILABLE.replace("availableReplicas: 2", "availableReplicas: 0"),

@@ -109,10 +109,14 @@ def test_crds_say_what_becomes_of_them() -> None:
     step = steps_of(crds=crds)[CRDS_STEP]
     assert step.action is Action.APPLY
     assert step.reasons == (
-        "1 of 3 do not exist",
-        "1 of 3 differ from the chart's",
+        "1 of 3 does not exist",
+        "1 of 3 differs from the chart's",
         "takes ownership of fields from helm, kubectl",
     )
+    newer = CrdChange(name="newer", manifest={}, exists=True, differs=False, newer="1.22.8")
+    words = "of Istio 1.22.8, newer than the chart's"
+    assert steps_of(crds=(newer,))[CRDS_STEP].reasons == (f"1 of 1 stays unchanged: it is {words}",)
+    assert steps_of(crds=(newer, newer))[CRDS_STEP].reasons == (f"2 of 2 stay unchanged: they are {words}",)
     kept = steps_of(crds=crds[1:2])[CRDS_STEP]
     assert (kept.action, kept.reasons, kept.changes) == (Action.KEEP, (), False)
     assert CRDS_STEP not in steps_of(crds=())

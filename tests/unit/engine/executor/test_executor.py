@@ -124,7 +124,7 @@ async def test_a_fresh_mesh_is_installed_in_order_and_proved(run: Run) -> None:
     messages = {outcome.step.name: outcome.message for outcome in progress.outcomes}
     assert messages == {
         "namespace istio-system": "created",
-        CRDS_STEP: "1 CRDs are Established",
+        CRDS_STEP: "1 CRD is Established",
         "istio-base": "installed",
         "istiod": "Deployment istiod is available",
         GATE_STEP: f"a dry-run pod in {NAMESPACE} gets {PROXY}",
@@ -175,7 +175,7 @@ async def test_what_is_as_wanted_is_proved_and_not_written(run: Run) -> None:
     assert now() == 0
     messages = {outcome.step.name: outcome.message for outcome in progress.outcomes}
     assert messages["namespace istio-system"] == "exists"
-    assert messages[CRDS_STEP] == "1 CRDs are as the chart has them"
+    assert messages[CRDS_STEP] == "1 CRD is as in the chart"
 
 
 async def test_a_release_that_a_dead_run_left_pending_is_cleared_first(run: Run) -> None:
@@ -192,7 +192,7 @@ async def test_crds_in_bases_templates_are_watched_and_looked_up(run: Run) -> No
     progress = await run(run.plan(change(BASE, manifests=[named])))
     assert run.cluster.live.asked("follow_from_now") == ["CustomResourceDefinition"]
     (base,) = [one for one in progress.outcomes if one.step.name == "istio-base"]
-    assert (base.message, base.seconds) == ("1 CRDs are Established", 9.0)
+    assert (base.message, base.seconds) == ("1 CRD is Established", 9.0)
 
 
 async def test_istiod_follows_the_crds_of_base_while_helm_is_at_work_on_the_rest_of_base(run: Run) -> None:
