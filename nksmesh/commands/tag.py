@@ -26,9 +26,8 @@ from nksmesh.domain.mesh.revisions import (
     spoken_revision,
 )
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.request import MeshRequest, ReleaseScope
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import ReleaseScope
 
 
 @dataclass(frozen=True, kw_only=True)

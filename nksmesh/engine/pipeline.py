@@ -20,8 +20,7 @@ from nksmesh.domain.mesh.record import check_no_canary
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.mesh.versions import forgiven
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.engine.discovery import record_for
-from nksmesh.engine.foreign import check_foreign, list_istiods
+from nksmesh.engine.discovery import check_foreign, list_istiods, record_for
 from nksmesh.engine.hidden_releases import check_unseen, look_for
 from nksmesh.engine.location import read_zones
 from nksmesh.engine.ports import Charts, Cluster, Helm

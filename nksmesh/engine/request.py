@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from nksmesh.domain.charts.installed import InstalledRelease
@@ -12,12 +12,38 @@ from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.catalog import Catalog, Environment
 from nksmesh.domain.mesh.location import Location
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.mesh.record import Record
-from nksmesh.domain.mesh.request import Request
+from nksmesh.domain.mesh.record import Keep, Record
+from nksmesh.domain.mesh.request import Recorded, Request
 from nksmesh.domain.mesh.resolve import Resolved
 from nksmesh.domain.mesh.versions import VersionQuestion
 from nksmesh.domain.mesh.way_out import judge_version
-from nksmesh.engine.scope import ReleaseScope
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseScope:
+    """What a run is about, where it is not about the whole mesh as it was recorded: a run about a canary.
+
+    Everything else is install's: the plan, the lease, the gate, the proofs.
+
+    Attributes:
+        answers: What stands in the place of the record's answers.
+        keep: How what it leaves is recorded.
+        components: The components it is about; all of them where empty. Releases of others are left alone.
+    """
+
+    answers: Recorded = field(repr=False)
+    keep: Keep = field(repr=False)
+    components: frozenset[str] = frozenset()
+
+    def of(self, resolved: Resolved) -> Resolved:
+        """Leave of a mesh the releases that the run is about."""
+        if not self.components:
+            return resolved
+        return replace(resolved, mesh=_only(resolved.mesh, self.components))
+
+
+def _only(mesh: Mesh, components: frozenset[str]) -> Mesh:
+    return replace(mesh, releases=tuple(release for release in mesh.releases if release.component in components))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,10 @@ from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, GatewaySpec
 from nksmesh.domain.mesh.record import check_no_canary
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.resolve import DEFAULT_PROFILE
-from nksmesh.engine.foreign import foreign_istiods
+from nksmesh.engine.discovery import foreign_istiods
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.request import MeshRequest, ReleaseScope
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import ReleaseScope
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,9 +28,8 @@ from nksmesh.domain.mesh.revisions import DEFAULT_TAG
 from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.request import MeshRequest, ReleaseScope
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import ReleaseScope
 
 
 async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> CanaryPlan:

@@ -36,9 +36,8 @@ from nksmesh.engine import observation
 from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.request import MeshRequest, ReleaseScope
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import ReleaseScope
 
 FIRST_HALF: Final = "canary promote (1 of 2: default)"
 SECOND_HALF: Final = "canary promote (2 of 2: gateways)"

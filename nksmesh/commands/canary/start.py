@@ -22,9 +22,8 @@ from nksmesh.domain.mesh.versions import newest
 from nksmesh.engine.discovery import record_for
 from nksmesh.engine.hidden_releases import check_shown
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.request import MeshRequest, ReleaseScope
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.scope import ReleaseScope
 
 LABELS_BEFORE: Final = "nksmesh.io/labels-before-canary"
 """The annotation in which a namespace that was moved keeps the labels it had, as JSON."""
