@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "env": "nksmesh.cli.env",
     "init": "nksmesh.cli.init",
     "charts": "nksmesh.cli.charts",
+    "images": "nksmesh.cli.images",
     "sandbox": "nksmesh.cli.sandbox",
 }
 """Every command or group of commands at the top level, as the help lists them, and the module whose ``app`` has it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nksmesh.adapters.helm.releases import Helm
     from nksmesh.cli.options import Shell
     from nksmesh.domain.common.events import Listener
+    from nksmesh.domain.kube.objects import Manifest
     from nksmesh.domain.mesh.catalog import Environment
     from nksmesh.engine.runtime import Runtime
     from nksmesh.engine.waiting import WaitOptions
@@ -80,6 +81,17 @@ def chart_source(text: str) -> str:
     from nksmesh.domain.charts.chart import placed_source
 
     return placed_source(text, Path.cwd())
+
+
+def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
+    """Read the objects of YAML files and of folders with such.
+
+    Raises:
+        ConfigError: As ``read_manifests`` says.
+    """
+    from nksmesh.adapters.files.manifests import read_manifests
+
+    return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
 
 
 def chart_store() -> ChartStore:

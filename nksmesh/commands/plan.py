@@ -11,10 +11,9 @@ from nksmesh.commands.upgrade.path import survey_upgrade_path
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CHANGES_PENDING
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.workloads import Workload
-from nksmesh.domain.mesh.catalog import Catalog
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
 from nksmesh.domain.plan.plan import NamespaceStep, Plan, ReleaseChange, RemovalStep
@@ -22,10 +21,9 @@ from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import UpgradePath
 from nksmesh.domain.values.layers import dotted
 from nksmesh.engine.observation import crd_ref
-from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
+from nksmesh.engine.pipeline import render_offline
 from nksmesh.engine.planning import make_plan
 from nksmesh.engine.ports import Charts, Cluster, Helm
-from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import injected_workloads
@@ -148,29 +146,22 @@ async def _workloads(order: MeshRequest, cluster: Cluster) -> tuple[Workload, ..
 
 
 async def template(order: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> TemplateResult:
-    """Render what an install would apply, without a cluster: for the newest Kubernetes that the version supports.
+    """Render what an install would apply, without a cluster.
 
     Raises:
-        ConfigError: The order is not whole without a cluster: it names no region and no hub.
-        ChartError: A chart cannot be had, does not render, or names an image outside the hub.
-        CheckError: The version is not provided.
+        MeshError: As ``render_offline`` says.
     """
-    resolved = (await resolve_mesh(order, None)).resolved
-    mesh = resolved.mesh
-    versions = order.judge_version(mesh, "")
-    refuse_failures(versions)
-    fetched = await fetch_charts(order, mesh, charts, listener)
-    state = InstalledState(kubernetes=_newest_kubernetes(order.catalog, mesh.version))
-    rendered = await render_mesh(mesh, fetched, state, helm)
+    offline = await render_offline(order, helm, charts, listener=listener)
+    mesh = offline.resolved.mesh
     namespaces = dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases)))
     parts = [helm.dump(_namespace(name)) for name in namespaces]
-    parts += [helm.dump(crd) for chart in fetched.values() for crd in chart.crds]
+    parts += [helm.dump(crd) for chart in offline.charts.values() for crd in chart.crds]
     documents = "".join(f"---\n{part}" for part in parts)
     return TemplateResult(
         mesh=mesh,
-        manifests=documents + "".join(change.text for change in rendered.changes.values()),
-        findings=(*versions, *rendered.findings),
-        notes=resolved.notes,
+        manifests=documents + "".join(change.text for change in offline.rendered.changes.values()),
+        findings=offline.rendered.findings,
+        notes=offline.resolved.notes,
         moved=moved_images(mesh),
     )
 
@@ -184,13 +175,6 @@ def _move(change: ReleaseChange, order: MeshRequest) -> ChartMove:
         digest=change.chart.digest,
         pinned=order.lock.digest(change.chart.ref) == change.chart.digest,
     )
-
-
-def _newest_kubernetes(catalog: Catalog, version: str) -> str:
-    """Name the newest Kubernetes that an Istio version supports; empty, Helm's own default, where none is known."""
-    minor = version.rpartition(".")[0]
-    newest = next((one.kubernetes_max for one in catalog.versions if one.minor == minor), "")
-    return f"v{newest}.0" if newest else ""
 
 
 def _differences(plan: Plan, helm: Helm) -> Iterator[ObjectDiff]:

@@ -14,10 +14,11 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, Release
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, refuse_failures
+from nksmesh.domain.mesh.catalog import Catalog
 from nksmesh.domain.mesh.location import locate
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import check_no_canary
-from nksmesh.domain.mesh.resolve import resolve
+from nksmesh.domain.mesh.resolve import Resolved, resolve
 from nksmesh.domain.mesh.versions import forgiven
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine.discovery import check_foreign, list_istiods, record_for
@@ -41,6 +42,37 @@ class RenderedMesh:
 
     changes: Mapping[str, ReleaseChange]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineMesh:
+    """A mesh that was rendered without a cluster.
+
+    Attributes:
+        charts: The chart of each component.
+    """
+
+    resolved: Resolved
+    charts: Mapping[str, Chart]
+    rendered: RenderedMesh
+
+
+async def render_offline(order: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> OfflineMesh:
+    """Render a mesh without a cluster: for the newest Kubernetes that its version supports.
+
+    Raises:
+        ConfigError: The order is not whole without a cluster: it names no region and no hub.
+        ChartError: A chart cannot be had, does not render, or names an image outside the hub.
+        CheckError: The version is not provided.
+    """
+    resolved = (await resolve_mesh(order, None)).resolved
+    versions = order.judge_version(resolved.mesh, "")
+    refuse_failures(versions)
+    fetched = await fetch_charts(order, resolved.mesh, charts, listener)
+    state = InstalledState(kubernetes=_newest_kubernetes(order.catalog, resolved.mesh.version))
+    rendered = await render_mesh(resolved.mesh, fetched, state, helm)
+    findings = (*versions, *rendered.findings)
+    return OfflineMesh(resolved=resolved, charts=fetched, rendered=replace(rendered, findings=findings))
 
 
 async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write: bool = True) -> ClusterState:
@@ -133,6 +165,13 @@ def chart_refs(mesh: Mesh) -> dict[str, ChartRef]:
         )
         for release in mesh.releases
     }
+
+
+def _newest_kubernetes(catalog: Catalog, version: str) -> str:
+    """Name the newest Kubernetes that an Istio version supports; empty, Helm's own default, where none is known."""
+    minor = version.rpartition(".")[0]
+    newest = next((istio.kubernetes_max for istio in catalog.versions if istio.minor == minor), "")
+    return f"v{newest}.0" if newest else ""
 
 
 def _version_of(release: Release, mesh: Mesh) -> str:

@@ -8,6 +8,7 @@ from datetime import date
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.lock import Lock
+from nksmesh.domain.charts.releases import OPTIONAL
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.catalog import Catalog, Environment
 from nksmesh.domain.mesh.location import Location
@@ -71,6 +72,11 @@ class MeshRequest:
     scope: ReleaseScope | None = None
     take_over: bool = False
     today: date | None = None
+
+    def with_every_component(self) -> MeshRequest:
+        """Ask for the same mesh with all optional components, whatever its environment or profile lists."""
+        chosen = self.environment or Environment(name="", path="")
+        return replace(self, environment=replace(chosen, components=OPTIONAL))
 
     def version_question(self, mesh: Mesh, kubernetes: str) -> VersionQuestion:
         """Ask whether a mesh's version is supported.

@@ -18,6 +18,7 @@ from nksmesh.adapters.charts.store import ChartStore
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.helm.releases import Helm
+from nksmesh.commands.images import list_images
 from nksmesh.commands.plan import template
 from nksmesh.domain.adoption.istio_operator import Target, carry_over
 from nksmesh.domain.charts.chart import ChartRef
@@ -123,6 +124,15 @@ async def test_every_image_of_cni_and_ztunnel_is_in_the_hub_too(version: str) ->
     settings = json.loads(injector["data"]["values"])
     told_of = (settings.get("istio_cni") or {}, (settings.get("pilot") or {}).get("cni") or {})
     assert any(one.get("enabled") is True for one in told_of), told_of
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_list_of_images_is_the_four_of_istio(version: str) -> None:
+    everything = order(version, "kr1", "public", "demo").with_every_component()
+    listed = await list_images(everything, helm(), ChartStore(), {}, listener=unheard)
+    hub = HUBS["kr1", "public"]
+    names = ("pilot", "proxyv2", "install-cni", "ztunnel")
+    assert {row.image for row in listed.images if not row.opt_in} == {f"{hub}/{name}:{version}" for name in names}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

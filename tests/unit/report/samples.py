@@ -11,6 +11,7 @@ from nksmesh.commands.catalog import Look, Regions, Versions
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
 from nksmesh.commands.history import HistoryResult
+from nksmesh.commands.images import ImageList, ListedImage, Source
 from nksmesh.commands.install import InstallResult
 from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.commands.rollback.plan import RollbackPlan
@@ -495,6 +496,31 @@ SAMPLES: Final[dict[str, Any]] = {
     "env show": EnvironmentShown(environment=ENVIRONMENT),
     "init": StarterWritten(folder="meshes", files=("charts.lock", "values/environments/dev/mesh.yaml")),
     "charts fetch": ChartRows(charts=CHARTS, lock=LOCK),
+    "images list": ImageList(
+        version="1.20.0",
+        hub="registry.example.com/istio",
+        images=(
+            ListedImage(
+                image="registry.example.com/istio/proxyv2:1.20.0",
+                source=Source.MESH,
+                used_by=(
+                    "ConfigMap istio-system/istio-sidecar-injector (values, global.proxy.image)",
+                    "ConfigMap istio-system/istio-sidecar-injector (values, global.proxy_init.image)",
+                ),
+            ),
+            ListedImage(
+                image="busybox:1.28",
+                source=Source.MESH,
+                used_by=("ConfigMap istio-system/istio-sidecar-injector (template grpc-simple)",),
+                opt_in=True,
+            ),
+            ListedImage(
+                image="quay.io/kiali/kiali:v1.76",
+                source=Source.ADDONS,
+                used_by=("Deployment istio-system/kiali (container kiali)",),
+            ),
+        ),
+    ),
     "charts list": ChartRows(charts=CHARTS, lock=LOCK),
     "charts lock": Locked(charts=CHARTS, lock=LOCK, added=1),
     "sandbox build": Built(programs={"etcd": "/cache/etcd", "kwok": "/cache/kwok"}),

@@ -1,0 +1,100 @@
+"""``nksmesh images list``: the images that a mesh pulls, and those of samples and add-ons."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.kube.images import FoundImage, images_of
+from nksmesh.domain.kube.objects import Manifest
+from nksmesh.engine.pipeline import render_offline
+from nksmesh.engine.ports import Charts, Helm
+from nksmesh.engine.request import MeshRequest
+
+
+class Source(Enum):
+    """What an image is of."""
+
+    MESH = "mesh"
+    SAMPLES = "samples"
+    ADDONS = "addons"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedImage:
+    """An image, once.
+
+    Attributes:
+        image: As pods name it: ``HOST/REGISTRY/istio/pilot:1.30.2``.
+        used_by: The objects that name it, and where in them.
+        opt_in: Only pods pull it that ask for an injection template by annotation.
+    """
+
+    image: str
+    source: Source
+    used_by: tuple[str, ...]
+    opt_in: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageList:
+    """The images of a mesh and of what was asked about beside it, each once, in the order of the install.
+
+    Attributes:
+        notes: How the mesh was resolved, a sentence each.
+    """
+
+    version: str
+    hub: str
+    images: tuple[ListedImage, ...]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the list should know."""
+        return tuple(str(finding) for finding in self.findings if finding.level is Level.WARNING)
+
+
+async def list_images(
+    order: MeshRequest, helm: Helm, charts: Charts, beside: Mapping[Source, Iterable[Manifest]], *, listener: Listener
+) -> ImageList:
+    """List every image of a mesh's render, the injector's included; the cluster is not read.
+
+    Args:
+        beside: The objects of samples and add-ons, which are listed as they are.
+
+    Raises:
+        MeshError: As ``render_offline`` says.
+    """
+    offline = await render_offline(order, helm, charts, listener=listener)
+    mesh = offline.resolved.mesh
+    named = {
+        Source.MESH: [
+            image
+            for change in offline.rendered.changes.values()
+            for image in images_of(change.manifests, change.release.namespace)
+        ],
+        **{source: list(images_of(manifests, "")) for source, manifests in beside.items()},
+    }
+    return ImageList(
+        version=mesh.version,
+        hub=mesh.hub,
+        images=tuple(image for source, images in named.items() for image in _listed(images, source)),
+        findings=offline.rendered.findings,
+        notes=offline.resolved.notes,
+    )
+
+
+def _listed(images: Iterable[FoundImage], source: Source) -> Iterable[ListedImage]:
+    """Put together what names the same image."""
+    places: defaultdict[str, list[FoundImage]] = defaultdict(list)
+    for image in images:
+        places[image.image].append(image)
+    for name, found in places.items():
+        used_by = tuple(dict.fromkeys(f"{image.where} ({image.place})" for image in found))
+        yield ListedImage(image=name, source=source, used_by=used_by, opt_in=all(image.opt_in for image in found))
