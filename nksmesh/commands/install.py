@@ -13,9 +13,9 @@ from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.plan.history import TAKEN_BACK, Outcome, Run
 from nksmesh.domain.plan.plan import Plan
-from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.pending import check_pending, pending_of, settle
+from nksmesh.engine.executor.removal_proof import await_end
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import PLAN_STEP, make_plan
 from nksmesh.engine.ports import Cluster

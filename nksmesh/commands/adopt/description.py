@@ -32,7 +32,6 @@ class AdoptedRelease:
     """One release, described.
 
     Attributes:
-        kept: Its values, sorted out.
         copied: How many of its values only repeat the chart's defaults, and were left out.
         chart_digest: The digest of the chart it renders from; empty where that is not proved.
     """

@@ -115,11 +115,9 @@ class TakeoverResult:
     """What a takeover did.
 
     Attributes:
-        plan: What was found.
         dry_run: Nothing was done: the description alone was wanted.
         agreed: Whether the user agreed to it; nothing was done where not.
         removed: What was removed at the end, in words.
-        progress: What came of the plan.
     """
 
     plan: TakeoverPlan = field(metadata=MERGED)
@@ -169,9 +167,6 @@ async def take_over(shown: TakeoverPlan, runtime: Runtime) -> TakeoverResult:
 
     Stopped anywhere, it has lost nothing: the same command goes on.
 
-    Args:
-        shown: What was found and agreed to.
-
     Raises:
         MeshError: As ``install`` says.
     """
@@ -194,7 +189,6 @@ class OrphansStep(Step):
 
     Attributes:
         plan: The plan that was followed: its releases stand.
-        shown: What was shown and agreed to.
     """
 
     plan: Plan = field(repr=False)

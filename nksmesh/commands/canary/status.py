@@ -20,7 +20,6 @@ class NamespaceStatus:
     """A namespace that istiod injects, or has injected.
 
     Attributes:
-        name: Its name.
         labels: Its labels that decide which istiod injects its pods.
         follows: The Istio revision whose istiod they lead to; empty where they lead to none.
         moved: It was moved to the canary, and keeps its labels from before.
@@ -39,10 +38,7 @@ class CanaryStatus:
     """Who is on which Istio revision.
 
     Attributes:
-        namespace: The control plane's namespace.
         istio_revision: The default istiod's Istio revision, in words.
-        version: Its version.
-        canary: The canary that is on, or None.
         gateways: The mesh's own gateways.
         namespaces: Everybody else, by namespace.
     """

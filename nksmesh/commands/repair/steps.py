@@ -16,8 +16,8 @@ from nksmesh.domain.kube.readiness import Readiness
 from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
 from nksmesh.domain.plan.plan import CRDS_STEP, GATE_STEP, Action, GateStep, Step, in_sequence
 from nksmesh.engine import observation
-from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.registry import handles
+from nksmesh.engine.executor.removal_proof import await_end
 from nksmesh.engine.executor.step_context import Progress, StepContext
 from nksmesh.engine.ports import Cluster, Live
 

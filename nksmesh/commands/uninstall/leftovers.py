@@ -86,7 +86,6 @@ async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None
     """Name the Leases by which istiod's replicas elect who does what.
 
     Args:
-        namespace: The control plane's.
         istio_revision: Only those that are this Istio revision's own, in words; None for all.
 
     Raises:

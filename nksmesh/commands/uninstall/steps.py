@@ -17,9 +17,8 @@ from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.plan import Action, Need, Phase, RemovalStep, Step
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover, in_words, labels_in_words
 from nksmesh.engine import observation
-from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.registry import handles
-from nksmesh.engine.executor.removal_proof import await_gone, delete_all
+from nksmesh.engine.executor.removal_proof import await_end, await_gone, delete_all
 from nksmesh.engine.executor.step_context import StepContext
 
 UNINSTALL_STEP: Final = "uninstall"
@@ -55,7 +54,6 @@ class NamespacesStep(Step):
     """The namespaces that the plan found empty, and that are so still, go.
 
     Attributes:
-        reader: Judges what a namespace holds.
         planned: The mesh's namespaces, and what the plan found in each.
         kept: Takes in those that stay, and why.
     """
@@ -103,7 +101,6 @@ def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader,
 
     Args:
         steps: The steps that remove the releases; the purge's are added.
-        reader: Judges what a namespace holds.
         kept: Takes in the namespaces that stay, and why.
     """
 

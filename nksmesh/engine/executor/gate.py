@@ -62,8 +62,6 @@ class Gate:
     """What must be proved before gateways come.
 
     Attributes:
-        step: The step's name.
-        istiod: The istiod whose webhook it is.
         probes: A probe for each namespace and Istio revision of the gateways, whose pods it resembles; where there is
             none, caBundle and endpoint are all the proof.
         proxy_image: The image that every probe must come back with.

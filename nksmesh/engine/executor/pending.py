@@ -36,7 +36,6 @@ async def settle(
 
     Args:
         dead: The run that the mesh was taken over from, if it was.
-        step: The step that waits.
 
     Returns:
         Whether anything was waited for: what was read before may have changed.

@@ -13,13 +13,13 @@ from typing import Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
-from nksmesh.domain.common.errors import ClusterError, ReleaseError
-from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.common.errors import ClusterError, NotReadyError, ReleaseError
+from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.spelling import first_few
-from nksmesh.domain.kube.objects import Manifest, ObjectRef, crds_of, owned_by, ref_of
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, crds_of, owned_by, ref_of
 from nksmesh.domain.kube.owners import Tool, owner_of
-from nksmesh.engine.crd_retention import POLICY
-from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.crds import POLICY
 from nksmesh.engine.ports import Cluster, Helm
 
 _MOST: Final = 3
@@ -40,9 +40,6 @@ class Departure:
 
 async def look_after(release: Release, stored: InstalledRelease | None, cluster: Cluster, helm: Helm) -> Departure:
     """Look for a release's record and for the objects of its manifest, all at once.
-
-    Args:
-        release: The release that Helm has removed.
 
     Raises:
         ReleaseError: The record or an object is still there.
@@ -83,6 +80,51 @@ async def look_after(release: Release, stored: InstalledRelease | None, cluster:
             detail="\n".join(map(str, there)),
         )
     return Departure(ending=tuple(ending), staying=tuple(staying))
+
+
+async def await_end(
+    refs: Collection[ObjectRef],
+    cluster: Cluster,
+    *,
+    step: str,
+    timeout: float,
+    listener: Listener,
+    followed: bool = False,
+) -> None:
+    """Wait until objects are gone: an install right after an uninstall must not take them for its own.
+
+    Args:
+        timeout: Seconds.
+        followed: The live view follows them already; else each gets a watch of its own.
+
+    Raises:
+        NotReadyError: Something is still there; a finalizer keeps it.
+    """
+    if not followed:
+        await cluster.live.follow(
+            Query(ref.api_version, ref.kind, ref.namespace, fields=f"metadata.name={ref.name}") for ref in refs
+        )
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + timeout
+    said = 0
+    while True:
+        version = cluster.live.version
+        left = [ref for ref in refs if cluster.live.get(ref.kind, ref.name, ref.namespace) is not None]
+        if not left:
+            return
+        if len(left) != said:
+            said = len(left)
+            words = f"{left[0]} to be deleted" + (f", and {len(left) - 1} more" if len(left) > 1 else "")
+            listener(Event(step=step, kind=EventKind.WAITING, message=words))
+        if clock() >= deadline:
+            first = left[0]
+            where = f" -n {first.namespace}" if first.namespace else ""
+            raise NotReadyError(
+                f"{first} is still being deleted after {spoken(timeout)}",
+                hint="A finalizer of the object, or of something in it, blocks the deletion. "
+                f"Run kubectl get {first.kind.lower()} {first.name}{where} -o yaml to see which one.",
+            )
+        await cluster.live.changed(version, deadline - clock())
 
 
 async def await_gone(

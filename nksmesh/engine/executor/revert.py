@@ -6,8 +6,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.kube.objects import crds_of, ref_of
 from nksmesh.domain.plan.plan import ReleaseStep
 from nksmesh.engine import observation
-from nksmesh.engine.crd_retention import keep_dropped_crds
-from nksmesh.engine.crds import newer_version, version_of
+from nksmesh.engine.crds import keep_dropped_crds, newer_version, version_of
 from nksmesh.engine.executor.step_context import StepContext
 
 

@@ -86,7 +86,6 @@ class StepContext(Generic[S_co]):
 
     Attributes:
         runtime: Its listener keeps the warnings; the live view follows the mesh's namespaces already.
-        progress: What has come of the plan.
         reached: Called with each phase that the step has come to before its end.
         before: What was wrong before the plan began.
     """

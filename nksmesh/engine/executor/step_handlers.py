@@ -19,12 +19,11 @@ from nksmesh.domain.plan.plan import (
     RemovalStep,
 )
 from nksmesh.engine import observation
-from nksmesh.engine.crd_retention import keep_crds, keep_dropped_crds
-from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.crds import keep_crds, keep_dropped_crds
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate, where_labels_decide
 from nksmesh.engine.executor.gateways import prove_gateway
 from nksmesh.engine.executor.registry import handles
-from nksmesh.engine.executor.removal_proof import look_after
+from nksmesh.engine.executor.removal_proof import await_end, look_after
 from nksmesh.engine.executor.revert import revert_release
 from nksmesh.engine.executor.step_context import StepContext
 from nksmesh.engine.executor.take_ownership import take_object, take_release

@@ -19,7 +19,7 @@ from nksmesh.domain.common.events import Listener
 from nksmesh.domain.kube.objects import FIELD_MANAGER, HELM_MANAGER, Manifest, ObjectRef, ref_of
 from nksmesh.domain.kube.workloads import ROLLOUT_KINDS
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.engine.executor.deletion import await_end
+from nksmesh.engine.executor.removal_proof import await_end
 from nksmesh.engine.ports import Cluster, Objects
 
 _TRIES: Final = 5
@@ -32,7 +32,6 @@ async def take_object(
     """Take one object over, or create it where it is not there; return it.
 
     Args:
-        manifest: What it is to be.
         manager: The field manager that it gets.
 
     Raises:

@@ -11,8 +11,7 @@ from nksmesh.domain.common.errors import ClusterError, RefusedError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ref_of
 from nksmesh.domain.values.layers import Layer
-from nksmesh.engine.crd_retention import keep_dropped_crds
-from nksmesh.engine.crds import VERSION_ANNOTATION, leave_newer_crds, survey_crds
+from nksmesh.engine.crds import VERSION_ANNOTATION, keep_dropped_crds, leave_newer_crds, survey_crds
 from nksmesh.engine.ownership import Owned, check_owners
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, change, changes_of, chart, installed, mesh
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm

@@ -11,8 +11,8 @@ from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.plan import Plan
-from nksmesh.engine.executor.deletion import await_end
 from nksmesh.engine.executor.pending import check_pending
+from nksmesh.engine.executor.removal_proof import await_end
 from tests.unit.domain.meshes import HUB, ISTIOD, change, changes_of, installed, mesh
 from tests.unit.fakes.cluster import FakeCluster, Heard
 
