@@ -123,9 +123,9 @@ class Versions:
         """Name the regions whose registry provides a version."""
         return tuple(region.name for region in self.regions if version in region.versions)
 
-    def fits(self, one: IstioVersion) -> bool | None:
+    def fits(self, entry: IstioVersion) -> bool | None:
         """Tell whether a minor supports the cluster's Kubernetes; None where the cluster was not seen."""
-        return supports(one, self.look.kubernetes) if self.look.kubernetes else None
+        return supports(entry, self.look.kubernetes) if self.look.kubernetes else None
 
     @property
     def minor(self) -> str:

@@ -55,27 +55,27 @@ class EnvironmentShown:
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: mesh.yaml's keys as a user writes them; what it leaves out is empty or null."""
-        told = self.environment
+        env = self.environment
         return {
-            "name": told.name,
-            "path": told.path,
-            "context": told.context,
-            "kubeconfig": told.kubeconfig,
-            "sandbox": told.sandbox,
-            "region": told.region,
-            "network": told.network or "",
-            "hub": told.hub,
-            "version": told.version,
-            "profile": told.profile,
-            "namespace": told.namespace,
-            "charts": public_source(told.charts),
-            "full_image_paths": told.full_image_paths,
-            "pull_secrets": told.pull_secrets,
-            "allow_images": told.allow_images,
-            "releases": told.release_names,
-            "gateways": told.gateways,
-            "components": told.components,
-            "files": [{"for": target, "path": file.path, "values": file.values} for target, file in told.files.items()],
+            "name": env.name,
+            "path": env.path,
+            "context": env.context,
+            "kubeconfig": env.kubeconfig,
+            "sandbox": env.sandbox,
+            "region": env.region,
+            "network": env.network or "",
+            "hub": env.hub,
+            "version": env.version,
+            "profile": env.profile,
+            "namespace": env.namespace,
+            "charts": public_source(env.charts),
+            "full_image_paths": env.full_image_paths,
+            "pull_secrets": env.pull_secrets,
+            "allow_images": env.allow_images,
+            "releases": env.release_names,
+            "gateways": env.gateways,
+            "components": env.components,
+            "files": [{"for": target, "path": file.path, "values": file.values} for target, file in env.files.items()],
         }
 
 

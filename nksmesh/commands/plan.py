@@ -102,7 +102,7 @@ class TemplateResult:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the manifests should know."""
-        return (*(str(one) for one in self.findings if one.level is Level.WARNING), *self.moved)
+        return (*(str(finding) for finding in self.findings if finding.level is Level.WARNING), *self.moved)
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the manifests, and of the mesh what they are made from."""

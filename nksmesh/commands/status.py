@@ -84,7 +84,7 @@ class StatusResult:
             foreign = self.installation.foreign
             return bool(foreign) and all(istiod.readiness.ready for istiod in foreign)
         whole = not self.installation.gone
-        return whole and all(one.readiness.ready and one.installed.deployed for one in self.releases)
+        return whole and all(row.readiness.ready and row.installed.deployed for row in self.releases)
 
     @property
     def exit_code(self) -> int:
@@ -94,9 +94,9 @@ class StatusResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing: of the installation, of other tools' istiods, and of Istio revisions' names."""
-        named = (kept_name(one.release.istio_revision, one.installed.chart_version) for one in self.releases)
+        named = (kept_name(row.release.istio_revision, row.installed.chart_version) for row in self.releases)
         beside = map(str, self.installation.foreign) if self.releases else ()
-        return (*self.installation.notes, *beside, *(str(one) for one in named if one))
+        return (*self.installation.notes, *beside, *(str(finding) for finding in named if finding))
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the record and the releases in parts."""
@@ -147,7 +147,7 @@ async def status(cluster: Cluster, helm: Helm, namespace: str, *, asked_for_exit
     kubernetes, installation = await asyncio.gather(
         cluster.version(), find_installation(cluster, namespace, without_record=True)
     )
-    manifests = {release: helm.parse(one.manifest) for release, one in installation.releases.items()}
+    manifests = {release: helm.parse(stored.manifest) for release, stored in installation.releases.items()}
     if manifests:
         queries = observation.queries_for((release.namespace for release in manifests), installation.namespace)
         own = (query for release, some in manifests.items() for query in observation.queries_of(release, some))
@@ -159,13 +159,13 @@ async def status(cluster: Cluster, helm: Helm, namespace: str, *, asked_for_exit
     }
     proxy = _proxy_of_default(manifests, installation)
     releases = tuple(
-        _status_of(cluster, release, one, manifests[release], crds.get(release), proxy)
-        for release, one in installation.releases.items()
+        _status_of(cluster, release, stored, manifests[release], crds.get(release), proxy)
+        for release, stored in installation.releases.items()
     )
     hub = installation.record.hub if installation.record else ""
     admitted = (hub, *installation.record.answers.allow_images) if installation.record else ()
-    allowed = tuple(f"{one.rstrip('/')}/" for one in admitted)
-    images = sorted({image for one in releases for image in one.images})
+    allowed = tuple(f"{prefix.rstrip('/')}/" for prefix in admitted)
+    images = sorted({image for row in releases for image in row.images})
     return StatusResult(
         kubernetes=kubernetes,
         context=cluster.context,
@@ -193,7 +193,7 @@ async def _crds_ready(cluster: Cluster, manifests: tuple[Manifest, ...]) -> Read
     if not names:
         return waiting("Istio's CRDs to be created: run nksmesh install again")
     found = await cluster.objects.get_all(map(observation.crd_ref, names))
-    unready = first_unready(of_crd(one, ref.name) for ref, one in found.items())
+    unready = first_unready(of_crd(crd, ref.name) for ref, crd in found.items())
     return unready or ready(f"{counted(len(names), 'CRD is', 'CRDs are')} Established")
 
 
@@ -221,7 +221,7 @@ def _status_of(
         release=release,
         installed=installed,
         readiness=readiness,
-        images=tuple(sorted({str(one.get("image", "")) for pod in pods for one in containers(pod)})),
+        images=tuple(sorted({str(container.get("image", "")) for pod in pods for container in containers(pod)})),
         troubles=tuple(str(trouble) for trouble in observation.troubles_of(cluster.live, release, manifests)),
     )
 
@@ -244,7 +244,7 @@ def _gateways(cluster: Cluster, manifests: dict[Release, tuple[Manifest, ...]]) 
 
 def _http(service: Manifest, pods: list[Manifest]) -> str:
     """Build the NKS guide's GATEWAY_URL: the LoadBalancer's address, or in a closed network a node and its port."""
-    port = next((one for one in service["spec"].get("ports") or () if one.get("name") == "http2"), None)
+    port = next((entry for entry in service["spec"].get("ports") or () if entry.get("name") == "http2"), None)
     if port is None:
         return ""
     found = addresses_of(service)

@@ -97,8 +97,8 @@ async def show_values(question: ValuesQuestion, cluster: Cluster | None) -> Valu
         )
         for release in releases
     )
-    if prefix and not any(one.composed.leaves(prefix) for one in shown):
-        set_keys = {dotted(path) for one in shown for path in one.composed.origins}
+    if prefix and not any(values.composed.leaves(prefix) for values in shown):
+        set_keys = {dotted(path) for values in shown for path in values.composed.origins}
         raise ConfigError(
             f"no layer sets {question.key} for {question.target}: the chart's default applies",
             hint=perhaps(question.key, sorted(set_keys), "keys that are set"),

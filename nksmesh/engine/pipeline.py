@@ -28,7 +28,7 @@ from nksmesh.engine.ports import Charts, Cluster, Helm
 from nksmesh.engine.rendering import InstalledState, render_releases
 from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.setters import prove_setters
-from nksmesh.engine.versions import Former, check_renders_after
+from nksmesh.engine.version_change import Former, check_renders_after
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.rollouts import with_stale_pods
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.unrecorded import check_unrecorded
-from nksmesh.engine.versions import Former, version_before
+from nksmesh.engine.version_change import Former, version_before
 
 PLAN_STEP: Final = "plan"
 

@@ -83,9 +83,9 @@ async def former_values(
         return FormerValues(left={**carried.left, **others}, warnings=tuple(warnings))
     layers = {name: kept_layer(said_by[name], values) for name, values in carried.values.items()}
     kept = {}
-    for one in gateways:
-        name = str(one["metadata"]["name"])
-        values = await _as_it_is(one, merge(targets[name].under, carried.values.get(name, {})), objects)
+    for gateway in gateways:
+        name = str(gateway["metadata"]["name"])
+        values = await _as_it_is(gateway, merge(targets[name].under, carried.values.get(name, {})), objects)
         if values:
             layers[name] = (*layers.get(name, ()), *kept_layer(f"gateway {name} as istioctl installed it", values))
             kept[name] = _keys(values)
@@ -143,9 +143,9 @@ def _named(state: Manifest) -> str:
 
 def _targets(mesh: Mesh, charts: Mapping[str, Chart], gateways: Iterable[Manifest]) -> dict[str, Target]:
     sides = {
-        (str(one["metadata"]["namespace"]), str(one["metadata"]["name"])): side
-        for one in gateways
-        if (side := GATEWAY_COMPONENTS.get(one["metadata"]["labels"][COMPONENT_LABEL]))
+        (str(gateway["metadata"]["namespace"]), str(gateway["metadata"]["name"])): side
+        for gateway in gateways
+        if (side := GATEWAY_COMPONENTS.get(gateway["metadata"]["labels"][COMPONENT_LABEL]))
     }
     return {
         release.name: Target(

@@ -42,24 +42,26 @@ async def hand_over_tags(
     """
     owner = {"meta.helm.sh/release-name": new.name, "meta.helm.sh/release-namespace": new.namespace}
     # Where an earlier run was stopped, the objects may be the release's though no manifest of it has them yet.
-    going = [one for one in await _tagged(cluster, old.namespace) if tag_of(one) in tags and owned_by(old, one)]
-    for one in going:
-        ref = ref_of(one, old.namespace)
+    tagged = await _tagged(cluster, old.namespace)
+    going = [manifest for manifest in tagged if tag_of(manifest) in tags and owned_by(old, manifest)]
+    for manifest in going:
+        ref = ref_of(manifest, old.namespace)
         await cluster.objects.merge({"metadata": {"annotations": owner}}, ref)
     installed = (await cluster.storage.installed([old])).get((old.namespace, old.name))
     manifests = helm.parse(installed.manifest) if installed else ()
-    staying = [one for one in manifests if tag_of(one) not in tags]
+    staying = [manifest for manifest in manifests if tag_of(manifest) not in tags]
     if installed and len(staying) < len(manifests):
         await _forget_proof(old, cluster)
-        await cluster.storage.replace_manifest(installed, "".join(f"---\n{helm.dump(one)}" for one in staying))
-    return tuple(dict.fromkeys(tag_of(one) for one in going))
+        text = "".join(f"---\n{helm.dump(manifest)}" for manifest in staying)
+        await cluster.storage.replace_manifest(installed, text)
+    return tuple(dict.fromkeys(tag_of(manifest) for manifest in going))
 
 
 async def _forget_proof(release: Release, cluster: Cluster) -> None:
     """Record that what Helm has of a release is not what its chart renders any more, so that the next plan compares."""
     record = (await cluster.records.read_all()).get(release.namespace)
     if record is not None:
-        unproved = (replace(one, helm_revision=0) if one.release == release else one for one in record.releases)
+        unproved = (replace(entry, helm_revision=0) if entry.release == release else entry for entry in record.releases)
         await cluster.records.write(replace(record, releases=tuple(unproved)))
 
 
@@ -104,9 +106,9 @@ async def _tagged(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
     )
     kinds = ((_WEBHOOKS, "MutatingWebhookConfiguration"), ("v1", "Service"))
     return [
-        {**one, "apiVersion": version, "kind": kind}
+        {**manifest, "apiVersion": version, "kind": kind}
         for (version, kind), some in zip(kinds, listed, strict=True)
-        for one in some
+        for manifest in some
     ]
 
 

@@ -119,7 +119,7 @@ def _promoting(new: Release, old: Release) -> Keep:
 
     def keep(before: Record | None, after: Record, done: bool) -> Record:  # noqa: ARG001 - the type of Keep
         kept = with_canary(before or after, after, new, promoting=True)
-        unproved = (replace(one, helm_revision=0) if one.release == old else one for one in kept.releases)
+        unproved = (replace(entry, helm_revision=0) if entry.release == old else entry for entry in kept.releases)
         return replace(kept, releases=tuple(unproved))
 
     return keep

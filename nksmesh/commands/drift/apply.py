@@ -92,9 +92,8 @@ async def _disowned(wanted: Wanted, before: Manifest, after: dict[str, Any], obj
     if not held["Apply"]:
         return after
     for attempt in range(1, _TRIES + 1):
-        others = [
-            one for one in after["metadata"].get("managedFields") or () if not is_held(one, wanted.manager, "Update")
-        ]
+        entries = after["metadata"].get("managedFields") or ()
+        others = [entry for entry in entries if not is_held(entry, wanted.manager, "Update")]
         metadata = {
             "resourceVersion": after["metadata"].get("resourceVersion"),
             "managedFields": [*others, *held["Update"]],

@@ -67,7 +67,7 @@ class Survey:
         error = ClusterError(
             f"{many} not checked: the API server does not let this user read them or run a dry run on them",
             hint="Give the user the rights get and patch on them: a dry run needs the same rights as a change.",
-            detail="\n".join(f"{one.ref}: {one.why}" for one in self.unseen),
+            detail="\n".join(f"{skipped.ref}: {skipped.why}" for skipped in self.unseen),
         )
         return (error,)
 
@@ -145,20 +145,23 @@ async def survey_drift(
     Raises:
         ClusterError: The cluster cannot be reached.
     """
-    manifests = {release: runtime.helm.parse(one.manifest) for release, one in installation.releases.items()}
+    manifests = {release: runtime.helm.parse(stored.manifest) for release, stored in installation.releases.items()}
     crds, notes = await _crds_of_chart(installation, manifests, runtime.charts, lock)
-    wanted = [*crds, *(one for release, some in manifests.items() for one in _of_release(release, some, installation))]
-    asked = [one for one in wanted if only is None or one.ref in only]
-    answers = await asyncio.gather(*(_look(one, runtime.cluster.objects, runtime.helm) for one in asked))
-    unseen = tuple(one for one in answers if isinstance(one, NotLookedAt))
+    wanted = [
+        *crds,
+        *(spec for release, some in manifests.items() for spec in _of_release(release, some, installation)),
+    ]
+    asked = [spec for spec in wanted if only is None or spec.ref in only]
+    answers = await asyncio.gather(*(_look(spec, runtime.cluster.objects, runtime.helm) for spec in asked))
+    unseen = tuple(answer for answer in answers if isinstance(answer, NotLookedAt))
     halfway = (
-        f"release {release.name} is {one.status}, not deployed: it is compared with what Helm last tried to apply"
-        for release, one in installation.releases.items()
-        if not one.deployed
+        f"release {release.name} is {stored.status}, not deployed: it is compared with what Helm last tried to apply"
+        for release, stored in installation.releases.items()
+        if not stored.deployed
     )
     return Survey(
         looked=len(asked) - len(unseen),
-        found=tuple(one for one in answers if isinstance(one, Found)),
+        found=tuple(answer for answer in answers if isinstance(answer, Found)),
         unseen=unseen,
         notes=(*installation.notes, *halfway, *notes),
     )
@@ -206,7 +209,7 @@ def _found(
             release=wanted.owner.name if wanted.owner else "",
             change=change,
             fields=fields,
-            added={one: by for one in fields if (by := holder_of(one, beside))},
+            added={path: by for path in fields if (by := holder_of(path, beside))},
             lines=tuple(diff_lines(wanted.ref, live, after, helm.dump)),
             refusal=refusal,
         ),
@@ -219,13 +222,13 @@ def _of_release(release: Release, manifests: Iterable[Manifest], installation: I
     return [
         Wanted(
             ref=ref,
-            manifest=one,
+            manifest=manifest,
             owner=release,
             chart_version=installation.releases[release].chart_version,
             autoscaled=(ref.kind, ref.name) in scaled,
         )
-        for one in some
-        for ref in [ref_of(one, release.namespace)]
+        for manifest in some
+        for ref in [ref_of(manifest, release.namespace)]
     ]
 
 
@@ -247,12 +250,12 @@ async def _crds_of_chart(
         return [], [f"the CRDs were not checked: {exc.message}"]
     crds = (
         Wanted(
-            ref=ref_of(one),
-            manifest=one,
+            ref=ref_of(crd),
+            manifest=crd,
             owner=None,
             chart_version=installed.chart_version,
             manager=FIELD_MANAGER,
         )
-        for one in chart.crds
+        for crd in chart.crds
     )
     return list(crds), []

@@ -147,13 +147,13 @@ def _restored(
 ) -> Record:
     """Return the record of before with the Helm revisions of now; what did not come back is left out."""
     releases = []
-    for one in before.releases:
-        key = one.release.key
-        if one.release not in targets:
-            releases.append(one)
+    for entry in before.releases:
+        key = entry.release.key
+        if entry.release not in targets:
+            releases.append(entry)
         elif key in written:
-            same = one.helm_revision == targets[one.release]
-            releases.append(replace(one, helm_revision=written[key][0]) if same else one)
+            same = entry.helm_revision == targets[entry.release]
+            releases.append(replace(entry, helm_revision=written[key][0]) if same else entry)
     return replace(before, releases=tuple(releases))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from nksmesh.commands.uninstall.orphan_webhooks import keys_of
 from nksmesh.domain.common.errors import ClusterError, RefusedError
-from nksmesh.domain.kube.objects import ObjectRef, helm_marks
+from nksmesh.domain.kube.objects import ObjectRef, helm_marks, ref_of
 from nksmesh.domain.uninstall.leftovers import Leftover
 from nksmesh.engine import observation
 from nksmesh.engine.discovery import Installation
@@ -76,8 +76,8 @@ class NamespaceReader:
         """Prepare; nothing is read yet."""
         self._cluster = cluster
         self._releases = keys_of(installation)
-        going = {one.ref for one in leftovers if not one.stays}
-        staying = {_group_of(one.ref.name) for one in leftovers if one.stays}
+        going = {leftover.ref for leftover in leftovers if not leftover.stays}
+        staying = {_group_of(leftover.ref.name) for leftover in leftovers if leftover.stays}
         self._left = going
         self._groups = {_group_of(ref.name) for ref in going if ref.kind == observation.CRDS.kind} - staying
 
@@ -103,8 +103,8 @@ class NamespaceReader:
         before = {name: (known or {}).get(name, Contents()).mesh for name in names}
         found = await asyncio.gather(*(self._look(name, kinds, unserved, before[name]) for name in names))
         contents = {
-            name: Contents(others=one.others, unknown=(*unknown, *one.unknown), mesh=one.mesh)
-            for name, one in zip(names, found, strict=True)
+            name: Contents(others=look.others, unknown=(*unknown, *look.unknown), mesh=look.mesh)
+            for name, look in zip(names, found, strict=True)
         }
         return Survey(namespaces=contents, unserved=tuple(dict.fromkeys(unserved)))
 
@@ -113,10 +113,10 @@ class NamespaceReader:
     ) -> Contents:
         unknown: list[str] = []
         listed = await asyncio.gather(*(self._list(kind, namespace, unserved, unknown) for kind in kinds))
-        objects = [one for some in listed for one in some]
+        objects = [live for some in listed for live in some]
         mesh = self._mesh_in(objects, known)
-        others = [one for one in objects if not self._counts_as_ours(one, mesh)]
-        return Contents(others=tuple(_ref(one) for one in others), unknown=tuple(unknown), mesh=frozenset(mesh))
+        others = [live for live in objects if not self._counts_as_ours(live, mesh)]
+        return Contents(others=tuple(map(ref_of, others)), unknown=tuple(unknown), mesh=frozenset(mesh))
 
     async def _list(
         self, kind: tuple[str, str], namespace: str, unserved: list[str], unknown: list[str]
@@ -145,31 +145,32 @@ class NamespaceReader:
 
     def _mesh_in(self, objects: list[dict[str, Any]], known: frozenset[str]) -> set[str]:
         """Return the uids of what is the mesh's: what its releases own, and what controllers made of that."""
-        mesh = {*known, *(_uid(one) for one in objects if helm_marks(one) in self._releases)}
+        mesh = {*known, *(_uid(live) for live in objects if helm_marks(live) in self._releases)}
         while True:
-            made = {_uid(one) for one in objects if _owners(one) and _owners(one) <= mesh} - mesh
+            made = {_uid(live) for live in objects if _owners(live) and _owners(live) <= mesh} - mesh
             if not made:
                 break
             mesh |= made
-        accounts = {one["metadata"]["name"] for one in objects if one["kind"] == "ServiceAccount" and _uid(one) in mesh}
+        ours = [live for live in objects if _uid(live) in mesh]
+        accounts = {live["metadata"]["name"] for live in ours if live["kind"] == "ServiceAccount"}
         return mesh | {
-            _uid(one)
-            for one in objects
-            if one["kind"] == "Secret" and (one["metadata"].get("annotations") or {}).get(_TOKEN_OF) in accounts
+            _uid(live)
+            for live in objects
+            if live["kind"] == "Secret" and (live["metadata"].get("annotations") or {}).get(_TOKEN_OF) in accounts
         }
 
-    def _counts_as_ours(self, one: Mapping[str, Any], mesh: set[str]) -> bool:
+    def _counts_as_ours(self, live: Mapping[str, Any], mesh: set[str]) -> bool:
         """Tell what goes with the mesh without a loss: its own, istiod's, Helm's records of it, Kubernetes' own."""
-        kind, name = one["kind"], str(one["metadata"]["name"])
+        kind, name = live["kind"], str(live["metadata"]["name"])
         record = _HELM_RECORD.fullmatch(name)
         return (
-            (_uid(one) in mesh and bool(_uid(one)))
-            or helm_marks(one) in self._releases
-            or _ref(one) in self._left
+            (_uid(live) in mesh and bool(_uid(live)))
+            or helm_marks(live) in self._releases
+            or ref_of(live) in self._left
             or (kind, name) in _KUBERNETES_OWN
             or (kind, name) == ("ConfigMap", observation.ROOT_CERT)
-            or (kind == "Secret" and (one["metadata"].get("annotations") or {}).get(_TOKEN_OF) == "default")
-            or (record is not None and (one["metadata"].get("namespace"), record["name"]) in self._releases)
+            or (kind == "Secret" and (live["metadata"].get("annotations") or {}).get(_TOKEN_OF) == "default")
+            or (record is not None and (live["metadata"].get("namespace"), record["name"]) in self._releases)
         )
 
 
@@ -177,14 +178,9 @@ def _group_of(crd: str) -> str:
     return crd.partition(".")[2]
 
 
-def _ref(one: Mapping[str, Any]) -> ObjectRef:
-    metadata = one["metadata"]
-    return ObjectRef(one["apiVersion"], one["kind"], str(metadata["name"]), str(metadata.get("namespace", "")))
+def _uid(live: Mapping[str, Any]) -> str:
+    return str(live["metadata"].get("uid", ""))
 
 
-def _uid(one: Mapping[str, Any]) -> str:
-    return str(one["metadata"].get("uid", ""))
-
-
-def _owners(one: Mapping[str, Any]) -> set[str]:
-    return {str(owner.get("uid")) for owner in one["metadata"].get("ownerReferences") or ()}
+def _owners(live: Mapping[str, Any]) -> set[str]:
+    return {str(owner.get("uid")) for owner in live["metadata"].get("ownerReferences") or ()}

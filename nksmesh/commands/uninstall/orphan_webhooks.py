@@ -57,8 +57,8 @@ async def webhooks_left_by(installation: Installation, cluster: Cluster) -> tupl
         return ()
     listed = await asyncio.gather(*(cluster.objects.list(_API, kind) for kind in _KINDS))
     return tuple(
-        ObjectRef(_API, kind, str(one["metadata"]["name"]))
+        ObjectRef(_API, kind, str(webhook["metadata"]["name"]))
         for kind, some in zip(_KINDS, listed, strict=True)
-        for one in some
-        if helm_marks(one) is None and calls_only(one, services)
+        for webhook in some
+        if helm_marks(webhook) is None and calls_only(webhook, services)
     )

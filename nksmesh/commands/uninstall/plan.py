@@ -60,22 +60,22 @@ class UninstallPlan:
     @property
     def going(self) -> tuple[Leftover, ...]:
         """What the releases leave, and goes all the same."""
-        return tuple(one for one in self.leftovers if self.purge and not one.stays)
+        return tuple(leftover for leftover in self.leftovers if self.purge and not leftover.stays)
 
     @property
     def staying(self) -> tuple[Leftover, ...]:
         """What the releases leave, and stays."""
-        return tuple(one for one in self.leftovers if one not in self.going)
+        return tuple(leftover for leftover in self.leftovers if leftover not in self.going)
 
     @property
     def losing_labels(self) -> tuple[Labelled, ...]:
         """The namespaces that lose Istio's labels."""
-        return tuple(one for one in self.labelled if self.purge and not one.stays)
+        return tuple(entry for entry in self.labelled if self.purge and not entry.stays)
 
     @property
     def keeping_labels(self) -> tuple[Labelled, ...]:
         """The namespaces that keep them."""
-        return tuple(one for one in self.labelled if one not in self.losing_labels)
+        return tuple(entry for entry in self.labelled if entry not in self.losing_labels)
 
     @property
     def going_namespaces(self) -> tuple[str, ...]:
@@ -90,13 +90,15 @@ class UninstallPlan:
 
     def beyond(self, shown: UninstallPlan) -> tuple[str, ...]:
         """Name what this plan removes and an earlier one did not say."""
-        before = {one.ref: one.objects for one in shown.going if one.holds}
-        labelled = {one.namespace for one in shown.losing_labels}
+        before = {leftover.ref: leftover.objects for leftover in shown.going if leftover.holds}
+        labelled = {entry.namespace for entry in shown.losing_labels}
+        releases, losing = self.installation.releases, self.losing_labels
+        holding = [leftover for leftover in self.going if leftover.holds]
         return (
-            *(f"release {one.name}" for one in self.installation.releases if one not in shown.installation.releases),
-            *(str(one) for one in self.webhooks if one not in shown.webhooks),
-            *(str(one) for one in self.going if one.holds and one.objects > before.get(one.ref, -1)),
-            *(f"labels of namespace {one.namespace}" for one in self.losing_labels if one.namespace not in labelled),
+            *(f"release {release.name}" for release in releases if release not in shown.installation.releases),
+            *(str(ref) for ref in self.webhooks if ref not in shown.webhooks),
+            *(str(leftover) for leftover in holding if leftover.objects > before.get(leftover.ref, -1)),
+            *(f"labels of namespace {entry.namespace}" for entry in losing if entry.namespace not in labelled),
             *(f"namespace {name}" for name in self.going_namespaces if name not in shown.going_namespaces),
         )
 
@@ -131,15 +133,15 @@ class UninstallPlan:
     @property
     def counts(self) -> dict[str, int]:
         """How much of each kind is left when the releases are gone, before a purge."""
-        kinds = [one.ref.kind for one in self.leftovers]
+        kinds = [leftover.ref.kind for leftover in self.leftovers]
         return {
             "crds": kinds.count("CustomResourceDefinition"),
-            "istio_objects": sum(one.objects for one in self.leftovers),
+            "istio_objects": sum(leftover.objects for leftover in self.leftovers),
             "config_maps": kinds.count("ConfigMap"),
             "leases": kinds.count("Lease"),
             "labelled_namespaces": len(self.labelled),
             "workloads": len(self.workloads),
-            "pods": sum(one.pods for one in self.workloads),
+            "pods": sum(workload.pods for workload in self.workloads),
             "runs": self.runs,
         }
 
@@ -200,7 +202,7 @@ def _unfinished(history: History | None) -> str:
 
 async def _survey(cluster: Cluster, installation: Installation, leftovers: tuple[Leftover, ...]) -> Survey:
     """Look into the mesh's namespaces; without anything that is known to be a mesh's, none of them is."""
-    if not installation.releases and all(one.stays for one in leftovers):
+    if not installation.releases and all(leftover.stays for leftover in leftovers):
         return Survey(namespaces={})
     names = [
         name
@@ -214,4 +216,4 @@ async def _survey(cluster: Cluster, installation: Installation, leftovers: tuple
 
 async def _addresses(cluster: Cluster, namespace: str) -> dict[str, tuple[str, ...]]:
     services = await cluster.objects.list("v1", "Service", namespace)
-    return {f"{namespace}/{one['metadata']['name']}": found for one in services if (found := addresses_of(one))}
+    return {f"{namespace}/{live['metadata']['name']}": found for live in services if (found := addresses_of(live))}

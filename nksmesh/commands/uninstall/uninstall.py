@@ -114,7 +114,7 @@ def left_of(plan: UninstallPlan, namespaces: dict[str, Contents]) -> tuple[str, 
     """
     left = (*in_words(plan.staying), *labels_in_words(plan.keeping_labels), *sidecars_in_words(plan.workloads))
     if plan.purge:
-        return (*left, *(f"namespace {name}: {', '.join(one.words)}" for name, one in namespaces.items() if one.words))
+        return (*left, *(f"namespace {name}: {', '.join(why.words)}" for name, why in namespaces.items() if why.words))
     if plan.istio_revision:
         return left
     history = (HISTORY,) if plan.runs else ()

@@ -19,7 +19,7 @@ from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath, find_upgrade_path
 from nksmesh.engine.ports import Charts, Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.unrecorded import nothing_to_upgrade
-from nksmesh.engine.versions import version_before
+from nksmesh.engine.version_change import version_before
 from nksmesh.engine.workloads import injected_workloads
 
 

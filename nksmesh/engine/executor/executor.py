@@ -60,8 +60,8 @@ class Executor:
                     group.create_task(self._run(step))
         except BaseExceptionGroup as failures:
             failure = _first(failures)
-            if told := self._told():
-                failure.add_note(told)
+            if words := self._told():
+                failure.add_note(words)
             raise failure from None
         except asyncio.CancelledError as stopped:
             raise InterruptedRunError(

@@ -83,7 +83,8 @@ async def _address(work: StepContext[ReleaseStep]) -> str:
     """Wait for a LoadBalancer's address; one that stays out is a warning, for clouds give it in their own time."""
     change, live = work.step.change, work.cluster.live
     balanced = observation.services_of(
-        change.release, (one for one in change.manifests if (one.get("spec") or {}).get("type") == "LoadBalancer")
+        change.release,
+        (manifest for manifest in change.manifests if (manifest.get("spec") or {}).get("type") == "LoadBalancer"),
     )
     if not balanced:
         return ""
@@ -96,7 +97,7 @@ async def _address(work: StepContext[ReleaseStep]) -> str:
             work.progress.addresses[change.release.name] = addresses
             return f"at {', '.join(addresses)}"
         if clock() >= deadline:
-            words = [str(one.get("message", "")) for one in observation.events_of(live, found)] if found else []
+            words = [str(event.get("message", "")) for event in observation.events_of(live, found)] if found else []
             because = f": {words[-1]}" if words else ""
             work.tell(EventKind.WARNING, f"{service} has no address yet{because}")
             return "no address yet"

@@ -48,13 +48,13 @@ class Before:
             if trouble.cause in RETRIED
         )
         refusals = (observation.refusals_in(live, release, manifests) for release, manifests in some)
-        calm = (events for told in refusals for subject, events in told.items() if subject not in troubled)
+        calm = (events for refused in refusals for subject, events in refused.items() if subject not in troubled)
         return cls(troubled=troubled, over=frozenset(chain.from_iterable(calm)))
 
     def troubles_of(self, live: Live, release: Release, manifests: Collection[Manifest]) -> list[Trouble]:
         """List what keeps a release's newest pods from being ready now, and tell what was there before."""
         found = observation.troubles_of(live, release, manifests, over=self.over)
-        return [replace(one, from_before=True) if one.subject in self.troubled else one for one in found]
+        return [replace(trouble, from_before=trouble.subject in self.troubled) for trouble in found]
 
 
 async def try_again(
