@@ -6,14 +6,15 @@ They are the value ``revisionTags`` of the istiod's Helm release, so every one b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nksmesh.commands.canary.handover import hand_over_tags
 from nksmesh.commands.canary.start import CONTROL_PLANE, install_scope, later_base, merged, own_istiod, recorded_mesh
 from nksmesh.domain.charts.releases import Release
-from nksmesh.domain.common.errors import CheckError, ConfigError
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.mesh.record import Keep, Record
 from nksmesh.domain.mesh.request import Recorded
@@ -112,12 +113,8 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: R
     cluster = runtime.cluster
     record = await recorded_mesh(cluster, order.request.namespace)
     holders = _holders(record)
-    _check_name(name, holders)
-    if istio_revision not in holders:
-        raise ConfigError(
-            f"there is no istiod of Istio revision {istio_revision!r}",
-            hint=f"The Istio revisions are {', '.join(holders)}.",
-        )
+    check_revision(name, "tag")
+    refuse_failures(check_target(name, istio_revision, holders))
     target = holders[istio_revision]
     others = [one for key, one in holders.items() if key != istio_revision and name in one.tags]
     for old in others:
@@ -141,23 +138,10 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
         CheckError: Namespaces carry it, and ``yes`` was not said.
     """
     record = await recorded_mesh(cluster, namespace)
-    ours = {tag for one in _holders(record).values() for tag in one.tags}
-    if name not in ours:
-        raise ConfigError(f"this mesh has no tag {name!r}", hint=f"The tags are {', '.join(sorted(ours)) or 'none'}.")
-    if name == DEFAULT_TAG:
-        raise ConfigError(
-            "the tag default cannot be removed: gateways and istio-injection=enabled use it",
-            hint="Run nksmesh canary promote to move it to another istiod.",
-        )
-    known = {one.name: one for one in (await list_tags(cluster, namespace)).tags}
+    ours = {tag for holder in _holders(record).values() for tag in holder.tags}
+    known = {tag.name: tag for tag in (await list_tags(cluster, namespace)).tags}
     tag = known.get(name) or Tag(name=name, istio_revision="", release="")
-    if tag.namespaces and not yes:
-        many = counted(len(tag.namespaces), "namespace uses", "namespaces use")
-        raise CheckError(
-            f"{many} the tag {name}: new pods would get no proxy",
-            hint="Change the labels of the namespaces first, or pass --yes.",
-            detail="\n".join(tag.namespaces),
-        )
+    refuse_failures((*_check_removable(name, ours), *(() if yes else _check_uncarried(tag))))
     return tag
 
 
@@ -214,15 +198,49 @@ def _without(holder: _Holder, name: str) -> _Holder:
     return holder.with_tags(tuple(tag for tag in holder.tags if tag != name))
 
 
-def _check_name(name: str, holders: Mapping[str, _Holder]) -> None:
-    check_revision(name, "tag")
+def check_target(name: str, istio_revision: str, istio_revisions: Collection[str]) -> tuple[Finding, ...]:
+    """Judge a tag that is to point to an istiod: a failure for each reason why it may not.
+
+    Args:
+        istio_revision: The istiod's Istio revision, in words.
+        istio_revisions: Those of the istiods that tags may point to.
+    """
+    findings = []
     if name == DEFAULT_TAG:
-        raise ConfigError(
-            "the tag default cannot be set by hand: it moves with its istiod's injector, validator and gateways",
-            hint="Run nksmesh canary promote to move it.",
-        )
-    if name in holders:
-        raise ConfigError(f"{name!r} is an Istio revision, so it cannot be a tag", hint="Choose another name.")
+        message = "the tag default cannot be set by hand: it moves with its istiod's injector, validator and gateways"
+        hint = "Run nksmesh canary promote to move it."
+        findings.append(Finding(id="tag.default", message=message, hint=hint, error=ConfigError))
+    elif name in istio_revisions:
+        message = f"{name!r} is an Istio revision, so it cannot be a tag"
+        hint = "Choose another name."
+        findings.append(Finding(id="tag.named-as-revision", message=message, hint=hint, error=ConfigError))
+    if istio_revision not in istio_revisions:
+        message = f"there is no istiod of Istio revision {istio_revision!r}"
+        hint = f"The Istio revisions are {', '.join(istio_revisions)}."
+        findings.append(Finding(id="tag.missing-istiod", message=message, hint=hint, error=ConfigError))
+    return tuple(findings)
+
+
+def _check_removable(name: str, tags: Collection[str]) -> tuple[Finding, ...]:
+    """Judge the removal of a tag: a failure where it is not one of the mesh's tags, or the default one."""
+    findings = []
+    if name not in tags:
+        message, hint = f"this mesh has no tag {name!r}", f"The tags are {', '.join(sorted(tags)) or 'none'}."
+        findings.append(Finding(id="tag.unknown", message=message, hint=hint, error=ConfigError))
+    if name == DEFAULT_TAG:
+        message = "the tag default cannot be removed: gateways and istio-injection=enabled use it"
+        hint = "Run nksmesh canary promote to move it to another istiod."
+        findings.append(Finding(id="tag.default", message=message, hint=hint, error=ConfigError))
+    return tuple(findings)
+
+
+def _check_uncarried(tag: Tag) -> tuple[Finding, ...]:
+    """Judge the removal of a tag that namespaces carry: a failure."""
+    many = counted(len(tag.namespaces), "namespace uses", "namespaces use")
+    message = f"{many} the tag {tag.name}: new pods would get no proxy"
+    hint = "Change the labels of the namespaces first, or pass --yes."
+    finding = Finding(id="tag.in-use", message=message, hint=hint, detail="\n".join(tag.namespaces))
+    return (finding,) if tag.namespaces else ()
 
 
 def _tag(webhook: Mapping[str, Any], namespaces: Iterable[Mapping[str, Any]]) -> Tag:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from nksmesh.domain.adoption.takeover import (
     of_istioctl,
 )
 from nksmesh.domain.common.errors import CheckError, ConfigError
-from nksmesh.domain.common.findings import refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR, owner_of
 from nksmesh.domain.mesh.catalog import Catalog, Profile
@@ -79,26 +80,11 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
         runtime.cluster.objects.list(OPERATOR_API, ISTIO_OPERATOR),
         runtime.cluster.objects.list("apps/v1", "Deployment", fields="metadata.name=istio-operator"),
     )
-    istiod = await _only_istiod(deployments, namespace, runtime.cluster)
-    if operators:
-        where = operators[0]["metadata"]["namespace"]
-        raise CheckError(
-            f"Deployment {where}/istio-operator is running: it would revert what nksmesh takes over",
-            hint=f"Run kubectl delete deployment istio-operator -n {where} first.",
-        )
-    others = [one["metadata"]["name"] for one in daemons if former_managers(one)]
-    if others:
-        raise CheckError(
-            f"istioctl also installed {', '.join(others)}: nksmesh takes over only istiod and gateways",
-            hint="Remove cni and ztunnel with istioctl first. nksmesh install can install them "
-            "again (see components in mesh.yaml).",
-        )
+    istiods = await _istiods(deployments, namespace, runtime.cluster)
+    refuse_failures((*_check_alone(istiods), *_check_operator(operators), *_check_components(daemons)))
+    istiod = istiods[0]
     hub, version = _image_of(istiod)
-    if order.request.version and order.request.version != version:
-        raise ConfigError(
-            f"--version {order.request.version} contradicts the installed version {version}",
-            hint="Adopt the mesh without --version. Then run nksmesh upgrade.",
-        )
+    refuse_failures(_check_version(order.request.version, version))
     gateways = [one for one in deployments if one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
     found = states_of(istiod, gateways, states)
     spec = (found.own or {}).get("spec") or {}
@@ -136,12 +122,52 @@ def _specs(gateways: list[dict[str, Any]], namespace: str, profile: Profile) -> 
     return tuple(GatewaySpec(name=name, namespace="" if where == namespace else where) for name, where in found)
 
 
-async def _only_istiod(deployments: list[dict[str, Any]], namespace: str, cluster: Cluster) -> Manifest:
-    """Find the istiod that istioctl made.
+def _check_operator(operators: Sequence[Manifest]) -> tuple[Finding, ...]:
+    """Find a running operator: a failure, for it would undo what is taken over."""
+    namespaces = [str(operator["metadata"]["namespace"]) for operator in operators]
+    return tuple(
+        Finding(
+            id="adopt.running-operator",
+            message=f"Deployment {namespace}/istio-operator is running: it would revert what nksmesh takes over",
+            hint=f"Run kubectl delete deployment istio-operator -n {namespace} first.",
+        )
+        for namespace in namespaces
+    )
+
+
+def _check_components(daemons: Sequence[Manifest]) -> tuple[Finding, ...]:
+    """Find istioctl's DaemonSets: a failure, for cni and ztunnel are not taken over."""
+    others = [str(daemon["metadata"]["name"]) for daemon in daemons if former_managers(daemon)]
+    message = f"istioctl also installed {', '.join(others)}: nksmesh takes over only istiod and gateways"
+    hint = (
+        "Remove cni and ztunnel with istioctl first. nksmesh install can install them "
+        "again (see components in mesh.yaml)."
+    )
+    return (Finding(id="adopt.other-component", message=message, hint=hint),) if others else ()
+
+
+def _check_version(wanted: str, installed: str) -> tuple[Finding, ...]:
+    """Judge a version that the user names: a failure where it is not the installed one."""
+    message = f"--version {wanted} contradicts the installed version {installed}"
+    hint = "Adopt the mesh without --version. Then run nksmesh upgrade."
+    finding = Finding(id="adopt.other-version", subject=wanted, message=message, hint=hint, error=ConfigError)
+    return (finding,) if wanted and wanted != installed else ()
+
+
+def _check_alone(istiods: Sequence[Manifest]) -> tuple[Finding, ...]:
+    """Judge the istiods that istioctl made: a failure where there are several, or one has an Istio revision."""
+    names = ", ".join(f"{istiod['metadata']['namespace']}/{istiod['metadata']['name']}" for istiod in istiods)
+    message = f"nksmesh takes over a mesh with one istiod and no Istio revision; this one has {names}"
+    hint = "Finish the upgrade with istioctl first, so that one istiod without an Istio revision is left."
+    named = any(istiod["metadata"]["labels"].get("istio.io/rev", "default") != "default" for istiod in istiods)
+    return (Finding(id="adopt.several-istiods", message=message, hint=hint),) if named or len(istiods) > 1 else ()
+
+
+async def _istiods(deployments: Sequence[dict[str, Any]], namespace: str, cluster: Cluster) -> Sequence[Manifest]:
+    """List the istiods that istioctl made.
 
     Raises:
-        ConfigError: There is none, or it is another tool's.
-        CheckError: There are several, or it has an Istio revision.
+        ConfigError: There is none, so nothing can be planned: none at all, another tool's, or in another namespace.
         ClusterError: The cluster cannot be reached, or refuses.
     """
     found = [one for one in deployments if one["metadata"]["labels"].get("app") == "istiod"]
@@ -156,18 +182,12 @@ async def _only_istiod(deployments: list[dict[str, Any]], namespace: str, cluste
             hint=f"Run nksmesh adopt{'' if where == ISTIO_NAMESPACE else f' -n {where}'} to adopt that Helm release.",
         )
     found = [one for one in found if one not in others]
-    if len(found) > 1 or any(one["metadata"]["labels"].get("istio.io/rev", "default") != "default" for one in found):
-        names = ", ".join(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in found)
-        raise CheckError(
-            f"nksmesh takes over a mesh with one istiod and no Istio revision; this one has {names}",
-            hint="Finish the upgrade with istioctl first, so that one istiod without an Istio revision is left.",
-        )
-    if not found or found[0]["metadata"]["namespace"] != namespace:
+    if not _check_alone(found) and not any(istiod["metadata"]["namespace"] == namespace for istiod in found):
         raise ConfigError(
             f"no istiod of istioctl was found in namespace {namespace}",
             hint="Pass its namespace with -n. To adopt Helm releases, leave out --from istioctl.",
         )
-    return found[0]
+    return found
 
 
 def _image_of(istiod: Manifest) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
 from nksmesh.commands.install import InstallResult
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
-from nksmesh.domain.common.errors import CheckError, ClusterError, MeshError
+from nksmesh.domain.common.errors import ClusterError, MeshError
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
@@ -227,20 +227,14 @@ def _check_left(left: Collection[Workload], stranded: Collection[str], going: st
     return (Finding(id="canary.istiod-in-use", message=message, hint=hint, detail=detail),)
 
 
-def check_restarted(restarts: RestartResult, going: str, *, force: bool) -> None:
-    """Check that every workload that was to come off an istiod has, before it goes.
-
-    Raises:
-        MeshError: One has not; the first failure where there is one.
-    """
-    if force or restarts.complete:
-        return
-    if restarts.errors:
-        restarts.errors[0].add_note(f"{going} stays until no workload uses it")
-        raise restarts.errors[0]
-    raise CheckError(
-        f"{going} stays, because some workloads still use it",
+def check_restarted(restarts: RestartResult, going: str) -> tuple[Finding, ...]:
+    """Judge the restarts before the removal of an istiod: a failure where a workload did not come off it."""
+    finding = Finding(
+        id="canary.not-restarted",
+        subject=going,
+        message=f"{going} stays, because some workloads still use it",
         hint="Restart the workloads as their messages say and run the same command again, "
         "or pass --force to leave them.",
         detail="\n".join(restarts.warnings),
     )
+    return () if restarts.complete else (finding,)

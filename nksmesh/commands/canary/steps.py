@@ -10,6 +10,7 @@ from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, va
 from nksmesh.commands.canary.plan import CanaryPlan, check_restarted
 from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
 from nksmesh.domain.plan.plan import Action, GateStep, Step, in_sequence
 from nksmesh.engine.executor.registry import handles
@@ -155,6 +156,12 @@ async def move_back(work: StepContext[MovesBackStep]) -> str:
 
 @handles(UnusedStep)
 async def check_unused(work: StepContext[UnusedStep]) -> str:
-    """Look what came of the restarts before it."""
-    check_restarted(work.progress.restarted, work.step.going, force=work.step.force)
+    """Look what came of the restarts before it: a failed one ends the run with its own error."""
+    restarts, going = work.progress.restarted, work.step.going
+    if work.step.force:
+        return ""
+    if restarts.errors:
+        restarts.errors[0].add_note(f"{going} stays until no workload uses it")
+        raise restarts.errors[0]
+    refuse_failures(check_restarted(restarts, going))
     return ""

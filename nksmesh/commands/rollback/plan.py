@@ -11,9 +11,9 @@ from typing import Any, Final
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
+from nksmesh.domain.common.errors import ClusterError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind
-from nksmesh.domain.common.findings import refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.domain.mesh.mesh import Mesh, Network
@@ -121,9 +121,8 @@ async def plan_rollback(runtime: Runtime, namespace: str, *, to_run: int | None)
     """
     runtime.listener(Event(step=ROLLBACK_STEP, kind=EventKind.STARTED, message="reading the history"))
     history = await history_for(runtime.cluster, namespace)
-    plan = await plan_way_back(
-        rollback_target(history, to_run=to_run), history.namespace, runtime.cluster, runtime.helm
-    )
+    target = rollback_target(history, to_run=to_run)
+    plan = await plan_way_back(target, history.namespace, runtime.cluster, runtime.helm)
     refuse_failures(await dry_run_changes(plan.plan.releases.values(), runtime.cluster, runtime.helm))
     plan = replace(plan, overwritten=written_since(history, plan.plan.releases.values()))
     if proxy := plan.plan.proxy_image:
@@ -136,7 +135,7 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
     """Read back what the releases were, and order what brings them there.
 
     Raises:
-        ConfigError: A canary is on, or was.
+        ConfigError: The runs cannot be taken back, or a canary is on.
         ReleaseError: Helm no longer has what is to come back.
         ClusterError: The cluster cannot be reached, or refuses.
     """
@@ -150,25 +149,21 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
         cluster.live.follow(observation.queries_for(namespaces, namespace)),
     )
     recorded = records.get(namespace)
-    refuse_failures((*await check_shown(recorded, installed.values(), cluster), *check_no_canary(recorded)))
-    if way.before and way.before.canary:
-        raise ConfigError(
-            f"before run {way.numbers[0]} there was a canary, which cannot be restored",
-            hint="Run nksmesh upgrade --to VERSION to change the version in place. Run nksmesh "
-            "history to see the runs.",
-        )
+    shown = await check_shown(recorded, installed.values(), cluster)
+    refuse_failures((*way.findings, *shown, *check_no_canary(recorded)))
     missing = [release for release in standing if release.key not in installed]
     refuse_failures(await check_hidden(missing, cluster))
-    changes, lost = {}, []
+    changes, lost, gone = {}, list[str](), list[Finding]()
     for release, helm_revision in standing.items():
         now = installed.get(release.key)
         target = stored.get(release)
         if now is None and release.component != ISTIOD.name:
             lost.append(_lost(release, way))
         elif now is None or target is None:
-            raise _not_to_be_had(release, helm_revision, way, now)
+            gone.append(_not_to_be_had(release, helm_revision, way, now))
         else:
             changes[release.name] = _change(release, now, target, helm)
+    refuse_failures(gone)
     await cluster.live.follow(
         query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
     )
@@ -250,16 +245,13 @@ def _lost(release: Release, way: RollbackTarget) -> str:
     return f"{release.name} cannot be restored: it was removed with its Helm history{anew}"
 
 
-def _not_to_be_had(
-    release: Release, helm_revision: int, way: RollbackTarget, now: InstalledRelease | None
-) -> ReleaseError:
+def _not_to_be_had(release: Release, helm_revision: int, way: RollbackTarget, now: InstalledRelease | None) -> Finding:
     """Say what Helm no longer has, and how the mesh of before is made anew without it."""
     version = next(reversed(way.to_versions), "")
     if now is None:
-        return ReleaseError(
-            f"{release.name} cannot be restored: it was removed with its Helm history",
-            hint=f"Run nksmesh install{f' --version {version}' if version else ''} to recreate it.",
-        )
+        message = f"{release.name} cannot be restored: it was removed with its Helm history"
+        hint = f"Run nksmesh install{f' --version {version}' if version else ''} to recreate it."
+        return Finding(id="rollback.removed-istiod", message=message, hint=hint, error=ReleaseError)
     other = version and version != now.chart_version
     hint = (
         f"Run nksmesh upgrade --to {version} to return to the earlier version, with the "
@@ -267,9 +259,8 @@ def _not_to_be_had(
         if other
         else "Run nksmesh install with the earlier values (-f and --set) to recreate what Helm no longer has."
     )
-    return ReleaseError(
-        f"Helm no longer has Helm revision {helm_revision} of {release.name} in {release.namespace}", hint=hint
-    )
+    message = f"Helm no longer has Helm revision {helm_revision} of {release.name} in {release.namespace}"
+    return Finding(id="rollback.missing-revision", message=message, hint=hint, error=ReleaseError)
 
 
 def _spoken(way: RollbackTarget) -> str:

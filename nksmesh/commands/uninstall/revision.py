@@ -7,7 +7,7 @@ base and the gateways are never touched. The mesh's own istiod goes with the who
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,9 +18,9 @@ from nksmesh.commands.uninstall.steps import UNINSTALL_STEP, removal_steps
 from nksmesh.commands.uninstall.uninstall import UninstallResult, noting_what_went, result_of
 from nksmesh.domain.charts.installed import InstalledRelease, component_of
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.errors import CheckError, ConfigError
-from nksmesh.domain.common.findings import refuse_failures
-from nksmesh.domain.kube.objects import ObjectRef, called_services
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding, refuse_failures
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, called_services
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.revisions import (
@@ -62,19 +62,21 @@ async def plan_revision(cluster: Cluster, namespace: str, istio_revision: str, *
     """
     mesh = await find_installation(cluster, namespace)
     refuse_failures(mesh.findings)
-    release, installed = _choose(await _istiods(mesh, cluster), mesh, istio_revision)
+    istiods = await _istiods(mesh, cluster)
+    release, installed = _choose(istiods, mesh, istio_revision)
+    refuse_failures(_check_alone(istiods, mesh.record, istio_revision))
     going = Installation(namespace=mesh.namespace, releases={release: installed}, record=mesh.record, notes=mesh.notes)
-    await _check_validator(going, cluster, istio_revision)
-    webhooks, workloads, (namespaces, tags), leases = await asyncio.gather(
+    webhooks, workloads, (namespaces, tags), leases, validator = await asyncio.gather(
         webhooks_left_by(going, cluster),
         injected_workloads(cluster),
         _namespaces_and_tags(cluster),
         leases_of(cluster, mesh.namespace, istio_revision),
+        cluster.objects.get(ObjectRef(_API, "ValidatingWebhookConfiguration", DEFAULT_VALIDATOR)),
     )
     labelled = _on_it(namespaces, tags, istio_revision)
     running = tuple(one for one in workloads if istio_revision in one.istio_revisions)
-    if not yes:
-        _check_nobody(labelled, running, istio_revision)
+    called = _check_validator(going, validator, istio_revision)
+    refuse_failures((*called, *(() if yes else _check_nobody(labelled, running, istio_revision))))
     return UninstallPlan(
         installation=going,
         purge=False,
@@ -127,8 +129,11 @@ async def _istiods(mesh: Installation, cluster: Cluster) -> dict[Release, Instal
 def _choose(
     istiods: Mapping[Release, InstalledRelease], mesh: Installation, istio_revision: str
 ) -> tuple[Release, InstalledRelease]:
-    """Choose the istiod that is meant, where it is one that may go alone."""
-    record = mesh.record
+    """Choose the istiod that is meant.
+
+    Raises:
+        ConfigError: There is none, so nothing can be planned.
+    """
     names = sorted(spoken_revision(release.istio_revision) for release in istiods)
     chosen = [release for release in istiods if spoken_revision(release.istio_revision) == istio_revision]
     if not chosen:
@@ -137,30 +142,31 @@ def _choose(
             f"there is no istiod of Istio revision {istio_revision!r} in {mesh.namespace}",
             hint=f"The Istio revisions are {', '.join(names)}." if names else foreign or "No mesh is installed there.",
         )
+    return chosen[0], istiods[chosen[0]]
+
+
+def _check_alone(istiods: Collection[Release], record: Record | None, istio_revision: str) -> tuple[Finding, ...]:
+    """Judge an istiod that is to go alone: a failure where it is the canary, or the mesh's own."""
     if record is not None and record.canary is not None and record.canary.istio_revision == istio_revision:
-        raise ConfigError(
-            f"Istio revision {istio_revision} is the canary",
-            hint="Run nksmesh canary abort to remove it. It first moves everything on the canary back.",
-        )
+        message = f"Istio revision {istio_revision} is the canary"
+        hint = "Run nksmesh canary abort to remove it. It first moves everything on the canary back."
+        return (Finding(id="uninstall.canary", message=message, hint=hint, error=ConfigError),)
     own = spoken_revision(record.answers.standing.istio_revision) if record is not None else ""
     if istio_revision == own or len(istiods) == 1:
-        raise ConfigError(
-            f"Istio revision {istio_revision} is the mesh's own istiod: its gateways and base depend on it",
-            hint="Run nksmesh uninstall to remove the whole mesh, or nksmesh canary start to install a newer istiod.",
-        )
-    (release, *_) = chosen
-    return release, istiods[release]
+        message = f"Istio revision {istio_revision} is the mesh's own istiod: its gateways and base depend on it"
+        hint = "Run nksmesh uninstall to remove the whole mesh, or nksmesh canary start to install a newer istiod."
+        return (Finding(id="uninstall.own-istiod", message=message, hint=hint, error=ConfigError),)
+    return ()
 
 
-async def _check_validator(going: Installation, cluster: Cluster, istio_revision: str) -> None:
-    """Check that base's validator does not call the istiod that goes: every Istio object would be refused."""
-    found = await cluster.objects.get(ObjectRef(_API, "ValidatingWebhookConfiguration", DEFAULT_VALIDATOR))
-    if called_services(found or {}) & services_of(going):
-        raise CheckError(
-            f"base's validator calls Istio revision {istio_revision}: without it, every Istio object would be refused",
-            hint="Set base's defaultRevision to another Istio revision first, or run nksmesh "
-            "uninstall to remove the whole mesh.",
-        )
+def _check_validator(going: Installation, validator: Manifest | None, istio_revision: str) -> tuple[Finding, ...]:
+    """Judge an istiod that goes while base's validator calls it: a failure, every Istio object would be refused."""
+    message = f"base's validator calls Istio revision {istio_revision}: without it, every Istio object would be refused"
+    hint = (
+        "Set base's defaultRevision to another Istio revision first, or run nksmesh uninstall to remove the whole mesh."
+    )
+    finding = Finding(id="uninstall.called-by-validator", message=message, hint=hint)
+    return (finding,) if called_services(validator or {}) & services_of(going) else ()
 
 
 async def _namespaces_and_tags(cluster: Cluster) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -188,15 +194,19 @@ def _on_it(
     )
 
 
-def _check_nobody(labelled: tuple[Labelled, ...], running: tuple[Workload, ...], istio_revision: str) -> None:
-    on_it = [*(f"namespace {one.namespace} ({one.words})" for one in labelled), *map(str, running)]
-    if on_it:
-        raise CheckError(
-            f"Istio revision {istio_revision} is in use: {few(on_it)}",
-            hint="Change the labels of those namespaces to another Istio revision and restart "
-            "their workloads first, or pass --yes to leave them without an istiod.",
-            detail="\n".join(on_it),
-        )
+def _check_nobody(
+    labelled: Iterable[Labelled], running: Iterable[Workload], istio_revision: str
+) -> tuple[Finding, ...]:
+    """Judge an istiod that goes while somebody is on it: a failure."""
+    on_it = [*(f"namespace {label.namespace} ({label.words})" for label in labelled), *map(str, running)]
+    finding = Finding(
+        id="uninstall.revision-in-use",
+        message=f"Istio revision {istio_revision} is in use: {few(on_it)}",
+        hint="Change the labels of those namespaces to another Istio revision and restart "
+        "their workloads first, or pass --yes to leave them without an istiod.",
+        detail="\n".join(on_it),
+    )
+    return (finding,) if on_it else ()
 
 
 async def _forget(release: Release, record: Record | None, cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE
-from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError
+from nksmesh.domain.common.errors import ChartError, ConfigError
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.workloads import Workload, without_releases
 from nksmesh.domain.mesh.mesh import Mesh
@@ -88,33 +88,29 @@ async def survey_upgrade_path(
 
 
 def hops_to_take(road: UpgradePath, travel: UpgradeOptions) -> tuple[Hop, ...]:
-    """Choose the steps that this run takes.
+    """Choose the steps that this run takes."""
+    return road.hops if travel.way is UpgradeExtent.ALL else road.hops[:1]
 
-    Raises:
-        ConfigError: There are several, and nobody said how far to go.
-        CheckError: One of them is closed.
+
+def check_hops(road: UpgradePath, travel: UpgradeOptions) -> tuple[Finding, ...]:
+    """Judge the steps that a run takes: a failure where nobody said how far to go, else what closes each.
+
+    Where there are several steps, the first failure shows the whole road.
     """
-    several = len(road.hops) > 1
+    several, told = len(road.hops) > 1, "\n".join(road.told())
     if several and travel.way is UpgradeExtent.ASK:
         canary = (
             f" Or run nksmesh canary start --to {road.wanted} to install it beside the old istiod at once."
             if road.canary
             else ""
         )
-        raise ConfigError(
-            f"an in-place upgrade from Istio {road.installed} to {road.wanted} takes {len(road.hops)} steps",
-            hint="Pass --step to take the first of them, or --all to take them all with a health check after "
-            f"each.{canary}",
-            detail="\n".join(road.told()),
+        message = f"an in-place upgrade from Istio {road.installed} to {road.wanted} takes {len(road.hops)} steps"
+        hint = (
+            f"Pass --step to take the first of them, or --all to take them all with a health check after each.{canary}"
         )
-    hops = road.hops if travel.way is UpgradeExtent.ALL else road.hops[:1]
-    try:
-        for hop in hops:  # where several are closed, the first is said, and the road with all of them is shown
-            refuse_failures(hop.findings)
-    except CheckError as error:
-        error.detail = "\n".join(road.told()) if several else ""
-        raise
-    return hops
+        return (Finding(id="upgrade.several-steps", message=message, hint=hint, detail=told, error=ConfigError),)
+    failures = [replace(failure, detail="") for hop in hops_to_take(road, travel) for failure in hop.failures]
+    return tuple(replace(failure, detail=told if several else "") for failure in failures[:1]) + tuple(failures[1:])
 
 
 def _unfinished(installed: Iterable[InstalledRelease], version: str) -> bool:

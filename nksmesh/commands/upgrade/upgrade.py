@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nksmesh.commands.install import InstallResult, install
 from nksmesh.commands.status import status
-from nksmesh.commands.upgrade.path import UpgradeOptions, hops_to_take, survey_upgrade_path
+from nksmesh.commands.upgrade.path import UpgradeOptions, check_hops, hops_to_take, survey_upgrade_path
 from nksmesh.domain.common.errors import MeshError, NotReadyError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
@@ -100,6 +100,7 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
     road, proxies = await survey_upgrade_path(
         order, found.resolved.mesh, found.kubernetes, runtime.cluster, runtime.charts
     )
+    refuse_failures(check_hops(road, travel))
     hops = hops_to_take(road, travel)
     outdated = _check_proxies(proxies, hops, order, travel)
     refuse_failures(outdated)

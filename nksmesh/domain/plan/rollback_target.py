@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.history import TAKEN_BACK, History, Run
@@ -35,11 +36,13 @@ class RollbackTarget:
         runs: The runs that are taken back, oldest first.
         targets: For each release that they were about, the Helm revision that stood before; 0 where there was none.
         before: The record as it was before.
+        findings: A failure for each reason why the runs cannot be taken back.
     """
 
     runs: tuple[Run, ...]
     targets: Mapping[Release, int] = field(default_factory=dict)
     before: Record | None = field(default=None, repr=False)
+    findings: tuple[Finding, ...] = ()
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -67,7 +70,7 @@ def rollback_target(history: History, *, to_run: int | None = None) -> RollbackT
         to_run: Go back to how this run left the mesh.
 
     Raises:
-        ConfigError: There is nothing to take back, the run is not kept, or one of them is not undone so.
+        ConfigError: There is nothing to take back, or the run is not kept or did not finish the mesh.
     """
     runs = [run for run in history.runs if run.counts]
     if to_run is not None:
@@ -75,11 +78,12 @@ def rollback_target(history: History, *, to_run: int | None = None) -> RollbackT
         if wanted is None or not wanted.whole:
             why = "is no longer stored" if wanted is None else f"did not finish the mesh: it is {wanted.outcome.value}"
             raise ConfigError(f"run {to_run} {why}", hint=_SEE)
-        _refuse_passed(history, wanted)
+        passed = _check_passed(history, wanted)
         undone = [run for run in runs if run.number > to_run]
-        if not undone:
+        if not undone and not passed:
             raise ConfigError(f"the mesh is already as run {to_run} left it", hint=_SEE)
-        return _of(undone)
+        target = _of(undone) if undone else RollbackTarget(runs=())
+        return replace(target, findings=(*passed, *target.findings))
     if not runs:
         raise ConfigError(f"no stored run in {history.namespace} can be rolled back", hint=_SEE)
     return _of(list(history.unproved))
@@ -140,41 +144,50 @@ def steps_back(
     return tuple(steps)
 
 
-def _refuse_passed(history: History, wanted: Run) -> None:
-    """Refuse a run that a later rollback went back behind: to take back what came after it would not lead there.
+def _check_passed(history: History, wanted: Run) -> tuple[Finding, ...]:
+    """Judge a run to go back to: a failure where a later rollback went back behind it.
 
-    Raises:
-        ConfigError: There is such a rollback.
+    To take back what came after it would not lead there.
     """
-    for run in history.runs:
-        if run.number > wanted.number and run.whole and any(number < wanted.number for number in run.undoes):
-            raise ConfigError(
-                f"run {run.number}, a rollback, went back further than run {wanted.number}, "
-                "which can no longer be restored",
-                hint=f"Run nksmesh upgrade --to {wanted.to_version} to return to its version. {_SEE}",
-            )
-
-
-def _of(runs: list[Run]) -> RollbackTarget:
-    blocker = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
-    if blocker is not None:
-        raise ConfigError(
-            f"run {blocker.number} was nksmesh {blocker.command}, which rollback cannot undo",
-            hint=f"{_instead(blocker, runs[-1])} {_SEE}",
+    return tuple(
+        Finding(
+            id="rollback.passed-run",
+            message=f"run {run.number}, a rollback, went back further than run {wanted.number}, "
+            "which can no longer be restored",
+            hint=f"Run nksmesh upgrade --to {wanted.to_version} to return to its version. {_SEE}",
+            error=ConfigError,
         )
+        for run in history.runs
+        if run.number > wanted.number and run.whole and any(number < wanted.number for number in run.undoes)
+    )[:1]
+
+
+def _of(runs: Sequence[Run]) -> RollbackTarget:
     targets: dict[Release, int] = {}
     for run in runs:
         for move in run.releases:
             targets.setdefault(move.release, move.before)
-    first = runs[0]
-    if any(run.whole for run in runs) and not any(
-        helm_revision for release, helm_revision in targets.items() if release.component == ISTIOD.name
-    ):
-        raise ConfigError(
-            f"there was no mesh before run {first.number}",
-            hint="Run nksmesh uninstall to remove the mesh. It asks first.",
-        )
-    return RollbackTarget(runs=tuple(runs), targets=targets, before=first.before)
+    target = RollbackTarget(runs=tuple(runs), targets=targets, before=runs[0].before)
+    return replace(target, findings=tuple(_check_target(target)))
+
+
+def _check_target(target: RollbackTarget) -> Iterator[Finding]:
+    """Judge runs that are to be taken back: a failure for each reason why they cannot."""
+    runs, first = target.runs, target.runs[0]
+    blocker = next((run for run in reversed(runs) if run.command not in TAKEN_BACK), None)
+    if blocker is not None:
+        message = f"run {blocker.number} was nksmesh {blocker.command}, which rollback cannot undo"
+        hint = f"{_instead(blocker, runs[-1])} {_SEE}"
+        yield Finding(id="rollback.other-command", message=message, hint=hint, error=ConfigError)
+    before = [revision for release, revision in target.targets.items() if release.component == ISTIOD.name]
+    if any(run.whole for run in runs) and not any(before):
+        message = f"there was no mesh before run {first.number}"
+        hint = "Run nksmesh uninstall to remove the mesh. It asks first."
+        yield Finding(id="rollback.no-mesh-before", message=message, hint=hint, error=ConfigError)
+    if target.before and target.before.canary:
+        message = f"before run {first.number} there was a canary, which cannot be restored"
+        hint = f"{_ANOTHER_VERSION} {_SEE}"
+        yield Finding(id="rollback.canary-before", message=message, hint=hint, error=ConfigError)
 
 
 def _instead(blocker: Run, last: Run) -> str:

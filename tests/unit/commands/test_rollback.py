@@ -299,6 +299,7 @@ async def test_a_helm_revision_that_helm_dropped_is_refused(here: Here) -> None:
     here.cluster.storage.older.clear()
     with pytest.raises(ReleaseError, match="Helm no longer has Helm revision 1 of istiod") as caught:
         await here.plan()
+    assert caught.value.exit_code == 5
     assert "nksmesh install with the earlier values" in caught.value.hint
     here.cluster.storage.put(replace(here.stored(ISTIOD), chart_version="1.20.1"))
     with pytest.raises(ReleaseError) as caught:
@@ -308,6 +309,16 @@ async def test_a_helm_revision_that_helm_dropped_is_refused(here: Here) -> None:
     with pytest.raises(ReleaseError, match="istiod cannot be restored: it was removed") as caught:
         await here.plan()
     assert "nksmesh install --version 1.20.0" in caught.value.hint
+
+
+async def test_every_helm_revision_that_helm_dropped_is_named(here: Here) -> None:
+    await here.install()
+    await here.set()
+    for release in here.cluster.storage.kept.values():
+        here.cluster.storage.put(replace(release, helm_revision=release.helm_revision + 1))
+    here.cluster.storage.older.clear()
+    with pytest.raises(ReleaseError, match=r"of (istiod|istio-base|istio-ingressgateway) .*; Helm no longer has"):
+        await here.plan()
 
 
 async def test_without_a_run_there_is_no_way_back(here: Here) -> None:

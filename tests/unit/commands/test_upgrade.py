@@ -10,14 +10,16 @@ import pytest
 
 from nksmesh.commands.plan import preview
 from nksmesh.commands.upgrade import upgrade
-from nksmesh.commands.upgrade.path import UpgradeExtent
+from nksmesh.commands.upgrade.path import UpgradeExtent, UpgradeOptions, check_hops
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ChartError, CheckError, ConfigError, NotReadyError, ReleaseError
 from nksmesh.domain.common.events import EventKind
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.catalog import Environment
 from nksmesh.domain.mesh.mesh import GatewaySpec
+from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
 from nksmesh.domain.values.set_values import parse_set
 from tests.unit.domain.meshes import BASE, EDGE, HUB, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, Heard
@@ -385,3 +387,19 @@ async def test_a_base_that_is_pruned_leaves_its_crds(world: Journeys) -> None:
     world.helm.then[old.name] = look
     await world.install(replace(order("1.19.0"), prune=True))
     assert policies == [True]
+
+
+def test_every_step_that_is_closed_is_named_and_the_road_is_shown_once() -> None:
+    closed = [Finding(id="upgrade.missing-chart", message=f"no charts of {version}") for version in ("1.20", "1.21")]
+    hops = (Hop(version="1.20.1", findings=(closed[0],)), Hop(version="1.21.6", findings=(closed[1],)))
+    path = UpgradePath(installed="1.19.0", wanted="1.21.6", hops=hops)
+    assert [finding.id for finding in check_hops(path, UpgradeOptions())] == ["upgrade.several-steps"]
+    assert check_hops(path, UpgradeOptions(way=UpgradeExtent.STEP)) == (
+        replace(closed[0], detail="\n".join(path.told())),
+    )
+    with pytest.raises(CheckError, match=r"no charts of 1\.20; no charts of 1\.21") as caught:
+        refuse_failures(check_hops(path, UpgradeOptions(way=UpgradeExtent.ALL)))
+    assert caught.value.detail.splitlines() == [
+        "1. 1.19.0 -> 1.20.1; no charts of 1.20",
+        "2. 1.20.1 -> 1.21.6; no charts of 1.21",
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nksmesh.commands.adopt.istioctl_mesh import Former, former_mesh
-from nksmesh.domain.common.errors import CheckError
+from nksmesh.domain.common.errors import CheckError, ConfigError
 from nksmesh.domain.common.events import unheard
 from nksmesh.domain.mesh.catalog import Environment, ValuesFile
 from nksmesh.domain.mesh.request import Request
@@ -203,5 +203,28 @@ async def test_pull_secrets_are_every_releases(mesh: FakeCluster) -> None:
 
 async def test_an_operator_that_runs_would_put_everything_back(mesh: FakeCluster) -> None:
     mesh.objects.put(deployment("istio-operator", "Operator", f"{HUB}/operator:1.20.0"))
-    with pytest.raises(CheckError, match="would revert what nksmesh takes over"):
+    with pytest.raises(CheckError, match="would revert what nksmesh takes over") as caught:
         await former(mesh)
+    assert caught.value.hint == "Run kubectl delete deployment istio-operator -n istio-system first."
+
+
+async def test_everything_that_keeps_a_mesh_from_being_taken_over_is_named(mesh: FakeCluster) -> None:
+    mesh.objects.put(deployment("istio-operator", "Operator", f"{HUB}/operator:1.20.0"))
+    mesh.objects.put({**deployment("istio-cni-node", "Cni", f"{HUB}/install-cni:1.20.0"), "kind": "DaemonSet"})
+    later = deployment("istiod-1-21-0", "Pilot", f"{HUB}/pilot:1.21.0", **{"istio.io/rev": "1-21-0"})
+    later["metadata"]["labels"]["app"] = "istiod"
+    mesh.objects.put(later)
+    with pytest.raises(CheckError) as caught:
+        await former(mesh)
+    assert caught.value.message.split("; ") == [
+        "nksmesh takes over a mesh with one istiod and no Istio revision",
+        "this one has istio-system/istiod, istio-system/istiod-1-21-0",
+        "Deployment istio-system/istio-operator is running: it would revert what nksmesh takes over",
+        "istioctl also installed istio-cni-node: nksmesh takes over only istiod and gateways",
+    ]
+    assert caught.value.hint.startswith("Finish the upgrade with istioctl first")
+
+
+async def test_another_version_than_the_installed_one_is_an_upgrade(mesh: FakeCluster) -> None:
+    with pytest.raises(ConfigError, match=r"--version 1\.21\.0 contradicts the installed version 1\.20\.0"):
+        await former(mesh, replace(ORDER, request=replace(ORDER.request, version="1.21.0")))

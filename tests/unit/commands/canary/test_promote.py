@@ -8,13 +8,16 @@ import pytest
 
 from nksmesh.commands.canary.plan import check_restarted
 from nksmesh.commands.canary.promote import check_default_tag, plan_promote, promote
+from nksmesh.commands.canary.steps import UnusedStep
 from nksmesh.domain.common.errors import ChartError, CheckError, ClusterError, MeshError, NotReadyError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.mesh.mesh import Standing
 from nksmesh.domain.mesh.request import Recorded
-from nksmesh.domain.plan.plan import Plan
+from nksmesh.domain.plan.plan import Action, Plan
+from nksmesh.engine.executor.executor import Executor
+from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.runtime import Runtime
 from tests.unit.domain.meshes import change
 from tests.unit.domain.meshes import mesh as mesh_of
@@ -57,17 +60,24 @@ async def test_a_restart_does_not_help_who_names_the_old_revision(mesh: FakeClus
 
 
 @pytest.mark.parametrize("outcome", [Outcome.HELD_BACK, Outcome.OTHER_PROXY, Outcome.FAILED])
-def test_an_istiod_stays_while_a_workload_has_not_come_off_it(outcome: Outcome) -> None:
+async def test_an_istiod_stays_while_a_workload_has_not_come_off_it(runtime: Runtime, outcome: Outcome) -> None:
     error = NotReadyError("it broke", hint="h") if outcome is Outcome.FAILED else None
-    one = Restart(workload=CART, outcome=outcome, message="a budget allows 0", error=error)
+    restart = Restart(workload=CART, outcome=outcome, message="a budget allows 0", error=error)
+
+    async def check(*restarts: Restart, force: bool = False) -> None:
+        step = UnusedStep(name="workloads", action=Action.PROVE, going="istiod", force=force)
+        await Executor([step], runtime, progress=Progress(restarts=[*restarts]), account=False).run()
+
     with pytest.raises(MeshError) as refused:
-        check_restarted(RestartResult(restarts=(one,)), "istiod", force=False)
+        await check(restart)
     if error:
         assert refused.value.__notes__ == ["istiod stays until no workload uses it"]
     else:
         assert (refused.value.exit_code, "a budget allows 0" in refused.value.detail) == (7, True)
-    check_restarted(RestartResult(restarts=(one,)), "istiod", force=True)
-    check_restarted(RestartResult(), "istiod", force=False)
+    await check(restart, force=True)
+    await check()
+    (finding,) = check_restarted(RestartResult(restarts=(restart,)), "istiod")
+    assert finding.id == "canary.not-restarted"
 
 
 async def test_a_workload_that_came_meanwhile_is_not_restarted(

@@ -141,6 +141,10 @@ async def test_nobody_recorded_it_and_base_calls_it(cluster: FakeCluster) -> Non
     cluster.objects.put(validator)
     with pytest.raises(CheckError, match="every Istio object would be refused"):
         await planned(cluster, yes=True)
+    cluster.objects.put(on("1-18-7"))
+    with pytest.raises(CheckError, match="Istio object would be refused; Istio revision 1-18-7 is in use") as caught:
+        await planned(cluster)
+    assert caught.value.detail == "Pod shop/cart-1-x"
     # the other one may go
     assert data_of(await planned(cluster, "default"))["releases"] == ["istiod"]
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.mesh.mesh import Network
-from nksmesh.domain.mesh.record import Record
+from nksmesh.domain.mesh.record import Canary, Record
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import History, Outcome, Run
 from nksmesh.domain.plan.plan import Action, RemovalStep
@@ -24,6 +25,11 @@ def history(*runs: Run) -> History:
 
 def record(version: str) -> Record:
     return Record(answers=Recorded(version=version), hub="h")
+
+
+def refused(kept: History, *, to_run: int | None = None) -> None:
+    """Find the runs that are to be taken back, and end as a rollback does where they cannot be."""
+    refuse_failures(rollback_target(kept, to_run=to_run).findings)
 
 
 def test_the_last_run_is_taken_back_to_the_helm_revisions_before_it() -> None:
@@ -63,10 +69,26 @@ def test_a_run_that_a_later_rollback_went_back_behind_is_not_gone_back_to() -> N
     later = run(6, releases=moves(istiod=(5, 6)))
     for runs in ((back, further), (back, further, later)):
         with pytest.raises(ConfigError, match="run 5, a rollback, went back further than run 4") as caught:
-            rollback_target(history(FIRST, *undone, *runs), to_run=4)
+            refused(history(FIRST, *undone, *runs), to_run=4)
         assert "--to 1.20.0" in caught.value.hint
     assert rollback_target(history(FIRST, *undone, back, further, later), to_run=5).numbers == (6,)
     assert rollback_target(history(FIRST, *undone, back, further, later), to_run=1).numbers == (6,)
+
+
+def test_every_reason_why_runs_are_not_taken_back_is_named() -> None:
+    canary = Canary(answers=Recorded(version="1.21.0"), release=replace(ISTIOD, name="istiod-1-21-0"))
+    first = replace(FIRST, before=replace(record("1.19.0"), canary=canary))
+    found = rollback_target(history(first, run(2, command="canary start", releases=moves(istiod=(1, 2)))), to_run=None)
+    assert [finding.id for finding in found.findings] == ["rollback.other-command"]
+    back = run(3, command="rollback", undoes=(1,))
+    promoted = run(4, command="canary promote", releases=moves(istiod=(0, 2)), before=first.before)
+    found = rollback_target(history(first, run(2), back, promoted), to_run=2)
+    assert [finding.id for finding in found.findings] == [
+        "rollback.passed-run",
+        "rollback.other-command",
+        "rollback.no-mesh-before",
+        "rollback.canary-before",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -78,11 +100,11 @@ def test_what_another_command_did_is_not_taken_back_and_the_hint_says_what_is_do
 ) -> None:
     other = run(2, command=command, releases=moves(istiod=(1, 2)))
     with pytest.raises(ConfigError, match=f"run 2 was nksmesh {command}") as caught:
-        rollback_target(history(FIRST, other))
+        refused(history(FIRST, other))
     assert instead in caught.value.hint
     assert "--to-run" not in caught.value.hint, "there is nothing after it"
     with pytest.raises(ConfigError, match=f"run 2 was nksmesh {command}") as caught:
-        rollback_target(history(FIRST, other, run(3, releases=moves(istiod=(2, 3)))), to_run=1)
+        refused(history(FIRST, other, run(3, releases=moves(istiod=(2, 3)))), to_run=1)
     assert "--to-run 2" in caught.value.hint
 
 
@@ -91,7 +113,7 @@ def test_what_an_uninstall_that_did_not_end_left_is_no_mesh_to_go_back_to() -> N
     again = run(3, command="install", releases=moves(gateway=(0, 1)))
     for runs in ((half,), (half, replace(again, outcome=Outcome.FAILED))):
         with pytest.raises(ConfigError, match="run 2 was nksmesh uninstall") as caught:
-            rollback_target(history(FIRST, *runs))
+            refused(history(FIRST, *runs))
         assert (
             "nksmesh install to restore what it removed, or nksmesh uninstall to remove the rest" in caught.value.hint
         )
@@ -100,7 +122,7 @@ def test_what_an_uninstall_that_did_not_end_left_is_no_mesh_to_go_back_to() -> N
     promoted = run(2, Outcome.INTERRUPTED, command="canary promote", releases=moves(istiod=(1, 2)))
     for runs in ((half, again), (promoted, run(3, releases=moves(istiod=(2, 3))))):
         with pytest.raises(ConfigError, match="run 2 was nksmesh") as caught:
-            rollback_target(history(FIRST, *runs))
+            refused(history(FIRST, *runs))
         assert "no complete mesh to return to. Run nksmesh upgrade --to" in caught.value.hint
         assert "--to-run" not in caught.value.hint
 
@@ -116,7 +138,7 @@ def test_a_first_install_that_failed_goes_back_to_nothing_and_a_whole_one_does_n
     failed = run(1, Outcome.FAILED, command="install", releases=FIRST.releases)
     assert rollback_target(history(failed)).targets == {BASE: 0, ISTIOD: 0, GATEWAY: 0}
     with pytest.raises(ConfigError, match="there was no mesh before run 1") as caught:
-        rollback_target(history(FIRST))
+        refused(history(FIRST))
     assert "nksmesh uninstall" in caught.value.hint
 
 
@@ -137,7 +159,7 @@ def test_to_a_run_is_how_that_run_left_the_mesh() -> None:
 )
 def test_a_run_that_is_none_to_go_to_is_refused(to_run: int, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        rollback_target(history(FIRST, run(2, Outcome.FAILED), run(3)), to_run=to_run)
+        refused(history(FIRST, run(2, Outcome.FAILED), run(3)), to_run=to_run)
 
 
 def test_what_another_command_did_is_not_taken_back_but_what_moved_no_release_is_no_hindrance() -> None:
@@ -145,10 +167,10 @@ def test_what_another_command_did_is_not_taken_back_but_what_moved_no_release_is
     assert rollback_target(history(FIRST, upgraded, run(3, command="repair", releases=moves()))).numbers == (2,)
     moved = run(3, command="canary promote", releases=moves(istiod=(2, 3)))
     with pytest.raises(ConfigError, match="run 3 was nksmesh canary promote") as caught:
-        rollback_target(history(FIRST, upgraded, moved))
+        refused(history(FIRST, upgraded, moved))
     assert "nksmesh upgrade --to" in caught.value.hint
     with pytest.raises(ConfigError, match="no stored run"):
-        rollback_target(history())
+        refused(history())
 
 
 def test_istiod_goes_back_first_then_its_webhook_is_proved_then_all_that_depends_on_it() -> None:
