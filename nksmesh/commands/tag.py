@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nksmesh.commands.canary.handover import hand_over_tags
 from nksmesh.commands.canary.start import CONTROL_PLANE, install_scope, later_base, merged, own_istiod, recorded_mesh
+from nksmesh.commands.canary.steps import TagsStep
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, refuse_failures
@@ -26,6 +26,7 @@ from nksmesh.domain.mesh.revisions import (
     check_revision,
     spoken_revision,
 )
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest, ReleaseScope
 from nksmesh.engine.runtime import Runtime
@@ -119,7 +120,8 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: R
     others = [one for key, one in holders.items() if key != istio_revision and name in one.tags]
     for old in others:
         async with cluster.lease.held("tag set"):
-            await hand_over_tags([name], old.release, target.release, cluster, runtime.helm)
+            step = TagsStep(tags=(name,), old=old.release, new=target.release)
+            await Executor([step], runtime, account=False).run()
     changed = [target.with_tags(tuple(dict.fromkeys((*target.tags, name)))), *(_without(one, name) for one in others)]
     wrote = await _apply(changed, order, runtime, f"tag set {name}")
     found = await list_tags(cluster, order.request.namespace)

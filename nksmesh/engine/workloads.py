@@ -84,18 +84,11 @@ async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses to show what is there.
     """
-    wanted = sorted(set(workloads))
-    untouched = [workload for workload in wanted if not workload.restartable]
-    kept = [
-        _kept(workload, Outcome.NOT_RESTARTABLE, workload.not_restartable, runtime.listener) for workload in untouched
-    ]
-    steps = restart_steps((workload for workload in wanted if workload.restartable), proxy_image=proxy_image)
-    progress = await Executor(steps, runtime).run()
-    return RestartResult(restarts=(*kept, *progress.restarts))
+    return (await Executor(restart_steps(workloads, proxy_image=proxy_image), runtime).run()).restarted
 
 
 def restart_steps(workloads: Iterable[Workload], *, proxy_image: str) -> tuple[Step, ...]:
-    """Order the restart of workloads that can be restarted: one namespace after the other.
+    """Order the restart of workloads: one namespace after the other.
 
     Args:
         proxy_image: The proxy their pods must run afterwards; empty for whichever they are given.
@@ -130,24 +123,26 @@ class RestartsStep(Step):
 @handles(RestartsStep)
 async def restart_namespace(work: StepContext[RestartsStep]) -> str:
     """Restart whichever may be restarted now; wait where none may, until one may or the time is over."""
-    live, restarts = work.cluster.live, work.progress.restarts
+    live, listener, restarts = work.cluster.live, work.runtime.listener, work.progress.restarts
+    for workload in (workload for workload in work.step.workloads if not workload.restartable):
+        restarts.append(_kept(workload, Outcome.NOT_RESTARTABLE, workload.not_restartable, listener))
+    left = [workload for workload in work.step.workloads if workload.restartable]
     if any(restart.outcome is Outcome.FAILED for restart in restarts):
-        restarts += [
-            _kept(workload, Outcome.NOT_BEGUN, _FAILED_BEFORE, work.runtime.listener)
-            for workload in work.step.workloads
-        ]
+        restarts += [_kept(workload, Outcome.NOT_BEGUN, _FAILED_BEFORE, listener) for workload in left]
+        return ""
+    if not left:
         return ""
     new = await live.follow(queries_in(work.step.namespace))
     try:
-        restarts += [restart async for restart in _one_by_one(work)]
+        restarts += [restart async for restart in _one_by_one(left, work)]
     finally:
         await live.unfollow(new)
     return ""
 
 
-async def _one_by_one(work: StepContext[RestartsStep]) -> AsyncIterator[Restart]:
+async def _one_by_one(left: list[Workload], work: StepContext[RestartsStep]) -> AsyncIterator[Restart]:
     live, clock, listener = work.cluster.live, asyncio.get_running_loop().time, work.runtime.listener
-    left, said = list(work.step.workloads), dict[Workload, str]()
+    said = dict[Workload, str]()
     deadline = clock() + work.runtime.waits.component
     while left:
         version = live.version

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nksmesh.commands.canary.plan import CANARY_STEP
-from nksmesh.commands.canary.relabelling import Move, forget_moves, labels_before, relabel, said
+from nksmesh.commands.canary.relabelling import Move, labels_before, said
 from nksmesh.commands.canary.start import canary_of, own_istiod, recorded_mesh
 from nksmesh.commands.canary.status import followed
+from nksmesh.commands.canary.steps import move_steps
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import HIDDEN, MERGED, fields_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
@@ -23,10 +24,11 @@ from nksmesh.domain.mesh.record import Canary, Record
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels, spoken_revision
 from nksmesh.domain.plan.history import Run
 from nksmesh.engine.agreement import agreed
+from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.workloads import injected_workloads, restart_workloads, without_releases
+from nksmesh.engine.workloads import injected_workloads, without_releases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,14 +193,10 @@ async def move(shown: MovePlan, runtime: Runtime, *, back: bool) -> MoveResult:
     async with agreed(shown, again, runtime, command="canary move", step=CANARY_STEP) as plan:
         run = Run(command=command, namespace=plan.mesh, from_versions=(plan.version,), to_version=plan.version)
         async with recorded_run(runtime.cluster, run):
-            await relabel(plan.moves, runtime.cluster, back=back, listener=runtime.listener)
-            restarts = await restart_workloads(
-                (workload for one in plan.moves for workload in one.workloads), runtime, proxy_image=plan.proxy_image
-            )
-            if back and not restarts.errors:
-                await forget_moves(plan.moves, runtime.cluster)
-    moved = tuple(one.namespace for one in plan.moves if one.before != one.after)
-    return MoveResult(plan=plan, moved=moved, restarts=restarts)
+            steps = move_steps(plan.moves, back=back, proxy_image=plan.proxy_image)
+            progress = await Executor(steps, runtime).run()
+    moved = tuple(move.namespace for move in plan.moves if move.before != move.after)
+    return MoveResult(plan=plan, moved=moved, restarts=progress.restarted)
 
 
 async def proxy_of(istiod: Release, cluster: Cluster, helm: Helm) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from nksmesh.commands.canary.start import LABELS_BEFORE
 from nksmesh.domain.common.data import fields_of
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels
@@ -33,26 +32,27 @@ class Move:
     after: Mapping[str, str]
     workloads: tuple[Workload, ...] = ()
 
+    @property
+    def step(self) -> str:
+        """What the step is called that moves it."""
+        return f"namespace {self.namespace}"
+
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the fields, and the workloads in words."""
         return fields_of(self) | {"workloads": [str(workload) for workload in self.workloads]}
 
 
-async def relabel(moves: Iterable[Move], cluster: Cluster, *, back: bool, listener: Listener) -> None:
-    """Give namespaces their new labels; those from before are kept in an annotation.
+async def relabel(move: Move, cluster: Cluster, *, back: bool) -> str:
+    """Give a namespace its new labels, and say which; unless it moves back, those from before go into an annotation.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    for one in moves:
-        if one.before == one.after:
-            continue
-        metadata: dict[str, Any] = {"labels": {key: one.after.get(key) for key in (INJECTION_LABEL, REVISION_LABEL)}}
-        if not back:
-            metadata["annotations"] = {LABELS_BEFORE: json.dumps(dict(one.before), sort_keys=True)}
-        await cluster.objects.merge({"metadata": metadata}, ObjectRef("v1", "Namespace", one.namespace))
-        step = f"namespace {one.namespace}"
-        listener(Event(step=step, kind=EventKind.DONE, message=f"labelled {said(one.after)}"))
+    metadata: dict[str, Any] = {"labels": {key: move.after.get(key) for key in (INJECTION_LABEL, REVISION_LABEL)}}
+    if not back:
+        metadata["annotations"] = {LABELS_BEFORE: json.dumps(dict(move.before), sort_keys=True)}
+    await cluster.objects.merge({"metadata": metadata}, ObjectRef("v1", "Namespace", move.namespace))
+    return f"labelled {said(move.after)}"
 
 
 async def forget_moves(moves: Iterable[Move], cluster: Cluster) -> None:
@@ -61,9 +61,9 @@ async def forget_moves(moves: Iterable[Move], cluster: Cluster) -> None:
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    for one in moves:
+    for move in moves:
         patch = {"metadata": {"annotations": {LABELS_BEFORE: None}}}
-        await cluster.objects.merge(patch, ObjectRef("v1", "Namespace", one.namespace))
+        await cluster.objects.merge(patch, ObjectRef("v1", "Namespace", move.namespace))
 
 
 async def moves_back(cluster: Cluster) -> tuple[Move, ...]:

@@ -1,4 +1,4 @@
-"""The steps of promoting and aborting a canary, before and between the two installs that each of them is."""
+"""The steps of a canary: of moving namespaces, and of a promotion or an abort before and between their installs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import ClassVar, Final
 
 from nksmesh.commands.canary.handover import hand_over_tags, retire_injector, validator_calls
 from nksmesh.commands.canary.plan import CanaryPlan, check_restarted
-from nksmesh.commands.canary.relabelling import forget_moves, moves_back, relabel
+from nksmesh.commands.canary.relabelling import Move, forget_moves, moves_back, relabel
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.mesh.revisions import DEFAULT_TAG
 from nksmesh.domain.plan.plan import Action, GateStep, Step, in_sequence
@@ -49,6 +50,27 @@ class InjectorRemovalStep(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MoveStep(Step):
+    """A namespace has the labels that it moves to.
+
+    Attributes:
+        back: It moves back to those it had.
+    """
+
+    move: Move
+    back: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetStep(Step):
+    """Namespaces that moved back no longer keep the labels they had, unless a restart before it failed."""
+
+    quiet: ClassVar[bool] = True
+
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MovesBackStep(Step):
     """Namespaces that were moved to a canary get the labels they had.
 
@@ -77,6 +99,26 @@ class UnusedStep(Step):
 
     going: str
     force: bool
+
+
+def move_steps(moves: Sequence[Move], *, back: bool, proxy_image: str) -> tuple[Step, ...]:
+    """Order what moves namespaces to a canary, or back: first the labels of each, then the restarts.
+
+    Args:
+        proxy_image: The proxy that they come to.
+    """
+    forget = ForgetStep(name="former labels", action=Action.APPLY, moves=tuple(moves))
+    return in_sequence(
+        (
+            *(
+                MoveStep(name=move.step, action=Action.APPLY, move=move, back=back)
+                for move in moves
+                if move.before != move.after
+            ),
+            *restart_steps((workload for move in moves for workload in move.workloads), proxy_image=proxy_image),
+            *((forget,) if back else ()),
+        )
+    )
 
 
 def promote_steps(
@@ -142,13 +184,29 @@ async def remove_injector(work: StepContext[InjectorRemovalStep]) -> str:
     return f"removed: the tag {DEFAULT_TAG} takes its place" if removed else "was removed before"
 
 
+@handles(MoveStep)
+async def move_namespace(work: StepContext[MoveStep]) -> str:
+    """Change the labels."""
+    return await relabel(work.step.move, work.cluster, back=work.step.back)
+
+
+@handles(ForgetStep)
+async def forget_former_labels(work: StepContext[ForgetStep]) -> str:
+    """Remove the labels from before, where nobody needs them to move the rest back."""
+    if not work.progress.restarted.errors:
+        await forget_moves(work.step.moves, work.cluster)
+    return ""
+
+
 @handles(MovesBackStep)
 async def move_back(work: StepContext[MovesBackStep]) -> str:
     """Give the labels back, and forget the moves, as far as the step says."""
     step, moves = work.step, await moves_back(work.cluster)
     if step.relabel:
         back = [move for move in moves if not (step.staying and step.staying in move.after.values())]
-        await relabel(back, work.cluster, back=True, listener=work.runtime.listener)
+        for move in (move for move in back if move.before != move.after):
+            done = await relabel(move, work.cluster, back=True)
+            work.runtime.listener(Event(step=move.step, kind=EventKind.DONE, message=done))
     if step.forget:
         await forget_moves(moves, work.cluster)
     return ""

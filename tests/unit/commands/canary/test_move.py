@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from nksmesh.commands.canary.move import move, plan_move
+from nksmesh.commands.canary.move import MoveResult, move, plan_move
 from nksmesh.commands.canary.start import LABELS_BEFORE
-from nksmesh.domain.common.errors import ClusterError, ConfigError
+from nksmesh.commands.canary.steps import move_steps
+from nksmesh.domain.common.errors import (
+    ClusterError,
+    ConfigError,
+    InterruptedRunError,
+    NotReadyError,
+    RefusedError,
+)
+from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.restarts import Outcome as RestartOutcome
+from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.mesh.record import Canary
+from nksmesh.domain.plan.history import Outcome
+from nksmesh.engine.executor.executor import Executor
+from nksmesh.engine.executor.step_context import Progress
+from nksmesh.engine.runtime import Runtime
 from tests.unit.domain.meshes import INGRESS
-from tests.unit.fakes.canaries import LATER, canary, deployment, kept, namespace, on_proxies, pod, record
+from tests.unit.fakes.canaries import CART, LATER, canary, deployment, kept, namespace, on_proxies, pod, record
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.runtime import runtime_of
 
@@ -124,3 +141,71 @@ async def test_an_annotation_that_cannot_be_read_is_named(mesh: FakeCluster, hel
     await mesh.objects.merge(broken, ObjectRef("v1", "Namespace", "pay"))
     with pytest.raises(ConfigError, match="cannot be read"):
         await plan_move((), mesh, helm, "", everything=True, back=True)
+
+
+def told(heard: Heard, step: str) -> list[tuple[EventKind, str]]:
+    """Return what was said of a step."""
+    return [(event.kind, event.message) for event in heard.events if event.step == step]
+
+
+async def test_a_namespace_that_cannot_be_labelled_ends_the_move_with_what_was_done(
+    mesh: FakeCluster, helm: FakeHelm, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh.objects.put(namespace("till", istio_injection="enabled"))
+    plan = await plan_move(["till", "shop"], mesh, helm, "", everything=False, back=False)
+    merge = mesh.objects.merge
+
+    async def refusing(patch: Mapping[str, Any], ref: ObjectRef, **options: Any) -> dict[str, Any]:
+        if ref.name == "shop":
+            raise RefusedError("a policy refuses the label", hint="h", status=403, reason="Forbidden")
+        return await merge(patch, ref, **options)
+
+    monkeypatch.setattr(mesh.objects, "merge", refusing)
+    with pytest.raises(RefusedError) as caught:
+        await move(plan, runtime_of(mesh, listener=heard), back=False)
+    assert caught.value.__notes__ == ["done: namespace till; begun: namespace shop"]
+    assert told(heard, "namespace till") == [
+        (EventKind.STARTED, "apply"),
+        (EventKind.DONE, "labelled istio.io/rev=1-22-8"),
+    ]
+    assert told(heard, "namespace shop") == [
+        (EventKind.STARTED, "apply"),
+        (EventKind.FAILED, "a policy refuses the label"),
+    ]
+    (run,) = mesh.histories.kept["istio-system"].runs
+    assert (run.outcome, run.evidence) == (Outcome.FAILED, "done: namespace till; begun: namespace shop")
+
+
+async def test_a_move_that_is_interrupted_says_what_was_done(mesh: FakeCluster, helm: FakeHelm) -> None:
+    plan = await plan_move(["shop"], mesh, helm, "", everything=False, back=False)
+    assert [str(workload) for workload in plan.moves[0].workloads] == ["Deployment shop/cart"]
+    work: list[asyncio.Task[MoveResult]] = []
+
+    def stop(event: Event) -> None:
+        if (event.step, event.kind) == ("namespace shop", EventKind.DONE):
+            work[0].cancel()
+
+    work.append(asyncio.create_task(move(plan, runtime_of(mesh, listener=stop), back=False)))
+    with pytest.raises(InterruptedRunError) as caught:
+        await work[0]
+    assert caught.value.hint == "Run the same command again to resume."
+    assert caught.value.detail == "done: namespace shop"
+    (kept,) = mesh.histories.kept["istio-system"].runs
+    assert (kept.outcome, kept.evidence) == (Outcome.INTERRUPTED, "done: namespace shop")
+
+
+async def test_former_labels_are_kept_while_a_restart_on_the_way_back_failed(
+    mesh: FakeCluster, runtime: Runtime
+) -> None:
+    (there,) = (await plan_move(["pay"], mesh, FakeHelm(), "", everything=False, back=True)).moves
+    broken = Restart(
+        workload=CART, outcome=RestartOutcome.FAILED, message="it broke", error=NotReadyError("it broke", hint="")
+    )
+    steps = move_steps([replace(there, workloads=())], back=True, proxy_image="p:1")
+    assert [step.name for step in steps] == ["namespace pay", "former labels"]
+    pay = ObjectRef("v1", "Namespace", "pay")
+    await Executor(steps, runtime, progress=Progress(restarts=[broken])).run()
+    assert mesh.objects.stored[pay]["metadata"]["labels"] == {"istio-injection": "enabled"}
+    assert LABELS_BEFORE in mesh.objects.stored[pay]["metadata"]["annotations"]
+    await Executor(steps, runtime).run()
+    assert LABELS_BEFORE not in mesh.objects.stored[pay]["metadata"]["annotations"]
