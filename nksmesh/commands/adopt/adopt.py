@@ -14,8 +14,8 @@ from nksmesh.domain.charts.releases import BASE, ISTIOD
 from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.common.spelling import counted
+from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.mesh.catalog import check_label
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record, RecordedRelease, hash_of
@@ -128,6 +128,7 @@ async def plan_adoption(
         return replace(plan, notes=(*plan.notes, *installation.notes))
     if installation.foreign and not any(one.component == ISTIOD.name for one in installation.releases):
         raise ConfigError(f"{installation.foreign[0]}", hint=installation.foreign[0].way_on)
+    refuse_failures(_check_deployed(installation))
     found = _hand_made(installation, runtime.helm)
     answers = answers_of(found, order.request, order.catalog)
     bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))
@@ -231,13 +232,22 @@ def _recorded(record: Record, order: MeshRequest, environment: str, context: str
     )
 
 
+def _check_deployed(installation: Installation) -> tuple[Finding, ...]:
+    """Find releases that Helm did not finish, before they are described: a failure each."""
+    return tuple(
+        Finding(
+            id="adopt.unfinished-release",
+            subject=release.name,
+            message=f"release {release.name} is {installed.status}: the cluster may not match what Helm has stored",
+            hint=f"Repair it first: run helm rollback {release.name} -n {release.namespace}, or helm upgrade.",
+            error=ReleaseError,
+        )
+        for release, installed in installation.releases.items()
+        if not installed.deployed
+    )
+
+
 def _hand_made(installation: Installation, helm: Helm) -> HelmMesh:
-    for release, one in installation.releases.items():
-        if not one.deployed:
-            raise ReleaseError(
-                f"release {release.name} is {one.status}: the cluster may not match what Helm has stored",
-                hint=f"Repair it first: run helm rollback {release.name} -n {release.namespace}, or helm upgrade.",
-            )
     return HelmMesh(
         namespace=installation.namespace,
         releases=installation.releases,

@@ -129,19 +129,18 @@ async def plan_move(
     """
     record = await recorded_mesh(cluster, namespace)
     canary = canary_of(record)
-    refuse_failures(_check_promoting(canary))
     wanted = list(dict.fromkeys(names))
-    found = {str(one["metadata"]["name"]): one for one in await cluster.objects.list("v1", "Namespace")}
-    if missing := [name for name in wanted if name not in found]:
-        raise ConfigError(f"there is no namespace {missing[0]!r}", hint="Run kubectl get namespaces to list them.")
+    listed = await cluster.objects.list("v1", "Namespace")
+    found = {str(namespace["metadata"]["name"]): namespace for namespace in listed}
+    missing = [name for name in wanted if name not in found]
     if everything:
-        wanted = [name for name, one in found.items() if _concerned(one, record, back=back)]
-    where = {name: _labels_after(found[name], record, back=back, named=not everything) for name in wanted}
-    refused = {name: after for name, after in where.items() if isinstance(after, str)}
-    if refused and not everything:
-        raise ConfigError(
-            "; ".join(refused.values()), hint="Run nksmesh canary status to see which istiod each namespace uses."
-        )
+        wanted = [name for name, namespace in found.items() if _concerned(namespace, record, back=back)]
+    where = {
+        name: _labels_after(found[name], record, back=back, named=not everything) for name in wanted if name in found
+    }
+    staying = [after for after in where.values() if isinstance(after, str)]
+    named = () if everything else _check_named(missing, staying)
+    refuse_failures((*_check_promoting(canary), *named))
     target = own_istiod(record) if back else canary.release
     injected = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
     workloads = without_releases(injected, [one.release for one in record.releases])
@@ -163,7 +162,7 @@ async def plan_move(
         version=record.answers.version if back else canary.version,
         proxy_image=await proxy_of(target, cluster, helm),
         moves=moves,
-        passed_over=tuple(refused.values()),
+        passed_over=tuple(staying),
     )
 
 
@@ -216,6 +215,21 @@ def _check_promoting(canary: Canary) -> tuple[Finding, ...]:
     rule = "canary.being-promoted"
     found = Finding(id=rule, message=message, hint=hint, error=ConfigError)
     return (found,) if canary.promoting else ()
+
+
+def _check_named(missing: Iterable[str], staying: Iterable[str]) -> tuple[Finding, ...]:
+    """Judge the namespaces that the user names: a failure for each that does not exist, or cannot be moved.
+
+    Args:
+        staying: Why each of those stays that cannot be moved.
+    """
+    listing = "Run kubectl get namespaces to list them."
+    status = "Run nksmesh canary status to see which istiod each namespace uses."
+    messages = [f"there is no namespace {name!r}" for name in missing]
+    return (
+        *(Finding(id="canary.missing-namespace", message=text, hint=listing, error=ConfigError) for text in messages),
+        *(Finding(id="canary.unmovable-namespace", message=text, hint=status, error=ConfigError) for text in staying),
+    )
 
 
 def _concerned(namespace: Mapping[str, Any], record: Record, *, back: bool) -> bool:

@@ -80,9 +80,9 @@ async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Start
     """
     record = await recorded_mesh(runtime.cluster, order.request.namespace)
     wanted, canary = order.request.version, record.canary
-    refuse_failures(
-        (*_check_other_canary(canary, wanted), *check_canary(record.answers.version, wanted), *_check_revision(record))
-    )
+    unused = () if canary else check_unused(record.answers, wanted)
+    newer = check_canary(record.answers.version, wanted)
+    refuse_failures((*_check_other_canary(canary, wanted), *newer, *_check_revision(record), *unused))
     answers = canary.answers if canary else answers_of_canary(record, wanted)
     scope = ReleaseScope(answers=answers, keep=_beside, components=CONTROL_PLANE)
     done = await install_scope(order, scope, runtime, "canary start", dry_run=dry_run)
@@ -118,6 +118,23 @@ def _check_revision(record: Record) -> tuple[Finding, ...]:
         for release in (recorded.release for recorded in record.releases)
         if release.component == ISTIOD.name and release.istio_revision != own and record.canary is None
     )
+
+
+def check_unused(answers: Recorded, version: str) -> tuple[Finding, ...]:
+    """Judge a canary's Istio revision: a failure where the mesh's istiod has it, or a tag is called so.
+
+    An istiod has it that went to that version and back in place.
+    """
+    revision, standing = revision_of(version), answers.standing
+    if revision == standing.istio_revision:
+        message = f"the mesh's own istiod is already named {revision}, although it is Istio {answers.version}"
+        hint = f"Run nksmesh upgrade --to {version} to upgrade in place."
+    elif revision in standing.tags:
+        message = f"the canary would be named {revision}, which is already a revision tag of the mesh"
+        hint = f"Run nksmesh tag remove {revision} first."
+    else:
+        return ()
+    return (Finding(id="canary.revision-in-use", message=message, hint=hint, error=ConfigError),)
 
 
 async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
@@ -171,22 +188,8 @@ def answers_of_canary(record: Record, version: str) -> Recorded:
     """Return what a canary is resolved from: what the mesh was, with an Istio revision of its own.
 
     The values that options brought to the old istiod hold for the new one; base's validator keeps to the old one.
-
-    Raises:
-        ConfigError: The mesh's own istiod has that Istio revision already (it went there and back in place), or a
-            tag is called so.
     """
     answers, revision = record.answers, revision_of(version)
-    if revision == answers.standing.istio_revision:
-        raise ConfigError(
-            f"the mesh's own istiod is already named {revision}, although it is Istio {answers.version}",
-            hint=f"Run nksmesh upgrade --to {version} to upgrade in place.",
-        )
-    if revision in answers.standing.tags:
-        raise ConfigError(
-            f"the canary would be named {revision}, which is already a revision tag of the mesh",
-            hint=f"Run nksmesh tag remove {revision} first.",
-        )
     names = {own_istiod(record).name: names_of(revision).release}
     standing = Standing(
         istio_revision=revision,

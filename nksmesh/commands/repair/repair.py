@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.data import MERGED, named
 from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError, ReleaseError
 from nksmesh.domain.common.findings import Finding, refuse_failures
-from nksmesh.domain.drift.drift import is_named
+from nksmesh.domain.drift.drift import ObjectDrift, is_named
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.record import hash_of
 from nksmesh.domain.plan.history import Run
@@ -131,13 +131,7 @@ async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: 
                 f"no object that differs is named {text}", hint=f"What differs: {there}. Run nksmesh drift to see it."
             )
     chosen = tuple(one for one in survey.found if not objects or any(is_named(one.drift.ref, text) for text in objects))
-    refused = [one.drift for one in chosen if one.drift.refusal]
-    if refused:
-        raise ClusterError(
-            f"{refused[0].ref} cannot be restored in place: the API server refuses what its release defines",
-            hint=f"Delete the object. Then run nksmesh repair {_named(refused[0].ref)} to recreate it.",
-            detail="\n".join(f"{one.ref}: {one.refusal}" for one in refused),
-        )
+    refuse_failures(_check_restorable(found.drift for found in chosen))
     return RepairPlan(
         installation=installation, survey=replace(survey, found=chosen), others=len(survey.found) - len(chosen)
     )
@@ -205,6 +199,22 @@ def _check_deployed(installation: Installation) -> tuple[Finding, ...]:
         )
         for release, installed in installation.releases.items()
         if not installed.deployed
+    )
+
+
+def _check_restorable(drifts: Iterable[ObjectDrift]) -> tuple[Finding, ...]:
+    """Find objects that the API server does not let be as their release says: a failure each."""
+    return tuple(
+        Finding(
+            id="kube.refused-restore",
+            subject=str(drift.ref),
+            message=f"{drift.ref} cannot be restored in place: the API server refuses what its release defines",
+            hint=f"Delete the object. Then run nksmesh repair {_named(drift.ref)} to recreate it.",
+            detail=f"{drift.ref}: {drift.refusal}",
+            error=ClusterError,
+        )
+        for drift in drifts
+        if drift.refusal
     )
 
 

@@ -62,7 +62,8 @@ class Step:
     """One step; each kind of step is a class of its own, with what its handler needs.
 
     Attributes:
-        name: Its title, unique in the plan.
+        name: Its title, unique in the plan: needs, events and JSON tell steps apart by it, for a step that gets its
+            needs is a copy, and one that holds a map has no hash.
         reasons: Why, one sentence each.
         needs: What must be done before it begins.
         quiet: Its handler tells of each object itself, and nobody hears of the step.

@@ -134,6 +134,7 @@ async def test_what_the_api_server_does_not_take_differs_and_is_not_put_back(wor
     with pytest.raises(ClusterError, match="cannot be restored in place") as failure:
         await planned(world)
     assert "ConfigMap/istio-system/istio-sidecar-injector" in failure.value.hint
+    assert failure.value.detail == f"{CONFIG}: spec.selector: immutable"
 
 
 async def test_a_repair_writes_as_helm_what_was_shown_proves_it_and_is_kept(world: World) -> None:

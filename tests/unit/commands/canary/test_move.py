@@ -54,6 +54,17 @@ async def test_one_that_is_not_there_is_named(mesh: FakeCluster, helm: FakeHelm)
         await plan_move(["shopp"], mesh, helm, "", everything=False, back=False)
 
 
+async def test_every_reason_why_nothing_moves_is_named(mesh: FakeCluster, helm: FakeHelm) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await plan_move(["shopp", "off", "payy", "none"], mesh, helm, "", everything=False, back=False)
+    missing, another, *staying = caught.value.message.split("; ")
+    assert (missing, another) == ("there is no namespace 'shopp'", "there is no namespace 'payy'")
+    assert [words.split(" (")[0] for words in staying] == [
+        f"namespace {name} uses no istiod of this mesh" for name in ("off", "none")
+    ]
+    assert caught.value.hint == "Run kubectl get namespaces to list them."
+
+
 async def test_one_that_was_not_moved_does_not_come_back(mesh: FakeCluster, helm: FakeHelm) -> None:
     with pytest.raises(ConfigError, match="was not moved"):
         await plan_move(["shop"], mesh, helm, "", everything=False, back=True)
