@@ -80,7 +80,7 @@ async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Start
     """
     record = await recorded_mesh(runtime.cluster, order.request.namespace)
     wanted, canary = order.request.version, record.canary
-    unused = () if canary else check_unused(record.answers, wanted)
+    unused = () if canary else check_canary_revision(record.answers, wanted)
     newer = check_canary(record.answers.version, wanted)
     refuse_failures((*_check_other_canary(canary, wanted), *newer, *_check_revision(record), *unused))
     answers = canary.answers if canary else answers_of_canary(record, wanted)
@@ -120,7 +120,7 @@ def _check_revision(record: Record) -> tuple[Finding, ...]:
     )
 
 
-def check_unused(answers: Recorded, version: str) -> tuple[Finding, ...]:
+def check_canary_revision(answers: Recorded, version: str) -> tuple[Finding, ...]:
     """Judge a canary's Istio revision: a failure where the mesh's istiod has it, or a tag is called so.
 
     An istiod has it that went to that version and back in place.

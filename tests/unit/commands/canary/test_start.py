@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nksmesh.commands.canary.start import answers_of_canary, check_unused
+from nksmesh.commands.canary.start import answers_of_canary, check_canary_revision
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.mesh.mesh import Standing
@@ -25,13 +25,13 @@ def test_a_canarys_values_are_the_meshs_own() -> None:
 
 def test_a_canary_is_not_named_as_the_meshs_own_istiod() -> None:
     with pytest.raises(ConfigError, match="is already named 1-22-8") as refused:
-        refuse_failures(check_unused(record(istio_revision="1-22-8").answers, "1.22.8"))
+        refuse_failures(check_canary_revision(record(istio_revision="1-22-8").answers, "1.22.8"))
     assert "upgrade --to 1.22.8" in refused.value.hint
 
 
 def test_a_canary_is_not_named_as_a_tag() -> None:
     with pytest.raises(ConfigError, match="already a revision tag") as refused:
-        refuse_failures(check_unused(record(tags=("1-22-8",)).answers, "1.22.8"))
+        refuse_failures(check_canary_revision(record(tags=("1-22-8",)).answers, "1.22.8"))
     assert refused.value.hint == "Run nksmesh tag remove 1-22-8 first."
 
 
