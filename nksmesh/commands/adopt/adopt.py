@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import nksmesh
 from nksmesh.commands.adopt.description import AdoptedRelease, about_crds, charts_of, describe, differing_crds, notes_on
-from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, environment_of
+from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, check_options, environment_of, hub_of
 from nksmesh.domain.charts.releases import BASE, ISTIOD
 from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.mesh.catalog import check_label
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import Record, RecordedRelease, hash_of
@@ -131,6 +131,7 @@ async def plan_adoption(
     refuse_failures(_check_deployed(installation))
     found = _hand_made(installation, runtime.helm)
     answers = answers_of(found, order.request, order.catalog)
+    refuse_failures(check_options(order.request, answers, hub_of(found.manifests[found.only(ISTIOD.name)])))
     bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))
     ours = resolve(bare, order.catalog, None, answers).mesh
     # Its layers lack the values given to Helm until they are described, and with them an Istio revision of their own.

@@ -150,7 +150,7 @@ def _check_version(wanted: str, installed: str) -> tuple[Finding, ...]:
     """Judge a version that the user names: a failure where it is not the installed one."""
     message = f"--version {wanted} contradicts the installed version {installed}"
     hint = "Adopt the mesh without --version. Then run nksmesh upgrade."
-    finding = Finding(id="adopt.other-version", subject=wanted, message=message, hint=hint, error=ConfigError)
+    finding = Finding(id="adopt.other-option", subject="--version", message=message, hint=hint, error=ConfigError)
     return (finding,) if wanted and wanted != installed else ()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import BASE, GATEWAY, ISTIOD, OPTIONAL, Release
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.images import images_of, proxy_image
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.mesh.catalog import Catalog
@@ -62,19 +63,14 @@ def answers_of(found: HelmMesh, request: Request, catalog: Catalog) -> Recorded:
     """Describe a mesh as an earlier run would have left it, without the layers beyond our own.
 
     Raises:
-        ConfigError: It is no mesh that nksmesh could have made, or the options say something else of it.
+        ConfigError: It is no mesh that nksmesh could have made.
     """
     found.only(BASE.name)
     istiod = found.only(ISTIOD.name)
     installed = found.releases[istiod]
-    _refuse_options(request)
     version = installed.chart_version
     hub = hub_of(found.manifests[istiod])
     region, network = region_of(hub, version, catalog)
-    _agree("--version", request.version, version)
-    _agree("--hub", request.hub.rstrip("/"), hub)
-    _agree("--region", request.region, region)
-    _agree("--network", request.network.value if request.network and region else "", network.value)
     revision = istiod.with_revision_of(installed.values).istio_revision
     names = {
         release.component: release.name
@@ -166,21 +162,38 @@ def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
     return files
 
 
-def _refuse_options(request: Request) -> None:
-    if request.values_files or request.sets:
-        raise ConfigError(
-            "-f and --set change a mesh, but adopt only describes the existing one",
-            hint="Leave them out, and pass them to nksmesh install afterwards.",
-        )
+def check_options(request: Request, answers: Recorded, hub: str) -> tuple[Finding, ...]:
+    """Judge the options of an adoption: a failure for each that changes the mesh, or says something else of it.
 
-
-def _agree(option: str, said: str, found: str) -> None:
-    if said and said != found:
-        raise ConfigError(
-            f"{option} {said} contradicts what is installed: {found or 'no region has that registry'}",
-            hint="adopt describes the existing mesh. Leave the option out, and pass it to "
-            "nksmesh install or upgrade afterwards.",
-        )
+    Args:
+        answers: The mesh as ``answers_of`` describes it.
+        hub: The registry path that its istiod takes proxies from.
+    """
+    message = "-f and --set change a mesh, but adopt only describes the existing one"
+    hint = "Leave them out, and pass them to nksmesh install afterwards."
+    values = Finding(id="adopt.values-option", message=message, hint=hint, error=ConfigError)
+    network = request.network.value if request.network and answers.region else ""
+    options = (
+        ("--version", request.version, answers.version),
+        ("--hub", request.hub.rstrip("/"), hub),
+        ("--region", request.region, answers.region),
+        ("--network", network, answers.network.value if answers.network else ""),
+    )
+    return (
+        *((values,) if request.values_files or request.sets else ()),
+        *(
+            Finding(
+                id="adopt.other-option",
+                subject=option,
+                message=f"{option} {said} contradicts what is installed: {found or 'no region has that registry'}",
+                hint="adopt describes the existing mesh. Leave the option out, and pass it to "
+                "nksmesh install or upgrade afterwards.",
+                error=ConfigError,
+            )
+            for option, said, found in options
+            if said and said != found
+        ),
+    )
 
 
 def region_of(hub: str, version: str, catalog: Catalog) -> tuple[str, Network]:

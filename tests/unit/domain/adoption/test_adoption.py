@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, environment_of
+from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, check_options, environment_of
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.mesh.catalog import Catalog, Profile, ValuesFile
 from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Region, Standing
@@ -125,8 +126,19 @@ def test_what_is_no_whole_mesh_is_refused(releases: tuple[Release, ...], said: s
     ],
 )
 def test_options_that_say_something_else_are_refused(request_: Request) -> None:
+    answers = answers_of(made(BASE, ISTIOD), request_, CATALOG)
     with pytest.raises(ConfigError):
-        answers_of(made(BASE, ISTIOD), request_, CATALOG)
+        refuse_failures(check_options(request_, answers, HUB))
+
+
+def test_every_option_that_says_something_else_is_named() -> None:
+    request = Request(version="1.19.0", region="kr2", hub=f"{HUB}/", sets=(parse_set("istiod:a=b"),))
+    findings = check_options(request, answers_of(made(BASE, ISTIOD), request, CATALOG), HUB)
+    assert [(finding.id, finding.subject) for finding in findings] == [
+        ("adopt.values-option", ""),
+        ("adopt.other-option", "--version"),
+        ("adopt.other-option", "--region"),
+    ]
 
 
 OURS = {"global": {"hub": HUB, "tag": "1.20.0", "proxy": {"image": "proxyv2"}}}
