@@ -12,8 +12,8 @@ from nksmesh.domain.adoption.takeover import COMPONENT_LABEL, GATEWAY_COMPONENTS
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.known_keys import known_tree
 from nksmesh.domain.charts.releases import GATEWAY
-from nksmesh.domain.common.errors import CheckError
 from nksmesh.domain.common.events import Listener
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.kube.owners import ISTIO_OPERATOR
 from nksmesh.domain.mesh.mesh import Mesh
@@ -83,9 +83,13 @@ async def former_values(
         return FormerValues(left={**carried.left, **others}, warnings=tuple(warnings))
     layers = {name: kept_layer(said_by[name], values) for name, values in carried.values.items()}
     kept = {}
-    for gateway in gateways:
-        name = str(gateway["metadata"]["name"])
-        values = await _as_it_is(gateway, merge(targets[name].under, carried.values.get(name, {})), objects)
+    named = {str(gateway["metadata"]["name"]): gateway for gateway in gateways}
+    under = {name: merge(targets[name].under, carried.values.get(name, {})) for name in named}
+    labels = {name: selector_values(gateway, name, under[name]) for name, gateway in named.items()}
+    refuse_failures(_check_selectors(gateway for name, gateway in named.items() if labels[name] is None))
+    for name, gateway in named.items():
+        service = await objects.get(ObjectRef("v1", "Service", name, str(gateway["metadata"]["namespace"])))
+        values = {**(labels[name] or {}), **(service_values(service, under[name]) if service else {})}
         if values:
             layers[name] = (*layers.get(name, ()), *kept_layer(f"gateway {name} as istioctl installed it", values))
             kept[name] = _keys(values)
@@ -159,25 +163,20 @@ def _targets(mesh: Mesh, charts: Mapping[str, Chart], gateways: Iterable[Manifes
     }
 
 
-async def _as_it_is(gateway: Manifest, under: Mapping[str, Any], objects: Objects) -> dict[str, Any]:
-    """Keep of a gateway what its clients and its address hang on.
-
-    Raises:
-        CheckError: It selects its pods by labels that the chart cannot select by.
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
-    name, where = str(gateway["metadata"]["name"]), str(gateway["metadata"]["namespace"])
-    labels = selector_values(gateway, name, under)
-    if labels is None:
-        raise CheckError(
-            f"Deployment {where}/{name} selects its pods by labels that the gateway chart "
+def _check_selectors(gateways: Iterable[Manifest]) -> tuple[Finding, ...]:
+    """Judge gateways that select their pods by labels which the chart cannot select by: a failure each."""
+    places = [f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}" for gateway in gateways]
+    return tuple(
+        Finding(
+            id="adopt.other-selector",
+            message=f"Deployment {place} selects its pods by labels that the gateway chart "
             "does not set: the pods have no labels app and istio, or the selector uses "
             "expressions",
             hint="Install a second gateway with the labels app and istio through istioctl, move "
             "traffic to it, then adopt.",
         )
-    service = await objects.get(ObjectRef("v1", "Service", name, where))
-    return {**labels, **(service_values(service, under) if service else {})}
+        for place in places
+    )
 
 
 def _keys(values: Mapping[str, Any]) -> tuple[str, ...]:

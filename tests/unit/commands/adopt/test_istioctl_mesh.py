@@ -228,3 +228,17 @@ async def test_everything_that_keeps_a_mesh_from_being_taken_over_is_named(mesh:
 async def test_another_version_than_the_installed_one_is_an_upgrade(mesh: FakeCluster) -> None:
     with pytest.raises(ConfigError, match=r"--version 1\.21\.0 contradicts the installed version 1\.20\.0"):
         await former(mesh, replace(ORDER, request=replace(ORDER.request, version="1.21.0")))
+
+
+async def test_every_gateway_that_selects_its_pods_by_other_labels_is_named(mesh: FakeCluster) -> None:
+    for name in ("edge", "team"):
+        gateway = deployment(name, "IngressGateways", f"{HUB}/proxyv2:1.20.0")
+        gateway["spec"]["selector"] = {"matchExpressions": [{"key": "app", "operator": "Exists"}]}
+        mesh.objects.put(gateway)
+    with pytest.raises(CheckError) as caught:
+        await former(mesh)
+    told = [sentence for sentence in caught.value.message.split("; ") if sentence.startswith("Deployment ")]
+    assert [sentence.split(" selects")[0] for sentence in told] == [
+        "Deployment istio-system/edge",
+        "Deployment istio-system/team",
+    ]
