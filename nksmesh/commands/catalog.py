@@ -29,22 +29,6 @@ class Regions:
 
     regions: tuple[Region, ...]
 
-    def json_form(self) -> dict[str, Any]:
-        """Return what JSON has: a region's names in words of their own."""
-        return {
-            "regions": [
-                {
-                    "name": region.name,
-                    "title": region.title,
-                    "title_en": region.title_en,
-                    "registries": region.hubs,
-                    "istio": region.versions,
-                    "kubernetes": region.kubernetes,
-                }
-                for region in self.regions
-            ]
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class Look:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.domain.charts.chart import OFFICIAL_SOURCE, Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock, public_ref, version_order
 from nksmesh.domain.charts.releases import ALWAYS, COMPONENTS
+from nksmesh.domain.common.data import MERGED, fields_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.engine.ports import Charts, LockFile
@@ -29,7 +30,7 @@ class ChartRow:
         folder: Where it is unpacked, where it was fetched.
     """
 
-    ref: ChartRef
+    ref: ChartRef = field(metadata=MERGED)
     digest: str | None
     pinned: bool
     cached: bool
@@ -37,15 +38,7 @@ class ChartRow:
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the chart in parts, and the folder where it was fetched."""
-        row: dict[str, Any] = {
-            "chart": self.ref.name,
-            "version": self.ref.version,
-            "source": self.ref.source,
-            "digest": self.digest,
-            "pinned": self.pinned,
-            "cached": self.cached,
-        }
-        return row if self.folder is None else {**row, "folder": self.folder}
+        return {key: part for key, part in fields_of(self).items() if key != "folder" or part is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

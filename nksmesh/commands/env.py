@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nksmesh.domain.charts.lock import public_source
+from nksmesh.domain.common.data import fields_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.catalog import Environment
 from nksmesh.engine.ports import MeshFiles
@@ -56,27 +57,9 @@ class EnvironmentShown:
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: mesh.yaml's keys as a user writes them; what it leaves out is empty or null."""
         env = self.environment
-        return {
-            "name": env.name,
-            "path": env.path,
-            "context": env.context,
-            "kubeconfig": env.kubeconfig,
-            "sandbox": env.sandbox,
-            "region": env.region,
-            "network": env.network or "",
-            "hub": env.hub,
-            "version": env.version,
-            "profile": env.profile,
-            "namespace": env.namespace,
-            "charts": public_source(env.charts),
-            "full_image_paths": env.full_image_paths,
-            "pull_secrets": env.pull_secrets,
-            "allow_images": env.allow_images,
-            "releases": env.release_names,
-            "gateways": env.gateways,
-            "components": env.components,
-            "files": [{"for": target, "path": file.path, "values": file.values} for target, file in env.files.items()],
-        }
+        files = [{"for": target, "path": file.path, "values": file.values} for target, file in env.files.items()]
+        shown = {"network": env.network or "", "charts": public_source(env.charts), "files": files}
+        return {"name": env.name, "path": env.path} | fields_of(env) | shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from nksmesh.commands.uninstall.leftovers import find_leftovers
 from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Contents, NamespaceReader, Survey
 from nksmesh.commands.uninstall.orphan_webhooks import webhooks_left_by
 from nksmesh.domain.charts.releases import GATEWAY
+from nksmesh.domain.common.data import HIDDEN, fields_of, named
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ObjectRef
@@ -43,16 +44,16 @@ class UninstallPlan:
         unserved: Aggregated APIs that do not answer: what they have was passed over.
     """
 
-    installation: Installation
+    installation: Installation = field(metadata=HIDDEN)
     purge: bool
     keep_crds: bool = False
     istio_revision: str = ""
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     leftovers: tuple[Leftover, ...] = ()
-    labelled: tuple[Labelled, ...] = ()
+    labelled: tuple[Labelled, ...] = field(default=(), metadata=named("labels"))
     webhooks: tuple[ObjectRef, ...] = ()
     workloads: tuple[Workload, ...] = ()
-    runs: int = 0
+    runs: int = field(default=0, metadata=HIDDEN)
     unfinished: str = ""
     namespaces: dict[str, Contents] = field(default_factory=dict)
     unserved: tuple[str, ...] = ()
@@ -111,21 +112,11 @@ class UninstallPlan:
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the mesh in parts, and what a namespace holds in words."""
-        return {
+        return fields_of(self) | {
             "namespace": self.installation.namespace,
-            "purge": self.purge,
-            "keep_crds": self.keep_crds,
-            "istio_revision": self.istio_revision,
             "releases": [release.name for release in reversed(self.installation.releases)],
-            "addresses": self.addresses,
-            "leftovers": self.leftovers,
-            "labels": self.labelled,
-            "webhooks": self.webhooks,
-            "workloads": self.workloads,
             "counts": self.counts,
-            "unfinished": self.unfinished,
             "namespaces": {name: contents.words for name, contents in self.namespaces.items()},
-            "unserved": self.unserved,
             "foreign": self.installation.foreign,
             "notes": self.installation.notes,
         }

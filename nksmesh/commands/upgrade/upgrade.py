@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from nksmesh.commands.install import InstallResult, install
 from nksmesh.commands.status import status
 from nksmesh.commands.upgrade.path import UpgradeOptions, check_hops, hops_to_take, survey_upgrade_path
+from nksmesh.domain.common.data import HIDDEN, fields_of, named
 from nksmesh.domain.common.errors import MeshError, NotReadyError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
@@ -45,10 +46,10 @@ class UpgradeResult:
 
     road: UpgradePath
     steps: tuple[InstallResult, ...] = ()
-    behind: tuple[Workload, ...] = ()
+    behind: tuple[Workload, ...] = field(default=(), metadata=named("workloads"))
     restarted: RestartResult | None = None
     dry_run: bool = False
-    said: tuple[str, ...] = ()
+    said: tuple[str, ...] = field(default=(), metadata=HIDDEN)
 
     @property
     def version(self) -> str:
@@ -73,18 +74,8 @@ class UpgradeResult:
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: where the road begins and ends beside the road."""
-        return {
-            "installed": self.road.installed,
-            "wanted": self.road.wanted,
-            "version": self.version,
-            "dry_run": self.dry_run,
-            "road": self.road,
-            "left": self.left,
-            "steps": self.steps,
-            "workloads": self.behind,
-            "restarted": self.restarted,
-            "warnings": self.warnings,
-        }
+        ends = {"installed": self.road.installed, "wanted": self.road.wanted, "version": self.version}
+        return fields_of(self) | ends | {"left": self.left, "warnings": self.warnings}
 
 
 async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) -> UpgradeResult:

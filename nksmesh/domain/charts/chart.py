@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from nksmesh.domain.common.data import named
 from nksmesh.domain.common.paths import at_home
 
 OFFICIAL_SOURCE: Final = "https://istio-release.storage.googleapis.com/charts"
@@ -35,7 +36,7 @@ class ChartRef:
         source: Where it comes from: a Helm repository's URL, or a folder's path.
     """
 
-    name: str
+    name: str = field(metadata=named("chart"))
     version: str
     source: str = OFFICIAL_SOURCE
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import fields_of, named
 from nksmesh.domain.drift.noise import take_noise
 from nksmesh.domain.kube.keyed_lists import by_key, extended
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, with_helm_marks
@@ -44,28 +45,19 @@ class ObjectDrift:
         refusal: Why the API server would not take the manifest's word, where it would not.
     """
 
-    ref: ObjectRef
+    ref: ObjectRef = field(metadata=named("object"))
     release: str
     change: Change
     fields: tuple[str, ...] = ()
     added: Mapping[str, str] = field(default_factory=dict)
-    lines: tuple[str, ...] = ()
+    lines: tuple[str, ...] = field(default=(), metadata=named("diff"))
     refusal: str = ""
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the object in words and in parts, and an added field beside who added it."""
-        return {
-            "object": self.ref,
-            "kind": self.ref.kind,
-            "namespace": self.ref.namespace,
-            "name": self.ref.name,
-            "release": self.release,
-            "change": self.change,
-            "fields": self.fields,
-            "added": [{"field": path, "by": by} for path, by in self.added.items()],
-            "refusal": self.refusal,
-            "diff": self.lines,
-        }
+        added = [{"field": path, "by": by} for path, by in self.added.items()]
+        parts = {"kind": self.ref.kind, "namespace": self.ref.namespace, "name": self.ref.name}
+        return fields_of(self) | parts | {"added": added}
 
 
 _BOOKKEEPING: Final = frozenset(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import HIDDEN, named
 from nksmesh.domain.values.layers import Layer
 
 ISTIO_NAMESPACE: Final = "istio-system"
@@ -41,7 +42,7 @@ class MeshSettings:
     namespace: str = ""
     charts: str = field(default="", repr=False)
     allow_images: tuple[str, ...] = ()
-    release_names: Mapping[str, str] = field(default_factory=dict)
+    release_names: Mapping[str, str] = field(default_factory=dict, metadata=named("releases"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +63,11 @@ class Region:
     name: str
     title: str
     title_en: str = ""
-    hubs: Mapping[Network, str]
-    versions: tuple[str, ...]
+    hubs: Mapping[Network, str] = field(metadata=named("registries"))
+    versions: tuple[str, ...] = field(metadata=named("istio"))
     kubernetes: tuple[str, ...]
-    hosts: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = field(default=(), metadata=HIDDEN)
+    zones: tuple[str, ...] = field(default=(), metadata=HIDDEN)
 
 
 @dataclass(frozen=True, kw_only=True)
