@@ -6,6 +6,8 @@ Up to chart 1.23 the CRDs are in crds/, which Helm installs once and never upgra
 base 1.24.0 to 1.28.1 renders ``workloadgroups.networking.istio.io`` without ``helm.sh/resource-policy: keep``
 (istio-facts 5). Helm goes by the manifest it has stored, so it is there that the annotation is added: nothing is
 removed and made again, and a run that dies half way has lost nothing.
+
+Every function that asks the cluster raises ClusterError where it cannot be reached, or refuses.
 """
 
 from __future__ import annotations
@@ -54,9 +56,6 @@ async def survey_crds(
             chart need no asking.
         at_least: The version of the base that is installed, which CRDs that say no version of their own are taken
             to be of; empty where none is.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     crds = [marked(crd, chart.ref.version) for crd in chart.crds]
     refs = [ref_of(crd) for crd in crds]
@@ -84,9 +83,6 @@ async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
 
     Returns:
         The mesh, with one more layer of base's values where anything stays.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     if chart.crds:
         return mesh
@@ -108,11 +104,7 @@ async def leave_newer_crds(mesh: Mesh, chart: Chart, objects: Objects) -> Mesh:
 
 
 async def istio_crds(objects: Objects) -> list[dict[str, Any]]:
-    """List the metadata of Istio's CRDs that are in the cluster, whoever brought them.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """List the metadata of Istio's CRDs that are in the cluster, whoever brought them."""
     listed = await objects.list(observation.CRDS.api_version, observation.CRDS.kind, metadata_only=True)
     return [crd for crd in listed if str(crd["metadata"]["name"]).endswith(_OF_ISTIO)]
 
@@ -171,11 +163,7 @@ def state_of(crd: Manifest) -> tuple[Any, ...]:
 
 
 async def keep_crds(installed: InstalledRelease, cluster: Cluster, helm: Helm) -> tuple[str, ...]:
-    """Have Helm keep every CRD of a release when it removes the release; return those it would have removed.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Have Helm keep every CRD of a release when it removes the release; return those it would have removed."""
     manifests = helm.parse(installed.manifest) if observation.CRDS.kind in installed.manifest else ()
     losing = tuple(str(manifest["metadata"]["name"]) for manifest in manifests if _is_lost(manifest))
     if losing:
@@ -195,9 +183,6 @@ async def keep_dropped_crds(
     Args:
         installed: What Helm has of the release.
         manifests: What it is to have next.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     if observation.CRDS.kind not in installed.manifest:
         return ()

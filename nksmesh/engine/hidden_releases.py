@@ -1,6 +1,7 @@
 """Releases that Helm does not show where they are looked for, though their objects live: looked up, and never written.
 
-Nothing of this is read while Helm shows what is looked for.
+Nothing of this is read while Helm shows what is looked for. Every function raises ClusterError where the cluster cannot
+be reached, or refuses.
 """
 
 from __future__ import annotations
@@ -27,20 +28,12 @@ _CLUSTER_WIDE: Final = tuple(("admissionregistration.k8s.io/v1", kind) for kind 
 
 
 async def check_elsewhere(installed: Iterable[InstalledRelease], cluster: Cluster) -> tuple[Finding, ...]:
-    """Judge a run that writes to releases: a failure where one of them has its record in another namespace.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Judge a run that writes to releases: a failure where one of them has its record in another namespace."""
     return judge_elsewhere(await describe_elsewhere(installed, cluster))
 
 
 async def describe_elsewhere(installed: Iterable[InstalledRelease], cluster: Cluster) -> tuple[StoredElsewhere, ...]:
-    """Describe those of some releases that have their records in another namespace, with the tool that keeps them.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Describe those of some releases that have their records in another namespace, with the tool that keeps them."""
     away = [release for release in installed if release.elsewhere]
     releases = [Release(component=release.chart, name=release.name, namespace=release.namespace) for release in away]
     live = await _objects_of(releases, cluster)
@@ -55,9 +48,6 @@ async def check_hidden(releases: Collection[Release], cluster: Cluster) -> tuple
 
     Returns:
         A failure where Helm has one under another namespace or storage driver.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     if not releases:
         return ()
@@ -77,9 +67,6 @@ async def look_for(record: Record, cluster: Cluster) -> tuple[dict[Release, Inst
     Returns:
         Those of its releases whose records lie in another namespace; and, without any, what is unseen: None where its
         objects do not live, either.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     releases = [recorded.release for recorded in record.releases]
     elsewhere, others, live = await asyncio.gather(
@@ -105,9 +92,6 @@ async def check_shown(
 
     Args:
         installed: What Helm shows of its releases.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     if record is not None and not installed:
         return await check_unseen(record, cluster)
@@ -115,11 +99,7 @@ async def check_shown(
 
 
 async def check_unseen(record: Record, cluster: Cluster) -> tuple[Finding, ...]:
-    """Judge a run on a recorded mesh of which Helm shows no release: a failure where its objects live.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Judge a run on a recorded mesh of which Helm shows no release: a failure where its objects live."""
     elsewhere, unseen = await look_for(record, cluster)
     return (unseen.finding,) if unseen else await check_elsewhere(elsewhere.values(), cluster)
 
@@ -129,9 +109,6 @@ async def check_living(releases: Collection[Release], cluster: Cluster) -> tuple
 
     Args:
         releases: The recorded releases that Helm does not show.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     others = await check_hidden(releases, cluster)
     live = () if others else tuple(await _objects_of(releases, cluster))
