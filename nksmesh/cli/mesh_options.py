@@ -163,13 +163,7 @@ def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshReque
     """
     files = wiring.files(options.directory)
     where = wiring.target_of_mesh(shell, options.environment, files, timeout=options.timeout)
-    apply = ApplyOptions(
-        directory=options.directory,
-        charts=options.charts,
-        locked=options.locked,
-        force_version=options.force_version,
-    )
-    order = order_of(shell, apply, files)
+    order = order_of(shell, ApplyOptions(**{**vars(options), "environment": ""}), files)
     return replace(order, request=replace(order.request, namespace=where.namespace)), where
 
 

@@ -64,11 +64,7 @@ class EnvironmentShown:
 
 @dataclass(frozen=True, kw_only=True)
 class StarterWritten:
-    """A starter.
-
-    Attributes:
-        files: What was written, relative to the folder.
-    """
+    """A starter."""
 
     folder: str
     files: tuple[str, ...]

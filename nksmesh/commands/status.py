@@ -63,7 +63,6 @@ class StatusResult:
 
     Attributes:
         strays: Images that run outside the recorded hub.
-        asked_for_exit_code: Exit with 6 where the mesh is not ready.
     """
 
     kubernetes: str

@@ -39,7 +39,6 @@ class Tag:
     Attributes:
         istio_revision: The Istio revision it points to, in words.
         release: The Helm release that makes it; empty where nobody's does.
-        namespaces: The namespaces that carry it.
     """
 
     name: str
@@ -53,7 +52,6 @@ class TagsResult:
     """The revision tags of a mesh, and what was done to one.
 
     Attributes:
-        tags: Every tag there is now.
         name: The tag that was set or removed, if one was.
         done: ``set``, ``removed``, ``unchanged``, ``declined``, or empty.
     """
@@ -65,11 +63,7 @@ class TagsResult:
 
 @dataclass(frozen=True, kw_only=True)
 class _Holder:
-    """An istiod that tags may point to.
-
-    Attributes:
-        answers: What it is resolved from.
-    """
+    """An istiod that tags may point to."""
 
     release: Release
     answers: Recorded

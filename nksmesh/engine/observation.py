@@ -23,6 +23,7 @@ from nksmesh.domain.kube.readiness import (
     Readiness,
     State,
     first_unready,
+    observed,
     of_crd,
     of_endpoints,
     of_gateway_pods,
@@ -201,13 +202,13 @@ def troubles_of(
     found: list[Trouble] = []
     for workload in _found(live, release, manifests):
         if workload.get("kind") == "Deployment":
-            found += _troubles_of_replica_sets(live, workload) if _observed(workload) else []
+            found += _troubles_of_replica_sets(live, workload) if observed(workload) else []
             continue
         pods = [pod for pod in _pods_of(live, workload) if _is_newest(pod, workload)]
         if not of_workload(workload, str(workload.get("kind")), "").ready:
             refusals = (event for event in refusals_about(live, workload) if version_of(event) not in over)
             found += refusals_of(workload, refusals, pods)
-        if _observed(workload):  # before that its newest pods are still those from before
+        if observed(workload):  # before that its newest pods are still those from before
             found += [trouble for pod in pods for trouble in troubles_of_pod(pod, events_of(live, pod))]
     return found
 
@@ -289,8 +290,3 @@ def _owned(candidates: Iterable[Manifest], owner: Manifest) -> list[Manifest]:
         for candidate in candidates
         if any(reference.get("uid") == uid for reference in candidate["metadata"].get("ownerReferences") or ())
     ]
-
-
-def _observed(workload: Manifest) -> bool:
-    seen = (workload.get("status") or {}).get("observedGeneration", 0)
-    return bool(seen >= workload["metadata"].get("generation", 0))

@@ -36,7 +36,6 @@ class RenderedMesh:
     """A mesh's releases, rendered and checked.
 
     Attributes:
-        changes: What is to become of each release, by its name.
         findings: What the checks found that stops nothing.
     """
 

@@ -26,7 +26,6 @@ async def prove_setters(
     Nothing is rendered where every image is in order.
 
     Args:
-        changes: What is to become of each release, by name.
         kubernetes: The version to render for, as the releases were.
         versions: Images of other versions than the mesh's are complained of, too.
     """

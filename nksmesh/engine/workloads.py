@@ -16,7 +16,6 @@ from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.kube.workloads import (
     ROLLOUT_KINDS,
     Workload,
-    on_other_proxy,
     runs,
     why_not_restartable,
     without_releases,
@@ -40,8 +39,6 @@ async def workloads_of_users(mesh: Mesh, cluster: Cluster) -> tuple[Workload, ..
     """
     return without_releases(await injected_workloads(cluster), mesh.releases)
 
-
-__all__ = ["RestartResult", "Workload", "injected_workloads", "on_other_proxy", "restart_workloads", "without_releases"]
 
 _FAILED_BEFORE: Final = "another restart failed before it"
 _LABELS: Final = "check the istio-injection and istio.io/rev labels of its namespace and pods"

@@ -43,12 +43,7 @@ CLIENTS_OF_THE_API_SERVER: Final = (Part.CONTROLLER_MANAGER, Part.SCHEDULER, Par
 
 
 def program(part: Part, layout: Layout, binaries: Mapping[str, Path], *, port: int, load_balancer: bool) -> Program:
-    """Say how a part is started.
-
-    Args:
-        port: The API server's port on 127.0.0.1.
-        load_balancer: Whether Services of type LoadBalancer get addresses.
-    """
+    """Say how a part is started."""
     environment: dict[str, str] = {}
     match part:
         case Part.ETCD:

@@ -11,8 +11,9 @@ import pytest
 from nksmesh.adapters.cluster.connection import Cluster
 from nksmesh.domain.common.events import Event
 from nksmesh.domain.kube.restarts import Outcome, RestartResult
+from nksmesh.domain.kube.workloads import Workload, on_other_proxy
 from nksmesh.engine.waiting import WaitOptions
-from nksmesh.engine.workloads import Workload, injected_workloads, on_other_proxy, restart_workloads
+from nksmesh.engine.workloads import injected_workloads, restart_workloads
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.cluster.program import Program

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nksmesh.domain.kube.readiness import addresses_of
-from nksmesh.sandbox.agent.load_balancer import PENDING, PENDING_ANNOTATION
+from nksmesh.sandbox.agent.agent import PENDING, PENDING_ANNOTATION
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.sandbox.objects import Object, until
 

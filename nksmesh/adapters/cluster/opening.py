@@ -35,12 +35,7 @@ _OIDC_HINT: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Client:
-    """What speaks to an API server.
-
-    Attributes:
-        server: Its URL.
-        rest: The Kubernetes client's REST client.
-    """
+    """What speaks to an API server."""
 
     server: str
     rest: RESTClientObject

@@ -50,7 +50,6 @@ class Helm:
     Args:
         named: The program given by --helm or NKSMESH_HELM; empty to look for one.
         kubeconfig: The kubeconfig, None for Helm's own way to find it, which is KUBECONFIG.
-        watcher: Told which Helm process is writing.
         found: The search for the program, where it has begun already.
         cache: The folder that nksmesh keeps its cache in, renders among it; None keeps none.
     """

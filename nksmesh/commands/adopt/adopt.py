@@ -85,7 +85,6 @@ class AdoptResult:
     Attributes:
         dry_run: Nothing was written: the description alone was wanted.
         agreed: Whether the user agreed to it; nothing was done where not.
-        folder: The user's folder.
         files: The files of the environment that were written, relative to ``folder``.
     """
 
@@ -102,7 +101,6 @@ async def plan_adoption(
     """Find a mesh by the charts of its Helm releases, and describe it; nothing is written.
 
     Args:
-        files: The user's folder.
         environment: The environment that is to be written; empty for none.
         dry_run: It is to be described only: what cannot be adopted is described, too, and a note says why.
 

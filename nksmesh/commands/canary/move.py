@@ -20,6 +20,7 @@ from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.restarts import RestartResult
+from nksmesh.domain.kube.workloads import without_releases
 from nksmesh.domain.mesh.record import Canary, Record
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injection_labels, spoken_revision
 from nksmesh.domain.plan.history import Run
@@ -28,7 +29,7 @@ from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.workloads import injected_workloads, without_releases
+from nksmesh.engine.workloads import injected_workloads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,7 @@ class MovePlan:
     Attributes:
         mesh: The control plane's namespace.
         istio_revision: The Istio revision they come to, in words.
-        version: Its version.
         proxy_image: The proxy they come to.
-        moves: Each namespace.
         passed_over: Namespaces that are left alone, each with the reason.
     """
 
@@ -87,10 +86,8 @@ class MoveResult:
     """What moving namespaces did.
 
     Attributes:
-        plan: What was to be done.
         agreed: Whether the user agreed to it; nothing was done where not.
         moved: The namespaces whose labels were changed.
-        restarts: What came of their workloads.
     """
 
     plan: MovePlan = field(metadata=MERGED)

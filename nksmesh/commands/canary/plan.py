@@ -33,7 +33,6 @@ class CanaryPlan:
         staying: The istiod that stays, in words.
         going: The release that is removed.
         returning: Namespaces that get the labels they had.
-        restarting: Workloads that are restarted.
         left: Workloads that keep the proxy, and lose the istiod, of the release that goes.
         stranded: Namespaces that stay labelled for the release that goes.
         restart: Workloads that follow the default are restarted where they were not moved.
@@ -102,10 +101,8 @@ class CanaryResult:
     """What promoting or aborting a canary did.
 
     Attributes:
-        plan: What was to be done.
         agreed: Whether the user agreed to it; nothing was done where not.
         installed: What came of the mesh's plan; None where nothing was done.
-        restarts: What came of the workloads.
         newer: What stays at the later version, in sentences.
     """
 

@@ -21,10 +21,8 @@ class Move:
     """One namespace that is moved.
 
     Attributes:
-        namespace: The namespace.
         before: Its labels that decide which istiod injects its pods.
         after: The same, once it is moved.
-        workloads: Its workloads that are restarted.
     """
 
     namespace: str

@@ -49,8 +49,6 @@ class StartResult:
     """What starting a canary did.
 
     Attributes:
-        installed: What came of the plan.
-        istio_revision: The canary's Istio revision.
         beside: The Istio revision it is beside.
     """
 

@@ -39,7 +39,6 @@ class RollbackPlan:
 
     Attributes:
         way: The runs that are taken back.
-        plan: The steps.
         lost: What does not come back, in sentences.
         overwritten: What somebody else's Helm wrote since, which goes as well, in sentences.
         workloads: Workloads that run another proxy than the one that comes back: a rollback does not restart them.

@@ -15,13 +15,13 @@ from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.readiness import addresses_of
-from nksmesh.domain.kube.workloads import Workload
+from nksmesh.domain.kube.workloads import Workload, without_releases
 from nksmesh.domain.plan.history import History, Outcome
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.engine.discovery import Installation, find_installation
 from nksmesh.engine.hidden_releases import check_living
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.workloads import injected_workloads, without_releases
+from nksmesh.engine.workloads import injected_workloads
 
 
 @dataclass(frozen=True, kw_only=True)

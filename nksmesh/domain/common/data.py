@@ -54,3 +54,8 @@ def fields_of(value: Any) -> dict[str, Any]:
             key = metadata.get("key", field.name)
             found[key] = round(element, metadata["digits"]) if "digits" in metadata else element
     return found
+
+
+def known_fields(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what data has of a dataclass's fields; keys that a later nksmesh wrote are passed over."""
+    return {field.name: data[field.name] for field in fields(kind) if field.name in data}

@@ -64,13 +64,20 @@ def first_unready(answers: Iterable[Readiness]) -> Readiness | None:
     return next((answer for answer in unready if answer.state is State.FAILED), unready[0] if unready else None)
 
 
+def observed(item: Manifest) -> bool:
+    """Tell whether an object's controller has seen the object as it is now."""
+    return int((item.get("status") or {}).get("observedGeneration", 0)) >= int(item["metadata"].get("generation", 0))
+
+
+def _unseen(kind: str, name: str, workload: Manifest | None) -> Readiness:
+    return waiting(f"{kind} {name} to be {'created' if workload is None else 'observed by its controller'}")
+
+
 def of_deployment(deployment: Manifest | None, name: str) -> Readiness:
     """Judge a Deployment as ``kubectl rollout status`` does: observed, all replicas updated and available."""
-    if deployment is None:
-        return waiting(f"Deployment {name} to be created")
+    if deployment is None or not observed(deployment):
+        return _unseen("Deployment", name, deployment)
     spec, status = deployment.get("spec") or {}, deployment.get("status") or {}
-    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
-        return waiting(f"Deployment {name} to be observed by its controller")
     # An exceeded progress deadline is no verdict: it may be of an earlier run, and its pods say what is wrong.
     exceeded = conditions_of(deployment).get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded"
     wanted, updated = spec.get("replicas", 1), status.get("updatedReplicas", 0)
@@ -91,11 +98,9 @@ def of_deployment(deployment: Manifest | None, name: str) -> Readiness:
 
 def of_stateful_set(stateful_set: Manifest | None, name: str) -> Readiness:
     """Judge a StatefulSet as ``kubectl rollout status`` does: observed, all replicas updated and ready."""
-    if stateful_set is None:
-        return waiting(f"StatefulSet {name} to be created")
+    if stateful_set is None or not observed(stateful_set):
+        return _unseen("StatefulSet", name, stateful_set)
     spec, status = stateful_set.get("spec") or {}, stateful_set.get("status") or {}
-    if status.get("observedGeneration", 0) < stateful_set["metadata"].get("generation", 0):
-        return waiting(f"StatefulSet {name} to be observed by its controller")
     wanted = spec.get("replicas", 1)
     updated = updated_pods(stateful_set)
     strategy = spec.get("updateStrategy") or {}
@@ -111,11 +116,9 @@ def of_stateful_set(stateful_set: Manifest | None, name: str) -> Readiness:
 
 def of_daemon_set(daemon_set: Manifest | None, name: str) -> Readiness:
     """Judge a DaemonSet as ``kubectl rollout status`` does: observed, updated and available on every node it is for."""
-    if daemon_set is None:
-        return waiting(f"DaemonSet {name} to be created")
+    if daemon_set is None or not observed(daemon_set):
+        return _unseen("DaemonSet", name, daemon_set)
     status = daemon_set.get("status") or {}
-    if status.get("observedGeneration", 0) < daemon_set["metadata"].get("generation", 0):
-        return waiting(f"DaemonSet {name} to be observed by its controller")
     wanted, updated = status.get("desiredNumberScheduled", 0), updated_pods(daemon_set)
     available = status.get("numberAvailable", 0)
     if updated < wanted and not _on_delete((daemon_set.get("spec") or {}).get("updateStrategy") or {}):

@@ -69,8 +69,6 @@ class Environment(MeshSettings):
         path: Its mesh.yaml, as a reader knows it.
         kubeconfig: The kubeconfig's path, absolute or relative to the user's folder.
         sandbox: The local sandbox whose own kubeconfig is used.
-        full_image_paths: Set the proxy images as full paths.
-        pull_secrets: The secrets that images are pulled with.
         gateways: The gateways, instead of the profile's; None leaves them to the profile.
         components: The optional components, instead of the profile's; None leaves them to the profile.
         files: Its values, by the component or the release they are for.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.common.data import known_fields
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
@@ -24,7 +25,6 @@ class RecordedRelease:
     """A release as the last run left it.
 
     Attributes:
-        chart_digest: The digest of the chart it was made from.
         values_hash: ``sha256:<hex>`` of the values it was given.
         helm_revision: Helm's revision number at that time.
         layers: The layers its values were made of, each with its hash.
@@ -118,7 +118,7 @@ class Record:
             canary=_canary(data.get("canary")),
             releases=tuple(
                 RecordedRelease(
-                    release=Release(**_known(Release, row["release"])),
+                    release=Release(**known_fields(Release, row["release"])),
                     chart_digest=row["chart_digest"],
                     values_hash=row["values_hash"],
                     helm_revision=row["helm_revision"],
@@ -165,22 +165,22 @@ def _canary(data: Mapping[str, Any] | None) -> Canary | None:
         return None
     return Canary(
         answers=_answers(data["answers"]),
-        release=Release(**_known(Release, data["release"])),
+        release=Release(**known_fields(Release, data["release"])),
         promoting=data.get("promoting", False),
     )
 
 
 def _answers(data: Mapping[str, Any]) -> Recorded:
-    known = _known(Recorded, data)
+    known = known_fields(Recorded, data)
     gateways, components = known.get("gateways"), known.get("components")
-    standing = _known(Standing, known.get("standing", {}))
+    standing = known_fields(Standing, known.get("standing", {}))
     return Recorded(
         **{
             **known,
             "network": Network(known["network"]) if known.get("network") else None,
             "gateways": None
             if gateways is None
-            else tuple(GatewaySpec(**_known(GatewaySpec, gateway)) for gateway in gateways),
+            else tuple(GatewaySpec(**known_fields(GatewaySpec, gateway)) for gateway in gateways),
             "components": None if components is None else tuple(components),
             "pull_secrets": tuple(known.get("pull_secrets", ())),
             "allow_images": tuple(known.get("allow_images", ())),
@@ -201,7 +201,7 @@ _KINDS: Final = {
 
 
 def _layer(data: Mapping[str, Any]) -> Layer:
-    known = _known(Layer, data)
+    known = known_fields(Layer, data)
     return Layer(
         **{
             **known,
@@ -210,7 +210,3 @@ def _layer(data: Mapping[str, Any]) -> Layer:
             "replaces": tuple(tuple(path) for path in known.get("replaces", ())),
         }
     )
-
-
-def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    return {field.name: data[field.name] for field in fields(kind) if field.name in data}

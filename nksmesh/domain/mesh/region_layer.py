@@ -63,9 +63,6 @@ def components_layer(release: Release, components: Collection[str], version: str
 
     The key moved from ``istio_cni`` to ``pilot.cni`` in 1.22. What ztunnel needs more, the profile ``ambient`` of the
     charts sets; which of it is wanted is left to the user.
-
-    Args:
-        components: The optional components that the mesh has.
     """
     values: dict[str, Any] = {}
     if release.component == ISTIOD.name and CNI.name in components:

@@ -24,8 +24,6 @@ class Sources:
         values_files: Each ``-f``, with the component or release it is for.
         sets: Each ``--set``, or option of its kind.
         kept: For each release's name, the layers of the last run that hold on, weakest first.
-        standing: How the mesh's istiod stands among several.
-        optional: The optional components that the mesh has.
     """
 
     components: Mapping[str, ValuesFile]

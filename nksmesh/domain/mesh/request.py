@@ -32,8 +32,6 @@ class Recorded(MeshSettings):
     Attributes:
         gateways: The gateways; None where the record has none to tell.
         components: The optional components; None where the record has none to tell.
-        full_image_paths: The proxy images were set as full paths.
-        pull_secrets: The secrets that images are pulled with.
         layers: For each release's name, the layers that options brought: ``-e``, ``-f``, ``--set``.
         standing: How the mesh's istiod stands among several.
         forced: What was found against the version, word for word, and gone on with all the same (--force-version).

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
 from nksmesh.domain.charts.releases import Release
-from nksmesh.domain.common.data import HIDDEN, data_of, fields_of
+from nksmesh.domain.common.data import HIDDEN, data_of, fields_of, known_fields
 from nksmesh.domain.mesh.record import Record
 
 HISTORY_VERSION: Final = 1
@@ -136,10 +136,9 @@ class Run:
             TypeError: A value is not what it should be.
             ValueError: The same.
         """
-        known = {entry.name: data[entry.name] for entry in fields(cls) if entry.name in data}
         return cls(
             **{
-                **known,
+                **known_fields(cls, data),
                 "began": _moment(data.get("began", "")),
                 "ended": _moment(data.get("ended", "")),
                 "from_versions": tuple(data.get("from_versions", ())),
@@ -227,8 +226,8 @@ class History:
 
 
 def _move(data: Mapping[str, Any]) -> ReleaseMove:
-    release = {entry.name: data["release"][entry.name] for entry in fields(Release) if entry.name in data["release"]}
-    return ReleaseMove(release=Release(**release), before=int(data["before"]), after=int(data["after"]))
+    release = Release(**known_fields(Release, data["release"]))
+    return ReleaseMove(release=release, before=int(data["before"]), after=int(data["after"]))
 
 
 def _moment(text: str) -> datetime | None:

@@ -50,8 +50,6 @@ def make_steps(
     """Order what is to be done: namespaces, CRDs, components before the gate, the gate, gateways, restarts, removals.
 
     Args:
-        changes: What is to become of each release, by name.
-        crds: What becomes of the CRDs of base's crds/ folder.
         missing_namespaces: Those of the mesh's namespaces that do not exist.
         unwanted: What goes, with what Helm has of it.
         proxy_image: The image that every gateway must end on.

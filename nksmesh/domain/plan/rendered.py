@@ -22,7 +22,6 @@ def check_renders(
     """Look for an istiod that is not there, for keys that the charts do not read, and for images outside the hub.
 
     Args:
-        changes: What is to become of each release, by name.
         former: The charts of the version that is installed, by component, where keys may be compared with theirs.
 
     Raises:

@@ -7,9 +7,9 @@ import pytest
 
 from nksmesh.sandbox.agent import kubelet
 from nksmesh.sandbox.agent.admission import refusal
+from nksmesh.sandbox.agent.agent import PENDING, PENDING_ANNOTATION, wanted_status
 from nksmesh.sandbox.agent.https_server import Request
 from nksmesh.sandbox.agent.kubelet import event_object, pod_events
-from nksmesh.sandbox.agent.load_balancer import PENDING, PENDING_ANNOTATION, wanted_status
 from nksmesh.sandbox.stages import CRASH, FAILURE_ANNOTATION
 
 
