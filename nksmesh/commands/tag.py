@@ -92,7 +92,7 @@ async def list_tags(cluster: Cluster, namespace: str) -> TagsResult:
         ),
         cluster.objects.list("v1", "Namespace", metadata_only=True),
     )
-    return TagsResult(tags=tuple(sorted((_tag(one, namespaces) for one in webhooks), key=lambda tag: tag.name)))
+    return TagsResult(tags=tuple(sorted((_tag(hook, namespaces) for hook in webhooks), key=lambda tag: tag.name)))
 
 
 async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: Runtime) -> TagsResult:
@@ -111,12 +111,12 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: R
     check_revision(name, "tag")
     refuse_failures(check_target(name, istio_revision, holders))
     target = holders[istio_revision]
-    others = [one for key, one in holders.items() if key != istio_revision and name in one.tags]
+    others = [peer for key, peer in holders.items() if key != istio_revision and name in peer.tags]
     for old in others:
         async with cluster.lease.held("tag set"):
             step = TagsStep(tags=(name,), old=old.release, new=target.release)
             await Executor([step], runtime, account=False).run()
-    changed = [target.with_tags(tuple(dict.fromkeys((*target.tags, name)))), *(_without(one, name) for one in others)]
+    changed = [target.with_tags(tuple(dict.fromkeys((*target.tags, name)))), *(_without(peer, name) for peer in others)]
     wrote = await _apply(changed, order, runtime, f"tag set {name}")
     found = await list_tags(cluster, order.request.namespace)
     return replace(found, name=name, done="set" if wrote else "unchanged")
@@ -148,7 +148,7 @@ async def remove_tag(name: str, order: MeshRequest, runtime: Runtime) -> TagsRes
         MeshError: As ``install`` says.
     """
     record = await recorded_mesh(runtime.cluster, order.request.namespace)
-    changed = [_without(one, name) for one in _holders(record).values() if name in one.tags]
+    changed = [_without(holder, name) for holder in _holders(record).values() if name in holder.tags]
     await _apply(changed, order, runtime, f"tag remove {name}")
     return replace(await list_tags(runtime.cluster, order.request.namespace), name=name, done="removed")
 
@@ -156,11 +156,11 @@ async def remove_tag(name: str, order: MeshRequest, runtime: Runtime) -> TagsRes
 async def _apply(changed: Iterable[_Holder], order: MeshRequest, runtime: Runtime, command: str) -> bool:
     """Have Helm upgrade each istiod whose tags change; tell whether anything was written."""
     wrote = False
-    for one in changed:
+    for holder in changed:
         record = await recorded_mesh(runtime.cluster, order.request.namespace)
-        standing = replace(one.answers.standing, base_version=await later_base(record, runtime.cluster))
+        standing = replace(holder.answers.standing, base_version=await later_base(record, runtime.cluster))
         scope = ReleaseScope(
-            answers=replace(one.answers, standing=standing), keep=_keep(one.release), components=CONTROL_PLANE
+            answers=replace(holder.answers, standing=standing), keep=_keep(holder.release), components=CONTROL_PLANE
         )
         done = await install_scope(order, scope, runtime, command)
         wrote = wrote or done.plan.changes
@@ -246,7 +246,7 @@ def _tag(webhook: Mapping[str, Any], namespaces: Iterable[Mapping[str, Any]]) ->
         name=name,
         istio_revision=str((metadata.get("labels") or {}).get(REVISION_LABEL, "")),
         release=str((metadata.get("annotations") or {}).get("meta.helm.sh/release-name", "")),
-        namespaces=tuple(str(one["metadata"]["name"]) for one in namespaces if _carries(one, name)),
+        namespaces=tuple(str(namespace["metadata"]["name"]) for namespace in namespaces if _carries(namespace, name)),
     )
 
 

@@ -114,8 +114,8 @@ async def plan_adoption(
     if environment:
         _check_environment(environment, files)
     runtime.listener(Event(step=ADOPT_STEP, kind=EventKind.STARTED, message="reading the cluster"))
-    told = order.environment
-    namespace = order.request.namespace or (told.namespace if told else "")
+    env = order.environment
+    namespace = order.request.namespace or (env.namespace if env else "")
     kubernetes, installation = await asyncio.gather(
         runtime.cluster.version(), find_installation(runtime.cluster, namespace)
     )
@@ -124,18 +124,18 @@ async def plan_adoption(
     if installation.record is not None:
         plan = _recorded(installation.record, order, environment, runtime.cluster.context)
         return replace(plan, notes=(*plan.notes, *installation.notes))
-    if installation.foreign and not any(one.component == ISTIOD.name for one in installation.releases):
+    if installation.foreign and not any(release.component == ISTIOD.name for release in installation.releases):
         raise ConfigError(f"{installation.foreign[0]}", hint=installation.foreign[0].way_on)
     refuse_failures(_check_deployed(installation))
     found = _hand_made(installation, runtime.helm)
     answers = answers_of(found, order.request, order.catalog)
     refuse_failures(check_options(order.request, answers, hub_of(found.manifests[found.only(ISTIOD.name)])))
-    bare = Request(namespace=found.namespace, charts=order.request.charts or (told.charts if told else ""))
+    bare = Request(namespace=found.namespace, charts=order.request.charts or (env.charts if env else ""))
     ours = resolve(bare, order.catalog, None, answers).mesh
     # Its layers lack the values given to Helm until they are described, and with them an Istio revision of their own.
     named = {release.key: release for release in found.releases}
     ours = replace(ours, releases=tuple(named[release.key] for release in ours.releases))
-    warnings = [str(one) for one in order.judge_version(ours, kubernetes) if one.level is not Level.NOTE]
+    warnings = [str(finding) for finding in order.judge_version(ours, kubernetes) if finding.level is not Level.NOTE]
     have, missing = await charts_of(ours, order, runtime.charts, runtime.listener)
     warnings += missing
     runtime.listener(Event(step=ADOPT_STEP, kind=EventKind.WAITING, message="Helm to render the described mesh"))
@@ -143,12 +143,12 @@ async def plan_adoption(
         *(describe(release, found, ours, have, kubernetes, runtime.helm) for release in ours.releases)
     )
     differing = await differing_crds(have, runtime.cluster.objects)
-    rows = [one for one, _ in described]
+    rows = [row for row, _ in described]
     warnings += [words for _, more in described for words in more]
     if differing:
         warnings.append(about_crds(differing, ours.version))
-        rows = [replace(one, chart_digest="") if one.release.component == BASE.name else one for one in rows]
-    layers = {one.release.name: layer_of(one.release, one.kept.beyond) for one in rows}
+        rows = [replace(row, chart_digest="") if row.release.component == BASE.name else row for row in rows]
+    layers = {row.release.name: layer_of(row.release, row.kept.beyond) for row in rows}
     mesh = resolve(bare, order.catalog, None, replace(answers, layers=layers)).mesh
     runtime.listener(
         Event(step=ADOPT_STEP, kind=EventKind.DONE, message=f"{counted(len(rows), 'release')} of Istio {mesh.version}")
@@ -158,7 +158,7 @@ async def plan_adoption(
         releases=tuple(rows),
         record=_record_of(mesh, rows, runtime.cluster.storage.driver),
         warnings=tuple(warnings),
-        notes=(*installation.notes, *(words for one in rows for words in notes_on(one))),
+        notes=(*installation.notes, *(words for row in rows for words in notes_on(row))),
         environment=environment,
         documents=environment_of(mesh, runtime.cluster.context) if environment else {},
     )
@@ -181,7 +181,7 @@ async def adopt(plan: AdoptionPlan, cluster: Cluster, files: MeshFiles, *, liste
 
 async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
     there = await cluster.storage.revisions(plan.mesh.releases)
-    described = {one.release.key: (one.installed.helm_revision, one.installed.status) for one in plan.releases}
+    described = {row.release.key: (row.installed.helm_revision, row.installed.status) for row in plan.releases}
     if there != described:
         raise ClusterError(
             "the mesh has changed since it was described; nothing was recorded",
@@ -192,10 +192,10 @@ async def _write(plan: AdoptionPlan, cluster: Cluster) -> None:
         namespace=plan.mesh.namespace,
         from_versions=(plan.mesh.version,),
         to_version=plan.mesh.version,
-        values_hash=hash_of({one.release.name: dict(one.installed.values) for one in plan.releases}),
+        values_hash=hash_of({row.release.name: dict(row.installed.values) for row in plan.releases}),
         releases=tuple(
-            ReleaseMove(release=one.release, before=one.installed.helm_revision, after=one.installed.helm_revision)
-            for one in plan.releases
+            ReleaseMove(release=row.release, before=row.installed.helm_revision, after=row.installed.helm_revision)
+            for row in plan.releases
         ),
     )
     async with recorded_run(cluster, run) as recorder:
@@ -250,12 +250,12 @@ def _hand_made(installation: Installation, helm: Helm) -> HelmMesh:
     return HelmMesh(
         namespace=installation.namespace,
         releases=installation.releases,
-        manifests={release: helm.parse(one.manifest) for release, one in installation.releases.items()},
+        manifests={release: helm.parse(installed.manifest) for release, installed in installation.releases.items()},
     )
 
 
 def _record_of(mesh: Mesh, rows: list[AdoptedRelease], helm_driver: str) -> Record:
-    by_release = {one.release: one for one in rows}
+    by_release = {row.release: row for row in rows}
     return Record(
         answers=Recorded.of(mesh),
         hub=mesh.hub,

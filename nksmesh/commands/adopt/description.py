@@ -131,7 +131,7 @@ async def differing_crds(charts: Mapping[str, Chart], objects: Objects) -> list[
         return before is None or state_of(await objects.apply(crd, ref_of(crd), dry_run=True)) != state_of(before)
 
     found = await asyncio.gather(*(differs(crd) for crd in base.crds))
-    return [str(crd["metadata"]["name"]) for crd, other in zip(base.crds, found, strict=True) if other]
+    return [str(crd["metadata"]["name"]) for crd, changed in zip(base.crds, found, strict=True) if changed]
 
 
 def about_crds(names: list[str], version: str) -> str:
@@ -143,18 +143,18 @@ def about_crds(names: list[str], version: str) -> str:
     )
 
 
-def notes_on(one: AdoptedRelease) -> list[str]:
+def notes_on(row: AdoptedRelease) -> list[str]:
     """Say what was left out of a release's values, and what our own layers add to them."""
-    notes, name = [], one.release.name
-    if one.copied:
-        notes.append(f"{name}: {one.copied} values only repeat the chart's defaults, and are left out")
-    if integers := ", ".join(dotted(path) for path, _ in set_integers(one.kept.beyond)):
+    notes, name = [], row.release.name
+    if row.copied:
+        notes.append(f"{name}: {row.copied} values only repeat the chart's defaults, and are left out")
+    if integers := ", ".join(dotted(path) for path, _ in set_integers(row.kept.beyond)):
         notes.append(
             f"{name}: {integers} was set with helm --set, as an integer; put it in quotes "
             "in a values file, where Helm reads it as a float and prints 1e+06"
         )
-    if one.kept.added:
-        keys = first_few(one.kept.added, _SHOWN_KEYS)
+    if row.kept.added:
+        keys = first_few(row.kept.added, _SHOWN_KEYS)
         notes.append(f"{name}: its next change also sets {keys}, from nksmesh's own layers")
     return notes
 
@@ -169,11 +169,11 @@ async def _differing(
     helm: Helm,
 ) -> list[ObjectRef]:
     """Render a release in either of Helm's modes, and name the objects that differ from what was applied in both."""
-    before = {ref_of(one): one for one in applied}
+    before = {ref_of(manifest): manifest for manifest in applied}
     differing: list[ObjectRef] = []
     for upgrade in dict.fromkeys((installed.helm_revision > 1, False)):
         text = await helm.render(release, chart, values, kubernetes=kubernetes, upgrade=upgrade)
-        after = {ref_of(one): one for one in helm.parse(text)}
+        after = {ref_of(manifest): manifest for manifest in helm.parse(text)}
         differing = sorted(ref for ref in {*before, *after} if before.get(ref) != after.get(ref))
         if not differing:
             break

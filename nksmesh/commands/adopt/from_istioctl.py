@@ -86,7 +86,7 @@ class TakeoverPlan:
     def beyond(self, shown: TakeoverPlan) -> tuple[str, ...]:
         """Name what this plan takes over and was not shown."""
         taken = {ref for change in self.plan.releases.values() for ref in change.taken}
-        return tuple(map(str, sorted(taken - {one.ref for one in shown.objects})))
+        return tuple(map(str, sorted(taken - {known.ref for known in shown.objects})))
 
     def refusal(self, more: str) -> ClusterError:
         """Make the error that says what goes beyond what was shown."""
@@ -209,11 +209,11 @@ async def remove_orphans(work: StepContext[OrphansStep]) -> str:
 async def _check_other_gateways(plan: Plan, objects: Objects) -> tuple[Finding, ...]:
     """Find gateways that run and that an environment leaves out, a failure: they would count as left over."""
     found = []
-    names = {(one.namespace, one.name) for one in plan.mesh.releases}
-    for one in await objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL, metadata_only=True):
-        where, name = str(one["metadata"]["namespace"]), str(one["metadata"]["name"])
-        gateway = one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS
-        if gateway and (where, name) not in names and of_istioctl(one):
+    names = {(release.namespace, release.name) for release in plan.mesh.releases}
+    for deployment in await objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL, metadata_only=True):
+        where, name = str(deployment["metadata"]["namespace"]), str(deployment["metadata"]["name"])
+        gateway = deployment["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS
+        if gateway and (where, name) not in names and of_istioctl(deployment):
             message = (
                 f"environment {plan.mesh.environment} has no gateway {name} in namespace "
                 f"{where}, but istioctl installed one"
@@ -232,31 +232,29 @@ async def _left_behind(plan: Plan, objects: Objects) -> tuple[tuple[ObjectRef, .
     *labelled, states = listed
     namespaces = {release.namespace for release in plan.mesh.releases}
     found = [
-        one
+        manifest
         for some in labelled
-        for one in some
-        if str(one["metadata"].get("namespace") or plan.mesh.namespace) in namespaces
+        for manifest in some
+        if str(manifest["metadata"].get("namespace") or plan.mesh.namespace) in namespaces
     ]
-    wanted = [ref_of(one, change.release.namespace) for change in plan.releases.values() for one in change.manifests]
-    revision = next(one.istio_revision for one in plan.mesh.releases if one.component == ISTIOD.name)
-    tags = [] if revision else [one for one in found if one["kind"].startswith("Mutating") and is_default_tag(one)]
-    replaced = {ref_of(one) for one in tags} - set(wanted)
-    rest = [one for one in found if ref_of(one) not in replaced]
-    orphans = left_over(rest, wanted, [ref_of(one) for one in rest])
-    return tuple(sorted(replaced)), (*sorted(orphans), *sorted(ref_of(one) for one in states))
+    wanted = [ref_of(made, change.release.namespace) for change in plan.releases.values() for made in change.manifests]
+    revision = next(release.istio_revision for release in plan.mesh.releases if release.component == ISTIOD.name)
+    tags = [] if revision else [hook for hook in found if hook["kind"].startswith("Mutating") and is_default_tag(hook)]
+    replaced = {ref_of(tag) for tag in tags} - set(wanted)
+    rest = [manifest for manifest in found if ref_of(manifest) not in replaced]
+    orphans = left_over(rest, wanted, [ref_of(manifest) for manifest in rest])
+    return tuple(sorted(replaced)), (*sorted(orphans), *sorted(ref_of(state) for state in states))
 
 
 async def _taken(ref: ObjectRef, change: ReleaseChange, objects: Objects) -> TakenObject:
     """Ask what taking an object over changes in it: what its former manager applies next prunes its own."""
     live = await objects.get(ref)
-    manifest = next(one for one in change.manifests if ref_of(one, change.release.namespace) == ref)
+    manifest = next(rendered for rendered in change.manifests if ref_of(rendered, change.release.namespace) == ref)
     if live is None or owned_by(change.release, live):  # it went, or was taken, a moment ago
         return TakenObject(ref=ref, release=change.release.name, owner="nobody")
     entries = live["metadata"].get("managedFields") or ()
-    applier = next(
-        (one["manager"] for one in entries if one["manager"] in FORMER_MANAGERS and one.get("operation") == "Apply"),
-        HELM_MANAGER,
-    )
+    appliers = (entry["manager"] for entry in entries if entry.get("operation") == "Apply")
+    applier = next((manager for manager in appliers if manager in FORMER_MANAGERS), HELM_MANAGER)
     wanted, anew = owned_manifest(manifest, change.release), selects_otherwise(live, manifest)
     if anew:  # asked with the selector that is there, for another would be refused
         wanted = {**wanted, "spec": {**wanted["spec"], "selector": live["spec"]["selector"]}}

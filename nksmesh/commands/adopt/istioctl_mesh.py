@@ -55,8 +55,8 @@ async def former_mesh(order: MeshRequest, runtime: Runtime) -> Former:
         CheckError: It cannot be taken over as it is.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    told = order.environment
-    namespace = order.request.namespace or (told.namespace if told else "") or ISTIO_NAMESPACE
+    environment = order.environment
+    namespace = order.request.namespace or (environment.namespace if environment else "") or ISTIO_NAMESPACE
     request = replace(order.request, namespace=namespace)
     records = await runtime.cluster.records.read_all()
     record = records.get(namespace)
@@ -85,12 +85,12 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
     istiod = istiods[0]
     hub, version = _image_of(istiod)
     refuse_failures(_check_version(order.request.version, version))
-    gateways = [one for one in deployments if one["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
+    gateways = [proxy for proxy in deployments if proxy["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
     found = states_of(istiod, gateways, states)
     spec = (found.own or {}).get("spec") or {}
-    told = order.request.profile or (order.environment.profile if order.environment else "")
+    chosen = order.request.profile or (order.environment.profile if order.environment else "")
     said = str(spec.get("profile") or "")
-    profile = told or _profile_of(said, {str(one["metadata"]["name"]) for one in gateways}, order.catalog)
+    profile = chosen or _profile_of(said, {str(gateway["metadata"]["name"]) for gateway in gateways}, order.catalog)
     region, network = region_of(hub, version, order.catalog)
     answers = Recorded(
         region=region,
@@ -105,7 +105,7 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
     values = await former_values(
         order, answers, gateways, found, runtime.cluster.objects, runtime.charts, runtime.listener
     )
-    if said and not told and said != profile:
+    if said and not chosen and said != profile:
         words = (
             f"nksmesh has no profile {said}: the mesh is taken over with profile {profile}, "
             "and its other settings are kept"
@@ -116,9 +116,9 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
 
 def _specs(gateways: list[dict[str, Any]], namespace: str, profile: Profile) -> tuple[GatewaySpec, ...]:
     """List the gateways that are there, the profile's first: one that istioctl was told to leave out stays out."""
-    order = [one.name for one in profile.gateways]
-    found = [(str(one["metadata"]["name"]), str(one["metadata"]["namespace"])) for one in gateways]
-    found.sort(key=lambda one: order.index(one[0]) if one[0] in order else len(order))
+    order = [gateway.name for gateway in profile.gateways]
+    found = [(str(gateway["metadata"]["name"]), str(gateway["metadata"]["namespace"])) for gateway in gateways]
+    found.sort(key=lambda key: order.index(key[0]) if key[0] in order else len(order))
     return tuple(GatewaySpec(name=name, namespace="" if where == namespace else where) for name, where in found)
 
 
@@ -170,8 +170,8 @@ async def _istiods(deployments: Sequence[dict[str, Any]], namespace: str, cluste
         ConfigError: There is none, so nothing can be planned: none at all, another tool's, or in another namespace.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    found = [one for one in deployments if one["metadata"]["labels"].get("app") == "istiod"]
-    others = [one for one in found if not of_istioctl(one)]
+    found = [istiod for istiod in deployments if istiod["metadata"]["labels"].get("app") == "istiod"]
+    others = [istiod for istiod in found if not of_istioctl(istiod)]
     if others and len(others) == len(found):
         foreign = await foreign_istiods(list(others), cluster)
         if foreign:
@@ -181,7 +181,7 @@ async def _istiods(deployments: Sequence[dict[str, Any]], namespace: str, cluste
             f"Deployment {where}/{others[0]['metadata']['name']} belongs to {owner_of(others[0])}, not to istioctl",
             hint=f"Run nksmesh adopt{'' if where == ISTIO_NAMESPACE else f' -n {where}'} to adopt that Helm release.",
         )
-    found = [one for one in found if one not in others]
+    found = [istiod for istiod in found if istiod not in others]
     if not _check_alone(found) and not any(istiod["metadata"]["namespace"] == namespace for istiod in found):
         raise ConfigError(
             f"no istiod of istioctl was found in namespace {namespace}",
@@ -205,5 +205,6 @@ def _profile_of(said: str, gateways: set[str], catalog: Catalog) -> str:
     """Tell the profile: istioctl's own word, or that whose gateways are there; the default one for any other."""
     if said:
         return said if said in catalog.profiles else DEFAULT_PROFILE
-    fitting = [name for name, one in catalog.profiles.items() if {each.name for each in one.gateways} == gateways]
+    named = {name: {gateway.name for gateway in profile.gateways} for name, profile in catalog.profiles.items()}
+    fitting = [name for name, own in named.items() if own == gateways]
     return DEFAULT_PROFILE if DEFAULT_PROFILE in fitting or not fitting else fitting[0]

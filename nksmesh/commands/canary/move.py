@@ -53,7 +53,7 @@ class MovePlan:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not any(one.workloads or one.before != one.after for one in self.moves)
+        return not any(change.workloads or change.before != change.after for change in self.moves)
 
     def beyond(self, shown: MovePlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
@@ -61,14 +61,14 @@ class MovePlan:
         restarted = {str(workload) for namespace in shown.moves for workload in namespace.workloads}
         return (
             *(
-                f"namespace {one.namespace} is labelled {said(one.after)}"
-                for one in self.moves
-                if one.after != labels.get(one.namespace)
+                f"namespace {change.namespace} is labelled {said(change.after)}"
+                for change in self.moves
+                if change.after != labels.get(change.namespace)
             ),
             *(
                 f"{workload} is restarted"
-                for one in self.moves
-                for workload in one.workloads
+                for change in self.moves
+                for workload in change.workloads
                 if str(workload) not in restarted
             ),
         )
@@ -140,15 +140,14 @@ async def plan_move(
     refuse_failures((*_check_promoting(canary), *named))
     target = own_istiod(record) if back else canary.release
     injected = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
-    workloads = without_releases(injected, [one.release for one in record.releases])
+    workloads = without_releases(injected, [entry.release for entry in record.releases])
+    behind = [workload for workload in workloads if workload.istio_revisions != (_spoken(target),)]
     moves = tuple(
         Move(
             namespace=name,
             before=injection_labels(found[name]["metadata"].get("labels") or {}),
             after=after,
-            workloads=tuple(
-                one for one in workloads if one.namespace == name and one.istio_revisions != (_spoken(target),)
-            ),
+            workloads=tuple(workload for workload in behind if workload.namespace == name),
         )
         for name, after in where.items()
         if not isinstance(after, str)
@@ -251,7 +250,7 @@ def _labels_after(namespace: Mapping[str, Any], record: Record, *, back: bool, n
         return f"namespace {name} is the control plane's own: its gateways move to the canary when it is promoted"
     if labels.get(REVISION_LABEL) == canary.istio_revision and INJECTION_LABEL not in labels:
         return {REVISION_LABEL: canary.istio_revision}
-    if not named and any(one.release.kind.injected and one.release.namespace == name for one in record.releases):
+    if not named and any(entry.release.kind.injected and entry.release.namespace == name for entry in record.releases):
         return (
             f"namespace {name} has gateways of the mesh, which move to the canary when it "
             "is promoted: it cannot be moved"

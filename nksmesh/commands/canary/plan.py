@@ -57,13 +57,14 @@ class CanaryPlan:
 
     def beyond(self, shown: CanaryPlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
+        back = self.returning
         return (
             *([f"{self.going} is removed, {self.staying} stays"] if self._istiods != shown._istiods else []),
-            *(f"{one} gets new pods" for one in map(str, self._rolled) if one not in map(str, shown._rolled)),
-            *(f"namespace {one} gets its former labels back" for one in self.returning if one not in shown.returning),
-            *(f"{one} is restarted" for one in map(str, self.restarting) if one not in map(str, shown.restarting)),
-            *(f"{one} keeps its proxy" for one in map(str, self.left) if one not in map(str, shown.left)),
-            *(f"namespace {one} stays labelled" for one in self.stranded if one not in shown.stranded),
+            *(f"{name} gets new pods" for name in map(str, self._rolled) if name not in map(str, shown._rolled)),
+            *(f"namespace {name} gets its former labels back" for name in back if name not in shown.returning),
+            *(f"{name} is restarted" for name in map(str, self.restarting) if name not in map(str, shown.restarting)),
+            *(f"{name} keeps its proxy" for name in map(str, self.left) if name not in map(str, shown.left)),
+            *(f"namespace {name} stays labelled" for name in self.stranded if name not in shown.stranded),
         )
 
     def refusal(self, more: str) -> ClusterError:
@@ -116,7 +117,8 @@ class CanaryResult:
     def warnings(self) -> tuple[str, ...]:
         """What still runs the proxy of the istiod that went."""
         left = tuple(
-            f"{one} still runs the proxy of {self.plan.going}, which was removed: restart it" for one in self.plan.left
+            f"{workload} still runs the proxy of {self.plan.going}, which was removed: restart it"
+            for workload in self.plan.left
         )
         stranded = tuple(
             f"namespace {name} is labelled for {self.plan.going}, which was removed: change its label"
@@ -218,8 +220,8 @@ def _check_left(left: Collection[Workload], stranded: Collection[str], going: st
         )
     if not said:
         return ()
-    told = [f"{workload}: {workload.not_restartable}".removesuffix(": ") for workload in left]
-    detail = "\n".join((*told, *(f"Namespace {name}" for name in stranded)))
+    words = [f"{workload}: {workload.not_restartable}".removesuffix(": ") for workload in left]
+    detail = "\n".join((*words, *(f"Namespace {name}" for name in stranded)))
     message = "; ".join(said)
     return (Finding(id="canary.istiod-in-use", message=message, hint=hint, detail=detail),)
 

@@ -73,12 +73,12 @@ async def moves_back(cluster: Cluster) -> tuple[Move, ...]:
     found = await cluster.objects.list("v1", "Namespace", metadata_only=True)
     return tuple(
         Move(
-            namespace=str(one["metadata"]["name"]),
-            before=injection_labels(one["metadata"].get("labels") or {}),
-            after=labels_before(one) or {},
+            namespace=str(namespace["metadata"]["name"]),
+            before=injection_labels(namespace["metadata"].get("labels") or {}),
+            after=labels_before(namespace) or {},
         )
-        for one in found
-        if labels_before(one) is not None
+        for namespace in found
+        if labels_before(namespace) is not None
     )
 
 

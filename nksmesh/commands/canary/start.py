@@ -59,8 +59,8 @@ class StartResult:
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: of the install what concerns the canary."""
         installed = data_of(self.installed)
-        told = ("version", "dry_run", "changes", "steps", "findings", "notes", "done", "warnings")
-        return {"istio_revision": self.istio_revision, "beside": self.beside, **{key: installed[key] for key in told}}
+        keys = ("version", "dry_run", "changes", "steps", "findings", "notes", "done", "warnings")
+        return {"istio_revision": self.istio_revision, "beside": self.beside, **{key: installed[key] for key in keys}}
 
 
 async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> StartResult:
@@ -144,7 +144,7 @@ async def recorded_mesh(cluster: Cluster, namespace: str) -> Record:
             be reached, or refuses.
     """
     record = record_for(namespace, await cluster.records.read_all())
-    there = await cluster.storage.installed(one.release for one in record.releases) if record else {}
+    there = await cluster.storage.installed(entry.release for entry in record.releases) if record else {}
     refuse_failures(await check_shown(record, there.values(), cluster))
     if record is None or not there:
         where = f" in {namespace}" if namespace else ""
@@ -173,9 +173,9 @@ def own_istiod(record: Record) -> Release:
         ConfigError: The record has none.
     """
     revision = record.answers.standing.istio_revision
-    for one in record.releases:
-        if one.release.component == ISTIOD.name and one.release.istio_revision == revision:
-            return one.release
+    for entry in record.releases:
+        if entry.release.component == ISTIOD.name and entry.release.istio_revision == revision:
+            return entry.release
     raise ConfigError(
         f"the record has no istiod of Istio revision {spoken_revision(revision)}",
         hint="Run nksmesh install to repair the mesh.",
@@ -216,15 +216,15 @@ def with_canary(record: Record, after: Record, release: Release, *, promoting: b
 
 def merged(record: Record, after: Record) -> tuple[RecordedRelease, ...]:
     """Return a record's releases, each as a later run left it, and those it brought."""
-    new = {one.release: one for one in after.releases}
-    old = [new.pop(one.release, one) for one in record.releases]
+    new = {entry.release: entry for entry in after.releases}
+    old = [new.pop(entry.release, entry) for entry in record.releases]
     return (*old, *new.values())
 
 
 def _beside(before: Record | None, after: Record, done: bool) -> Record:
     """Record a canary beside the mesh's own, from before it is written."""
     del done
-    release = next(one.release for one in after.releases if one.release.component == ISTIOD.name)
+    release = next(entry.release for entry in after.releases if entry.release.component == ISTIOD.name)
     if before is None:
         raise ConfigError(
             f"the record of the mesh in {after.namespace or ISTIO_NAMESPACE} no longer exists",
@@ -239,7 +239,7 @@ async def later_base(record: Record, cluster: Cluster) -> str:
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    base = [one.release for one in record.releases if one.release.component == BASE.name]
+    base = [entry.release for entry in record.releases if entry.release.component == BASE.name]
     installed = (await cluster.storage.installed(base)).values()
-    version = next((one.chart_version for one in installed), "")
+    version = next((release.chart_version for release in installed), "")
     return version if version and newest([version, record.answers.version]) != record.answers.version else ""

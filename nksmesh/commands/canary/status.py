@@ -62,17 +62,17 @@ async def status(cluster: Cluster, namespace: str) -> CanaryStatus:
     workloads, namespaces = await asyncio.gather(
         injected_workloads(cluster), cluster.objects.list("v1", "Namespace", metadata_only=True)
     )
-    releases = {(one.release.name, one.release.namespace) for one in record.releases}
-    gateways = tuple(one for one in workloads if one.helm_release in releases)
-    others = tuple(one for one in workloads if one not in gateways)
-    found = (namespace_status(one, record, others) for one in namespaces)
+    releases = {(entry.release.name, entry.release.namespace) for entry in record.releases}
+    gateways = tuple(workload for workload in workloads if workload.helm_release in releases)
+    others = tuple(workload for workload in workloads if workload not in gateways)
+    found = (namespace_status(manifest, record, others) for manifest in namespaces)
     return CanaryStatus(
         namespace=record.namespace,
         istio_revision=spoken_revision(record.answers.standing.istio_revision),
         version=record.answers.version,
         canary=record.canary,
         gateways=gateways,
-        namespaces=tuple(one for one in found if one.workloads or one.follows or one.moved),
+        namespaces=tuple(entry for entry in found if entry.workloads or entry.follows or entry.moved),
     )
 
 
@@ -88,7 +88,7 @@ def namespace_status(namespace: Mapping[str, Any], record: Record, workloads: It
         labels=injection_labels(labels),
         follows=followed(labels, record),
         moved=LABELS_BEFORE in (namespace["metadata"].get("annotations") or {}),
-        workloads=tuple(one for one in workloads if one.namespace == name),
+        workloads=tuple(workload for workload in workloads if workload.namespace == name),
     )
 
 

@@ -56,8 +56,8 @@ class RepairPlan:
 
     def beyond(self, shown: RepairPlan) -> tuple[str, ...]:
         """Name the objects that differ now and did not, or otherwise."""
-        said = {(one.drift.ref, one.drift.change, one.drift.fields) for one in shown.found}
-        drifts = (one.drift for one in self.found)
+        said = {(found.drift.ref, found.drift.change, found.drift.fields) for found in shown.found}
+        drifts = (found.drift for found in self.found)
         return tuple(str(drift.ref) for drift in drifts if (drift.ref, drift.change, drift.fields) not in said)
 
     def refusal(self, more: str) -> ClusterError:
@@ -125,12 +125,13 @@ async def plan_repair(runtime: Runtime, namespace: str, *, lock: Lock, objects: 
     refuse_failures(_check_deployed(installation))
     survey = await survey_drift(installation, runtime, lock)
     for text in objects:
-        if not any(is_named(one.drift.ref, text) for one in survey.found):
-            there = ", ".join(_named(one.drift.ref) for one in survey.found) or "nothing does"
+        if not any(is_named(found.drift.ref, text) for found in survey.found):
+            there = ", ".join(_named(found.drift.ref) for found in survey.found) or "nothing does"
             raise ConfigError(
                 f"no object that differs is named {text}", hint=f"What differs: {there}. Run nksmesh drift to see it."
             )
-    chosen = tuple(one for one in survey.found if not objects or any(is_named(one.drift.ref, text) for text in objects))
+    named = tuple(found for found in survey.found if any(is_named(found.drift.ref, text) for text in objects))
+    chosen = named if objects else survey.found
     refuse_failures(_check_restorable(found.drift for found in chosen))
     return RepairPlan(
         installation=installation, survey=replace(survey, found=chosen), others=len(survey.found) - len(chosen)
@@ -173,17 +174,19 @@ async def _prove_gone(plan: RepairPlan, refs: Collection[ObjectRef], runtime: Ru
             f"{ref} differs again: something else keeps changing it",
             hint=f"To see what changes it, run kubectl get {ref.kind.lower()} {ref.name}{where} "
             "-o yaml --show-managed-fields",
-            detail="\n".join(f"{one.drift.ref}: {', '.join(one.drift.fields)}" for one in left.found),
+            detail="\n".join(f"{found.drift.ref}: {', '.join(found.drift.fields)}" for found in left.found),
         )
 
 
 async def _run_of(installation: Installation, cluster: Cluster) -> Run:
-    istiod = (one.chart_version for release, one in installation.releases.items() if release.component == ISTIOD.name)
+    istiod = (
+        stored.chart_version for release, stored in installation.releases.items() if release.component == ISTIOD.name
+    )
     record = installation.record
     to_version = record.answers.version if record else next(istiod, "")
     run = await run_on(installation, "repair", cluster, to_version=to_version)
     return replace(
-        run, values_hash=hash_of({release.name: one.values for release, one in installation.releases.items()})
+        run, values_hash=hash_of({release.name: stored.values for release, stored in installation.releases.items()})
     )
 
 

@@ -67,24 +67,24 @@ class RolloutProofStep(Step):
 def repair_steps(found: Sequence[Found], releases: Manifests) -> tuple[Step, ...]:
     """Order a repair: the control plane's objects and their proofs, then the gateways', whose proxies istiod gives."""
     steps: list[Step] = []
-    ending = tuple(one.drift.ref for one in found if one.drift.change is Change.ENDING)
+    ending = tuple(entry.drift.ref for entry in found if entry.drift.change is Change.ENDING)
     if ending:
         steps.append(EndingStep(name=REPAIR_STEP, action=Action.REMOVE, refs=ending))
-    injected = [one for one in found if one.wanted.owner is not None and one.wanted.owner.kind.injected]
-    for some in ([one for one in found if one not in injected], injected):
-        steps += [PutBackStep(name=str(one.drift.ref), action=Action.PUT_BACK, wanted=one.wanted) for one in some]
+    injected = [entry for entry in found if entry.wanted.owner is not None and entry.wanted.owner.kind.injected]
+    for some in ([entry for entry in found if entry not in injected], injected):
+        steps += [PutBackStep(name=str(entry.drift.ref), action=Action.PUT_BACK, wanted=entry.wanted) for entry in some]
         steps += _proofs(some, releases)
     return in_sequence(steps)
 
 
 def _proofs(put_back: Sequence[Found], releases: Manifests) -> Iterable[Step]:
     """Say what is to be proved of what was put back."""
-    crds = tuple(one.drift.ref.name for one in put_back if one.drift.ref.kind == observation.CRDS.kind)
+    crds = tuple(found.drift.ref.name for found in put_back if found.drift.ref.kind == observation.CRDS.kind)
     if crds:
         yield CrdsProofStep(name=CRDS_STEP, action=Action.PROVE, names=crds)
     for release, manifests in releases.items():
-        some = [one for one in put_back if one.wanted.owner == release]
-        rolled = [one for one in some if one.drift.ref.kind in ROLLOUT_KINDS]
+        some = [found for found in put_back if found.wanted.owner == release]
+        rolled = [found for found in some if found.drift.ref.kind in ROLLOUT_KINDS]
         if rolled:
             yield RolloutProofStep(
                 name=release.name,
@@ -99,7 +99,8 @@ def _proofs(put_back: Sequence[Found], releases: Manifests) -> Iterable[Step]:
 
 def _makes_pods(rolled: Iterable[Found]) -> bool:
     """Tell whether a workload that was put back makes its pods anew: it was missing, or its template differed."""
-    return any(not one.drift.fields or any(path.startswith(_TEMPLATE) for path in one.drift.fields) for one in rolled)
+    fields = [found.drift.fields for found in rolled]
+    return not all(fields) or any(path.startswith(_TEMPLATE) for paths in fields for path in paths)
 
 
 def _proxy_of(gateway: Release, releases: Manifests) -> str:
@@ -143,7 +144,7 @@ async def follow_proofs(found: Iterable[Found], releases: Manifests, namespace: 
     queries = observation.queries_for([release.namespace for release in releases], namespace)
     for release, manifests in releases.items():
         queries += observation.queries_of(release, manifests)
-    queries += [observation.CRDS] if any(one.wanted.ref.kind == observation.CRDS.kind for one in found) else []
+    queries += [observation.CRDS] if any(entry.wanted.ref.kind == observation.CRDS.kind for entry in found) else []
     await cluster.live.follow(queries)
 
 

@@ -67,8 +67,8 @@ class RollbackPlan:
         words, them = ("workload keeps", "it is") if len(self.workloads) == 1 else ("workloads keep", "they are")
         proxy, version = self.plan.proxy_image.rpartition("/")[2], self.plan.mesh.version
         command = f"nksmesh upgrade --to {version} --restart-workloads"
-        told = f"{len(self.workloads)} {words} another proxy than {proxy} until {them} restarted ({command})"
-        return (f"{told}: {', '.join(map(str, self.workloads))}",)
+        sentence = f"{len(self.workloads)} {words} another proxy than {proxy} until {them} restarted ({command})"
+        return (f"{sentence}: {', '.join(map(str, self.workloads))}",)
 
     def beyond(self, shown: RollbackPlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say; a Helm that ended meanwhile may leave less to do."""
@@ -166,7 +166,9 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
     await cluster.live.follow(
         query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
     )
-    proxy = next((proxy_image(one.manifests) for one in changes.values() if one.release.component == ISTIOD.name), "")
+    proxy = next(
+        (proxy_image(change.manifests) for change in changes.values() if change.release.component == ISTIOD.name), ""
+    )
     changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in changes.items()}
     removed = {
         release: now
@@ -214,8 +216,8 @@ def _change(release: Release, now: InstalledRelease, target: InstalledRelease, h
     )
 
 
-def _content(one: InstalledRelease) -> tuple[Any, ...]:
-    return one.chart_version, one.manifest, dict(one.values)
+def _content(installed: InstalledRelease) -> tuple[Any, ...]:
+    return installed.chart_version, installed.manifest, dict(installed.values)
 
 
 def _mesh(
@@ -224,7 +226,7 @@ def _mesh(
     """Describe the mesh of before, as far as steps and their report ask."""
     record = way.before or recorded
     answers = record.answers if record else None
-    istiod = next((one for one in changes.values() if one.release.component == ISTIOD.name), None)
+    istiod = next((change for change in changes.values() if change.release.component == ISTIOD.name), None)
     return Mesh(
         version=istiod.chart.ref.version if istiod else "",
         profile=answers.profile if answers else "",
@@ -233,7 +235,7 @@ def _mesh(
         network=(answers.network if answers else None) or Network.PUBLIC,
         namespace=namespace,
         chart_source=answers.charts if answers else "",
-        releases=tuple(one.release for one in changes.values()),
+        releases=tuple(change.release for change in changes.values()),
         layers={},
     )
 
@@ -251,11 +253,11 @@ def _not_to_be_had(release: Release, helm_revision: int, way: RollbackTarget, no
         message = f"{release.name} cannot be restored: it was removed with its Helm history"
         hint = f"Run nksmesh install{f' --version {version}' if version else ''} to recreate it."
         return Finding(id="rollback.removed-istiod", message=message, hint=hint, error=ReleaseError)
-    other = version and version != now.chart_version
+    changed = version and version != now.chart_version
     hint = (
         f"Run nksmesh upgrade --to {version} to return to the earlier version, with the "
         "current values and those that you pass."
-        if other
+        if changed
         else "Run nksmesh install with the earlier values (-f and --set) to recreate what Helm no longer has."
     )
     message = f"Helm no longer has Helm revision {helm_revision} of {release.name} in {release.namespace}"

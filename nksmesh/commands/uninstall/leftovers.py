@@ -10,7 +10,7 @@ from typing import Final
 from nksmesh.commands.canary.relabelling import labels_before
 from nksmesh.commands.uninstall.orphan_webhooks import calls_only, keys_of, services_of
 from nksmesh.domain.charts.releases import BASE, ISTIOD
-from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, helm_marks, managers_of
+from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, helm_marks, managers_of, ref_of
 from nksmesh.domain.kube.owners import Tool, owner_of
 from nksmesh.domain.mesh.revisions import injection_labels
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
@@ -70,16 +70,16 @@ async def find_leftovers(
     wanted = "--keep-crds" if keep_crds else needed
     found = list(await asyncio.gather(*(_crd(cluster, crd, _why_crd(crd, installation) or wanted) for crd in crds)))
     stays = needed if known else _UNPROVED
-    for ref, one in made.items():
+    for ref, manifest in made.items():
         holds = "the mesh's root CA: without it a later mesh would trust another one" if ref.name == _CA_SECRET else ""
-        if one is not None:
+        if manifest is not None:
             found.append(Leftover(ref=ref, holds=holds, stays=stays))
     found += [Leftover(ref=ref, stays=stays) for ref in (*leases, *classes)]
     found += [
-        Leftover(ref=ObjectRef("v1", "ConfigMap", observation.ROOT_CERT, one["metadata"]["namespace"]), stays=stays)
-        for one in certificates
+        Leftover(ref=ObjectRef("v1", "ConfigMap", observation.ROOT_CERT, cert["metadata"]["namespace"]), stays=stays)
+        for cert in certificates
     ]
-    return tuple(found), tuple(replace(one, stays=stays) for one in labelled)
+    return tuple(found), tuple(replace(entry, stays=stays) for entry in labelled)
 
 
 async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None = None) -> tuple[ObjectRef, ...]:
@@ -92,7 +92,7 @@ async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None
         ClusterError: The cluster cannot be reached, or refuses.
     """
     listed = await cluster.objects.list("coordination.k8s.io/v1", "Lease", namespace, metadata_only=True)
-    names = [str(one["metadata"]["name"]) for one in listed]
+    names = [str(lease["metadata"]["name"]) for lease in listed]
     matches = [match for name in names if (match := _LEASES.fullmatch(name)) is not None]
     return tuple(
         ObjectRef("coordination.k8s.io/v1", "Lease", match[0], namespace)
@@ -113,16 +113,12 @@ async def other_control_planes(cluster: Cluster, installation: Installation) -> 
         cluster.storage.installed(unreadable=[]),
     )
     ours, services = keys_of(installation), services_of(installation)
-    webhooks = [one for one in webhooks if not calls_only(one, services)]
-    found = [
-        str(ObjectRef("apps/v1", one["kind"], one["metadata"]["name"], one["metadata"].get("namespace", "")))
-        for one in (*deployments, *webhooks)
-        if helm_marks(one) not in ours
-    ]
+    webhooks = [webhook for webhook in webhooks if not calls_only(webhook, services)]
+    found = [str(ref_of(manifest)) for manifest in (*deployments, *webhooks) if helm_marks(manifest) not in ours]
     found += [
-        f"Helm release {one.namespace}/{one.name}"
-        for one in releases.values()
-        if one.chart == ISTIOD.name and one.key not in ours and "istio" in one.manifest
+        f"Helm release {installed.namespace}/{installed.name}"
+        for installed in releases.values()
+        if installed.chart == ISTIOD.name and installed.key not in ours and "istio" in installed.manifest
     ]
     return tuple(dict.fromkeys(found))
 
@@ -135,10 +131,10 @@ def _made_by_istiod(namespace: str) -> list[ObjectRef]:
 async def _gateway_classes(cluster: Cluster) -> tuple[ObjectRef, ...]:
     listed = await cluster.objects.list("gateway.networking.k8s.io/v1", "GatewayClass")
     return tuple(
-        ObjectRef(one["apiVersion"], one["kind"], one["metadata"]["name"])
-        for one in listed
-        if one["metadata"]["name"] in _CLASSES
-        and str((one.get("spec") or {}).get("controllerName", "")).startswith("istio.io/")
+        ref_of(manifest)
+        for manifest in listed
+        if manifest["metadata"]["name"] in _CLASSES
+        and str((manifest.get("spec") or {}).get("controllerName", "")).startswith("istio.io/")
     )
 
 
@@ -146,11 +142,11 @@ async def _labelled(cluster: Cluster) -> tuple[Labelled, ...]:
     """List the namespaces with a label for injection; what a canary has changed of it is to be as it was."""
     listed = await cluster.objects.list("v1", "Namespace", metadata_only=True)
     found: list[Labelled] = []
-    for one in listed:
-        before = labels_before(one)
-        labels = injection_labels(one["metadata"].get("labels") or {}) if before is None else before
+    for manifest in listed:
+        before = labels_before(manifest)
+        labels = injection_labels(manifest["metadata"].get("labels") or {}) if before is None else before
         if labels:
-            found.append(Labelled(namespace=str(one["metadata"]["name"]), labels=labels))
+            found.append(Labelled(namespace=str(manifest["metadata"]["name"]), labels=labels))
     return tuple(found)
 
 
@@ -166,7 +162,7 @@ def _why_crd(crd: Manifest, installation: Installation) -> str:
     if owner.tool not in {Tool.KUBECTL, Tool.OTHER, Tool.NOBODY}:
         return f"it belongs to {owner}"
     # Up to chart 1.23 no release owns the CRDs that Helm itself installs (crds/).
-    return "" if any(one.component == BASE.name for one in installation.releases) else _UNPROVED
+    return "" if any(release.component == BASE.name for release in installation.releases) else _UNPROVED
 
 
 async def _crd(cluster: Cluster, crd: Manifest, stays: str) -> Leftover:
@@ -176,7 +172,7 @@ async def _crd(cluster: Cluster, crd: Manifest, stays: str) -> Leftover:
     if full is None:
         return Leftover(ref=ref, stays=stays)
     spec = full["spec"]
-    version = next((str(one["name"]) for one in spec["versions"] if one.get("served")), "")
+    version = next((str(entry["name"]) for entry in spec["versions"] if entry.get("served")), "")
     objects = await cluster.objects.list(f"{spec['group']}/{version}", str(spec["names"]["kind"]), metadata_only=True)
     holds = f"{len(objects)} {spec['names']['plural']}" if objects else ""
     return Leftover(ref=ref, holds=holds, objects=len(objects), stays=stays)

@@ -74,7 +74,7 @@ async def plan_revision(cluster: Cluster, namespace: str, istio_revision: str, *
         cluster.objects.get(ObjectRef(_API, "ValidatingWebhookConfiguration", DEFAULT_VALIDATOR)),
     )
     labelled = _on_it(namespaces, tags, istio_revision)
-    running = tuple(one for one in workloads if istio_revision in one.istio_revisions)
+    running = tuple(workload for workload in workloads if istio_revision in workload.istio_revisions)
     called = _check_validator(going, validator, istio_revision)
     refuse_failures((*called, *(() if yes else _check_nobody(labelled, running, istio_revision))))
     return UninstallPlan(
@@ -117,12 +117,12 @@ async def uninstall_revision(shown: UninstallPlan, runtime: Runtime, *, yes: boo
 async def _istiods(mesh: Installation, cluster: Cluster) -> dict[Release, InstalledRelease]:
     """Find the istiods of a mesh's namespace, each with its Istio revision: those nobody recorded, too."""
     everything = await cluster.storage.installed(namespace=mesh.namespace, unreadable=[])
-    recorded = {one.key: one for one in mesh.releases}
+    recorded = {release.key: release for release in mesh.releases}
     found: dict[Release, InstalledRelease] = {}
-    for key, one in everything.items():
-        if component_of(one) == ISTIOD.name:
-            plain = recorded.get(key) or Release(component=ISTIOD.name, name=one.name, namespace=one.namespace)
-            found[replace(plain, istio_revision=istio_revision_of(plain, one))] = one
+    for (where, name), installed in everything.items():
+        if component_of(installed) == ISTIOD.name:
+            plain = recorded.get((where, name)) or Release(component=ISTIOD.name, name=name, namespace=where)
+            found[replace(plain, istio_revision=istio_revision_of(plain, installed))] = installed
     return found
 
 
@@ -137,7 +137,7 @@ def _choose(
     names = sorted(spoken_revision(release.istio_revision) for release in istiods)
     chosen = [release for release in istiods if spoken_revision(release.istio_revision) == istio_revision]
     if not chosen:
-        foreign = " ".join(f"{one}. {one.way_on}" for one in mesh.foreign)
+        foreign = " ".join(f"{istiod}. {istiod.way_on}" for istiod in mesh.foreign)
         raise ConfigError(
             f"there is no istiod of Istio revision {istio_revision!r} in {mesh.namespace}",
             hint=f"The Istio revisions are {', '.join(names)}." if names else foreign or "No mesh is installed there.",
@@ -175,8 +175,8 @@ async def _namespaces_and_tags(cluster: Cluster) -> tuple[list[dict[str, Any]], 
         cluster.objects.list("v1", "Namespace", metadata_only=True),
         cluster.objects.list(_API, "MutatingWebhookConfiguration", labels=TAG_LABEL, metadata_only=True),
     )
-    labels = [one["metadata"].get("labels") or {} for one in tags]
-    return namespaces, {str(one[TAG_LABEL]): str(one.get(REVISION_LABEL, "")) for one in labels}
+    labels = [webhook["metadata"].get("labels") or {} for webhook in tags]
+    return namespaces, {str(own[TAG_LABEL]): str(own.get(REVISION_LABEL, "")) for own in labels}
 
 
 def _on_it(
@@ -185,7 +185,7 @@ def _on_it(
     """List the namespaces whose labels lead to an Istio revision."""
     pointing = [tag for tag, named in tags.items() if named == istio_revision]
     default = DEFAULT_TAG in pointing or (istio_revision == DEFAULT_TAG and DEFAULT_TAG not in tags)
-    found = {str(one["metadata"]["name"]): one["metadata"].get("labels") or {} for one in namespaces}
+    found = {str(manifest["metadata"]["name"]): manifest["metadata"].get("labels") or {} for manifest in namespaces}
     plain = "" if istio_revision == DEFAULT_TAG else istio_revision
     return tuple(
         Labelled(namespace=name, labels=injection_labels(labels))
@@ -213,6 +213,6 @@ async def _forget(release: Release, record: Record | None, cluster: Cluster) -> 
     """Put the record right: a release that it had is gone."""
     if record is None:
         return
-    left = tuple(one for one in record.releases if one.release.key != release.key)
+    left = tuple(entry for entry in record.releases if entry.release.key != release.key)
     if len(left) < len(record.releases):
         await cluster.records.write(replace(record, releases=left))

@@ -77,7 +77,7 @@ async def survey_upgrade_path(
         raise await nothing_to_upgrade(mesh, cluster)
     everything = await (reading or injected_workloads(cluster)) if minors_between(before, mesh.version) else ()
     others = without_releases(everything, mesh.releases)
-    gateways = [image for one in everything if one not in others for image in one.proxies]
+    gateways = [image for workload in everything if workload not in others for image in workload.proxies]
     unfinished = _unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before)))
     question = replace(order.version_question(mesh, kubernetes), verb="upgrade")
     road = find_upgrade_path(question, order.catalog.versions, installed=before, unfinished=unfinished)
@@ -115,7 +115,9 @@ def check_hops(road: UpgradePath, travel: UpgradeOptions) -> tuple[Finding, ...]
 
 def _unfinished(installed: Iterable[InstalledRelease], version: str) -> bool:
     """Tell whether a run did not bring what stands on istiod to its version; base may be later, and serves both."""
-    return any(not one.deployed or one.chart_version != version for one in installed if one.chart != BASE.name)
+    return any(
+        not release.deployed or release.chart_version != version for release in installed if release.chart != BASE.name
+    )
 
 
 def _next_minor(version: str) -> str:

@@ -144,9 +144,9 @@ def _check_proxies(
     """
     last = hops[-1].version
     behind = [
-        one
-        for one in workloads
-        if proxies_too_old(one.proxies, last) and not (travel.restart_workloads and one.restartable)
+        workload
+        for workload in workloads
+        if proxies_too_old(workload.proxies, last) and not (travel.restart_workloads and workload.restartable)
     ]
     found = _left_behind(behind, last)
     if order.force_version:
@@ -163,8 +163,9 @@ def _left_behind(behind: Collection[Workload], version: str) -> Finding:
         hint="Pass --restart-workloads to restart those that can be restarted. Restart the "
         "rest yourself, or pass --force-version to continue.",
         detail="\n".join(
-            f"{one}: {', '.join(one.proxies)}" + (f" ({one.not_restartable})" if one.not_restartable else "")
-            for one in behind
+            f"{workload}: {', '.join(workload.proxies)}"
+            + (f" ({workload.not_restartable})" if workload.not_restartable else "")
+            for workload in behind
         ),
     )
 
@@ -177,16 +178,18 @@ async def _catch_up(hop: Hop, mesh: Mesh, proxy: str, runtime: Runtime) -> None:
         NotReadyError: One did not become ready again.
     """
     behind = [
-        one for one in await workloads_of_users(mesh, runtime.cluster) if proxies_too_old(one.proxies, hop.version)
+        workload
+        for workload in await workloads_of_users(mesh, runtime.cluster)
+        if proxies_too_old(workload.proxies, hop.version)
     ]
-    able = [one for one in behind if one.restartable]
+    able = [workload for workload in behind if workload.restartable]
     if not able:
         return
     done = await _restart(able, proxy, runtime)
     if done.errors:
         raise done.errors[0]
     if done.warnings:
-        left = set(able).difference(one.workload for one in done.of(Outcome.RESTARTED))
+        left = set(able).difference(restart.workload for restart in done.of(Outcome.RESTARTED))
         refuse_failures([replace(_left_behind(sorted(left), hop.version), detail="\n".join(done.warnings))])
 
 
@@ -219,9 +222,9 @@ async def _prove_health(namespace: str, runtime: Runtime) -> None:
             words = f"{counted(len(found.releases), 'release is', 'releases are')} ready"
             runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.DONE, message=words))
             return
-        unready = [one for one in found.releases if not (one.readiness.ready and one.installed.deployed)]
-        gone = (f"{one.name}: Helm has no release of it" for one in found.installation.gone)
-        words = "; ".join((*(f"{one.release.name}: {one.readiness.message}" for one in unready), *gone))
+        unready = [row for row in found.releases if not (row.readiness.ready and row.installed.deployed)]
+        gone = (f"{release.name}: Helm has no release of it" for release in found.installation.gone)
+        words = "; ".join((*(f"{row.release.name}: {row.readiness.message}" for row in unready), *gone))
         if clock() >= deadline:
             runtime.listener(Event(step=HEALTH_STEP, kind=EventKind.FAILED, message=words))
             raise NotReadyError(

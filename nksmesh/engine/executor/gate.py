@@ -125,7 +125,7 @@ async def where_labels_decide(preferred: str, cluster: Cluster) -> tuple[str, ..
         ClusterError: The cluster cannot be reached, or refuses.
     """
     found = await cluster.objects.list("v1", "Namespace", metadata_only=True)
-    labels = {str(one["metadata"]["name"]): injection_labels(one["metadata"].get("labels") or {}) for one in found}
+    labels = {str(meta["metadata"]["name"]): injection_labels(meta["metadata"].get("labels") or {}) for meta in found}
     others = (name for name in labels if not name.startswith("kube-"))
     return next(((name,) for name in (preferred, "default", *others) if not labels.get(name)), ())
 
@@ -136,9 +136,9 @@ async def _look(gate: Gate, cluster: Cluster, warn: Callable[[str], None]) -> Re
     if not configured.ready:
         return configured
     found = await asyncio.gather(*(_probe(gate, probe, cluster) for probe in gate.probes))
-    for refused in (one for one in found if isinstance(one, str)):
+    for refused in (answer for answer in found if isinstance(answer, str)):
         warn(refused)
-    answers = [one for one in found if isinstance(one, Readiness)]
+    answers = [answer for answer in found if isinstance(answer, Readiness)]
     if answers:
         return first_unready(answers) or answers[0]
     trusted = webhook_configured(cluster.live, gate.istiod, trusted=True)

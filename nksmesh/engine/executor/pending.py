@@ -26,7 +26,7 @@ SETTLE_SECONDS: Final = 20.0
 
 def pending_of(plan: Plan) -> tuple[InstalledRelease, ...]:
     """List the releases of a plan that Helm has begun to write and not ended."""
-    return tuple(one for change in plan.releases.values() if (one := change.left_pending) is not None)
+    return tuple(release for change in plan.releases.values() if (release := change.left_pending) is not None)
 
 
 async def settle(
@@ -49,7 +49,7 @@ async def settle(
             await processes.wait_for_helm(helms)
         return bool(helms)
     # another machine's clock may be ahead of this one's
-    left = {one.name: SETTLE_SECONDS - max(0.0, _age(one) or 0.0) for one in pending}
+    left = {release.name: SETTLE_SECONDS - max(0.0, _age(release) or 0.0) for release in pending}
     left = {name: seconds for name, seconds in left.items() if seconds > 0}
     if not left:
         return False
@@ -65,7 +65,7 @@ def check_pending(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> tuple
     Args:
         ours: What is known to be left by a dead run of ours, or is to be cleared on the user's word.
     """
-    known = {_mark(one) for one in ours}
+    known = {_mark(release) for release in ours}
     found = []
     for change in plan.releases.values():
         left = change.left_pending
@@ -87,10 +87,10 @@ def check_pending(plan: Plan, *, ours: Iterable[InstalledRelease] = ()) -> tuple
     return tuple(found)
 
 
-def _mark(one: InstalledRelease) -> tuple[str, str, int, str]:
-    return one.namespace, one.name, one.helm_revision, one.status
+def _mark(release: InstalledRelease) -> tuple[str, str, int, str]:
+    return release.namespace, release.name, release.helm_revision, release.status
 
 
-def _age(one: InstalledRelease) -> float | None:
+def _age(release: InstalledRelease) -> float | None:
     """Return how many seconds ago Helm last said something of a release, where that is known."""
-    return None if one.updated is None else (datetime.now(UTC) - one.updated).total_seconds()
+    return None if release.updated is None else (datetime.now(UTC) - release.updated).total_seconds()

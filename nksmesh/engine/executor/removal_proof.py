@@ -47,7 +47,7 @@ async def look_after(release: Release, stored: InstalledRelease | None, cluster:
     """
     manifests = helm.parse(stored.manifest) if stored else ()
     crds = crds_of(manifests)
-    wanted = {ref_of(one, release.namespace): one for one in manifests if one not in crds}
+    wanted = {ref_of(manifest, release.namespace): manifest for manifest in manifests if manifest not in crds}
     records, live = await asyncio.gather(
         cluster.storage.revisions([release]), cluster.objects.get_all(wanted, metadata_only=True)
     )

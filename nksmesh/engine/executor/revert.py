@@ -51,8 +51,10 @@ async def _with_crds_of_now(
     live = await work.cluster.objects.get_all(others, metadata_only=True)
     newer = {ref.name for ref, crd in others.items() if newer_version(live[ref], version_of(crd), "")}
     kept = []
-    for one in manifests:
-        name = str(one["metadata"]["name"]) if one.get("kind") == observation.CRDS.kind else ""
+    for manifest in manifests:
+        name = str(manifest["metadata"]["name"]) if manifest.get("kind") == observation.CRDS.kind else ""
         if name not in newer:
-            kept.append(now.get(name, one))
-    return target.manifest if kept == list(manifests) else "".join(f"---\n{work.helm.dump(one)}" for one in kept)
+            kept.append(now.get(name, manifest))
+    if kept == list(manifests):
+        return target.manifest
+    return "".join(f"---\n{work.helm.dump(manifest)}" for manifest in kept)

@@ -78,9 +78,9 @@ async def take_release(change: ReleaseChange, cluster: Cluster, *, timeout: floa
         else:
             await take_object(owned, ref, cluster.objects, manager=HELM_MANAGER)
 
-    running = [one for one in change.manifests if one.get("kind") in ROLLOUT_KINDS]
-    await asyncio.gather(*(take(one) for one in change.manifests if one not in running))
-    await asyncio.gather(*(take(one) for one in running))
+    running = [manifest for manifest in change.manifests if manifest.get("kind") in ROLLOUT_KINDS]
+    await asyncio.gather(*(take(manifest) for manifest in change.manifests if manifest not in running))
+    await asyncio.gather(*(take(manifest) for manifest in running))
 
 
 async def _left_running(owned: Manifest, ref: ObjectRef, objects: Objects) -> int:
@@ -88,8 +88,8 @@ async def _left_running(owned: Manifest, ref: ObjectRef, objects: Objects) -> in
     selector = ((owned.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     labels = ",".join(f"{key}={value}" for key, value in selector.items())
     sets = await objects.list("apps/v1", "ReplicaSet", ref.namespace, labels=labels) if labels else []
-    left = [one for one in sets if not one["metadata"].get("ownerReferences")]
-    return sum(int((one.get("spec") or {}).get("replicas") or 0) for one in left)
+    left = [replica_set for replica_set in sets if not replica_set["metadata"].get("ownerReferences")]
+    return sum(int((replica_set.get("spec") or {}).get("replicas") or 0) for replica_set in left)
 
 
 async def _make_anew(owned: Manifest, ref: ObjectRef, replicas: int | None, objects: Objects) -> None:
