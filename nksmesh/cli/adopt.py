@@ -54,21 +54,21 @@ def adopt(
     mesh that istioctl installed is taken over object by object and becomes plain Helm releases: the CA and the
     gateways' addresses stay, and pods are replaced one by one once the webhook is verified.
     """
-    order, where = settings_of(shell, options)
+    request, where = settings_of(shell, options)
     if source == "helm":
-        _adopt(shell, order, where, wiring.files(options.directory), environment=write_env, dry_run=dry_run, yes=yes)
+        _adopt(shell, request, where, wiring.files(options.directory), environment=write_env, dry_run=dry_run, yes=yes)
         return
     if write_env:
         raise ConfigError(
             "--write-env works only with Helm releases",
             hint="Adopt the mesh first. Then run nksmesh adopt --write-env NAME.",
         )
-    _take_over(shell, order, where, dry_run=dry_run, yes=yes)
+    _take_over(shell, request, where, dry_run=dry_run, yes=yes)
 
 
 def _adopt(
     shell: Shell,
-    order: MeshRequest,
+    request: MeshRequest,
     where: wiring.Target,
     files: wiring.Files,
     *,
@@ -81,7 +81,7 @@ def _adopt(
     plan = perform_on(
         shell,
         where,
-        lambda runtime: workflow.plan_adoption(order, runtime, files.mesh, environment=environment, dry_run=dry_run),
+        lambda runtime: workflow.plan_adoption(request, runtime, files.mesh, environment=environment, dry_run=dry_run),
     )
     found = workflow.AdoptResult(plan=plan)
     question = f"Write it as environment {environment}?" if plan.recorded else "Record this mesh as managed by nksmesh?"
@@ -93,10 +93,10 @@ def _adopt(
         )
 
 
-def _take_over(shell: Shell, order: MeshRequest, where: wiring.Target, *, dry_run: bool, yes: bool) -> None:
+def _take_over(shell: Shell, request: MeshRequest, where: wiring.Target, *, dry_run: bool, yes: bool) -> None:
     from nksmesh.commands.adopt import from_istioctl as workflow
 
-    plan = perform_on(shell, where, lambda runtime: workflow.plan_takeover(order, runtime))
+    plan = perform_on(shell, where, lambda runtime: workflow.plan_takeover(request, runtime))
     found = workflow.TakeoverResult(plan=plan)
     if _agreed(shell, found, "Take over all of this?", dry_run=dry_run, yes=yes):
         run_on(shell, where, lambda runtime: workflow.take_over(plan, runtime))

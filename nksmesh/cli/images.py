@@ -9,7 +9,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import MeshOptions, order_of
+from nksmesh.cli.mesh_options import MeshOptions, request_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run
 from nksmesh.domain.charts.releases import OPTIONAL
@@ -48,12 +48,12 @@ def list_(
     """
     from nksmesh.commands.images import Source, list_images
 
-    order = order_of(shell, options, wiring.files(options.directory))
-    order = order.with_every_component() if all_components else order
+    request = request_of(shell, options, wiring.files(options.directory))
+    request = request.with_every_component() if all_components else request
     beside = {Source.SAMPLES: wiring.manifests(samples or ()), Source.ADDONS: wiring.manifests(addons or ())}
     run(
         shell,
         lambda listener: list_images(
-            order, wiring.offline_helm(shell), wiring.chart_store(), beside, listener=listener
+            request, wiring.offline_helm(shell), wiring.chart_store(), beside, listener=listener
         ),
     )

@@ -131,7 +131,7 @@ class CanaryOptions(WaitingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class RevisionOptions:
-    """What is said of a mesh whose answers are all in its record: by the commands that are about Istio revisions."""
+    """What is said of a mesh whose settings are all in its record: by the commands that are about Istio revisions."""
 
     environment: EnvironmentName = ""
     directory: Directory = None
@@ -150,9 +150,9 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
         CheckError: The version is not supported, or not provided by the region.
     """
     files = wiring.files(options.directory)
-    order = order_of(shell, options, files)
-    where = wiring.target(shell, order.environment, files.folder)
-    return order, replace(where, waits=wait_options_of(options))
+    request = request_of(shell, options, files)
+    where = wiring.target(shell, request.environment, files.folder)
+    return request, replace(where, waits=wait_options_of(options))
 
 
 def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshRequest, wiring.Target]:
@@ -163,11 +163,11 @@ def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshReque
     """
     files = wiring.files(options.directory)
     where = wiring.target_of_mesh(shell, options.environment, files, timeout=options.timeout)
-    order = order_of(shell, ApplyOptions(**{**vars(options), "environment": ""}), files)
-    return replace(order, request=replace(order.request, namespace=where.namespace)), where
+    request = request_of(shell, ApplyOptions(**{**vars(options), "environment": ""}), files)
+    return replace(request, options=replace(request.options, namespace=where.namespace)), where
 
 
-def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshRequest:
+def request_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshRequest:
     """Read what the options name, the environment, the catalog, values files, charts.lock, and check them.
 
     Raises:
@@ -188,8 +188,8 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshReq
         SetKind.STRING: options.set_strings,
         SetKind.FILE: options.set_files,
     }
-    order = MeshRequest(
-        request=Request(
+    request = MeshRequest(
+        options=Request(
             region=options.region,
             network=Network(options.network) if options.network else None,
             hub=options.hub,
@@ -210,14 +210,14 @@ def order_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshReq
         prune=isinstance(options, ApplyOptions) and options.prune,
     )
     check_request(
-        order.request,
-        order.catalog,
-        order.environment,
-        force_version=order.force_version,
+        request.options,
+        request.catalog,
+        request.environment,
+        force_version=request.force_version,
         # Where the cluster is asked, its record may have that an earlier run was given --force-version for this one.
         record_follows=isinstance(options, WaitingOptions),
     )
-    return order
+    return request
 
 
 def wait_options_of(options: WaitingOptions) -> WaitOptions:

@@ -9,7 +9,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, order_of
+from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, request_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run, run_on
 from nksmesh.domain.common.errors import ConfigError
@@ -40,11 +40,11 @@ def plan(
     if to and options.version:
         raise ConfigError("--to and --version contradict each other", hint="Leave one of them out.")
     files = wiring.files(options.directory)
-    order = order_of(shell, replace(options, version=to) if to else options, files)
-    order = replace(order, allow_version_change=bool(to))
-    where = wiring.target(shell, order.environment, files.folder)
+    request = request_of(shell, replace(options, version=to) if to else options, files)
+    request = replace(request, allow_version_change=bool(to))
+    where = wiring.target(shell, request.environment, files.folder)
 
-    run_on(shell, where, lambda runtime: preview(order, runtime, diff=diff, exit_code=exit_code))
+    run_on(shell, where, lambda runtime: preview(request, runtime, diff=diff, exit_code=exit_code))
 
 
 @command(
@@ -63,8 +63,8 @@ def template(shell: Shell, options: MeshOptions) -> None:
     """
     from nksmesh.commands.plan import template as workflow
 
-    order = order_of(shell, options, wiring.files(options.directory))
+    request = request_of(shell, options, wiring.files(options.directory))
     run(
         shell,
-        lambda listener: workflow(order, wiring.offline_helm(shell), wiring.chart_store(), listener=listener),
+        lambda listener: workflow(request, wiring.offline_helm(shell), wiring.chart_store(), listener=listener),
     )

@@ -8,7 +8,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import MeshOptions, order_of
+from nksmesh.cli.mesh_options import MeshOptions, request_of
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run, run_on
 
@@ -43,9 +43,9 @@ def show(
     from nksmesh.commands.values import ValuesQuestion, show_values
 
     files = wiring.files(options.directory)
-    order = order_of(shell, options, files)
-    where = wiring.target(shell, order.environment, files.folder) if installed else None
-    question = ValuesQuestion(target=component, order=order, key=key)
+    request = request_of(shell, options, files)
+    where = wiring.target(shell, request.environment, files.folder) if installed else None
+    question = ValuesQuestion(target=component, request=request, key=key)
 
     if where is None:
         run(shell, lambda _: show_values(question, None))

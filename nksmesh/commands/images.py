@@ -61,7 +61,7 @@ class ImageList:
 
 
 async def list_images(
-    order: MeshRequest, helm: Helm, charts: Charts, beside: Mapping[Source, Iterable[Manifest]], *, listener: Listener
+    request: MeshRequest, helm: Helm, charts: Charts, beside: Mapping[Source, Iterable[Manifest]], *, listener: Listener
 ) -> ImageList:
     """List every image of a mesh's render, the injector's included; the cluster is not read.
 
@@ -71,7 +71,7 @@ async def list_images(
     Raises:
         MeshError: As ``render_offline`` says.
     """
-    offline = await render_offline(order, helm, charts, listener=listener)
+    offline = await render_offline(request, helm, charts, listener=listener)
     mesh = offline.resolved.mesh
     named = {
         Source.MESH: [

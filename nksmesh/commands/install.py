@@ -39,7 +39,7 @@ class InstallResult:
 
 
 async def install(
-    order: MeshRequest,
+    request: MeshRequest,
     runtime: Runtime,
     *,
     dry_run: bool,
@@ -61,7 +61,7 @@ async def install(
             ReleaseError where another Helm has begun something. With ``rollback_on_failure`` a failed step is
             RolledBackError, or RollbackError where that failed, too.
     """
-    plan = await make_plan(order, runtime)
+    plan = await make_plan(request, runtime)
     if dry_run:
         return InstallResult(plan=plan, dry_run=True)
     if await _only_proves(plan, runtime.cluster):
@@ -81,7 +81,7 @@ async def install(
             runtime.cluster.storage.revisions(plan.mesh.releases), _left_unproved(plan, runtime.cluster)
         )
         if settled or plan.ending or revisions != plan.helm_revisions:
-            plan = await make_plan(order, runtime)
+            plan = await make_plan(request, runtime)
         refuse_failures(check_pending(plan, ours=pending if clear_pending or dead is not None else ()))
         check(plan)
         _warn(plan, runtime.listener)

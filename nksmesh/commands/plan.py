@@ -115,19 +115,19 @@ class TemplateResult:
         }
 
 
-async def preview(order: MeshRequest, runtime: Runtime, *, diff: bool, exit_code: bool) -> PlanResult:
+async def preview(request: MeshRequest, runtime: Runtime, *, diff: bool, exit_code: bool) -> PlanResult:
     """Plan an install, or an upgrade where the order lets the version change: to its end, whatever the steps there.
 
     Raises:
         MeshError: As ``make_plan`` says.
     """
     road = None
-    reading = asyncio.create_task(_workloads(order, runtime.cluster))  # beside the plan: there may be many pods
+    reading = asyncio.create_task(_workloads(request, runtime.cluster))  # beside the plan: there may be many pods
     try:
-        plan = await make_plan(order, runtime)
-        if order.allow_version_change:
+        plan = await make_plan(request, runtime)
+        if request.allow_version_change:
             road, _ = await survey_upgrade_path(
-                order, plan.mesh, plan.kubernetes, runtime.cluster, runtime.charts, reading
+                request, plan.mesh, plan.kubernetes, runtime.cluster, runtime.charts, reading
             )
     finally:
         reading.cancel()
@@ -137,21 +137,21 @@ async def preview(order: MeshRequest, runtime: Runtime, *, diff: bool, exit_code
         diff=tuple(_differences(plan, runtime.helm)) if diff else None,
         exit_code=CHANGES_PENDING if exit_code and plan.changes else 0,
         road=road,
-        charts=tuple(_move(change, order) for change in plan.releases.values()) if road else (),
+        charts=tuple(_move(change, request) for change in plan.releases.values()) if road else (),
     )
 
 
-async def _workloads(order: MeshRequest, cluster: Cluster) -> tuple[Workload, ...]:
-    return await injected_workloads(cluster) if order.allow_version_change else ()
+async def _workloads(request: MeshRequest, cluster: Cluster) -> tuple[Workload, ...]:
+    return await injected_workloads(cluster) if request.allow_version_change else ()
 
 
-async def template(order: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> TemplateResult:
+async def template(request: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> TemplateResult:
     """Render what an install would apply, without a cluster.
 
     Raises:
         MeshError: As ``render_offline`` says.
     """
-    offline = await render_offline(order, helm, charts, listener=listener)
+    offline = await render_offline(request, helm, charts, listener=listener)
     mesh = offline.resolved.mesh
     namespaces = dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases)))
     parts = [helm.dump(_namespace(name)) for name in namespaces]
@@ -166,14 +166,14 @@ async def template(order: MeshRequest, helm: Helm, charts: Charts, *, listener: 
     )
 
 
-def _move(change: ReleaseChange, order: MeshRequest) -> ChartMove:
+def _move(change: ReleaseChange, request: MeshRequest) -> ChartMove:
     return ChartMove(
         release=change.release.name,
         chart=change.chart.ref.name,
         installed=change.installed.chart_version if change.installed else "",
         wanted=change.chart.ref.version,
         digest=change.chart.digest,
-        pinned=order.lock.digest(change.chart.ref) == change.chart.digest,
+        pinned=request.lock.digest(change.chart.ref) == change.chart.digest,
     )
 
 

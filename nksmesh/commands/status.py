@@ -106,10 +106,10 @@ class StatusResult:
             "kubernetes": self.kubernetes,
             "context": self.context,
             "namespace": self.installation.namespace,
-            "version": record.answers.version if record else "",
-            "profile": record.answers.profile if record else "",
-            "region": record.answers.region if record else "",
-            "network": record.answers.network or "" if record else "",
+            "version": record.settings.version if record else "",
+            "profile": record.settings.profile if record else "",
+            "region": record.settings.region if record else "",
+            "network": record.settings.network or "" if record else "",
             "hub": record.hub if record else "",
             "recorded": record is not None,
             "canary": record.canary.istio_revision if record and record.canary else "",
@@ -162,7 +162,7 @@ async def status(cluster: Cluster, helm: Helm, namespace: str, *, asked_for_exit
         for release, stored in installation.releases.items()
     )
     hub = installation.record.hub if installation.record else ""
-    admitted = (hub, *installation.record.answers.allow_images) if installation.record else ()
+    admitted = (hub, *installation.record.settings.allow_images) if installation.record else ()
     allowed = tuple(f"{prefix.rstrip('/')}/" for prefix in admitted)
     images = sorted({image for row in releases for image in row.images})
     return StatusResult(
@@ -179,7 +179,7 @@ async def status(cluster: Cluster, helm: Helm, namespace: str, *, asked_for_exit
 def _proxy_of_default(manifests: Mapping[Release, tuple[Manifest, ...]], installation: Installation) -> str:
     """Return the proxy of the istiod that gateways follow: with a canary there are two, and it is the mesh's own."""
     record = installation.record
-    own = record.answers.standing.istio_revision if record else ""
+    own = record.settings.revisions.istio_revision if record else ""
     istiods = {release: some for release, some in manifests.items() if release.component == ISTIOD.name}
     meant = [some for release, some in istiods.items() if release.istio_revision == own] or list(istiods.values())
     return next(map(proxy_image, meant), "")

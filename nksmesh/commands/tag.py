@@ -66,16 +66,16 @@ class _Holder:
     """An istiod that tags may point to."""
 
     release: Release
-    answers: Recorded
+    settings: Recorded
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags that point to it."""
-        return self.answers.standing.tags
+        return self.settings.revisions.tags
 
     def with_tags(self, tags: tuple[str, ...]) -> _Holder:
         """Point other tags to it."""
-        return replace(self, answers=replace(self.answers, standing=replace(self.answers.standing, tags=tags)))
+        return replace(self, settings=replace(self.settings, revisions=replace(self.settings.revisions, tags=tags)))
 
 
 async def list_tags(cluster: Cluster, namespace: str) -> TagsResult:
@@ -95,7 +95,7 @@ async def list_tags(cluster: Cluster, namespace: str) -> TagsResult:
     return TagsResult(tags=tuple(sorted((_tag(hook, namespaces) for hook in webhooks), key=lambda tag: tag.name)))
 
 
-async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: Runtime) -> TagsResult:
+async def set_tag(name: str, istio_revision: str, request: MeshRequest, runtime: Runtime) -> TagsResult:
     """Point a revision tag to an istiod; one that pointed to another goes over without a gap.
 
     Args:
@@ -106,7 +106,7 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: R
         MeshError: As ``install`` says.
     """
     cluster = runtime.cluster
-    record = await recorded_mesh(cluster, order.request.namespace)
+    record = await recorded_mesh(cluster, request.options.namespace)
     holders = _holders(record)
     check_revision(name, "tag")
     refuse_failures(check_target(name, istio_revision, holders))
@@ -117,8 +117,8 @@ async def set_tag(name: str, istio_revision: str, order: MeshRequest, runtime: R
             step = TagsStep(tags=(name,), old=old.release, new=target.release)
             await Executor([step], runtime, account=False).run()
     changed = [target.with_tags(tuple(dict.fromkeys((*target.tags, name)))), *(_without(peer, name) for peer in others)]
-    wrote = await _apply(changed, order, runtime, f"tag set {name}")
-    found = await list_tags(cluster, order.request.namespace)
+    wrote = await _apply(changed, request, runtime, f"tag set {name}")
+    found = await list_tags(cluster, request.options.namespace)
     return replace(found, name=name, done="set" if wrote else "unchanged")
 
 
@@ -141,28 +141,28 @@ async def check_removal(name: str, cluster: Cluster, namespace: str, *, yes: boo
     return tag
 
 
-async def remove_tag(name: str, order: MeshRequest, runtime: Runtime) -> TagsResult:
+async def remove_tag(name: str, request: MeshRequest, runtime: Runtime) -> TagsResult:
     """Remove a revision tag that ``check_removal`` let pass.
 
     Raises:
         MeshError: As ``install`` says.
     """
-    record = await recorded_mesh(runtime.cluster, order.request.namespace)
+    record = await recorded_mesh(runtime.cluster, request.options.namespace)
     changed = [_without(holder, name) for holder in _holders(record).values() if name in holder.tags]
-    await _apply(changed, order, runtime, f"tag remove {name}")
-    return replace(await list_tags(runtime.cluster, order.request.namespace), name=name, done="removed")
+    await _apply(changed, request, runtime, f"tag remove {name}")
+    return replace(await list_tags(runtime.cluster, request.options.namespace), name=name, done="removed")
 
 
-async def _apply(changed: Iterable[_Holder], order: MeshRequest, runtime: Runtime, command: str) -> bool:
+async def _apply(changed: Iterable[_Holder], request: MeshRequest, runtime: Runtime, command: str) -> bool:
     """Have Helm upgrade each istiod whose tags change; tell whether anything was written."""
     wrote = False
     for holder in changed:
-        record = await recorded_mesh(runtime.cluster, order.request.namespace)
-        standing = replace(holder.answers.standing, base_version=await later_base(record, runtime.cluster))
+        record = await recorded_mesh(runtime.cluster, request.options.namespace)
+        revisions = replace(holder.settings.revisions, base_version=await later_base(record, runtime.cluster))
         scope = ReleaseScope(
-            answers=replace(holder.answers, standing=standing), keep=_keep(holder.release), components=CONTROL_PLANE
+            settings=replace(holder.settings, revisions=revisions), keep=_keep(holder.release), components=CONTROL_PLANE
         )
-        done = await install_scope(order, scope, runtime, command)
+        done = await install_scope(request, scope, runtime, command)
         wrote = wrote or done.plan.changes
     return wrote
 
@@ -175,8 +175,8 @@ def _keep(istiod: Release) -> Keep:
             return after
         kept = replace(before, releases=merged(before, after))
         if before.canary and before.canary.release == istiod:
-            return replace(kept, canary=replace(before.canary, answers=after.answers))
-        return replace(kept, answers=after.answers)
+            return replace(kept, canary=replace(before.canary, settings=after.settings))
+        return replace(kept, settings=after.settings)
 
     return keep
 
@@ -184,9 +184,9 @@ def _keep(istiod: Release) -> Keep:
 def _holders(record: Record) -> dict[str, _Holder]:
     """Return the istiods that a tag may point to, by their Istio revision in words."""
     own = own_istiod(record)
-    holders = {spoken_revision(own.istio_revision): _Holder(release=own, answers=record.answers)}
+    holders = {spoken_revision(own.istio_revision): _Holder(release=own, settings=record.settings)}
     if record.canary:
-        holders[record.canary.istio_revision] = _Holder(release=record.canary.release, answers=record.canary.answers)
+        holders[record.canary.istio_revision] = _Holder(release=record.canary.release, settings=record.canary.settings)
     return holders
 
 

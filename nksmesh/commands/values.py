@@ -64,7 +64,7 @@ class ValuesQuestion:
     """
 
     target: str
-    order: MeshRequest
+    request: MeshRequest
     key: str = ""
 
 
@@ -78,7 +78,7 @@ async def show_values(question: ValuesQuestion, cluster: Cluster | None) -> Valu
         ConfigError: Something named is not there, or no layer sets the key.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    resolved = (await resolve_mesh(question.order, cluster, to_write=False)).resolved
+    resolved = (await resolve_mesh(question.request, cluster, to_write=False)).resolved
     mesh = resolved.mesh
     releases = [release for release in mesh.releases if question.target in {release.component, release.name}]
     if not releases:

@@ -15,7 +15,7 @@ _MOST_NODES: Final = 100
 """A cluster is in one region: some of its nodes tell as much as all."""
 
 
-async def read_zones(order: MeshRequest, cluster: Cluster) -> tuple[str, ...]:
+async def read_zones(request: MeshRequest, cluster: Cluster) -> tuple[str, ...]:
     """Read the nodes' zones where a region's registry may be meant and only they can tell the region.
 
     Returns:
@@ -24,19 +24,19 @@ async def read_zones(order: MeshRequest, cluster: Cluster) -> tuple[str, ...]:
     Raises:
         ClusterError: The cluster cannot be reached, or refuses otherwise than by the user's rights.
     """
-    request, environment = order.request, order.environment
-    own_hub = request.hub or (environment and environment.hub and not request.region)
-    if own_hub or not zones_may_tell(cluster.host, order.catalog.regions, order.catalog.nks):
+    options, environment = request.options, request.environment
+    own_hub = options.hub or (environment and environment.hub and not options.region)
+    if own_hub or not zones_may_tell(cluster.host, request.catalog.regions, request.catalog.nks):
         return ()
     nodes = await where_allowed(cluster.objects.list("v1", "Node", metadata_only=True, most=_MOST_NODES), ())
     return tuple(str((node["metadata"].get("labels") or {}).get(ZONE_LABEL) or "") for node in nodes)
 
 
-def about_the_place(order: MeshRequest, found: ClusterState) -> tuple[Finding, ...]:
+def about_the_place(request: MeshRequest, found: ClusterState) -> tuple[Finding, ...]:
     """Say where the region is not the cluster's, and until when NKS supports the cluster's Kubernetes."""
-    regions, nks, mesh = order.catalog.regions, order.catalog.nks, found.resolved.mesh
+    regions, nks, mesh = request.catalog.regions, request.catalog.nks, found.resolved.mesh
     chosen = "" if mesh.own_hub else mesh.region
     return (
         *check_location(found.location, chosen, regions, nks, by_default=found.resolved.region_read),
-        *check_support(found.location, minor_of(found.kubernetes), nks, order.today),
+        *check_support(found.location, minor_of(found.kubernetes), nks, request.today),
     )

@@ -56,7 +56,7 @@ class OfflineMesh:
     rendered: RenderedMesh
 
 
-async def render_offline(order: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> OfflineMesh:
+async def render_offline(request: MeshRequest, helm: Helm, charts: Charts, *, listener: Listener) -> OfflineMesh:
     """Render a mesh without a cluster: for the newest Kubernetes that its version supports.
 
     Raises:
@@ -64,17 +64,17 @@ async def render_offline(order: MeshRequest, helm: Helm, charts: Charts, *, list
         ChartError: A chart cannot be had, does not render, or names an image outside the hub.
         CheckError: The version is not provided.
     """
-    resolved = (await resolve_mesh(order, None)).resolved
-    versions = order.judge_version(resolved.mesh, "")
+    resolved = (await resolve_mesh(request, None)).resolved
+    versions = request.judge_version(resolved.mesh, "")
     refuse_failures(versions)
-    fetched = await fetch_charts(order, resolved.mesh, charts, listener)
-    state = InstalledState(kubernetes=_newest_kubernetes(order.catalog, resolved.mesh.version))
+    fetched = await fetch_charts(request, resolved.mesh, charts, listener)
+    state = InstalledState(kubernetes=_newest_kubernetes(request.catalog, resolved.mesh.version))
     rendered = await render_mesh(resolved.mesh, fetched, state, helm)
     findings = (*versions, *rendered.findings)
     return OfflineMesh(resolved=resolved, charts=fetched, rendered=replace(rendered, findings=findings))
 
 
-async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write: bool = True) -> ClusterState:
+async def resolve_mesh(request: MeshRequest, cluster: Cluster | None, *, to_write: bool = True) -> ClusterState:
     """Find out which mesh is meant: from the request, the cluster's version, and what an earlier run recorded.
 
     Args:
@@ -86,36 +86,36 @@ async def resolve_mesh(order: MeshRequest, cluster: Cluster | None, *, to_write:
         ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
     """
     if cluster is None:
-        return ClusterState(resolved=resolve(order.request, order.catalog, order.environment))
-    fresh = to_write and order.scope is None and not order.take_over
+        return ClusterState(resolved=resolve(request.options, request.catalog, request.environment))
+    fresh = to_write and request.scope is None and not request.take_over
     kubernetes, records, zones, istiods = await asyncio.gather(
         cluster.version(),
         cluster.records.read_all(),
-        read_zones(order, cluster),
+        read_zones(request, cluster),
         list_istiods(cluster) if fresh else _none(),
     )
-    namespace = order.request.namespace or (order.environment.namespace if order.environment else "")
+    namespace = request.options.namespace or (request.environment.namespace if request.environment else "")
     record = record_for(namespace, records)
     still: Mapping[tuple[str, str], InstalledRelease] = {}
     if record is not None:
         still = await cluster.storage.installed(recorded.release for recorded in record.releases)
-        if not still and to_write and not order.take_over:  # a takeover marks objects before Helm has their release
+        if not still and to_write and not request.take_over:  # a takeover marks objects before Helm has their release
             refuse_failures(await check_unseen(record, cluster))
         record = record if still or (not to_write and any(await look_for(record, cluster))) else None
     if record is None and istiods:
         refuse_failures(await check_foreign(istiods, cluster))
-    if order.scope is None:
+    if request.scope is None:
         refuse_failures(check_no_canary(record))
-    answers = order.scope.answers if order.scope else record.answers if record else None
-    location = locate(cluster.host, zones, order.catalog.regions, order.catalog.nks)
-    resolved = resolve(order.request, order.catalog, order.environment, answers, location, kubernetes)
-    resolved = order.scope.of(resolved) if order.scope else resolved
-    gone_on_with = forgiven(order.version_question(resolved.mesh, kubernetes), order.catalog.versions)
+    settings = request.scope.settings if request.scope else record.settings if record else None
+    location = locate(cluster.host, zones, request.catalog.regions, request.catalog.nks)
+    resolved = resolve(request.options, request.catalog, request.environment, settings, location, kubernetes)
+    resolved = request.scope.of(resolved) if request.scope else resolved
+    gone_on_with = forgiven(request.version_question(resolved.mesh, kubernetes), request.catalog.versions)
     resolved = replace(resolved, mesh=replace(resolved.mesh, forced=gone_on_with))
     return ClusterState(kubernetes=kubernetes, record=record, resolved=resolved, location=location, installed=still)
 
 
-async def fetch_charts(order: MeshRequest, mesh: Mesh, charts: Charts, listener: Listener) -> Mapping[str, Chart]:
+async def fetch_charts(request: MeshRequest, mesh: Mesh, charts: Charts, listener: Listener) -> Mapping[str, Chart]:
     """Fetch the chart of each of a mesh's components.
 
     Returns:
@@ -125,7 +125,7 @@ async def fetch_charts(order: MeshRequest, mesh: Mesh, charts: Charts, listener:
         ChartError: A chart cannot be had, or is not the one that charts.lock pins.
     """
     refs = chart_refs(mesh)
-    fetched = await charts.fetch(list(refs.values()), lock=order.lock, locked=order.locked, listener=listener)
+    fetched = await charts.fetch(list(refs.values()), lock=request.lock, locked=request.locked, listener=listener)
     return {component: fetched[ref] for component, ref in refs.items()}
 
 
@@ -175,7 +175,7 @@ def _newest_kubernetes(catalog: Catalog, version: str) -> str:
 
 def _version_of(release: Release, mesh: Mesh) -> str:
     """Return a release's chart version: an aborted canary left base a later one, which never goes back."""
-    later = mesh.standing.base_version if release.component == BASE.name else ""
+    later = mesh.revisions.base_version if release.component == BASE.name else ""
     return later or mesh.version
 
 

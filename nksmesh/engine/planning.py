@@ -57,7 +57,7 @@ class MeshState:
     namespaces: Mapping[ObjectRef, Mapping[str, Any] | None]
 
 
-async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
+async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     """Plan what would bring a cluster to the mesh that an order describes.
 
     Raises:
@@ -67,26 +67,26 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         ClusterError: The cluster cannot be reached, or an object belongs to somebody else.
     """
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.STARTED, message="reading the cluster"))
-    found = await resolve_mesh(order, runtime.cluster)
+    found = await resolve_mesh(request, runtime.cluster)
     mesh, record = found.resolved.mesh, found.record
-    versions = order.judge_version(mesh, found.kubernetes)
+    versions = request.judge_version(mesh, found.kubernetes)
     refuse_failures(versions)
-    read = await _read(order, found, runtime)
+    read = await _read(request, found, runtime)
     refuse_failures(await check_elsewhere(read.installed.values(), runtime.cluster))
     before = version_before(mesh, read.installed)
-    if before and not order.allow_version_change:
-        sources = (order.request, order.environment, record.answers if record else None)
+    if before and not request.allow_version_change:
+        sources = (request.options, request.environment, record.settings if record else None)
         asked = any(source.version for source in sources if source)
         refuse_failures(another_version(before, mesh.version, asked=asked))
     base = read.installed.get(_only(mesh, BASE).key)
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
-    beside = record.answers.version if order.scope and record else ""  # a canary's own istiod was never there
-    former = Former(version=before or beside, charts=runtime.charts, lock=order.lock, forced=order.force_version)
+    beside = record.settings.version if request.scope and record else ""  # a canary's own istiod was never there
+    former = Former(version=before or beside, charts=runtime.charts, lock=request.lock, forced=request.force_version)
     rendered = await render_mesh(mesh, read.charts, seen, runtime.helm, runtime.cluster, former)
     changes = rendered.changes
-    if before and order.scope is None and not order.take_over:
+    if before and request.scope is None and not request.take_over:
         refuse_failures(await check_unrecorded(before, mesh, changes, record, runtime.cluster))
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
     crds, owned, unpulled, refused, _ = await asyncio.gather(
@@ -96,7 +96,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
             applied_digest=_applied_crds(record),
             at_least=base.chart_version if base else "",
         ),
-        check_owners(changes, runtime.cluster, take_over=order.take_over),
+        check_owners(changes, runtime.cluster, take_over=request.take_over),
         survey_pull_secrets(changes.values(), runtime.cluster, hub=mesh.hub, absent=missing),
         dry_run_changes(changes.values(), runtime.cluster, runtime.helm),
         runtime.cluster.live.follow(
@@ -104,7 +104,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         ),
     )
     refuse_failures((*owned.findings, *refused))
-    if not order.take_over:
+    if not request.take_over:
         refuse_failures(await check_hidden(owned.not_shown, runtime.cluster))
     injection = check_injection(owned.changes.values(), _around(runtime.cluster, read.namespaces))
     refuse_failures(injection)
@@ -113,16 +113,16 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()
     }
     unwanted = tuple(extra for extra in _recorded(record) if extra not in mesh.releases and extra.key in read.installed)
-    unwanted = () if order.scope and order.scope.components else unwanted
+    unwanted = () if request.scope and request.scope.components else unwanted
     stored = {release: read.installed[release.key] for release in unwanted}
     steps = make_steps(
         mesh,
         changes,
         crds,
         missing_namespaces=missing,
-        unwanted=stored if order.prune else {},
+        unwanted=stored if request.prune else {},
         proxy_image=proxy,
-        take_over=order.take_over,
+        take_over=request.take_over,
     )
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
     return Plan(
@@ -134,7 +134,7 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         kubernetes=found.kubernetes,
         findings=(
             *versions,
-            *about_the_place(order, found),
+            *about_the_place(request, found),
             *rendered.findings,
             *injection,
             *refused,
@@ -146,17 +146,17 @@ async def make_plan(order: MeshRequest, runtime: Runtime) -> Plan:
         stored=tuple(stored.values()),
         recorded=record,
         ending=(*ending_of(read.namespaces), *owned.ending),
-        keep=order.scope.keep if order.scope else None,
+        keep=request.scope.keep if request.scope else None,
     )
 
 
-async def _read(order: MeshRequest, found: ClusterState, runtime: Runtime) -> MeshState:
+async def _read(request: MeshRequest, found: ClusterState, runtime: Runtime) -> MeshState:
     """Fetch the charts, read what is installed, and begin to follow the mesh's namespaces, all at once."""
     mesh = found.resolved.mesh
     namespaces = tuple(dict.fromkeys((mesh.namespace, *(release.namespace for release in mesh.releases))))
     recorded = _recorded(found.record)
     charts, others, live, _ = await asyncio.gather(
-        fetch_charts(order, mesh, runtime.charts, runtime.listener),
+        fetch_charts(request, mesh, runtime.charts, runtime.listener),
         runtime.cluster.storage.installed(release for release in mesh.releases if release not in recorded),
         runtime.cluster.objects.get_all(
             (ObjectRef("v1", "Namespace", name) for name in namespaces), metadata_only=True
@@ -179,7 +179,7 @@ def _around(cluster: Cluster, namespaces: Mapping[ObjectRef, Mapping[str, Any] |
 
 def _about_the_name(mesh: Mesh, *, moved: bool) -> tuple[Finding, ...]:
     """Say that an Istio revision is not called after its version: loud where this plan makes it so, else on demand."""
-    found = kept_name(mesh.standing.istio_revision, mesh.version)
+    found = kept_name(mesh.revisions.istio_revision, mesh.version)
     return () if found is None else (found if moved else replace(found, level=Level.NOTE),)
 
 

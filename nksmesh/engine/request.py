@@ -27,12 +27,12 @@ class ReleaseScope:
     Everything else is install's: the plan, the lease, the gate, the proofs.
 
     Attributes:
-        answers: What stands in the place of the record's answers.
+        settings: What stands in the place of the record's settings.
         keep: How what it leaves is recorded.
         components: The components it is about; all of them where empty. Releases of others are left alone.
     """
 
-    answers: Recorded = field(repr=False)
+    settings: Recorded = field(repr=False)
     keep: Keep = field(repr=False)
     components: frozenset[str] = frozenset()
 
@@ -61,7 +61,7 @@ class MeshRequest:
         today: The day of the run, which ends of support are held against.
     """
 
-    request: Request
+    options: Request
     catalog: Catalog = field(repr=False)
     environment: Environment | None = None
     lock: Lock = field(default_factory=Lock, repr=False)

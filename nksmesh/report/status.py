@@ -22,13 +22,13 @@ def _status(result: StatusResult, console: Console, verbose: bool) -> None:
         warnings(console, result.notes)
         return
     record = result.installation.record
-    answers = record.answers if record else None
-    title = f"Istio {answers.version}, profile {answers.profile}" if answers else "Istio, not recorded by nksmesh"
+    settings = record.settings if record else None
+    title = f"Istio {settings.version}, profile {settings.profile}" if settings else "Istio, not recorded by nksmesh"
     console.print(
         Text.assemble((title, "bold"), ": ", state("ready" if result.ready else "not ready", good=result.ready))
     )
-    network = answers.network.value if answers and answers.network else ""
-    region = f"{answers.region} {network}".strip() if answers and answers.region else ""
+    network = settings.network.value if settings and settings.network else ""
+    region = f"{settings.region} {network}".strip() if settings and settings.region else ""
     facts(
         console,
         [

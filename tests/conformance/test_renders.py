@@ -63,10 +63,10 @@ def helm() -> Helm:
     return Helm("", kubeconfig=None, context="", cache=cache_folder(os.environ))
 
 
-def order(version: str, region: str, network: str, profile: str) -> MeshRequest:
+def request_for(version: str, region: str, network: str, profile: str) -> MeshRequest:
     """Ask for one mesh; versions that the region's registry does not have are forced."""
     request = Request(region=region, network=Network(network), version=version, profile=profile, charts=FOLDER)
-    return MeshRequest(request=request, catalog=load_catalog(ValuesFolders(user=None)), force_version=True)
+    return MeshRequest(options=request, catalog=load_catalog(ValuesFolders(user=None)), force_version=True)
 
 
 async def rendered(wanted: MeshRequest) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ async def rendered(wanted: MeshRequest) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("profile", GATEWAYS)
 async def test_every_image_is_in_the_regions_hub(version: str, profile: str) -> None:
-    wanted = [order(version, region, network, profile) for region, network in HUBS]
+    wanted = [request_for(version, region, network, profile) for region, network in HUBS]
     for hub, objects in zip(HUBS.values(), await asyncio.gather(*map(rendered, wanted)), strict=True):
         named = {(one["kind"], one["metadata"]["name"]): one for one in objects}
         text = json.dumps(objects)
@@ -103,7 +103,7 @@ def images_in(deployment: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_every_image_of_cni_and_ztunnel_is_in_the_hub_too(version: str) -> None:
     told = Environment(name="nodes", path="mesh.yaml", components=("cni", "ztunnel"), pull_secrets=("key",))
-    objects = await rendered(replace(order(version, "kr1", "public", "default"), environment=told))
+    objects = await rendered(replace(request_for(version, "kr1", "public", "default"), environment=told))
     hub = HUBS["kr1", "public"]
     assert not ELSEWHERE.search(json.dumps(objects))
     on_nodes = {one["metadata"]["name"]: one for one in objects if one["kind"] == "DaemonSet"}
@@ -128,7 +128,7 @@ async def test_every_image_of_cni_and_ztunnel_is_in_the_hub_too(version: str) ->
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_the_list_of_images_is_the_four_of_istio(version: str) -> None:
-    everything = order(version, "kr1", "public", "demo").with_every_component()
+    everything = request_for(version, "kr1", "public", "demo").with_every_component()
     listed = await list_images(everything, helm(), ChartStore(), {}, listener=unheard)
     hub = HUBS["kr1", "public"]
     names = ("pilot", "proxyv2", "install-cni", "ztunnel")
@@ -138,7 +138,7 @@ async def test_the_list_of_images_is_the_four_of_istio(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("profile", GATEWAYS)
 async def test_services_have_the_guides_names_labels_and_ports(version: str, profile: str) -> None:
-    objects = await rendered(order(version, "kr1", "public", profile))
+    objects = await rendered(request_for(version, "kr1", "public", profile))
     services = {one["metadata"]["name"]: one for one in objects if one["kind"] == "Service"}
     assert sorted(set(services) - {"istiod-revision-tag-default"}) == [*GATEWAYS[profile], "istiod"]
     for gateway in GATEWAYS[profile]:
@@ -165,8 +165,8 @@ async def test_our_own_values_are_all_known_to_the_charts(version: str) -> None:
     refs = {name: ChartRef(name=name, version=version, source=FOLDER) for name in ("base", "istiod", "gateway")}
     charts = await ChartStore().fetch(list(refs.values()), lock=Lock())
     for profile, (region, network) in product(GATEWAYS, HUBS):
-        wanted = order(version, region, network, profile)
-        mesh = resolve(wanted.request, wanted.catalog).mesh
+        wanted = request_for(version, region, network, profile)
+        mesh = resolve(wanted.options, wanted.catalog).mesh
         for release in mesh.releases:
             layers = mesh.layers[release.name]
             assert layers or release.component in {"base", "gateway"}
@@ -206,8 +206,8 @@ async def test_what_istioctl_was_told_of_pods_is_in_them_again(version: str, com
 @pytest.mark.skipif("1.28.10" not in VERSIONS, reason="the folder has no 1.28.10")
 async def test_values_of_before_1_28_do_not_take_istiod_away() -> None:
     # what --reuse-values leaves unset, and the charts from 1.28 on render nothing without
-    wanted = order("1.28.10", "kr1", "public", "default")
-    emptied = replace(wanted.request, sets=(parse_set("istiod:global.resourceScope=null"),))
+    wanted = request_for("1.28.10", "kr1", "public", "default")
+    emptied = replace(wanted.options, sets=(parse_set("istiod:global.resourceScope=null"),))
     with pytest.raises(ChartError, match="renders no istiod Deployment"):
-        await rendered(replace(wanted, request=emptied))
+        await rendered(replace(wanted, options=emptied))
     assert await rendered(wanted)

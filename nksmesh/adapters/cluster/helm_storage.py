@@ -107,7 +107,7 @@ class HelmStorage:
         labels = {key: record["metadata"]["labels"] for key, record in newest.items()}
         return {key: (int(label["version"]), str(label.get("status"))) for key, label in labels.items()}
 
-    async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
+    async def deployed(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
         """Return the Helm revision that stands of releases, by (namespace, name).
 
         That is the newest one that was deployed; without any, the newest that Helm has ended with at all.

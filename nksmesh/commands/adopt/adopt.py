@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import nksmesh
 from nksmesh.commands.adopt.description import AdoptedRelease, about_crds, charts_of, describe, differing_crds, notes_on
-from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, check_options, environment_of, hub_of
+from nksmesh.domain.adoption.adoption import HelmMesh, check_options, environment_of, hub_of, settings_of_mesh
 from nksmesh.domain.charts.releases import BASE, ISTIOD
 from nksmesh.domain.common.data import MERGED
 from nksmesh.domain.common.errors import ClusterError, ConfigError, ReleaseError
@@ -96,7 +96,7 @@ class AdoptResult:
 
 
 async def plan_adoption(
-    order: MeshRequest, runtime: Runtime, files: MeshFiles, *, environment: str = "", dry_run: bool = False
+    request: MeshRequest, runtime: Runtime, files: MeshFiles, *, environment: str = "", dry_run: bool = False
 ) -> AdoptionPlan:
     """Find a mesh by the charts of its Helm releases, and describe it; nothing is written.
 
@@ -114,29 +114,29 @@ async def plan_adoption(
     if environment:
         _check_environment(environment, files)
     runtime.listener(Event(step=ADOPT_STEP, kind=EventKind.STARTED, message="reading the cluster"))
-    env = order.environment
-    namespace = order.request.namespace or (env.namespace if env else "")
+    env = request.environment
+    namespace = request.options.namespace or (env.namespace if env else "")
     kubernetes, installation = await asyncio.gather(
         runtime.cluster.version(), find_installation(runtime.cluster, namespace)
     )
     if not dry_run:
         refuse_failures(installation.findings)
     if installation.record is not None:
-        plan = _recorded(installation.record, order, environment, runtime.cluster.context)
+        plan = _recorded(installation.record, request, environment, runtime.cluster.context)
         return replace(plan, notes=(*plan.notes, *installation.notes))
     if installation.foreign and not any(release.component == ISTIOD.name for release in installation.releases):
         raise ConfigError(f"{installation.foreign[0]}", hint=installation.foreign[0].way_on)
     refuse_failures(_check_deployed(installation))
     found = _hand_made(installation, runtime.helm)
-    answers = answers_of(found, order.request, order.catalog)
-    refuse_failures(check_options(order.request, answers, hub_of(found.manifests[found.only(ISTIOD.name)])))
-    bare = Request(namespace=found.namespace, charts=order.request.charts or (env.charts if env else ""))
-    ours = resolve(bare, order.catalog, None, answers).mesh
+    settings = settings_of_mesh(found, request.options, request.catalog)
+    refuse_failures(check_options(request.options, settings, hub_of(found.manifests[found.only(ISTIOD.name)])))
+    bare = Request(namespace=found.namespace, charts=request.options.charts or (env.charts if env else ""))
+    ours = resolve(bare, request.catalog, None, settings).mesh
     # Its layers lack the values given to Helm until they are described, and with them an Istio revision of their own.
     named = {release.key: release for release in found.releases}
     ours = replace(ours, releases=tuple(named[release.key] for release in ours.releases))
-    warnings = [str(finding) for finding in order.judge_version(ours, kubernetes) if finding.level is not Level.NOTE]
-    have, missing = await charts_of(ours, order, runtime.charts, runtime.listener)
+    warnings = [str(finding) for finding in request.judge_version(ours, kubernetes) if finding.level is not Level.NOTE]
+    have, missing = await charts_of(ours, request, runtime.charts, runtime.listener)
     warnings += missing
     runtime.listener(Event(step=ADOPT_STEP, kind=EventKind.WAITING, message="Helm to render the described mesh"))
     described = await asyncio.gather(
@@ -149,7 +149,7 @@ async def plan_adoption(
         warnings.append(about_crds(differing, ours.version))
         rows = [replace(row, chart_digest="") if row.release.component == BASE.name else row for row in rows]
     layers = {row.release.name: layer_of(row.release, row.kept.beyond) for row in rows}
-    mesh = resolve(bare, order.catalog, None, replace(answers, layers=layers)).mesh
+    mesh = resolve(bare, request.catalog, None, replace(settings, layers=layers)).mesh
     runtime.listener(
         Event(step=ADOPT_STEP, kind=EventKind.DONE, message=f"{counted(len(rows), 'release')} of Istio {mesh.version}")
     )
@@ -217,9 +217,9 @@ def _check_environment(name: str, files: MeshFiles) -> None:
         )
 
 
-def _recorded(record: Record, order: MeshRequest, environment: str, context: str) -> AdoptionPlan:
+def _recorded(record: Record, request: MeshRequest, environment: str, context: str) -> AdoptionPlan:
     """Describe a mesh that nksmesh knows already: an environment may still be written of it."""
-    mesh = resolve(Request(namespace=record.namespace), order.catalog, None, record.answers).mesh
+    mesh = resolve(Request(namespace=record.namespace), request.catalog, None, record.settings).mesh
     return AdoptionPlan(
         mesh=mesh,
         releases=(),
@@ -257,7 +257,7 @@ def _hand_made(installation: Installation, helm: Helm) -> HelmMesh:
 def _record_of(mesh: Mesh, rows: list[AdoptedRelease], helm_driver: str) -> Record:
     by_release = {row.release: row for row in rows}
     return Record(
-        answers=Recorded.of(mesh),
+        settings=Recorded.of(mesh),
         hub=mesh.hub,
         releases=tuple(
             RecordedRelease(

@@ -63,11 +63,11 @@ class AdoptedRelease:
 
 
 async def charts_of(
-    mesh: Mesh, order: MeshRequest, charts: Charts, listener: Listener
+    mesh: Mesh, request: MeshRequest, charts: Charts, listener: Listener
 ) -> tuple[Mapping[str, Chart], list[str]]:
     """Fetch the charts of the version that is installed; without them the adoption goes on, and says so."""
     try:
-        return await fetch_charts(order, mesh, charts, listener), []
+        return await fetch_charts(request, mesh, charts, listener), []
     except ChartError as exc:
         words = (
             f"the description is not verified, because the charts are not available: {exc.message} (--charts SOURCE)"

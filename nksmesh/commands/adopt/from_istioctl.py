@@ -56,7 +56,7 @@ class TakeoverPlan:
     """What is taken over, and what becomes of the rest.
 
     Attributes:
-        order: What install is told, for the mesh to become what it is.
+        request: What install is told, for the mesh to become what it is.
         plan: The plan that brings the mesh into Helm releases.
         objects: The objects that are taken, each with what changes in it.
         values: What keeps the mesh what istioctl made it, and what it was told and is not carried over.
@@ -65,7 +65,7 @@ class TakeoverPlan:
         prune: The orphans go, too.
     """
 
-    order: MeshRequest = field(repr=False)
+    request: MeshRequest = field(repr=False)
     plan: Plan
     objects: tuple[TakenObject, ...] = ()
     values: FormerValues = field(default_factory=FormerValues)
@@ -136,7 +136,7 @@ class TakeoverResult:
         return fields_of(self) | {"addresses": self.progress.addresses, "warnings": self.warnings}
 
 
-async def plan_takeover(order: MeshRequest, runtime: Runtime) -> TakeoverPlan:
+async def plan_takeover(request: MeshRequest, runtime: Runtime) -> TakeoverPlan:
     """Find a mesh that istioctl made, and say what taking it over would change; nothing is written.
 
     Raises:
@@ -144,21 +144,21 @@ async def plan_takeover(order: MeshRequest, runtime: Runtime) -> TakeoverPlan:
         CheckError: It cannot be taken over as it is.
         MeshError: As ``make_plan`` says.
     """
-    former = await former_mesh(order, runtime)
-    plan = await make_plan(former.order, runtime)
+    former = await former_mesh(request, runtime)
+    plan = await make_plan(former.request, runtime)
     refuse_failures(await _check_other_gateways(plan, runtime.cluster.objects))
     replaced, orphans = await _left_behind(plan, runtime.cluster.objects)
     objects = await asyncio.gather(
         *(_taken(ref, change, runtime.cluster.objects) for change in plan.releases.values() for ref in change.taken)
     )
     return TakeoverPlan(
-        order=former.order,
+        request=former.request,
         plan=plan,
         objects=tuple(objects),
         values=former.values,
         replaced=replaced,
         orphans=orphans,
-        prune=order.prune,
+        prune=request.prune,
     )
 
 
@@ -174,7 +174,7 @@ async def take_over(shown: TakeoverPlan, runtime: Runtime) -> TakeoverResult:
     def check(plan: Plan) -> None:
         check_agreed(replace(shown, plan=plan), shown)
 
-    done = await install(shown.order, runtime, dry_run=False, command=TAKEOVER_STEP, check=check)
+    done = await install(shown.request, runtime, dry_run=False, command=TAKEOVER_STEP, check=check)
     removed: list[str] = []
     if shown.going:
         step = OrphansStep(name=ORPHANS_STEP, action=Action.REMOVE, plan=done.plan, shown=shown.going)

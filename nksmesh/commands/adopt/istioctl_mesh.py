@@ -39,15 +39,15 @@ class Former:
     """The mesh as istioctl made it.
 
     Attributes:
-        order: What install is told, for the mesh to become what it is.
+        request: What install is told, for the mesh to become what it is.
         values: What keeps it what istioctl made it; empty where an earlier run has recorded that already.
     """
 
-    order: MeshRequest
+    request: MeshRequest
     values: FormerValues = field(default_factory=FormerValues)
 
 
-async def former_mesh(order: MeshRequest, runtime: Runtime) -> Former:
+async def former_mesh(request: MeshRequest, runtime: Runtime) -> Former:
     """Work out which mesh it is: from the record, where an earlier run has begun, or from what istioctl left.
 
     Raises:
@@ -55,25 +55,25 @@ async def former_mesh(order: MeshRequest, runtime: Runtime) -> Former:
         CheckError: It cannot be taken over as it is.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    environment = order.environment
-    namespace = order.request.namespace or (environment.namespace if environment else "") or ISTIO_NAMESPACE
-    request = replace(order.request, namespace=namespace)
+    environment = request.environment
+    namespace = request.options.namespace or (environment.namespace if environment else "") or ISTIO_NAMESPACE
+    options = replace(request.options, namespace=namespace)
     records = await runtime.cluster.records.read_all()
     record = records.get(namespace)
     refuse_failures(check_no_canary(record))
     values = FormerValues()
     if record is not None:
-        answers = record.answers
+        settings = record.settings
     else:
-        answers, values = await _answers(replace(order, request=request), namespace, runtime)
+        settings, values = await _settings(replace(request, options=options), namespace, runtime)
     # Taken as an option it would set the gateways aside that are there beside the profile's.
-    profile = "" if request.profile == answers.profile else request.profile
-    request = replace(request, profile=profile)
-    scope = ReleaseScope(answers=answers, keep=lambda _before, recorded, _done: recorded)
-    return Former(order=replace(order, request=request, scope=scope, take_over=True, prune=False), values=values)
+    profile = "" if options.profile == settings.profile else options.profile
+    options = replace(options, profile=profile)
+    scope = ReleaseScope(settings=settings, keep=lambda _before, recorded, _done: recorded)
+    return Former(request=replace(request, options=options, scope=scope, take_over=True, prune=False), values=values)
 
 
-async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tuple[Recorded, FormerValues]:
+async def _settings(request: MeshRequest, namespace: str, runtime: Runtime) -> tuple[Recorded, FormerValues]:
     deployments, daemons, states, operators = await asyncio.gather(
         runtime.cluster.objects.list("apps/v1", "Deployment", labels=COMPONENT_LABEL),
         runtime.cluster.objects.list("apps/v1", "DaemonSet", labels=COMPONENT_LABEL, metadata_only=True),
@@ -84,15 +84,15 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
     refuse_failures((*_check_alone(istiods), *_check_operator(operators), *_check_components(daemons)))
     istiod = istiods[0]
     hub, version = _image_of(istiod)
-    refuse_failures(_check_version(order.request.version, version))
+    refuse_failures(_check_version(request.options.version, version))
     gateways = [proxy for proxy in deployments if proxy["metadata"]["labels"][COMPONENT_LABEL] in GATEWAY_COMPONENTS]
     found = states_of(istiod, gateways, states)
     spec = (found.own or {}).get("spec") or {}
-    chosen = order.request.profile or (order.environment.profile if order.environment else "")
+    chosen = request.options.profile or (request.environment.profile if request.environment else "")
     said = str(spec.get("profile") or "")
-    profile = chosen or _profile_of(said, {str(gateway["metadata"]["name"]) for gateway in gateways}, order.catalog)
-    region, network = region_of(hub, version, order.catalog)
-    answers = Recorded(
+    profile = chosen or _profile_of(said, {str(gateway["metadata"]["name"]) for gateway in gateways}, request.catalog)
+    region, network = region_of(hub, version, request.catalog)
+    settings = Recorded(
         region=region,
         network=network,
         hub="" if region else hub,
@@ -100,10 +100,10 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
         profile=profile,
         namespace=namespace,
         pull_secrets=pull_secrets_of(spec),
-        gateways=_specs(gateways, namespace, order.catalog.profile(profile)),
+        gateways=_specs(gateways, namespace, request.catalog.profile(profile)),
     )
     values = await former_values(
-        order, answers, gateways, found, runtime.cluster.objects, runtime.charts, runtime.listener
+        request, settings, gateways, found, runtime.cluster.objects, runtime.charts, runtime.listener
     )
     if said and not chosen and said != profile:
         words = (
@@ -111,14 +111,14 @@ async def _answers(order: MeshRequest, namespace: str, runtime: Runtime) -> tupl
             "and its other settings are kept"
         )
         values = replace(values, warnings=(words, *values.warnings))
-    return replace(answers, layers=values.layers), values
+    return replace(settings, layers=values.layers), values
 
 
 def _specs(gateways: list[dict[str, Any]], namespace: str, profile: Profile) -> tuple[GatewaySpec, ...]:
     """List the gateways that are there, the profile's first: one that istioctl was told to leave out stays out."""
-    order = [gateway.name for gateway in profile.gateways]
+    names = [gateway.name for gateway in profile.gateways]
     found = [(str(gateway["metadata"]["name"]), str(gateway["metadata"]["namespace"])) for gateway in gateways]
-    found.sort(key=lambda key: order.index(key[0]) if key[0] in order else len(order))
+    found.sort(key=lambda key: names.index(key[0]) if key[0] in names else len(names))
     return tuple(GatewaySpec(name=name, namespace="" if where == namespace else where) for name, where in found)
 
 

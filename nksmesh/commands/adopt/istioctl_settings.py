@@ -50,8 +50,8 @@ class FormerValues:
 
 
 async def former_values(
-    order: MeshRequest,
-    answers: Recorded,
+    request: MeshRequest,
+    settings: Recorded,
     gateways: Sequence[Manifest],
     states: FormerStates,
     objects: Objects,
@@ -71,14 +71,14 @@ async def former_values(
         ClusterError: The cluster cannot be reached, or refuses.
     """
     # What the user says now lies over all of this; a profile as an option would set the gateways aside that are there.
-    bare = replace(order.request, values_files=(), sets=(), profile="")
-    mesh = resolve(bare, order.catalog, order.environment, answers).mesh
-    targets = _targets(mesh, await fetch_charts(order, mesh, charts, listener), gateways)
+    bare = replace(request.options, values_files=(), sets=(), profile="")
+    mesh = resolve(bare, request.catalog, request.environment, settings).mesh
+    targets = _targets(mesh, await fetch_charts(request, mesh, charts, listener), gateways)
     carried, said_by = _carried(states, targets, mesh)
     warnings = [*([] if states.own else [_UNTOLD]), *_about(states)]
     keys = {name: _keys(values) for name, values in carried.values.items()}
-    if order.environment is not None:
-        why = f"environment {order.environment.name} sets another value, which is used"
+    if request.environment is not None:
+        why = f"environment {request.environment.name} sets another value, which is used"
         others = {f"{name}: {key}": why for name, some in keys.items() for key in some}
         return FormerValues(left={**carried.left, **others}, warnings=tuple(warnings))
     layers = {name: kept_layer(said_by[name], values) for name, values in carried.values.items()}

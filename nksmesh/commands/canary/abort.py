@@ -46,8 +46,8 @@ async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> Canary
     """
     record, found = await recorded_mesh(cluster, namespace), await status(cluster, namespace)
     canary, old = canary_of(record), own_istiod(record)
-    returning = {DEFAULT_TAG, *record.answers.standing.tags}  # a promotion that had begun may have taken them
-    named = {canary.istio_revision, *(set(canary.answers.standing.tags) - returning)}
+    returning = {DEFAULT_TAG, *record.settings.revisions.tags}  # a promotion that had begun may have taken them
+    named = {canary.istio_revision, *(set(canary.settings.revisions.tags) - returning)}
     return plan_removal(
         found,
         promote=False,
@@ -62,7 +62,7 @@ async def plan_abort(cluster: Cluster, namespace: str, *, force: bool) -> Canary
     )
 
 
-async def abort(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> CanaryResult:
+async def abort(shown: CanaryPlan, request: MeshRequest, runtime: Runtime) -> CanaryResult:
     """Remove the canary, after everybody is where they were. Run again it goes on from what is there.
 
     Raises:
@@ -72,24 +72,24 @@ async def abort(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Cana
     cluster = runtime.cluster
 
     def again() -> Awaitable[CanaryPlan]:
-        return plan_abort(cluster, order.request.namespace, force=shown.force)
+        return plan_abort(cluster, request.options.namespace, force=shown.force)
 
     async with agreed(shown, again, runtime, command="canary abort", step=CANARY_STEP) as plan:
-        record = await recorded_mesh(cluster, order.request.namespace)
+        record = await recorded_mesh(cluster, request.options.namespace)
         canary, old = canary_of(record), own_istiod(record)
         base_version = await later_base(record, cluster)
-        standing = replace(record.answers.standing, base_version=base_version)
-        answers = replace(record.answers, standing=standing)
-        took = canary.promoting or bool(standing.tags)  # a run that was stopped may have, and recorded nothing
+        revisions = replace(record.settings.revisions, base_version=base_version)
+        settings = replace(record.settings, revisions=revisions)
+        took = canary.promoting or bool(revisions.tags)  # a run that was stopped may have, and recorded nothing
         if took:
-            await Executor([TagsStep(tags=standing.tags, old=canary.release, new=old)], runtime, account=False).run()
+            await Executor([TagsStep(tags=revisions.tags, old=canary.release, new=old)], runtime, account=False).run()
     if took:
-        back = ReleaseScope(answers=answers, keep=_returning(canary), components=CONTROL_PLANE)
-        await install_scope(order, back, runtime, "canary abort (the default goes back)")
+        back = ReleaseScope(settings=settings, keep=_returning(canary), components=CONTROL_PLANE)
+        await install_scope(request, back, runtime, "canary abort (the default goes back)")
     async with cluster.lease.held("canary abort"):
         steps = abort_steps(plan, proxy_image=await proxy_of(old, cluster, runtime.helm))
         progress = await Executor(steps, runtime, account=False).run()
-    done = await install_scope(order, ReleaseScope(answers=answers, keep=_aborted), runtime, "canary abort")
+    done = await install_scope(request, ReleaseScope(settings=settings, keep=_aborted), runtime, "canary abort")
     newer = (f"base and the CRDs stay at {base_version}: they are never downgraded",) if base_version else ()
     return CanaryResult(plan=plan, installed=done, restarts=progress.restarted, newer=newer)
 
@@ -98,10 +98,10 @@ def _returning(canary: Canary) -> Keep:
     """Record that the default goes back to the old istiod; once it has, the canary is what it was."""
 
     def keep(before: Record | None, after: Record, done: bool) -> Record:
-        standing = canary.answers.standing
-        own = tuple(tag for tag in standing.tags if tag != DEFAULT_TAG and tag not in after.answers.standing.tags)
-        standing = replace(standing, tags=own, default_revision=after.answers.standing.default_revision)
-        left = replace(canary, answers=replace(canary.answers, standing=standing), promoting=False)
+        revisions = canary.settings.revisions
+        own = tuple(tag for tag in revisions.tags if tag != DEFAULT_TAG and tag not in after.settings.revisions.tags)
+        revisions = replace(revisions, tags=own, default_revision=after.settings.revisions.default_revision)
+        left = replace(canary, settings=replace(canary.settings, revisions=revisions), promoting=False)
         record = before or after
         return replace(record, releases=merged(record, after), canary=left if done else canary)
 

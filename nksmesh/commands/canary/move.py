@@ -155,7 +155,7 @@ async def plan_move(
     return MovePlan(
         mesh=record.namespace,
         istio_revision=_spoken(target),
-        version=record.answers.version if back else canary.version,
+        version=record.settings.version if back else canary.version,
         proxy_image=await proxy_of(target, cluster, helm),
         moves=moves,
         passed_over=tuple(staying),

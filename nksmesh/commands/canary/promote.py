@@ -74,7 +74,7 @@ async def plan_promote(cluster: Cluster, namespace: str, *, restart: bool, force
     )
 
 
-async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> CanaryResult:
+async def promote(shown: CanaryPlan, request: MeshRequest, runtime: Runtime) -> CanaryResult:
     """Make the canary the mesh's own istiod. Run again it goes on from what is there.
 
     Raises:
@@ -82,7 +82,7 @@ async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Ca
         MeshError: As ``plan_promote`` and ``install`` say; or a workload did not come off the old istiod, which
             stays.
     """
-    cluster, namespace = runtime.cluster, order.request.namespace
+    cluster, namespace = runtime.cluster, request.options.namespace
 
     def again() -> Awaitable[CanaryPlan]:
         return plan_promote(cluster, namespace, restart=shown.restart, force=shown.force)
@@ -91,27 +91,27 @@ async def promote(shown: CanaryPlan, order: MeshRequest, runtime: Runtime) -> Ca
         record = await recorded_mesh(cluster, namespace)
         canary, old = canary_of(record), own_istiod(record)
         new, tags = canary.release, _tags_of(record, canary)
-        await Executor([TagsStep(tags=record.answers.standing.tags, old=old, new=new)], runtime, account=False).run()
-    standing = replace(canary.answers.standing, default_revision=new.istio_revision, tags=tags)
-    answers = replace(canary.answers, standing=standing)
-    first = ReleaseScope(answers=answers, keep=_promoting(new, old), components=CONTROL_PLANE)
+        await Executor([TagsStep(tags=record.settings.revisions.tags, old=old, new=new)], runtime, account=False).run()
+    revisions = replace(canary.settings.revisions, default_revision=new.istio_revision, tags=tags)
+    settings = replace(canary.settings, revisions=revisions)
+    first = ReleaseScope(settings=settings, keep=_promoting(new, old), components=CONTROL_PLANE)
     injected = [recorded.release for recorded in record.releases if recorded.release.kind.injected]
     gateways = [replace(release, istio_revision="") for release in injected or [new]]
-    control_plane = await install_scope(order, first, runtime, FIRST_HALF)
+    control_plane = await install_scope(request, first, runtime, FIRST_HALF)
     refuse_failures(check_default_tag(control_plane.plan, new))
     async with cluster.lease.held("canary promote"):
         namespaces = dict.fromkeys((new.namespace, *(release.namespace for release in gateways)))
         await cluster.live.follow(observation.queries_for(tuple(namespaces), new.namespace))
         steps = promote_steps(plan, new, old, gateways, proxy_image=control_plane.plan.proxy_image)
         progress = await Executor(steps, runtime, account=False).run()
-    whole = ReleaseScope(answers=answers, keep=_promoted(new, old))
-    done = await install_scope(order, whole, runtime, SECOND_HALF)
+    whole = ReleaseScope(settings=settings, keep=_promoted(new, old))
+    done = await install_scope(request, whole, runtime, SECOND_HALF)
     return CanaryResult(plan=plan, installed=done, restarts=progress.restarted)
 
 
 def _tags_of(record: Record, canary: Canary) -> tuple[str, ...]:
     """List the tags of the mesh's istiod once the canary is it: the default one, the old istiod's, its own."""
-    return tuple(dict.fromkeys((DEFAULT_TAG, *record.answers.standing.tags, *canary.answers.standing.tags)))
+    return tuple(dict.fromkeys((DEFAULT_TAG, *record.settings.revisions.tags, *canary.settings.revisions.tags)))
 
 
 def _promoting(new: Release, old: Release) -> Keep:

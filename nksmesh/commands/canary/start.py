@@ -14,7 +14,7 @@ from nksmesh.domain.charts.releases import BASE, ISTIOD, Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, refuse_failures
-from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, DeployedRevisions
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.mesh.revisions import check_canary, names_of, revision_of, spoken_revision
@@ -33,15 +33,15 @@ CONTROL_PLANE: Final = frozenset({BASE.name, ISTIOD.name})
 
 
 async def install_scope(
-    order: MeshRequest, scope: ReleaseScope, runtime: Runtime, command: str, *, dry_run: bool = False
+    request: MeshRequest, scope: ReleaseScope, runtime: Runtime, command: str, *, dry_run: bool = False
 ) -> InstallResult:
     """Install a part of the mesh; where it is the whole, what the mesh no longer has is removed.
 
     Raises:
         MeshError: As ``install`` says.
     """
-    order = replace(order, scope=scope, allow_version_change=True, prune=not scope.components)
-    return await install(order, runtime, dry_run=dry_run, command=command)
+    request = replace(request, scope=scope, allow_version_change=True, prune=not scope.components)
+    return await install(request, runtime, dry_run=dry_run, command=command)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,28 +63,28 @@ class StartResult:
         return {"istio_revision": self.istio_revision, "beside": self.beside, **{key: installed[key] for key in keys}}
 
 
-async def start(order: MeshRequest, runtime: Runtime, *, dry_run: bool) -> StartResult:
+async def start(request: MeshRequest, runtime: Runtime, *, dry_run: bool) -> StartResult:
     """Install a later istiod beside the mesh's own, and prove that it injects who asks for it by name.
 
     Run again it goes on from what is there.
 
     Args:
-        order: What was asked for; its version is the canary's.
+        request: What was asked for; its version is the canary's.
 
     Raises:
         ConfigError: No recorded mesh is installed, or another canary is on.
         CheckError: The version is not later than the mesh's own, or more than two minors ahead.
         MeshError: As ``install`` says.
     """
-    record = await recorded_mesh(runtime.cluster, order.request.namespace)
-    wanted, canary = order.request.version, record.canary
-    unused = () if canary else check_canary_revision(record.answers, wanted)
-    newer = check_canary(record.answers.version, wanted)
+    record = await recorded_mesh(runtime.cluster, request.options.namespace)
+    wanted, canary = request.options.version, record.canary
+    unused = () if canary else check_canary_revision(record.settings, wanted)
+    newer = check_canary(record.settings.version, wanted)
     refuse_failures((*_check_other_canary(canary, wanted), *newer, *_check_revision(record), *unused))
-    answers = canary.answers if canary else answers_of_canary(record, wanted)
-    scope = ReleaseScope(answers=answers, keep=_beside, components=CONTROL_PLANE)
-    done = await install_scope(order, scope, runtime, "canary start", dry_run=dry_run)
-    beside = spoken_revision(record.answers.standing.istio_revision)
+    settings = canary.settings if canary else settings_of_canary(record, wanted)
+    scope = ReleaseScope(settings=settings, keep=_beside, components=CONTROL_PLANE)
+    done = await install_scope(request, scope, runtime, "canary start", dry_run=dry_run)
+    beside = spoken_revision(record.settings.revisions.istio_revision)
     return StartResult(installed=done, istio_revision=revision_of(wanted), beside=beside)
 
 
@@ -104,7 +104,7 @@ def _check_other_canary(canary: Canary | None, wanted: str) -> tuple[Finding, ..
 
 def _check_revision(record: Record) -> tuple[Finding, ...]:
     """Judge who names the mesh's istiod: a failure where the user's values do, for they would name the canary, too."""
-    own = record.answers.standing.istio_revision
+    own = record.settings.revisions.istio_revision
     return tuple(
         Finding(
             id="canary.revision-in-values",
@@ -118,16 +118,16 @@ def _check_revision(record: Record) -> tuple[Finding, ...]:
     )
 
 
-def check_canary_revision(answers: Recorded, version: str) -> tuple[Finding, ...]:
+def check_canary_revision(settings: Recorded, version: str) -> tuple[Finding, ...]:
     """Judge a canary's Istio revision: a failure where the mesh's istiod has it, or a tag is called so.
 
     An istiod has it that went to that version and back in place.
     """
-    revision, standing = revision_of(version), answers.standing
-    if revision == standing.istio_revision:
-        message = f"the mesh's own istiod is already named {revision}, although it is Istio {answers.version}"
+    revision, revisions = revision_of(version), settings.revisions
+    if revision == revisions.istio_revision:
+        message = f"the mesh's own istiod is already named {revision}, although it is Istio {settings.version}"
         hint = f"Run nksmesh upgrade --to {version} to upgrade in place."
-    elif revision in standing.tags:
+    elif revision in revisions.tags:
         message = f"the canary would be named {revision}, which is already a revision tag of the mesh"
         hint = f"Run nksmesh tag remove {revision} first."
     else:
@@ -172,7 +172,7 @@ def own_istiod(record: Record) -> Release:
     Raises:
         ConfigError: The record has none.
     """
-    revision = record.answers.standing.istio_revision
+    revision = record.settings.revisions.istio_revision
     for entry in record.releases:
         if entry.release.component == ISTIOD.name and entry.release.istio_revision == revision:
             return entry.release
@@ -182,20 +182,20 @@ def own_istiod(record: Record) -> Release:
     )
 
 
-def answers_of_canary(record: Record, version: str) -> Recorded:
+def settings_of_canary(record: Record, version: str) -> Recorded:
     """Return what a canary is resolved from: what the mesh was, with an Istio revision of its own.
 
     The values that options brought to the old istiod hold for the new one; base's validator keeps to the old one.
     """
-    answers, revision = record.answers, revision_of(version)
+    settings, revision = record.settings, revision_of(version)
     names = {own_istiod(record).name: names_of(revision).release}
-    standing = Standing(
+    revisions = DeployedRevisions(
         istio_revision=revision,
-        default_revision=answers.standing.default_revision,
-        base_version=answers.standing.base_version,
+        default_revision=settings.revisions.default_revision,
+        base_version=settings.revisions.base_version,
     )
-    layers = {names.get(name, name): some for name, some in answers.layers.items()}
-    return replace(answers, version=version, layers=layers, standing=standing)
+    layers = {names.get(name, name): some for name, some in settings.layers.items()}
+    return replace(settings, version=version, layers=layers, revisions=revisions)
 
 
 def with_canary(record: Record, after: Record, release: Release, *, promoting: bool = False) -> Record:
@@ -209,7 +209,7 @@ def with_canary(record: Record, after: Record, release: Release, *, promoting: b
     return replace(
         record,
         releases=merged(record, after),
-        canary=Canary(answers=after.answers, release=release, promoting=promoting),
+        canary=Canary(settings=after.settings, release=release, promoting=promoting),
         written_by=after.written_by,
     )
 
@@ -242,4 +242,4 @@ async def later_base(record: Record, cluster: Cluster) -> str:
     base = [entry.release for entry in record.releases if entry.release.component == BASE.name]
     installed = (await cluster.storage.installed(base)).values()
     version = next((release.chart_version for release in installed), "")
-    return version if version and newest([version, record.answers.version]) != record.answers.version else ""
+    return version if version and newest([version, record.settings.version]) != record.settings.version else ""

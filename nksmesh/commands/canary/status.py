@@ -68,8 +68,8 @@ async def status(cluster: Cluster, namespace: str) -> CanaryStatus:
     found = (namespace_status(manifest, record, others) for manifest in namespaces)
     return CanaryStatus(
         namespace=record.namespace,
-        istio_revision=spoken_revision(record.answers.standing.istio_revision),
-        version=record.answers.version,
+        istio_revision=spoken_revision(record.settings.revisions.istio_revision),
+        version=record.settings.version,
         canary=record.canary,
         gateways=gateways,
         namespaces=tuple(entry for entry in found if entry.workloads or entry.follows or entry.moved),
@@ -94,8 +94,8 @@ def namespace_status(namespace: Mapping[str, Any], record: Record, workloads: It
 
 def followed(labels: Mapping[str, str], record: Record) -> str:
     """Return the Istio revision that a namespace's labels lead to, in words; empty where they lead to none of ours."""
-    own, canary = record.answers.standing, record.canary
-    tags = canary.answers.standing.tags if canary else ()
+    own, canary = record.settings.revisions, record.canary
+    tags = canary.settings.revisions.tags if canary else ()
     taken = DEFAULT_TAG in tags  # its promotion has begun
     if canary and follows(labels, istio_revision=canary.istio_revision, tags=tags, default=taken):
         return canary.istio_revision

@@ -240,7 +240,7 @@ async def _crds_of_chart(
     if base is None or crds_of(manifests[base]):
         return [], []
     installed, record = installation.releases[base], installation.record
-    source = (record.answers.charts if record else "") or OFFICIAL_SOURCE
+    source = (record.settings.charts if record else "") or OFFICIAL_SOURCE
     ref = ChartRef(name=BASE.name, version=installed.chart_version, source=source)
     if "://" in source and not charts.cached(ref, lock):
         return [], [f"the CRDs were not checked: chart {ref} is not on this machine (run nksmesh charts fetch)"]

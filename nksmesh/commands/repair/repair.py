@@ -183,7 +183,7 @@ async def _run_of(installation: Installation, cluster: Cluster) -> Run:
         stored.chart_version for release, stored in installation.releases.items() if release.component == ISTIOD.name
     )
     record = installation.record
-    to_version = record.answers.version if record else next(istiod, "")
+    to_version = record.settings.version if record else next(istiod, "")
     run = await run_on(installation, "repair", cluster, to_version=to_version)
     return replace(
         run, values_hash=hash_of({release.name: stored.values for release, stored in installation.releases.items()})

@@ -138,22 +138,22 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
         ReleaseError: Helm no longer has what is to come back.
         ClusterError: The cluster cannot be reached, or refuses.
     """
-    standing = {release: helm_revision for release, helm_revision in way.targets.items() if helm_revision}
+    deployed = {release: helm_revision for release, helm_revision in way.targets.items() if helm_revision}
     namespaces = tuple(dict.fromkeys((namespace, *(release.namespace for release in way.targets))))
     records, kubernetes, installed, stored, _ = await asyncio.gather(
         cluster.records.read_all(),
         cluster.version(),
         cluster.storage.installed(way.targets),
-        cluster.storage.at(standing),
+        cluster.storage.at(deployed),
         cluster.live.follow(observation.queries_for(namespaces, namespace)),
     )
     recorded = records.get(namespace)
     shown = await check_shown(recorded, installed.values(), cluster)
     refuse_failures((*way.findings, *shown, *check_no_canary(recorded)))
-    missing = [release for release in standing if release.key not in installed]
+    missing = [release for release in deployed if release.key not in installed]
     refuse_failures(await check_hidden(missing, cluster))
     changes, lost, gone = {}, list[str](), list[Finding]()
-    for release, helm_revision in standing.items():
+    for release, helm_revision in deployed.items():
         now = installed.get(release.key)
         target = stored.get(release)
         if now is None and release.component != ISTIOD.name:
@@ -225,16 +225,16 @@ def _mesh(
 ) -> Mesh:
     """Describe the mesh of before, as far as steps and their report ask."""
     record = way.before or recorded
-    answers = record.answers if record else None
+    settings = record.settings if record else None
     istiod = next((change for change in changes.values() if change.release.component == ISTIOD.name), None)
     return Mesh(
         version=istiod.chart.ref.version if istiod else "",
-        profile=answers.profile if answers else "",
+        profile=settings.profile if settings else "",
         hub=record.hub if record else proxy.rpartition("/")[0],
-        region=answers.region if answers else "",
-        network=(answers.network if answers else None) or Network.PUBLIC,
+        region=settings.region if settings else "",
+        network=(settings.network if settings else None) or Network.PUBLIC,
         namespace=namespace,
-        chart_source=answers.charts if answers else "",
+        chart_source=settings.charts if settings else "",
         releases=tuple(change.release for change in changes.values()),
         layers={},
     )

@@ -151,7 +151,7 @@ def _check_alone(istiods: Collection[Release], record: Record | None, istio_revi
         message = f"Istio revision {istio_revision} is the canary"
         hint = "Run nksmesh canary abort to remove it. It first moves everything on the canary back."
         return (Finding(id="uninstall.canary", message=message, hint=hint, error=ConfigError),)
-    own = spoken_revision(record.answers.standing.istio_revision) if record is not None else ""
+    own = spoken_revision(record.settings.revisions.istio_revision) if record is not None else ""
     if istio_revision == own or len(istiods) == 1:
         message = f"Istio revision {istio_revision} is the mesh's own istiod: its gateways and base depend on it"
         hint = "Run nksmesh uninstall to remove the whole mesh, or nksmesh canary start to install a newer istiod."

@@ -50,7 +50,7 @@ class UpgradeOptions:
 
 
 async def survey_upgrade_path(
-    order: MeshRequest,
+    request: MeshRequest,
     mesh: Mesh,
     kubernetes: str,
     cluster: Cluster,
@@ -79,11 +79,11 @@ async def survey_upgrade_path(
     others = without_releases(everything, mesh.releases)
     gateways = [image for workload in everything if workload not in others for image in workload.proxies]
     unfinished = _unfinished(installed.values(), before) or bool(proxies_too_old(gateways, _next_minor(before)))
-    question = replace(order.version_question(mesh, kubernetes), verb="upgrade")
-    road = find_upgrade_path(question, order.catalog.versions, installed=before, unfinished=unfinished)
+    question = replace(request.version_question(mesh, kubernetes), verb="upgrade")
+    road = find_upgrade_path(question, request.catalog.versions, installed=before, unfinished=unfinished)
     refuse_failures(road.findings)
     alone = len(road.hops) == 1
-    hops = await asyncio.gather(*(_with_charts(hop, mesh, order, charts, alone=alone) for hop in road.hops))
+    hops = await asyncio.gather(*(_with_charts(hop, mesh, request, charts, alone=alone) for hop in road.hops))
     return replace(road, hops=tuple(hops)), others
 
 
@@ -125,7 +125,7 @@ def _next_minor(version: str) -> str:
     return f"{major}.{minor + 1}.0"
 
 
-async def _with_charts(hop: Hop, mesh: Mesh, order: MeshRequest, charts: Charts, *, alone: bool) -> Hop:
+async def _with_charts(hop: Hop, mesh: Mesh, request: MeshRequest, charts: Charts, *, alone: bool) -> Hop:
     """Look whether the charts of a step can be had: where one cannot, the road is closed there.
 
     Raises:
@@ -136,7 +136,7 @@ async def _with_charts(hop: Hop, mesh: Mesh, order: MeshRequest, charts: Charts,
     components = dict.fromkeys(release.component for release in mesh.releases)
     refs = [ChartRef(name=name, version=hop.version, source=mesh.chart_source) for name in components]
     try:
-        await charts.fetch(refs, lock=order.lock, locked=order.locked)
+        await charts.fetch(refs, lock=request.lock, locked=request.locked)
     except ChartError as error:
         if alone:
             raise

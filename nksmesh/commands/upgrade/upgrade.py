@@ -78,7 +78,7 @@ class UpgradeResult:
         return fields_of(self) | ends | {"left": self.left, "warnings": self.warnings}
 
 
-async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) -> UpgradeResult:
+async def upgrade(request: MeshRequest, travel: UpgradeOptions, runtime: Runtime) -> UpgradeResult:
     """Take an installed mesh to the version that an order names, a minor at a time.
 
     Raises:
@@ -87,17 +87,17 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
             proxy would be too old.
         MeshError: As ``install`` says.
     """
-    found = await resolve_mesh(order, runtime.cluster)
+    found = await resolve_mesh(request, runtime.cluster)
     road, proxies = await survey_upgrade_path(
-        order, found.resolved.mesh, found.kubernetes, runtime.cluster, runtime.charts
+        request, found.resolved.mesh, found.kubernetes, runtime.cluster, runtime.charts
     )
     refuse_failures(check_hops(road, travel))
     hops = hops_to_take(road, travel)
-    outdated = _check_proxies(proxies, hops, order, travel)
+    outdated = _check_proxies(proxies, hops, request, travel)
     refuse_failures(outdated)
     taken: list[InstallResult] = []
     for hop in hops:
-        going = replace(order, request=replace(order.request, version=hop.version), allow_version_change=True)
+        going = replace(request, options=replace(request.options, version=hop.version), allow_version_change=True)
         heard = _heard_on_the_road(runtime.listener, hop) if len(hops) > 1 else runtime.listener
         on_hop = replace(runtime, listener=heard)
         try:
@@ -121,7 +121,7 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
             if len(road.hops) > 1:
                 error.add_note(_whereabouts(road, taken))
             raise
-    said = (*(finding.message for finding in outdated), *_advice(order, taken[-1].plan.mesh))
+    said = (*(finding.message for finding in outdated), *_advice(request, taken[-1].plan.mesh))
     if travel.dry_run:
         return UpgradeResult(road=road, steps=tuple(taken), dry_run=True, said=said)
     plan = taken[-1].plan
@@ -135,7 +135,7 @@ async def upgrade(order: MeshRequest, travel: UpgradeOptions, runtime: Runtime) 
 
 
 def _check_proxies(
-    workloads: Iterable[Workload], hops: tuple[Hop, ...], order: MeshRequest, travel: UpgradeOptions
+    workloads: Iterable[Workload], hops: tuple[Hop, ...], request: MeshRequest, travel: UpgradeOptions
 ) -> tuple[Finding, ...]:
     """Find workloads whose proxy the last step would leave too far behind, for no restart is asked for or possible.
 
@@ -149,7 +149,7 @@ def _check_proxies(
         if proxies_too_old(workload.proxies, last) and not (travel.restart_workloads and workload.restartable)
     ]
     found = _left_behind(behind, last)
-    if order.force_version:
+    if request.force_version:
         message = f"{found.message}: {', '.join(map(str, behind))}"
         found = replace(found, level=Level.WARNING, message=message)
     return (found,) if behind else ()
@@ -249,9 +249,9 @@ def _whereabouts(road: UpgradePath, taken: list[InstallResult]) -> str:
     return f"the steps were: {way}; reached: {taken[-1].plan.mesh.version if taken else road.installed}"
 
 
-def _advice(order: MeshRequest, mesh: Mesh) -> tuple[str, ...]:
+def _advice(request: MeshRequest, mesh: Mesh) -> tuple[str, ...]:
     """Say where a version is written that the next install would go by."""
-    environment = order.environment
+    environment = request.environment
     if environment is None or environment.version in {"", mesh.version}:
         return ()
     return (f"{environment.path} has version {environment.version}: change it to {mesh.version}",)

@@ -17,7 +17,7 @@ from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.images import images_of, proxy_image
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.mesh.catalog import Catalog
-from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, GatewaySpec, Mesh, Network, Standing
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, DeployedRevisions, GatewaySpec, Mesh, Network
 from nksmesh.domain.mesh.region_layer import PROXY_IMAGE
 from nksmesh.domain.mesh.request import Recorded, Request
 from nksmesh.domain.mesh.revisions import names_of
@@ -59,7 +59,7 @@ class HelmMesh:
         )
 
 
-def answers_of(found: HelmMesh, request: Request, catalog: Catalog) -> Recorded:
+def settings_of_mesh(found: HelmMesh, request: Request, catalog: Catalog) -> Recorded:
     """Describe a mesh as an earlier run would have left it, without the layers beyond our own.
 
     Raises:
@@ -104,9 +104,9 @@ def answers_of(found: HelmMesh, request: Request, catalog: Catalog) -> Recorded:
             if release.component == GATEWAY.name
         ),
         full_image_paths=images == [full, full],
-        standing=Standing(istio_revision=revision, tags=tuple(tags) if isinstance(tags, list) else ())
+        revisions=DeployedRevisions(istio_revision=revision, tags=tuple(tags) if isinstance(tags, list) else ())
         if named_after_it
-        else Standing(),
+        else DeployedRevisions(),
     )
 
 
@@ -162,22 +162,22 @@ def environment_of(mesh: Mesh, context: str) -> dict[str, dict[str, Any]]:
     return files
 
 
-def check_options(request: Request, answers: Recorded, hub: str) -> tuple[Finding, ...]:
+def check_options(request: Request, settings: Recorded, hub: str) -> tuple[Finding, ...]:
     """Judge the options of an adoption: a failure for each that changes the mesh, or says something else of it.
 
     Args:
-        answers: The mesh as ``answers_of`` describes it.
+        settings: The mesh as ``answers_of`` describes it.
         hub: The registry path that its istiod takes proxies from.
     """
     message = "-f and --set change a mesh, but adopt only describes the existing one"
     hint = "Leave them out, and pass them to nksmesh install afterwards."
     values = Finding(id="adopt.values-option", message=message, hint=hint, error=ConfigError)
-    network = request.network.value if request.network and answers.region else ""
+    network = request.network.value if request.network and settings.region else ""
     options = (
-        ("--version", request.version, answers.version),
+        ("--version", request.version, settings.version),
         ("--hub", request.hub.rstrip("/"), hub),
-        ("--region", request.region, answers.region),
-        ("--network", network, answers.network.value if answers.network else ""),
+        ("--region", request.region, settings.region),
+        ("--network", network, settings.network.value if settings.network else ""),
     )
     return (
         *((values,) if request.values_files or request.sets else ()),

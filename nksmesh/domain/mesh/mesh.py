@@ -111,8 +111,8 @@ class GatewaySpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How a mesh's istiod stands among several: after a canary was promoted it has an Istio revision.
+class DeployedRevisions:
+    """The Istio revisions of a mesh: after a canary was promoted, its istiod has one.
 
     Attributes:
         istio_revision: Its Istio revision; empty for the one without.
@@ -147,7 +147,7 @@ class Mesh:
         gateways: As they were listed; the record keeps them.
         components: The optional components, such as ``cni``; the record keeps them.
         release_names: For a component that is no gateway, its Helm release, where that has another name than usual.
-        standing: How its istiod stands among several.
+        revisions: The deployed Istio revisions and tags.
         forced: What was found against its version, word for word, and gone on with all the same (--force-version).
     """
 
@@ -168,5 +168,5 @@ class Mesh:
     gateways: tuple[GatewaySpec, ...] = ()
     components: tuple[str, ...] = ()
     release_names: Mapping[str, str] = field(default_factory=dict)
-    standing: Standing = field(default_factory=Standing)
+    revisions: DeployedRevisions = field(default_factory=DeployedRevisions)
     forced: tuple[str, ...] = ()

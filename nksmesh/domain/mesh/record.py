@@ -12,7 +12,7 @@ from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import known_fields
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding
-from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions, GatewaySpec, Network
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.values.layers import Layer, LayerKind, dotted
 from nksmesh.domain.values.set_integers import set_integers, with_set_integers
@@ -46,7 +46,7 @@ class Canary:
         promoting: Its promotion has begun: the default may have moved to it already.
     """
 
-    answers: Recorded
+    settings: Recorded
     release: Release
     promoting: bool = False
 
@@ -62,7 +62,7 @@ class Canary:
     @property
     def version(self) -> str:
         """Its Istio version."""
-        return self.answers.version
+        return self.settings.version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Record:
         helm_driver: Helm's storage driver (``secret``, ``configmap``); empty where the run before did not record it.
     """
 
-    answers: Recorded
+    settings: Recorded
     hub: str
     environment: str = ""
     releases: tuple[RecordedRelease, ...] = ()
@@ -87,7 +87,7 @@ class Record:
     @property
     def namespace(self) -> str:
         """The control plane's namespace."""
-        return self.answers.namespace
+        return self.settings.namespace
 
     def of_release(self, release: Release) -> RecordedRelease | None:
         """Return what was recorded of a release."""
@@ -96,8 +96,10 @@ class Record:
     def to_data(self) -> dict[str, Any]:
         """Return the record as JSON has it; where integers are Helm's ``--set``'s is told beside the values."""
         data = asdict(self)
-        for answers in filter(None, (data["answers"], (data["canary"] or {}).get("answers"))):
-            for layer in (layer for layers in answers["layers"].values() for layer in layers):
+        for part in filter(None, (data, data["canary"])):
+            settings = part["answers"] = part.pop("settings")  # the record's keys are those of the version before
+            settings["standing"] = settings.pop("revisions")
+            for layer in (layer for layers in settings["layers"].values() for layer in layers):
                 layer["option"] = LayerKind(layer["kind"]).option  # what nksmesh read before layers had a kind
                 layer["integers"] = [path for path, _ in set_integers(layer["values"])]
         return data
@@ -112,7 +114,7 @@ class Record:
             ValueError: The same.
         """
         return cls(
-            answers=_answers(data["answers"]),
+            settings=_settings(data["answers"]),
             hub=data["hub"],
             environment=data.get("environment", ""),
             canary=_canary(data.get("canary")),
@@ -164,16 +166,16 @@ def _canary(data: Mapping[str, Any] | None) -> Canary | None:
     if data is None:
         return None
     return Canary(
-        answers=_answers(data["answers"]),
+        settings=_settings(data["answers"]),
         release=Release(**known_fields(Release, data["release"])),
         promoting=data.get("promoting", False),
     )
 
 
-def _answers(data: Mapping[str, Any]) -> Recorded:
+def _settings(data: Mapping[str, Any]) -> Recorded:
     known = known_fields(Recorded, data)
     gateways, components = known.get("gateways"), known.get("components")
-    standing = known_fields(Standing, known.get("standing", {}))
+    revisions = known_fields(DeployedRevisions, data.get("standing", {}))
     return Recorded(
         **{
             **known,
@@ -186,7 +188,7 @@ def _answers(data: Mapping[str, Any]) -> Recorded:
             "allow_images": tuple(known.get("allow_images", ())),
             "forced": tuple(known.get("forced", ())),
             "layers": {name: tuple(map(_layer, layers)) for name, layers in known.get("layers", {}).items()},
-            "standing": Standing(**{**standing, "tags": tuple(standing.get("tags", ()))}),
+            "revisions": DeployedRevisions(**{**revisions, "tags": tuple(revisions.get("tags", ()))}),
         }
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from nksmesh.domain.charts.releases import BASE, CNI, ISTIOD, ZTUNNEL, Release
-from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Standing
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, DeployedRevisions
 from nksmesh.domain.mesh.versions import parse_version
 from nksmesh.domain.values.layers import Layer, LayerKind
 
@@ -71,11 +71,11 @@ def components_layer(release: Release, components: Collection[str], version: str
     return Layer(name=f"components {', '.join(components)}", values=values, kind=LayerKind.MESH, ours=True)
 
 
-def placement_layer(release: Release, namespace: str, standing: Standing | None = None) -> Layer:
+def placement_layer(release: Release, namespace: str, revisions: DeployedRevisions | None = None) -> Layer:
     """Say where the control plane lives and which Istio revision it has, where either is not the chart's default.
 
     Args:
-        standing: How the mesh's istiod stands among several: base's validator calls the default one, and the tags are
+        revisions: The deployed Istio revisions and tags: base's validator calls the default one, and the tags are
             made by the istiod that they point to.
     """
     values: dict[str, Any] = {}
@@ -85,10 +85,10 @@ def placement_layer(release: Release, namespace: str, standing: Standing | None 
             values["istioNamespace"] = namespace
     if release.istio_revision and release.kind.has_pods:
         values["revision"] = release.istio_revision
-    if standing and standing.default_revision and release.component == BASE.name:
-        values["defaultRevision"] = standing.default_revision
-    if standing and standing.tags and release.component == ISTIOD.name:
-        values["revisionTags"] = list(standing.tags)
+    if revisions and revisions.default_revision and release.component == BASE.name:
+        values["defaultRevision"] = revisions.default_revision
+    if revisions and revisions.tags and release.component == ISTIOD.name:
+        values["revisionTags"] = list(revisions.tags)
     return Layer(name=f"namespace {namespace}", values=values, kind=LayerKind.MESH, ours=True)
 
 

@@ -9,7 +9,7 @@ from nksmesh.domain.charts.releases import ALWAYS, OPTIONAL, Release
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.mesh.catalog import Environment, Profile, ValuesFile
-from nksmesh.domain.mesh.mesh import GatewaySpec, Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions, GatewaySpec
 from nksmesh.domain.mesh.region_layer import ImageSource, components_layer, placement_layer, region_layer
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.values.layers import Layer, LayerKind, compose
@@ -34,7 +34,7 @@ class Sources:
     values_files: tuple[tuple[str, ValuesFile], ...] = ()
     sets: tuple[SetOption, ...] = ()
     kept: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
-    standing: Standing = field(default_factory=Standing)
+    revisions: DeployedRevisions = field(default_factory=DeployedRevisions)
     optional: tuple[str, ...] = ()
 
 
@@ -60,7 +60,7 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
         *_file_layer("", sources.components.get(release.component)),
         *_profile_layers(release, sources.profile),
         region_layer(release, sources.images),
-        placement_layer(release, sources.namespace, sources.standing),
+        placement_layer(release, sources.namespace, sources.revisions),
         components_layer(release, sources.optional, sources.images.tag),
         *_environment_layers(release, sources),
         *_kept(release, sources, "-e"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.mesh.catalog import ValuesFile
-from nksmesh.domain.mesh.mesh import GatewaySpec, Mesh, MeshSettings, Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions, GatewaySpec, Mesh, MeshSettings
 from nksmesh.domain.values.layers import Layer
 from nksmesh.domain.values.set_values import SetOption
 
@@ -33,7 +33,7 @@ class Recorded(MeshSettings):
         gateways: The gateways; None where the record has none to tell.
         components: The optional components; None where the record has none to tell.
         layers: For each release's name, the layers that options brought: ``-e``, ``-f``, ``--set``.
-        standing: How the mesh's istiod stands among several.
+        revisions: The deployed Istio revisions and tags.
         forced: What was found against the version, word for word, and gone on with all the same (--force-version).
     """
 
@@ -42,7 +42,7 @@ class Recorded(MeshSettings):
     full_image_paths: bool = False
     pull_secrets: tuple[str, ...] = ()
     layers: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict, repr=False)
-    standing: Standing = field(default_factory=Standing)
+    revisions: DeployedRevisions = field(default_factory=DeployedRevisions)
     forced: tuple[str, ...] = ()
 
     @classmethod
@@ -68,5 +68,5 @@ class Recorded(MeshSettings):
                 for name, layers in mesh.layers.items()
                 if (brought := tuple(layer for layer in layers if layer.option))
             },
-            standing=mesh.standing,
+            revisions=mesh.revisions,
         )

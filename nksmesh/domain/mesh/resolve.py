@@ -14,7 +14,7 @@ from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.catalog import Catalog, Environment, check_hub, check_label
 from nksmesh.domain.mesh.location import Location
-from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Mesh, Network, Standing
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, DeployedRevisions, Mesh, Network
 from nksmesh.domain.mesh.region_layer import ImageSource
 from nksmesh.domain.mesh.release_layers import Sources, check_targets, layers_of_release
 from nksmesh.domain.mesh.release_names import gateways_anywhere, releases_of
@@ -93,9 +93,9 @@ def resolve(
         full_paths=chosen.full_image_paths if environment else found.full_image_paths,
         pull_secrets=chosen.pull_secrets if environment else found.pull_secrets,
     )
-    standing = _standing(found.standing, version)
+    revisions = _revisions(found.revisions, version)
     names = {**found.release_names, **chosen.release_names}
-    releases = releases_of(namespace, gateways, standing.istio_revision, names, optional)
+    releases = releases_of(namespace, gateways, revisions.istio_revision, names, optional)
     sources = Sources(
         components=catalog.components,
         profile=profile,
@@ -105,7 +105,7 @@ def resolve(
         values_files=request.values_files,
         sets=request.sets,
         kept=_kept_layers(request, environment, found, notes),
-        standing=standing,
+        revisions=revisions,
         optional=optional,
     )
     check_targets(request, environment, releases, gateways_anywhere(catalog.profiles.values(), gateways))
@@ -132,7 +132,7 @@ def resolve(
         gateways=gateways,
         components=optional,
         release_names=names,
-        standing=standing,
+        revisions=revisions,
     )
     named = any(source.region for source in (request, chosen, found))
     return Resolved(mesh=mesh, notes=tuple(notes), region_read=bool(region) and not named)
@@ -244,7 +244,7 @@ def _kept_layers(
     return kept
 
 
-def _standing(recorded: Standing, version: str) -> Standing:
+def _revisions(recorded: DeployedRevisions, version: str) -> DeployedRevisions:
     """Keep how the istiod stands among several; base's own version is one only while it is later than the mesh's."""
     base = recorded.base_version
     later = bool(base) and parse_version(base) > parse_version(version)

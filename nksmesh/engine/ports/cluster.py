@@ -73,7 +73,7 @@ class Storage(Protocol):
     async def revisions(self, releases: Iterable[Release]) -> dict[tuple[str, str], tuple[int, str]]:
         """Return the newest Helm revision and status of releases, by (namespace, name)."""
 
-    async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
+    async def deployed(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
         """Return the Helm revision that stands of releases, by (namespace, name)."""
 
     async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:

@@ -46,7 +46,7 @@ def record_of(
         if release not in pruned
     )
     record = Record(
-        answers=Recorded.of(plan.mesh),
+        settings=Recorded.of(plan.mesh),
         hub=plan.mesh.hub,
         environment=plan.mesh.environment or (plan.recorded.environment if plan.recorded else ""),
         releases=(*recorded, *kept),
@@ -116,9 +116,9 @@ async def moves_of(there: Mapping[Release, InstalledRelease | None], cluster: Cl
     doubtful = [release for release, installed in there.items() if installed is not None and not installed.deployed]
     if not doubtful:
         return moves
-    standing = await cluster.storage.standing(doubtful)
+    deployed = await cluster.storage.deployed(doubtful)
     return tuple(
-        replace(move, before=standing.get(move.release.key, 0)) if move.release in doubtful else move for move in moves
+        replace(move, before=deployed.get(move.release.key, 0)) if move.release in doubtful else move for move in moves
     )
 
 

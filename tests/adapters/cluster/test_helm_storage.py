@@ -113,16 +113,16 @@ async def test_what_stands_is_what_was_deployed_not_what_failed_since_or_was_lef
     objects: Objects, keep: Kept
 ) -> None:
     storage = HelmStorage(objects)
-    assert await storage.standing([RELEASE]) == {}
+    assert await storage.deployed([RELEASE]) == {}
     await keep("stored", 1, "superseded")
     await keep("stored", 2, "failed")
-    assert await storage.standing([RELEASE]) == {KEY: 2}
+    assert await storage.deployed([RELEASE]) == {KEY: 2}
     await keep("stored", 9, "deployed")
     await keep("stored", 10, "failed")
     await keep("stored", 11, "pending-rollback")
-    assert await storage.standing([RELEASE]) == {KEY: 9}
+    assert await storage.deployed([RELEASE]) == {KEY: 9}
     await keep("began", 1, "pending-install")
-    assert await storage.standing([Release(component="istiod", name="began", namespace=NAMESPACE)]) == {}
+    assert await storage.deployed([Release(component="istiod", name="began", namespace=NAMESPACE)]) == {}
 
 
 async def test_older_revisions_are_read_where_helm_still_has_them(objects: Objects, keep: Kept) -> None:

@@ -24,7 +24,7 @@ RELEASE = Release(component="istiod", name="istiod", namespace="mesh-a")
 
 def record(namespace: str, *, helm_revision: int = 1) -> Record:
     return Record(
-        answers=Recorded(
+        settings=Recorded(
             region="kr1",
             network=Network.PRIVATE,
             version="1.20.0",

@@ -155,8 +155,8 @@ def layers_of(options: Options, below: Values, folder: Path) -> list[Layer]:
 
 def recorded(layers: list[Layer]) -> list[Layer]:
     """Write layers into a record, and read them back."""
-    record = Record(answers=Recorded(layers={"istiod": tuple(layers)}), hub="")
-    return list(Record.from_data(json.loads(json.dumps(record.to_data()))).answers.layers["istiod"])
+    record = Record(settings=Recorded(layers={"istiod": tuple(layers)}), hub="")
+    return list(Record.from_data(json.loads(json.dumps(record.to_data()))).settings.layers["istiod"])
 
 
 def _chart(folder: Path) -> Chart:

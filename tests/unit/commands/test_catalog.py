@@ -138,8 +138,8 @@ def test_a_starter_says_what_it_wrote(catalog: Catalog) -> None:
 
 async def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environment) -> None:
     request = Request(sets=(parse_set(r"gateway:podAnnotations.a\.b/c=1"),))
-    order = MeshRequest(request=request, catalog=catalog, environment=prod)
-    shown = data_of(await show_values(ValuesQuestion(target="gateway", order=order), None))
+    asked = MeshRequest(options=request, catalog=catalog, environment=prod)
+    shown = data_of(await show_values(ValuesQuestion(target="gateway", request=asked), None))
     assert [one["release"] for one in shown["releases"]] == ["istio-egressgateway", "edge"]
     assert {one["key"]: (one["value"], one["layer"]) for one in shown["releases"][1]["keys"]} == {
         "a": ("edge", "environment prod (mesh.yaml)"),
@@ -157,7 +157,7 @@ async def test_no_secret_is_shown(catalog: Catalog) -> None:
         parse_set("istiod:pilot.env.TOKEN=hunter2", SetKind.STRING),
     )
     question = ValuesQuestion(
-        target="istiod", order=MeshRequest(request=Request(region="kr1", sets=sets), catalog=catalog)
+        target="istiod", request=MeshRequest(options=Request(region="kr1", sets=sets), catalog=catalog)
     )
     shown = await show_values(question, None)
     console = Console(file=StringIO(), record=True, width=400)
@@ -168,8 +168,8 @@ async def test_no_secret_is_shown(catalog: Catalog) -> None:
 
 
 async def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
-    order = MeshRequest(request=Request(region="kr1"), catalog=catalog)
-    question = ValuesQuestion(target="istiod", order=order, key="global.proxy")
+    asked = MeshRequest(options=Request(region="kr1"), catalog=catalog)
+    question = ValuesQuestion(target="istiod", request=asked, key="global.proxy")
     (release,) = data_of(await show_values(question, None))["releases"]
     assert release["keys"] == [{"key": "global.proxy.image", "value": "proxyv2", "layer": "region kr1"}]
 
@@ -184,8 +184,8 @@ async def test_one_key_is_shown_with_what_is_below_it(catalog: Catalog) -> None:
 async def test_what_is_not_there_is_told_with_the_nearest(
     catalog: Catalog, target: str, key: str, message: str, hint: str
 ) -> None:
-    order = MeshRequest(request=Request(region="kr1"), catalog=catalog)
+    asked = MeshRequest(options=Request(region="kr1"), catalog=catalog)
     with pytest.raises(ConfigError) as raised:
-        await show_values(ValuesQuestion(target=target, order=order, key=key), None)
+        await show_values(ValuesQuestion(target=target, request=asked, key=key), None)
     assert message in raised.value.message
     assert hint in raised.value.hint

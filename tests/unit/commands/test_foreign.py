@@ -25,7 +25,7 @@ from tests.unit.domain.meshes import BASE, HUB, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import crd, deployment, of_release
 from tests.unit.fakes.runtime import runtime_of
-from tests.unit.fakes.upgrades import CATALOG, Journeys, order
+from tests.unit.fakes.upgrades import CATALOG, Journeys, request_for
 
 RENDERED = {
     "app": "istiod",
@@ -123,7 +123,7 @@ async def test_install_plan_and_upgrade_refuse_before_they_write(
     world: Journeys, foreign: tuple[str, str, str]
 ) -> None:
     words, _, way = foreign
-    for run in (world.install(order("1.20.0")), world.preview(order("1.20.0")), world.upgrade("1.20.0")):
+    for run in (world.install(request_for("1.20.0")), world.preview(request_for("1.20.0")), world.upgrade("1.20.0")):
         with pytest.raises(ClusterError) as caught:
             await run
         assert caught.value.message == f"{words}; nothing was changed"
@@ -134,7 +134,7 @@ async def test_install_plan_and_upgrade_refuse_before_they_write(
 
 async def test_adopt_sends_nobody_in_a_circle(world: Journeys, foreign: tuple[str, str, str]) -> None:
     words, _, way = foreign
-    asked = MeshRequest(request=Request(charts="charts"), catalog=CATALOG)
+    asked = MeshRequest(options=Request(charts="charts"), catalog=CATALOG)
     runs = (
         plan_adoption(asked, runtime_of(world.cluster, helm=world.helm, charts=world.charts, listener=unheard), None),  # type: ignore[arg-type]  # no folder is asked
         former_mesh(asked, runtime_of(world.cluster, charts=world.charts, listener=unheard)),
@@ -154,7 +154,7 @@ async def test_what_istioctl_made_is_taken_over(world: Journeys) -> None:
     ):
         world.cluster.objects.put(made)
         with pytest.raises(ClusterError, match=r"Istio 1\.20\.0 is installed in istio-system") as caught:
-            await world.install(order("1.20.0"))
+            await world.install(request_for("1.20.0"))
         assert caught.value.hint.startswith("Run nksmesh adopt --from istioctl to take it over.")
     beside = foreign_istiod(istiod("istio-operator", labels={"istio.io/rev": "1-20-0"}))
     assert ("Istio revision 1-20-0" in str(beside), beside.takeable) == (True, False)
@@ -166,7 +166,7 @@ async def test_a_release_that_helm_does_not_show_is_said_to_be_of_another_driver
     (seen,) = (await find_installation(world.cluster, "")).foreign
     assert "HELM_DRIVER" in seen.way_on
     with pytest.raises(ClusterError, match="belongs to Helm release istiod in istio-system; nothing was changed"):
-        await world.install(order("1.20.0"))
+        await world.install(request_for("1.20.0"))
 
 
 async def test_istios_own_charts_are_nobody_elses(world: Journeys) -> None:
@@ -187,9 +187,9 @@ async def test_beside_a_release_of_ours_it_is_a_note(world: Journeys) -> None:
 
 async def test_a_recorded_mesh_goes_on_beside_one_of_another_namespace(world: Journeys) -> None:
     world.cluster.objects.put(crd("gateways.networking.istio.io"))
-    await world.install(order("1.20.0"))
+    await world.install(request_for("1.20.0"))
     world.cluster.objects.put(istiod("argocd-controller", namespace="mesh-b"))
-    await world.install(order("1.20.0"))
+    await world.install(request_for("1.20.0"))
     found = await status(world.cluster, world.helm, "")
     assert [one.namespace for one in found.installation.foreign] == ["mesh-b"]
     assert any("installed in mesh-b" in note for note in found.notes)
@@ -200,7 +200,7 @@ async def test_whoever_may_not_list_them_is_told(world: Journeys) -> None:
     found = await find_installation(world.cluster, "")
     assert found.notes == ("no permission to list Deployments: an istiod that another tool installed is not detected",)
     world.cluster.objects.put(crd("gateways.networking.istio.io"))
-    await world.install(order("1.20.0"))
+    await world.install(request_for("1.20.0"))
 
 
 async def test_one_that_is_being_deleted_is_none(world: Journeys) -> None:

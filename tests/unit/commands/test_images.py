@@ -11,7 +11,7 @@ from nksmesh.domain.common.errors import ChartError
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, chart
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import PROXY, deployment
-from tests.unit.fakes.world import INJECTOR, ORDER, World
+from tests.unit.fakes.world import INJECTOR, REQUEST, World
 
 KIALI = "quay.io/kiali/kiali:v1.76"
 PILOT = f"{HUB}/pilot:1.20.0"
@@ -25,7 +25,7 @@ def world(cluster: FakeCluster, heard: Heard) -> World:
 
 
 async def test_pods_images_and_the_injectors_are_listed_once_each(world: World) -> None:
-    found = await list_images(ORDER, world.helm, world.charts, {}, listener=world.heard)
+    found = await list_images(REQUEST, world.helm, world.charts, {}, listener=world.heard)
     assert (found.hub, found.version) == (HUB, "1.20.0")
     assert {image.image for image in found.images} == {PILOT, PROXY}
     (proxy,) = (image for image in found.images if image.image == PROXY)
@@ -37,7 +37,7 @@ async def test_pods_images_and_the_injectors_are_listed_once_each(world: World) 
 async def test_what_stands_beside_the_mesh_is_listed_as_it_is(world: World) -> None:
     kiali = {**deployment("kiali", image=KIALI), "metadata": {"name": "kiali", "namespace": "istio-system"}}
     beside = {Source.SAMPLES: (), Source.ADDONS: (kiali, kiali)}
-    found = await list_images(ORDER, world.helm, world.charts, beside, listener=world.heard)
+    found = await list_images(REQUEST, world.helm, world.charts, beside, listener=world.heard)
     (listed,) = (image for image in found.images if image.source is Source.ADDONS)
     (place,) = listed.used_by
     assert listed == ListedImage(image=KIALI, source=Source.ADDONS, used_by=(place,))
@@ -46,7 +46,7 @@ async def test_what_stands_beside_the_mesh_is_listed_as_it_is(world: World) -> N
 
 async def test_every_component_is_listed_where_that_is_asked_for(world: World) -> None:
     world.charts.there |= {name: chart(name) for name in ("cni", "ztunnel")}
-    await list_images(ORDER.with_every_component(), world.helm, world.charts, {}, listener=world.heard)
+    await list_images(REQUEST.with_every_component(), world.helm, world.charts, {}, listener=world.heard)
     rendered = [call.split()[0] for call in world.helm.asked("render")]
     assert sorted(rendered) == sorted(["istio-base", "istiod", "istio-cni", "ztunnel", INGRESS.name])
 
@@ -54,7 +54,7 @@ async def test_every_component_is_listed_where_that_is_asked_for(world: World) -
 async def test_an_image_outside_the_hub_is_refused_as_in_a_plan(world: World) -> None:
     world.helm.renders[ISTIOD.name] = [deployment("istiod", image="docker.io/istio/pilot:1.20.0"), INJECTOR]
     with pytest.raises(ChartError, match="not in the hub"):
-        await list_images(ORDER, world.helm, world.charts, {}, listener=world.heard)
-    allowed = replace(ORDER, request=replace(ORDER.request, allow_images=("docker.io/istio",)))
+        await list_images(REQUEST, world.helm, world.charts, {}, listener=world.heard)
+    allowed = replace(REQUEST, options=replace(REQUEST.options, allow_images=("docker.io/istio",)))
     found = await list_images(allowed, world.helm, world.charts, {}, listener=world.heard)
     assert "docker.io/istio/pilot:1.20.0" in {image.image for image in found.images}

@@ -39,7 +39,7 @@ from tests.unit.fakes.meshes import (
     pod,
     service,
 )
-from tests.unit.fakes.world import AGAIN, INJECTOR, ORDER, World
+from tests.unit.fakes.world import AGAIN, INJECTOR, REQUEST, World
 
 
 @pytest.fixture
@@ -181,9 +181,9 @@ BOTH = (GatewaySpec(name=INGRESS.name), GatewaySpec(name="edge", namespace="edge
 
 async def test_a_gateway_no_longer_wanted_is_shown_and_goes_with_prune_alone(world: World) -> None:
     prod = Environment(name="prod", path="values/environments/prod/mesh.yaml", gateways=BOTH)
-    await world.install(replace(ORDER, environment=prod))
+    await world.install(replace(REQUEST, environment=prod))
     assert "install edge" in world.wrote()
-    fewer = replace(ORDER, environment=replace(prod, gateways=BOTH[:1]))
+    fewer = replace(REQUEST, environment=replace(prod, gateways=BOTH[:1]))
     assert data_of((await world.install(fewer)).plan)["unwanted"] == ["edge"]
     assert "uninstall edge" not in world.wrote()
     assert EDGE in [one.release for one in world.cluster.records.kept[NAMESPACE].releases]
@@ -210,7 +210,7 @@ async def test_a_gateway_whose_pods_come_anew_is_not_restarted_as_well(world: Wo
     changed = deployment(INGRESS.name, image="auto")
     changed["spec"]["template"]["metadata"] = {"labels": {"new": "yes"}}
     world.helm.renders[INGRESS.name] = [changed, service(INGRESS.name, kind="ClusterIP")]
-    plan = (await world.preview(replace(AGAIN, request=Request(sets=(parse_set("gateway:labels.new=yes"),))))).plan
+    plan = (await world.preview(replace(AGAIN, options=Request(sets=(parse_set("gateway:labels.new=yes"),))))).plan
     actions = {step.name: step.action for step in plan.steps}
     assert actions[INGRESS.name] is Action.UPGRADE
     assert Action.RESTART not in actions.values()
@@ -219,7 +219,7 @@ async def test_a_gateway_whose_pods_come_anew_is_not_restarted_as_well(world: Wo
 async def test_a_gateway_that_is_written_without_new_pods_is_restarted(world: World) -> None:
     await world.install()
     world.cluster.live.show(pod(INGRESS.name, image="old:1"))
-    plan = (await world.preview(replace(AGAIN, request=Request(sets=(parse_set("gateway:labels.new=yes"),))))).plan
+    plan = (await world.preview(replace(AGAIN, options=Request(sets=(parse_set("gateway:labels.new=yes"),))))).plan
     actions = {step.name: step.action for step in plan.steps}
     assert actions[INGRESS.name] is Action.UPGRADE
     assert actions[f"restart {INGRESS.name}"] is Action.RESTART
@@ -227,45 +227,45 @@ async def test_a_gateway_that_is_written_without_new_pods_is_restarted(world: Wo
 
 async def test_a_diff_names_namespaces_crds_and_what_prune_removes(world: World) -> None:
     prod = Environment(name="prod", path="values/environments/prod/mesh.yaml", gateways=BOTH)
-    await world.install(replace(ORDER, environment=prod))
+    await world.install(replace(REQUEST, environment=prod))
     world.charts.there["base"] = chart("base", crds=[crd("gateways.istio.io"), crd("sidecars.istio.io")], digest="new")
     world.cluster.objects.put(crd("gateways.istio.io"))
     world.cluster.objects.fails["ask"] = RefusedError(
         "conflict", hint="", status=409, reason="Conflict", detail='conflict with "helm"'
     )
     third = GatewaySpec(name="third", namespace="third")
-    order = replace(ORDER, environment=replace(prod, gateways=(BOTH[0], third)), prune=True)
-    diff = data_of(await world.preview(order, diff=True))["diff"]
+    asked = replace(REQUEST, environment=replace(prod, gateways=(BOTH[0], third)), prune=True)
+    diff = data_of(await world.preview(asked, diff=True))["diff"]
     changes = {one["object"]: one["change"] for one in diff}
     assert changes["Namespace third"] == "added"
     assert changes["CustomResourceDefinition gateways.istio.io"] == "changed"
     assert changes["CustomResourceDefinition sidecars.istio.io"] == "added"
     assert changes["Deployment edge/edge"] == "removed"
-    kept = data_of(await world.preview(replace(order, prune=False), diff=True))["diff"]
+    kept = data_of(await world.preview(replace(asked, prune=False), diff=True))["diff"]
     assert "Deployment edge/edge" not in {one["object"] for one in kept}
 
 
 async def test_a_plan_repeats_no_password_of_the_charts(world: World) -> None:
     source = "https://bob:hunter2@charts.example.com/istio?token=tok123"
-    result = await world.install(replace(ORDER, request=replace(ORDER.request, charts=source)))
+    result = await world.install(replace(REQUEST, options=replace(REQUEST.options, charts=source)))
     record = world.cluster.records.kept[NAMESPACE]
     said = json.dumps([data_of(result), record.to_data()]) + repr(result) + repr(record)
     assert "hunter2" not in said
     assert "tok123" not in said
-    assert data_of(result)["chart_source"] == record.answers.charts == "https://charts.example.com/istio"
+    assert data_of(result)["chart_source"] == record.settings.charts == "https://charts.example.com/istio"
 
 
 async def test_a_template_is_scanned_and_its_unknown_keys_told(world: World) -> None:
     world.charts.there["istiod"] = chart("istiod", defaults={"global": {"tag": "1.20.0"}})
-    request = replace(ORDER.request, sets=(parse_set("istiod:hubb=x"), parse_set("istiod:global.tag=1.20.1")))
-    result = await template(replace(ORDER, request=request), world.helm, world.charts, listener=world.heard)
+    request = replace(REQUEST.options, sets=(parse_set("istiod:hubb=x"), parse_set("istiod:global.tag=1.20.1")))
+    result = await template(replace(REQUEST, options=request), world.helm, world.charts, listener=world.heard)
     unknown, *_, moved = result.warnings
     assert unknown.startswith("--set istiod:hubb: no template of chart istiod 1.20.0 reads hubb")
     assert "global.tag is 1.20.1" in moved
     assert [one["level"] for one in data_of(result)["findings"]] == ["warning"]
     world.helm.renders[ISTIOD.name] = [deployment("istiod", image="docker.io/istio/pilot:1.20.0"), INJECTOR]
     with pytest.raises(ChartError, match="not in the hub"):
-        await template(ORDER, world.helm, world.charts, listener=world.heard)
+        await template(REQUEST, world.helm, world.charts, listener=world.heard)
 
 
 async def test_somebody_elses_object_stops_the_plan(world: World) -> None:
@@ -280,7 +280,7 @@ async def test_a_cluster_that_is_too_old_is_refused_before_anything_is_fetched(w
     with pytest.raises(CheckError):
         await world.install()
     assert world.charts.calls == []
-    await world.install(replace(ORDER, force_version=True))
+    await world.install(replace(REQUEST, force_version=True))
     again = await world.install()
     assert "an earlier run was given --force-version for it" in str(data_of(again)["findings"])
     world.cluster.kubernetes = "v1.19.0"
@@ -290,7 +290,7 @@ async def test_a_cluster_that_is_too_old_is_refused_before_anything_is_fetched(w
 
 async def test_a_template_needs_no_cluster_and_is_in_install_order(world: World) -> None:
     world.charts.there["base"] = chart("base", crds=[crd("gateways.istio.io")])
-    result = await template(ORDER, world.helm, world.charts, listener=world.heard)
+    result = await template(REQUEST, world.helm, world.charts, listener=world.heard)
     kinds = [line for line in result.manifests.splitlines() if "kind" in line.lower()]
     assert "Namespace" in kinds[0]
     assert "CustomResourceDefinition" in kinds[1]

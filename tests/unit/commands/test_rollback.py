@@ -36,10 +36,10 @@ from nksmesh.engine.request import MeshRequest
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import NAMESPACE, PROXY, crd, pod, rolled_out, versioned
-from tests.unit.fakes.world import AGAIN, ORDER, KeepingHelm, World
+from tests.unit.fakes.world import AGAIN, REQUEST, KeepingHelm, World
 
 WHY = ReleaseError("helm upgrade istiod failed", hint="Look.", detail="Helm's words")
-OTHER = replace(AGAIN, request=Request(sets=(parse_set("istiod:pilot.cpu=1"), parse_set("gateway:a=1"))))
+OTHER = replace(AGAIN, options=Request(sets=(parse_set("istiod:pilot.cpu=1"), parse_set("gateway:a=1"))))
 
 
 class GoingBack(KeepingHelm):
@@ -70,9 +70,9 @@ class Here(World):
         super().__init__(cluster, heard)
         self.helm = GoingBack(cluster)
 
-    async def set(self, order: MeshRequest = OTHER, **options: Any) -> InstallResult:
+    async def set(self, asked: MeshRequest = OTHER, **options: Any) -> InstallResult:
         return await install(
-            order,
+            asked,
             self.runtime,
             dry_run=False,
             **options,
@@ -131,7 +131,7 @@ async def test_the_mesh_goes_back_and_its_record_with_it(here: Here) -> None:
     done = await here.back()
     assert here.helm.asked("rollback") == ["istiod", INGRESS.name]
     assert here.stored(ISTIOD).values == values
-    assert here.record.answers == before.answers
+    assert here.record.settings == before.settings
     assert {one.release.name: one.helm_revision for one in here.record.releases} == {
         "istio-base": 1,
         "istiod": 3,
@@ -198,7 +198,7 @@ async def test_with_rollback_on_failure_a_failed_run_is_taken_back_at_once(here:
     assert here.helm.asked("rollback") == ["istiod"]
     assert here.outcomes[1:] == [("install", "rolled back"), ("rollback", "done")]
     assert here.runs[1].reason == WHY.message
-    assert here.record.answers == before.answers
+    assert here.record.settings == before.settings
     assert here.cluster.lease.asked("held") == ["install", "install"], "the mesh was let go in between"
 
 
@@ -223,7 +223,7 @@ async def test_a_rollback_that_fails_says_both(here: Here) -> None:
 async def test_a_first_install_that_fails_is_removed_with_its_record(here: Here) -> None:
     here.helm.fails_on[INGRESS.name] = WHY
     with pytest.raises(RolledBackError):
-        await here.set(ORDER, rollback_on_failure=True)
+        await here.set(REQUEST, rollback_on_failure=True)
     assert here.helm.asked("uninstall") == ["istiod", "istio-base"]
     assert here.cluster.records.kept == {}
     assert here.outcomes == [("install", "rolled back"), ("rollback", "done")]
@@ -247,7 +247,7 @@ async def test_a_gateway_that_was_removed_is_named_as_not_coming_back(here: Here
     assert lost.startswith(f"{INGRESS.name} cannot be restored")
     assert lost in done.warnings
     assert INGRESS not in {one.release for one in here.record.releases}
-    assert here.record.answers.gateways, "the next install brings it"
+    assert here.record.settings.gateways, "the next install brings it"
 
 
 async def test_what_another_helm_wrote_since_is_named_before_it_goes(here: Here) -> None:
@@ -289,7 +289,7 @@ async def test_a_run_that_proves_what_a_dead_one_left_is_kept_so_that_a_rollback
     assert here.outcomes[1:] == [("install", "interrupted"), ("install", "done")]
     await here.set()
     assert len(here.runs) == 3, "and is proved once"
-    await here.set(replace(AGAIN, request=Request(sets=(parse_set("istiod:pilot.cpu=2"),))))
+    await here.set(replace(AGAIN, options=Request(sets=(parse_set("istiod:pilot.cpu=2"),))))
     assert (await here.plan()).way.numbers == (4,)
 
 
@@ -329,7 +329,7 @@ async def test_without_a_run_there_is_no_way_back(here: Here) -> None:
 async def test_during_a_canary_nothing_goes_back(here: Here) -> None:
     await here.install()
     await here.set()
-    on = Canary(answers=here.record.answers, release=replace(ISTIOD, name="istiod-1-21-0", istio_revision="1-21-0"))
+    on = Canary(settings=here.record.settings, release=replace(ISTIOD, name="istiod-1-21-0", istio_revision="1-21-0"))
     here.cluster.records.kept[NAMESPACE] = replace(here.record, canary=on)
     with pytest.raises(ConfigError, match="a canary is installed"):
         await here.plan()
@@ -339,7 +339,7 @@ async def test_what_changed_since_it_was_shown_stops_it(here: Here) -> None:
     await here.install()
     await here.set()
     shown = await here.plan()
-    await here.set(replace(AGAIN, request=Request(sets=(parse_set("istiod:pilot.cpu=2"),))))
+    await here.set(replace(AGAIN, options=Request(sets=(parse_set("istiod:pilot.cpu=2"),))))
     with pytest.raises(ClusterError, match="nothing was rolled back"):
         await here.back(shown)
     assert not here.helm.asked("rollback")
@@ -389,7 +389,7 @@ async def test_the_crds_of_base_are_those_of_now(here: Here) -> None:
     here.cluster.live.show(new, more)
     await here.install()
     here.helm.renders[BASE.name] = [new, more]
-    await here.set(replace(AGAIN, request=Request(sets=(parse_set("base:a=1"),))))
+    await here.set(replace(AGAIN, options=Request(sets=(parse_set("base:a=1"),))))
     for one in (new, more):
         here.cluster.objects.put(one)
     await here.back()
@@ -406,7 +406,7 @@ async def test_a_crd_that_base_left_out_for_the_cluster_has_it_newer_stays_so(he
     here.cluster.live.show(new, gone)
     await here.install()
     here.helm.renders[BASE.name] = []
-    await here.set(replace(AGAIN, request=Request(sets=(parse_set("base:a=1"),))))
+    await here.set(replace(AGAIN, options=Request(sets=(parse_set("base:a=1"),))))
     here.cluster.objects.put(new)
     await here.back()
     assert "gateways.istio.io" not in here.stored(BASE).manifest

@@ -12,7 +12,7 @@ from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import RefusedError
 from nksmesh.domain.kube.objects import Manifest
-from nksmesh.domain.mesh.mesh import Network, Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions, Network
 from nksmesh.domain.mesh.record import Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from tests.unit.domain.meshes import BASE, HUB, INGRESS, ISTIOD, installed
@@ -58,7 +58,7 @@ def helm_has(release: Release, **changed: Any) -> InstalledRelease:
 def mesh(cluster: FakeCluster) -> FakeCluster:
     """A whole mesh, ready."""
     cluster.records.kept["istio-system"] = Record(
-        answers=Recorded(namespace="istio-system", version="1.20.0", region="kr1", network=Network.PUBLIC),
+        settings=Recorded(namespace="istio-system", version="1.20.0", region="kr1", network=Network.PUBLIC),
         hub=HUB,
         releases=tuple(
             RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in RENDERS
@@ -177,7 +177,7 @@ async def test_troubles_and_strays_are_named(mesh: FakeCluster) -> None:
 async def test_an_admitted_image_is_no_stray(mesh: FakeCluster) -> None:
     record = mesh.records.kept["istio-system"]
     allowed = Recorded(namespace="istio-system", allow_images=("docker.io/istio/",))
-    mesh.records.kept["istio-system"] = Record(answers=allowed, hub=HUB, releases=record.releases)
+    mesh.records.kept["istio-system"] = Record(settings=allowed, hub=HUB, releases=record.releases)
     mesh.live.show(pod(INGRESS.name, image="docker.io/istio/proxyv2:1"))
     assert (await looked(mesh)).strays == ()
 
@@ -248,7 +248,7 @@ async def test_beside_a_canary_gateways_are_held_against_the_meshs_own_istiod(
     record = mesh.records.kept["istio-system"]
     of_canary = RecordedRelease(release=canary, chart_digest="d", values_hash="v", helm_revision=1)
     for own, ready in (("", True), ("1-9", False)):
-        answers = replace(record.answers, standing=Standing(istio_revision=own))
-        mesh.records.kept["istio-system"] = replace(record, answers=answers, releases=(of_canary, *record.releases))
+        settings = replace(record.settings, revisions=DeployedRevisions(istio_revision=own))
+        mesh.records.kept["istio-system"] = replace(record, settings=settings, releases=(of_canary, *record.releases))
         (gateway,) = (one for one in (await status(mesh, helm, "")).releases if one.release == INGRESS)
         assert gateway.readiness.ready is ready, own

@@ -24,7 +24,7 @@ from nksmesh.domain.values.set_values import parse_set
 from tests.unit.domain.meshes import BASE, EDGE, HUB, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import SIGNED, crd, deployment, pod
-from tests.unit.fakes.upgrades import Journeys, VersionedHelm, injector, order, proxy
+from tests.unit.fakes.upgrades import Journeys, VersionedHelm, injector, proxy, request_for
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def world(cluster: FakeCluster, heard: Heard) -> Journeys:
     """A mesh of 1.19.0."""
     made = Journeys(cluster, heard)
     cluster.objects.put(crd("gateways.networking.istio.io"))
-    await made.install(order("1.19.0"))
+    await made.install(request_for("1.19.0"))
     made.helm.calls.clear()
     heard.events.clear()
     return made
@@ -66,13 +66,13 @@ async def test_a_minor_is_one_step(world: Journeys) -> None:
 
 async def test_install_and_plan_do_not_change_the_version(world: Journeys) -> None:
     with pytest.raises(ConfigError, match=r"1\.19\.0 is installed, but 1\.20\.0") as caught:
-        await world.install(order("1.20.0"))
+        await world.install(request_for("1.20.0"))
     assert "nksmesh upgrade --to 1.20.0" in caught.value.hint
     with pytest.raises(ConfigError):
-        await world.preview(order("1.20.0"))
+        await world.preview(request_for("1.20.0"))
     world.cluster.records.kept.clear()
     with pytest.raises(ConfigError, match=r"the default version is 1\.22\.8"):
-        await world.install(order(""))
+        await world.install(request_for(""))
     assert world.wrote() == []
 
 
@@ -97,10 +97,10 @@ async def test_what_nobody_recorded_keeps_its_values_and_its_gateways(world: Jou
     ]
     assert "nksmesh adopt" in caught.value.hint
     with pytest.raises(ConfigError, match="not recorded"):
-        await world.install(order("1.19.0"))
+        await world.install(request_for("1.19.0"))
     assert world.wrote() == []
     helm.kept.pop((ISTIOD.namespace, EDGE.name))
-    log = order("1.20.0", sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
+    log = request_for("1.20.0", sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
     await world.upgrade("1.20.0", asked=log)
     assert world.versions == {"1.20.0"}
 
@@ -114,7 +114,7 @@ async def test_a_release_of_plain_helms_that_comes_into_the_mesh_keeps_its_value
     world.cluster.storage.put(installed(EDGE, chart_version="1.19.0", values={"replicaCount": 3}))
     world.helm.renders[EDGE.name] = [deployment(EDGE.name)]
     with pytest.raises(ConfigError, match="edge was installed with Helm and is not part of this mesh yet") as caught:
-        await world.install(replace(order("1.19.0"), environment=both))
+        await world.install(replace(request_for("1.19.0"), environment=both))
     assert caught.value.detail == "edge would lose values: replicaCount"
     assert world.wrote() == []
 
@@ -122,7 +122,7 @@ async def test_a_release_of_plain_helms_that_comes_into_the_mesh_keeps_its_value
 async def test_what_was_never_installed_to_its_end_may_change_it(world: Journeys) -> None:
     for key, one in world.cluster.storage.kept.items():
         world.cluster.storage.kept[key] = replace(one, status="failed", helm_revision=1)
-    await world.install(order("1.20.0"))
+    await world.install(request_for("1.20.0"))
     assert world.versions == {"1.20.0"}
 
 
@@ -263,7 +263,7 @@ async def test_a_proxy_that_would_be_too_old_stops_it_before_anything_is_written
     assert caught.value.detail == f"Deployment shop/cart: {proxy('1.19.0')}"
     assert "--restart-workloads" in caught.value.hint
     assert world.wrote() == []
-    forced = replace(order("1.21.6"), force_version=True)
+    forced = replace(request_for("1.21.6"), force_version=True)
     result = await world.upgrade("1.21.6", UpgradeExtent.ALL, asked=forced)
     assert "Deployment shop/cart" in result.warnings[0]
 
@@ -278,13 +278,13 @@ async def test_one_that_cannot_be_restarted_stops_it_too(world: Journeys, restar
 
 async def test_an_environment_that_says_another_version_is_told(world: Journeys) -> None:
     prod = Environment(name="prod", path="values/environments/prod/mesh.yaml", version="1.19.0")
-    result = await world.upgrade("1.20.0", asked=replace(order("1.20.0"), environment=prod))
+    result = await world.upgrade("1.20.0", asked=replace(request_for("1.20.0"), environment=prod))
     assert result.warnings == ("values/environments/prod/mesh.yaml has version 1.19.0: change it to 1.20.0",)
 
 
 async def test_a_key_that_only_the_installed_charts_had_is_named_before(world: Journeys) -> None:
     world.charts.defaults = {"1.19.0": {"pilot": {"old": 1}}, "1.20.0": {"pilot": {"new": 1}}}
-    asked = order("1.20.0", sets=(parse_set("istiod:pilot.old=2"), parse_set("istiod:pilot.odd=2")))
+    asked = request_for("1.20.0", sets=(parse_set("istiod:pilot.old=2"), parse_set("istiod:pilot.odd=2")))
     planned = await preview(
         replace(asked, allow_version_change=True),
         world.runtime,
@@ -301,7 +301,7 @@ async def test_a_key_that_only_the_installed_charts_had_is_named_before(world: J
 
 
 async def test_a_plan_to_another_version_shows_both_and_the_road(world: Journeys) -> None:
-    asked = replace(order("1.21.6"), allow_version_change=True)
+    asked = replace(request_for("1.21.6"), allow_version_change=True)
     result = await world.preview(asked, diff=True)
     data = data_of(result)
     assert [one["version"] for one in data["road"]] == ["1.20.1", "1.21.6"]
@@ -330,7 +330,7 @@ async def test_a_tag_that_the_values_pin_is_refused(world: Journeys, tag: str) -
         world.helm.renders[ISTIOD.name] = [deployment("istiod", image=f"{HUB}/pilot:{tag}"), injector(tag)]
 
     world.helm.be_at = stay  # type: ignore[method-assign]  # what a chart does with such a value
-    asked = order("1.20.0", sets=(parse_set(f"istiod:global.tag={tag}"),))
+    asked = request_for("1.20.0", sets=(parse_set(f"istiod:global.tag={tag}"),))
     with pytest.raises(CheckError, match=r"images of another version would run with the charts of 1\.20\.0") as caught:
         await world.upgrade("1.20.0", asked=asked)
     assert (
@@ -350,7 +350,7 @@ async def test_a_tag_of_ones_own_is_nobodys_elses(world: Journeys) -> None:
         world.helm.renders[ISTIOD.name] = [deployment("istiod", image=f"{HUB}/pilot:patched"), injector("patched")]
 
     world.helm.be_at = build  # type: ignore[method-assign]  # what a chart does with such a value
-    result = await world.preview(replace(order("1.20.0"), allow_version_change=True))
+    result = await world.preview(replace(request_for("1.20.0"), allow_version_change=True))
     assert not any("another version" in finding.message for finding in result.plan.findings)
 
 
@@ -385,7 +385,7 @@ async def test_a_base_that_is_pruned_leaves_its_crds(world: Journeys) -> None:
         policies.append('"helm.sh/resource-policy": "keep"' in stored.manifest)
 
     world.helm.then[old.name] = look
-    await world.install(replace(order("1.19.0"), prune=True))
+    await world.install(replace(request_for("1.19.0"), prune=True))
     assert policies == [True]
 
 

@@ -17,7 +17,7 @@ from tests.unit.fakes.meshes import SIGNED
 
 def record(namespace: str, *releases: Release) -> Record:
     return Record(
-        answers=Recorded(namespace=namespace, region="kr1"),
+        settings=Recorded(namespace=namespace, region="kr1"),
         hub="h",
         releases=tuple(
             RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in releases

@@ -28,7 +28,7 @@ from nksmesh.engine.pipeline import resolve_mesh
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import NAMESPACE, SIGNED
-from tests.unit.fakes.world import AGAIN, ORDER, World
+from tests.unit.fakes.world import AGAIN, REQUEST, World
 
 WRITES = ("apply", "merge", "create", "delete")
 
@@ -37,7 +37,7 @@ Act = Callable[[World], Awaitable[Any]]
 WRITERS: dict[str, Act] = {
     "install": lambda world: world.install(),
     "install again": lambda world: world.install(AGAIN),
-    "upgrade": lambda world: world.install(replace(ORDER, allow_version_change=True)),
+    "upgrade": lambda world: world.install(replace(REQUEST, allow_version_change=True)),
     "uninstall": lambda world: plan_uninstall(world.cluster, "", purge=False),
     "uninstall --purge": lambda world: plan_uninstall(world.cluster, "", purge=True),
     "uninstall --revision": lambda world: plan_revision(world.cluster, "", "default", yes=True),

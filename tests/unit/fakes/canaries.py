@@ -9,7 +9,7 @@ from nksmesh.commands.canary.start import LABELS_BEFORE
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.kube.workloads import Workload
-from nksmesh.domain.mesh.mesh import Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, installed
@@ -37,7 +37,7 @@ def kept(release: Release) -> RecordedRelease:
 def record(canary: Canary | None = None, **standing: Any) -> Record:
     releases = [BASE, ISTIOD, INGRESS, *([canary.release] if canary else [])]
     return Record(
-        answers=Recorded(version="1.20.1", namespace="istio-system", standing=Standing(**standing)),
+        settings=Recorded(version="1.20.1", namespace="istio-system", revisions=DeployedRevisions(**standing)),
         hub="h",
         releases=tuple(map(kept, releases)),
         canary=canary,
@@ -45,8 +45,10 @@ def record(canary: Canary | None = None, **standing: Any) -> Record:
 
 
 def canary(**changed: Any) -> Canary:
-    answers = Recorded(version="1.22.8", standing=Standing(istio_revision="1-22-8", tags=changed.pop("tags", ())))
-    return Canary(answers=answers, release=NEW, **changed)
+    settings = Recorded(
+        version="1.22.8", revisions=DeployedRevisions(istio_revision="1-22-8", tags=changed.pop("tags", ()))
+    )
+    return Canary(settings=settings, release=NEW, **changed)
 
 
 def namespace(name: str, before: dict[str, str] | None = None, **labels: str) -> Manifest:

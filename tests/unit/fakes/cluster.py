@@ -293,7 +293,7 @@ class FakeStorage(Failing):
         self._note("revisions")
         return {key: (one.helm_revision, one.status) for key, one in (await self.installed(releases)).items()}
 
-    async def standing(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
+    async def deployed(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
         self._note("standing")
         found = await self.installed(releases)
         return {key: one.helm_revision - one.pending for key, one in found.items() if one.helm_revision > one.pending}

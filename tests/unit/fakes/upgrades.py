@@ -39,8 +39,8 @@ CATALOG = Catalog(
 SHOP = ObjectRef("v1", "Pod", "cart", "shop")
 
 
-def order(version: str, **said: Any) -> MeshRequest:
-    return MeshRequest(request=Request(hub=HUB, version=version, charts="charts", **said), catalog=CATALOG)
+def request_for(version: str, **said: Any) -> MeshRequest:
+    return MeshRequest(options=Request(hub=HUB, version=version, charts="charts", **said), catalog=CATALOG)
 
 
 def proxy(version: str) -> str:
@@ -125,7 +125,7 @@ class Journeys(World):
         self, version: str, way: UpgradeExtent = UpgradeExtent.ASK, *, asked: MeshRequest | None = None, **how: Any
     ) -> UpgradeResult:
         return await upgrade(
-            asked or order(version),
+            asked or request_for(version),
             UpgradeOptions(way=way, **how),
             self.runtime,
         )

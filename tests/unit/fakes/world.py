@@ -55,8 +55,8 @@ CATALOG = Catalog(
     profiles={"default": Profile(name="default", gateways=(GatewaySpec(name=INGRESS.name),), ours=True)},
     components={},
 )
-ORDER = MeshRequest(request=Request(region="kr1", version="1.20.0", charts="charts"), catalog=CATALOG)
-AGAIN = MeshRequest(request=Request(), catalog=CATALOG)
+REQUEST = MeshRequest(options=Request(region="kr1", version="1.20.0", charts="charts"), catalog=CATALOG)
+AGAIN = MeshRequest(options=Request(), catalog=CATALOG)
 
 
 class KeepingHelm(FakeHelm):
@@ -109,16 +109,16 @@ class World:
             self.cluster, helm=self.helm, charts=self.charts, processes=self.processes, listener=self.heard
         )
 
-    async def install(self, order: MeshRequest = ORDER, *, dry_run: bool = False) -> InstallResult:
+    async def install(self, asked: MeshRequest = REQUEST, *, dry_run: bool = False) -> InstallResult:
         return await install(
-            order,
+            asked,
             self.runtime,
             dry_run=dry_run,
         )
 
-    async def preview(self, order: MeshRequest = ORDER, *, diff: bool = False, exit_code: bool = False) -> PlanResult:
+    async def preview(self, asked: MeshRequest = REQUEST, *, diff: bool = False, exit_code: bool = False) -> PlanResult:
         return await preview(
-            order,
+            asked,
             self.runtime,
             diff=diff,
             exit_code=exit_code,

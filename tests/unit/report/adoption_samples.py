@@ -56,7 +56,7 @@ def _adopted() -> AdoptResult:
     plan = AdoptionPlan(
         mesh=mesh,
         releases=(_described(BASE, Kept()), _described(ISTIOD, pinned, copied=122), _described(EDGE, Kept())),
-        record=Record(answers=Recorded.of(mesh), hub=mesh.hub),
+        record=Record(settings=Recorded.of(mesh), hub=mesh.hub),
         warnings=("istio: global.tag is pinned to 1.20.0: it stays through every upgrade",),
         notes=("istio: 122 values only repeat the chart's defaults, and are left out",),
         environment="prod",
@@ -83,7 +83,7 @@ def _taken_over(plan: Plan) -> TakeoverResult:
     role = ObjectRef("rbac.authorization.k8s.io/v1", "Role", "istio-ingressgateway-sds", NAMESPACE)
     tag = ObjectRef("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-revision-tag-default")
     shown = TakeoverPlan(
-        order=MeshRequest(request=Request(), catalog=Catalog(regions={}, versions=(), profiles={})),
+        request=MeshRequest(options=Request(), catalog=Catalog(regions={}, versions=(), profiles={})),
         plan=plan,
         objects=taken,
         values=FormerValues(

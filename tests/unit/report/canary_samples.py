@@ -44,7 +44,7 @@ STATUS: Final = CanaryStatus(
     istio_revision="default",
     version="1.20.1",
     canary=Canary(
-        answers=Recorded(version="1.22.8"),
+        settings=Recorded(version="1.22.8"),
         release=Release(component="istiod", name="istiod-1-22-8", namespace="istio-system", istio_revision="1-22-8"),
     ),
     gateways=(INGRESS,),

@@ -181,7 +181,7 @@ PROGRESS: Final = Progress(
 )
 
 RECORD: Final = Record(
-    answers=Recorded(
+    settings=Recorded(
         version="1.20.0", profile="default", region="kr1", network=Network.PUBLIC, namespace="istio-system"
     ),
     hub=HUB,

@@ -105,7 +105,7 @@ def test_what_goes_into_a_pipe_is_not_cut_to_a_terminals_width(
 
 def test_a_mesh_of_no_region_has_no_network_either(capsys: pytest.CaptureFixture[str]) -> None:
     """With a hub of the user's own the network says nothing."""
-    recorded = replace(RECORD, answers=replace(RECORD.answers, region=""))
+    recorded = replace(RECORD, settings=replace(RECORD.settings, region=""))
     Report(command="status").show(replace(STATUS, installation=replace(STATUS.installation, record=recorded)))
     assert "public" not in capsys.readouterr().out
 

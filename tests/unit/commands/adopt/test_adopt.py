@@ -19,7 +19,7 @@ from tests.unit.fakes.upgrades import CATALOG
 async def test_every_release_that_helm_did_not_finish_is_named(cluster: FakeCluster) -> None:
     for release in (BASE, ISTIOD):
         cluster.storage.put(installed(release, manifest="istio", status="failed"))
-    order = MeshRequest(request=Request(charts="charts"), catalog=CATALOG)
+    asked = MeshRequest(options=Request(charts="charts"), catalog=CATALOG)
     with pytest.raises(ReleaseError, match=r"release istio-base is failed: .*; release istiod is failed: ") as caught:
-        await plan_adoption(order, runtime_of(cluster), MeshFiles(folders=ValuesFolders()))
+        await plan_adoption(asked, runtime_of(cluster), MeshFiles(folders=ValuesFolders()))
     assert caught.value.hint.startswith("Repair it first: run helm rollback istio-base -n istio-system")

@@ -27,7 +27,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "gateway": {"resources": {}, "service": {"ports": []}, "autoscaling": {"minReplicas": 5, "maxReplicas": 5}},
 }
 CHARTS = FakeCharts(*(chart(name, defaults=some) for name, some in DEFAULTS.items()))
-ORDER = MeshRequest(request=Request(charts="charts"), catalog=CATALOG)
+REQUEST = MeshRequest(options=Request(charts="charts"), catalog=CATALOG)
 
 
 def deployment(name: str, component: str, image: str, **labels: str) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def mesh(cluster: FakeCluster) -> FakeCluster:
     return cluster
 
 
-async def former(cluster: FakeCluster, order: MeshRequest = ORDER) -> Former:
-    return await former_mesh(order, runtime_of(cluster, charts=CHARTS, listener=unheard))
+async def former(cluster: FakeCluster, asked: MeshRequest = REQUEST) -> Former:
+    return await former_mesh(asked, runtime_of(cluster, charts=CHARTS, listener=unheard))
 
 
 def values_of(found: Former, release: str) -> Any:
-    order = found.order
-    assert order.scope is not None
-    mesh = resolve(order.request, order.catalog, order.environment, order.scope.answers).mesh
+    asked = found.request
+    assert asked.scope is not None
+    mesh = resolve(asked.options, asked.catalog, asked.environment, asked.scope.settings).mesh
     return compose(mesh.layers[release]).values
 
 
@@ -85,8 +85,8 @@ async def test_what_istioctl_was_told_holds_on_below_what_the_user_says(mesh: Fa
     assert list(found.values.left) == ["addonComponents.x"]
     assert values_of(found, "istiod")["meshConfig"] == {"accessLogFile": "/dev/stdout", "enableTracing": True}
 
-    said = replace(ORDER.request, sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
-    found = await former(mesh, replace(ORDER, request=said))
+    said = replace(REQUEST.options, sets=(parse_set("istiod:meshConfig.accessLogFile=/dev/null"),))
+    found = await former(mesh, replace(REQUEST, options=said))
     assert values_of(found, "istiod")["meshConfig"] == {"accessLogFile": "/dev/null", "enableTracing": True}
 
 
@@ -94,7 +94,7 @@ async def test_an_environment_decides_and_what_it_says_otherwise_is_named(mesh: 
     mesh.objects.put(state(meshConfig={"accessLogFile": "/dev/stdout", "enableTracing": True}))
     file = ValuesFile(path="prod/istiod.yaml", values={"meshConfig": {"enableTracing": True}})
     prod = Environment(name="prod", path="prod/mesh.yaml", hub=HUB, files={"istiod": file})
-    found = await former(mesh, replace(ORDER, environment=prod))
+    found = await former(mesh, replace(REQUEST, environment=prod))
     assert found.values.layers == {}
     assert list(found.values.left) == ["istiod: meshConfig.accessLogFile"]
     assert "environment prod" in found.values.left["istiod: meshConfig.accessLogFile"]
@@ -189,8 +189,8 @@ async def test_a_profile_of_istioctls_alone_has_the_gateways_that_are_there(clus
     cluster.objects.put(state(profile="minimal"))
     found = await former(cluster)
     assert "no profile minimal" in found.values.warnings[0]
-    assert found.order.scope is not None
-    answers = found.order.scope.answers
+    assert found.request.scope is not None
+    answers = found.request.scope.settings
     assert (answers.profile, answers.gateways) == ("default", ())
 
 
@@ -227,7 +227,7 @@ async def test_everything_that_keeps_a_mesh_from_being_taken_over_is_named(mesh:
 
 async def test_another_version_than_the_installed_one_is_an_upgrade(mesh: FakeCluster) -> None:
     with pytest.raises(ConfigError, match=r"--version 1\.21\.0 contradicts the installed version 1\.20\.0"):
-        await former(mesh, replace(ORDER, request=replace(ORDER.request, version="1.21.0")))
+        await former(mesh, replace(REQUEST, options=replace(REQUEST.options, version="1.21.0")))
 
 
 async def test_every_gateway_that_selects_its_pods_by_other_labels_is_named(mesh: FakeCluster) -> None:

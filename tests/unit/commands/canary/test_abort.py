@@ -14,7 +14,7 @@ from nksmesh.engine.runtime import Runtime
 from tests.unit.domain.meshes import BASE, ISTIOD, installed
 from tests.unit.fakes.canaries import NEW, canary, namespace, on_proxies, owner_of, pod, record, webhook
 from tests.unit.fakes.cluster import FakeCluster
-from tests.unit.fakes.upgrades import order
+from tests.unit.fakes.upgrades import request_for
 
 
 async def test_a_namespace_labelled_for_it_keeps_it_though_nothing_runs_there(mesh: FakeCluster) -> None:
@@ -68,7 +68,7 @@ async def test_a_tag_that_a_stopped_run_gave_away_comes_back_before_the_canary_g
     mesh.records.kept = {"istio-system": record(canary(), tags=("prod",))}
     mesh.objects.put(webhook("istio-revision-tag-prod", NEW, tag="prod", rev="default"))
     on_proxies(mesh)
-    await abort(await plan_abort(mesh, "", force=False), order("1.20.1"), runtime)
+    await abort(await plan_abort(mesh, "", force=False), request_for("1.20.1"), runtime)
     assert owner_of(mesh, "istio-revision-tag-prod") == ISTIOD.name
     assert commands == ["canary abort (the default goes back)", "canary abort"]
 
@@ -81,7 +81,7 @@ async def test_a_namespace_that_was_moved_meanwhile_is_named(
     shown = replace(shown, returning=(), restarting=())
     assert before.beyond(shown) == ("namespace pay gets its former labels back", "Deployment pay/till is restarted")
     with pytest.raises(ClusterError, match="removing the canary would now do more than was shown: namespace pay"):
-        await abort(shown, order("1.20.1"), runtime)
+        await abort(shown, request_for("1.20.1"), runtime)
     assert (commands, mesh.objects.asked("merge")) == ([], [])
 
 

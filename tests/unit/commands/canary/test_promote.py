@@ -13,7 +13,7 @@ from nksmesh.domain.common.errors import ChartError, CheckError, ClusterError, M
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
-from nksmesh.domain.mesh.mesh import Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.plan import Action, Plan
 from nksmesh.engine.executor.executor import Executor
@@ -23,7 +23,7 @@ from tests.unit.domain.meshes import change
 from tests.unit.domain.meshes import mesh as mesh_of
 from tests.unit.fakes.canaries import CART, LATER, NEW, canary, deployment, kept, on_proxies, pod, record, webhook
 from tests.unit.fakes.cluster import FakeCluster
-from tests.unit.fakes.upgrades import order
+from tests.unit.fakes.upgrades import request_for
 
 
 async def test_workloads_on_the_old_istiod_keep_it(mesh: FakeCluster) -> None:
@@ -51,7 +51,7 @@ async def test_what_istiod_keeps_itself_follows_the_default(mesh: FakeCluster) -
 
 
 async def test_a_restart_does_not_help_who_names_the_old_revision(mesh: FakeCluster) -> None:
-    old = replace(canary(), release=LATER, answers=Recorded(standing=Standing(istio_revision="1-24-6")))
+    old = replace(canary(), release=LATER, settings=Recorded(revisions=DeployedRevisions(istio_revision="1-24-6")))
     own = record(old, istio_revision="1-22-8")
     mesh.records.kept = {"istio-system": replace(own, releases=(*own.releases, kept(NEW)))}
     with pytest.raises(CheckError) as refused:
@@ -86,7 +86,7 @@ async def test_a_workload_that_came_meanwhile_is_not_restarted(
     shown = await plan_promote(mesh, "", restart=True, force=False)
     on_proxies(mesh, *deployment("cart", "shop", "default"), *deployment("late", "shop", "default"))
     with pytest.raises(ClusterError, match="Deployment shop/late is restarted; nothing was changed") as refused:
-        await promote(shown, order("1.20.1"), runtime)
+        await promote(shown, request_for("1.20.1"), runtime)
     assert "same command again" in refused.value.hint
     assert (commands, mesh.objects.asked("merge")) == ([], [])
 
@@ -98,7 +98,7 @@ async def test_somebody_who_came_on_the_old_istiod_keeps_it(
     shown = await plan_promote(mesh, "", restart=False, force=False)
     on_proxies(mesh, *deployment("late", "shop", "default"))
     with pytest.raises(CheckError, match="1 workload is still on istiod"):
-        await promote(shown, order("1.20.1"), runtime)
+        await promote(shown, request_for("1.20.1"), runtime)
     assert commands == []
 
 

@@ -6,32 +6,32 @@ from dataclasses import replace
 
 import pytest
 
-from nksmesh.commands.canary.start import answers_of_canary, check_canary_revision
+from nksmesh.commands.canary.start import check_canary_revision, settings_of_canary
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import refuse_failures
-from nksmesh.domain.mesh.mesh import Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions
 from nksmesh.domain.mesh.record import check_no_canary
 from tests.unit.fakes.canaries import canary, record
 
 
 def test_a_canarys_values_are_the_meshs_own() -> None:
     before = record(default_revision="1-20-1", tags=("prod",))
-    before = replace(before, answers=replace(before.answers, layers={"istiod": (), "istio-base": ()}))
-    answers = answers_of_canary(before, "1.22.8")
-    assert sorted(answers.layers) == ["istio-base", "istiod-1-22-8"]
+    before = replace(before, settings=replace(before.settings, layers={"istiod": (), "istio-base": ()}))
+    settings = settings_of_canary(before, "1.22.8")
+    assert sorted(settings.layers) == ["istio-base", "istiod-1-22-8"]
     # the validator stays with the old istiod, and so do its tags
-    assert answers.standing == Standing(istio_revision="1-22-8", default_revision="1-20-1")
+    assert settings.revisions == DeployedRevisions(istio_revision="1-22-8", default_revision="1-20-1")
 
 
 def test_a_canary_is_not_named_as_the_meshs_own_istiod() -> None:
     with pytest.raises(ConfigError, match="is already named 1-22-8") as refused:
-        refuse_failures(check_canary_revision(record(istio_revision="1-22-8").answers, "1.22.8"))
+        refuse_failures(check_canary_revision(record(istio_revision="1-22-8").settings, "1.22.8"))
     assert "upgrade --to 1.22.8" in refused.value.hint
 
 
 def test_a_canary_is_not_named_as_a_tag() -> None:
     with pytest.raises(ConfigError, match="already a revision tag") as refused:
-        refuse_failures(check_canary_revision(record(tags=("1-22-8",)).answers, "1.22.8"))
+        refuse_failures(check_canary_revision(record(tags=("1-22-8",)).settings, "1.22.8"))
     assert refused.value.hint == "Run nksmesh tag remove 1-22-8 first."
 
 

@@ -11,7 +11,7 @@ from nksmesh.commands.uninstall.uninstall import UninstallPlan, UninstallResult
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, ReleaseError
-from nksmesh.domain.mesh.mesh import Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import Outcome
@@ -26,7 +26,7 @@ MWC = "MutatingWebhookConfiguration"
 
 def record(*releases: Release, canary: Canary | None = None) -> Record:
     return Record(
-        answers=Recorded(version="1.20.0", namespace=NAMESPACE, standing=Standing()),
+        settings=Recorded(version="1.20.0", namespace=NAMESPACE, revisions=DeployedRevisions()),
         hub="h",
         releases=tuple(
             RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in releases
@@ -119,7 +119,7 @@ async def test_which_may_not_go_alone(cluster: FakeCluster, revision: str, messa
     if revision == "1-22-8":
         new = Release(component="istiod", name="istiod-1-22-8", namespace=NAMESPACE, istio_revision=revision)
         cluster.storage.put(installed(new, manifest="istio"))
-        canary = Canary(answers=Recorded(version="1.22.8"), release=new)
+        canary = Canary(settings=Recorded(version="1.22.8"), release=new)
         cluster.records.kept[NAMESPACE] = record(BASE, ISTIOD, INGRESS, new, canary=canary)
     with pytest.raises(ConfigError, match=message) as caught:
         await planned(cluster, revision)

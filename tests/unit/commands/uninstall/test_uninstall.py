@@ -15,7 +15,7 @@ from nksmesh.domain.common.errors import ClusterError, HeldError, ReleaseError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.holding import Holder
-from nksmesh.domain.mesh.mesh import Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.history import History, Outcome, Run
@@ -132,8 +132,8 @@ async def test_what_is_about_to_go_is_noted_so_that_what_helm_leaves_of_it_is_kn
     some = tuple(
         RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in (BASE, ISTIOD)
     )
-    answers = Recorded(namespace=NAMESPACE)
-    run.cluster.records.kept[NAMESPACE] = Record(answers=answers, hub="h", releases=some)
+    settings = Recorded(namespace=NAMESPACE)
+    run.cluster.records.kept[NAMESPACE] = Record(settings=settings, hub="h", releases=some)
     run.helm.fails_on["istiod"] = ReleaseError("helm uninstall istiod failed", hint="x")
     with pytest.raises(ReleaseError):
         await run(await plan_uninstall(run.cluster, "", purge=False))
@@ -361,7 +361,7 @@ NEW = Release(component="istiod", name="istiod-1-22-8", namespace=NAMESPACE, ist
 
 def recorded(*releases: Release, canary: Canary | None = None, revision: str = "") -> Record:
     return Record(
-        answers=Recorded(version="1.20.0", namespace=NAMESPACE, standing=Standing(istio_revision=revision)),
+        settings=Recorded(version="1.20.0", namespace=NAMESPACE, revisions=DeployedRevisions(istio_revision=revision)),
         hub="h",
         releases=tuple(
             RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in releases
@@ -371,7 +371,7 @@ def recorded(*releases: Release, canary: Canary | None = None, revision: str = "
 
 
 async def test_a_mesh_with_a_canary_goes_whole_and_moved_namespaces_have_their_labels_again(run: Uninstalling) -> None:
-    canary = Canary(answers=Recorded(version="1.22.8"), release=NEW)
+    canary = Canary(settings=Recorded(version="1.22.8"), release=NEW)
     run.cluster.records.kept[NAMESPACE] = recorded(BASE, ISTIOD, INGRESS, NEW, canary=canary)
     run.cluster.storage.put(helm_has(NEW))
     moved = labelled("shop", istio_rev="1-22-8")

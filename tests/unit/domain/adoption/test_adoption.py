@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from nksmesh.domain.adoption.adoption import HelmMesh, answers_of, check_options, environment_of
+from nksmesh.domain.adoption.adoption import HelmMesh, check_options, environment_of, settings_of_mesh
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.mesh.catalog import Catalog, Profile, ValuesFile
-from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Region, Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions, GatewaySpec, Network, Region
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.plan.preserved_values import layer_of, said_to_helm, sort_out, values_lost
@@ -51,11 +51,11 @@ def made(*releases: Release, hub: str = HUB, values: dict[str, Any] | None = Non
 
 
 def test_releases_under_other_names_are_described() -> None:
-    answers = answers_of(made(BASE, MADE, EDGE), Request(profile="default"), CATALOG)
-    assert (answers.region, answers.network, answers.hub, answers.version) == ("kr1", Network.PUBLIC, "", "1.20.0")
-    assert answers.release_names == {"istiod": "istio"}
-    assert answers.gateways == (GatewaySpec(name="edge", namespace="edge"),)
-    mesh = resolve(Request(), CATALOG, None, answers).mesh
+    settings = settings_of_mesh(made(BASE, MADE, EDGE), Request(profile="default"), CATALOG)
+    assert (settings.region, settings.network, settings.hub, settings.version) == ("kr1", Network.PUBLIC, "", "1.20.0")
+    assert settings.release_names == {"istiod": "istio"}
+    assert settings.gateways == (GatewaySpec(name="edge", namespace="edge"),)
+    mesh = resolve(Request(), CATALOG, None, settings).mesh
     assert mesh.releases == (BASE, MADE, EDGE)
 
 
@@ -63,45 +63,45 @@ def test_releases_under_other_names_are_described() -> None:
     ("hub", "region", "own"), [(HUB, "kr1", ""), (f"private-{HUB}", "kr1", ""), (OTHER, "", OTHER)]
 )
 def test_the_registry_tells_the_region(hub: str, region: str, own: str) -> None:
-    answers = answers_of(made(BASE, ISTIOD, hub=hub), Request(), CATALOG)
-    assert (answers.region, answers.hub) == (region, own)
+    settings = settings_of_mesh(made(BASE, ISTIOD, hub=hub), Request(), CATALOG)
+    assert (settings.region, settings.hub) == (region, own)
 
 
 def test_a_regions_registry_that_has_no_such_version_is_the_users_own() -> None:
     found = made(BASE, ISTIOD)
     later = {one: replace(have, chart_version="1.20.1") for one, have in found.releases.items()}
-    answers = answers_of(replace(found, releases=later), Request(), CATALOG)
-    assert (answers.region, answers.hub, answers.version) == ("", HUB, "1.20.1")
+    settings = settings_of_mesh(replace(found, releases=later), Request(), CATALOG)
+    assert (settings.region, settings.hub, settings.version) == ("", HUB, "1.20.1")
 
 
 def test_images_outside_the_hub_are_admitted() -> None:
     found = made(BASE, ISTIOD, image=f"{OTHER}/proxyv2:1.20.0")
-    answers = answers_of(found, Request(), CATALOG)
-    assert (answers.hub, answers.allow_images) == (OTHER, (HUB,))
+    settings = settings_of_mesh(found, Request(), CATALOG)
+    assert (settings.hub, settings.allow_images) == (OTHER, (HUB,))
 
 
 def test_full_paths_that_our_own_layer_would_set_are_known() -> None:
     full = f"{OTHER}/proxyv2:1.20.0"
     values = {"global": {"proxy": {"image": full}, "proxy_init": {"image": full}}}
-    assert answers_of(made(BASE, ISTIOD, hub=OTHER, values=values), Request(), CATALOG).full_image_paths
-    assert not answers_of(made(BASE, ISTIOD, hub=OTHER), Request(), CATALOG).full_image_paths
+    assert settings_of_mesh(made(BASE, ISTIOD, hub=OTHER, values=values), Request(), CATALOG).full_image_paths
+    assert not settings_of_mesh(made(BASE, ISTIOD, hub=OTHER), Request(), CATALOG).full_image_paths
 
 
 def test_an_istio_revision_is_kept_where_the_release_is_named_after_it() -> None:
     revisioned = replace(ISTIOD, name="istiod-1-20-0")
     values = {"revision": "1-20-0", "revisionTags": ["default"]}
-    answers = answers_of(made(BASE, revisioned, values=values), Request(), CATALOG)
-    assert (answers.standing.istio_revision, answers.standing.tags) == ("1-20-0", ("default",))
-    mesh = resolve(Request(), CATALOG, None, answers).mesh
+    settings = settings_of_mesh(made(BASE, revisioned, values=values), Request(), CATALOG)
+    assert (settings.revisions.istio_revision, settings.revisions.tags) == ("1-20-0", ("default",))
+    mesh = resolve(Request(), CATALOG, None, settings).mesh
     assert mesh.releases[1] == replace(revisioned, istio_revision="1-20-0")
 
 
 def test_a_release_that_is_not_named_after_its_istio_revision_keeps_its_name_and_its_values() -> None:
     values = {"revision": "1-20-0", "revisionTags": ["default"]}
-    answers = answers_of(made(BASE, MADE, values=values), Request(), CATALOG)
-    assert answers.standing == Standing()
+    settings = settings_of_mesh(made(BASE, MADE, values=values), Request(), CATALOG)
+    assert settings.revisions == DeployedRevisions()
     layer = Layer(name="values given to Helm", values=values, kind=LayerKind.PRESERVED)
-    mesh = resolve(Request(), CATALOG, None, replace(answers, layers={MADE.name: (layer,)})).mesh
+    mesh = resolve(Request(), CATALOG, None, replace(settings, layers={MADE.name: (layer,)})).mesh
     assert mesh.releases[1] == replace(MADE, istio_revision="1-20-0")
 
 
@@ -111,7 +111,7 @@ def test_a_release_that_is_not_named_after_its_istio_revision_keeps_its_name_and
 )
 def test_what_is_no_whole_mesh_is_refused(releases: tuple[Release, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        answers_of(made(*releases), Request(), CATALOG)
+        settings_of_mesh(made(*releases), Request(), CATALOG)
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_what_is_no_whole_mesh_is_refused(releases: tuple[Release, ...], said: s
     ],
 )
 def test_options_that_say_something_else_are_refused(request_: Request) -> None:
-    answers = answers_of(made(BASE, ISTIOD), request_, CATALOG)
+    settings = settings_of_mesh(made(BASE, ISTIOD), request_, CATALOG)
     with pytest.raises(ConfigError):
-        refuse_failures(check_options(request_, answers, HUB))
+        refuse_failures(check_options(request_, settings, HUB))
 
 
 def test_every_option_that_says_something_else_is_named() -> None:
     request = Request(version="1.19.0", region="kr2", hub=f"{HUB}/", sets=(parse_set("istiod:a=b"),))
-    findings = check_options(request, answers_of(made(BASE, ISTIOD), request, CATALOG), HUB)
+    findings = check_options(request, settings_of_mesh(made(BASE, ISTIOD), request, CATALOG), HUB)
     assert [(finding.id, finding.subject) for finding in findings] == [
         ("adopt.values-option", ""),
         ("adopt.other-option", "--version"),
@@ -178,9 +178,9 @@ def test_what_is_added_and_what_is_pinned_is_named() -> None:
 
 def test_an_environment_says_the_same_mesh() -> None:
     found = made(BASE, MADE, EDGE, hub=OTHER)
-    answers = answers_of(found, Request(profile="default"), CATALOG)
+    settings = settings_of_mesh(found, Request(profile="default"), CATALOG)
     layers = {"istio": layer_of(MADE, {"pilot": {"x": 2}}), "edge": layer_of(EDGE, {"service": {"type": "NodePort"}})}
-    mesh = resolve(Request(), CATALOG, None, replace(answers, layers=layers)).mesh
+    mesh = resolve(Request(), CATALOG, None, replace(settings, layers=layers)).mesh
     files = environment_of(mesh, "prod-context")
     assert files["mesh.yaml"] == {
         "context": "prod-context",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nksmesh.domain.mesh.catalog import Catalog
-from nksmesh.domain.mesh.mesh import Mesh, Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions, Mesh
 from nksmesh.domain.mesh.request import Recorded, Request
 from nksmesh.domain.mesh.resolve import resolve
 from nksmesh.domain.values.layers import compose
@@ -15,7 +15,7 @@ from nksmesh.domain.values.set_values import parse_set
 from nksmesh.engine.pipeline import chart_refs
 
 OURS = {"revision", "revisionTags", "defaultRevision"}
-STANDING = Standing(istio_revision="1-20-1", default_revision="1-20-1", tags=("default", "prod"))
+STANDING = DeployedRevisions(istio_revision="1-20-1", default_revision="1-20-1", tags=("default", "prod"))
 
 
 def values(mesh: Mesh, component: str) -> dict[str, object]:
@@ -23,8 +23,8 @@ def values(mesh: Mesh, component: str) -> dict[str, object]:
     return {key: one for key, one in compose(mesh.layers[release.name]).values.items() if key in OURS}
 
 
-def recorded(standing: Standing, version: str = "1.20.1") -> Recorded:
-    return Recorded(hub="hub.example/istio", version=version, profile="default", standing=standing)
+def recorded(standing: DeployedRevisions, version: str = "1.20.1") -> Recorded:
+    return Recorded(hub="hub.example/istio", version=version, profile="default", revisions=standing)
 
 
 def test_its_release_is_named_after_it_and_its_values_say_so(catalog: Catalog) -> None:
@@ -37,18 +37,18 @@ def test_its_release_is_named_after_it_and_its_values_say_so(catalog: Catalog) -
     assert values(mesh, "istiod") == {"revision": "1-20-1", "revisionTags": ["default", "prod"]}
     assert values(mesh, "base") == {"defaultRevision": "1-20-1"}
     assert values(mesh, "gateway") == {}  # it follows the tag default: its pods keep their labels
-    assert Recorded.of(mesh).standing == STANDING
+    assert Recorded.of(mesh).revisions == STANDING
 
 
 def test_beside_a_canary_the_validator_still_calls_the_default_one(catalog: Catalog) -> None:
-    canary = Standing(istio_revision="1-20-1")
+    canary = DeployedRevisions(istio_revision="1-20-1")
     mesh = resolve(Request(), catalog, None, recorded(canary)).mesh
     assert values(mesh, "istiod") == {"revision": "1-20-1"}
     assert values(mesh, "base") == {}
 
 
 def test_an_istiod_without_a_revision_may_have_tags(catalog: Catalog) -> None:
-    mesh = resolve(Request(), catalog, None, recorded(Standing(tags=("prod",)))).mesh
+    mesh = resolve(Request(), catalog, None, recorded(DeployedRevisions(tags=("prod",)))).mesh
     assert values(mesh, "istiod") == {"revisionTags": ["prod"]}
 
 
@@ -56,7 +56,7 @@ def test_an_istiod_without_a_revision_may_have_tags(catalog: Catalog) -> None:
     ("version", "base"), [("1.20.1", "1.22.8"), ("1.21.6", "1.22.8"), ("1.22.8", "1.22.8"), ("1.23.6", "1.23.6")]
 )
 def test_a_base_that_an_aborted_canary_left_never_goes_back(catalog: Catalog, version: str, base: str) -> None:
-    standing = replace(Standing(), base_version="1.22.8")
+    standing = replace(DeployedRevisions(), base_version="1.22.8")
     mesh = resolve(Request(version=version), catalog, None, recorded(standing)).mesh
     refs = chart_refs(mesh)
     assert (refs["base"].version, refs["istiod"].version) == (base, version)

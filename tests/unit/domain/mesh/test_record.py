@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nksmesh.domain.charts.releases import COMPONENTS, Release
-from nksmesh.domain.mesh.mesh import GatewaySpec, Network, Standing
+from nksmesh.domain.mesh.mesh import DeployedRevisions, GatewaySpec, Network
 from nksmesh.domain.mesh.record import Canary, Record, RecordedRelease, hash_of
 from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.values.layers import Layer, LayerKind
@@ -42,7 +42,9 @@ RECORDED = st.builds(
     pull_secrets=TUPLES,
     allow_images=TUPLES,
     layers=st.dictionaries(WORDS, LAYERS, max_size=2),
-    standing=st.builds(Standing, istio_revision=WORDS, default_revision=WORDS, tags=TUPLES, base_version=WORDS),
+    revisions=st.builds(
+        DeployedRevisions, istio_revision=WORDS, default_revision=WORDS, tags=TUPLES, base_version=WORDS
+    ),
 )
 RELEASE = st.builds(
     Release, component=st.sampled_from(sorted(COMPONENTS)), name=WORDS, namespace=WORDS, istio_revision=WORDS
@@ -57,12 +59,12 @@ RELEASES = st.builds(
 )
 RECORDS = st.builds(
     Record,
-    answers=RECORDED,
+    settings=RECORDED,
     hub=WORDS,
     environment=WORDS,
     releases=st.lists(RELEASES, max_size=3).map(tuple),
     written_by=WORDS,
-    canary=st.none() | st.builds(Canary, answers=RECORDED, release=RELEASE, promoting=st.booleans()),
+    canary=st.none() | st.builds(Canary, settings=RECORDED, release=RELEASE, promoting=st.booleans()),
 )
 
 
@@ -74,7 +76,9 @@ def test_a_record_reads_back_as_it_was_written(record: Record) -> None:
 def a_record() -> Record:
     release = Release(component="istiod", name="istiod", namespace="mesh")
     return Record(
-        answers=Recorded(region="kr1", network=Network.PRIVATE, namespace="mesh", gateways=(GatewaySpec(name="edge"),)),
+        settings=Recorded(
+            region="kr1", network=Network.PRIVATE, namespace="mesh", gateways=(GatewaySpec(name="edge"),)
+        ),
         hub="h",
         releases=(RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=2),),
     )
@@ -89,13 +93,13 @@ def test_integers_of_set_and_maps_of_json_are_told_from_others() -> None:
     """JSON has no word for them; without it a later run would give Helm floats, and merge what was replaced."""
     values = {"a.b": [{"c": SetInteger(10**6)}, 10**6], "d": SetInteger(-(2**63)), "e": {}}
     layer = Layer(name="--set x", values=values, kind=LayerKind.SET, replaces=(("e",),))
-    answers = Recorded(layers={"istiod": (layer,)})
-    canary = Canary(answers=answers, release=Release(component="istiod", name="b", namespace="n"))
-    record = Record(answers=answers, hub="", canary=canary)
+    settings = Recorded(layers={"istiod": (layer,)})
+    canary = Canary(settings=settings, release=Release(component="istiod", name="b", namespace="n"))
+    record = Record(settings=settings, hub="", canary=canary)
     back = Record.from_data(json.loads(json.dumps(record.to_data())))
     assert back == record
     assert back.canary is not None
-    for found in (back.answers, back.canary.answers):
+    for found in (back.settings, back.canary.settings):
         (kept,) = found.layers["istiod"]
         assert set_integers(kept.values) == ((("a.b", 0, "c"), 10**6), (("d",), -(2**63)))
         assert hash_of(kept.values) == hash_of(values)
@@ -103,7 +107,7 @@ def test_integers_of_set_and_maps_of_json_are_told_from_others() -> None:
 
 def test_a_layer_that_was_recorded_without_its_kind_has_the_kind_of_its_option() -> None:
     kept = tuple(Layer(name=kind.option, values={"a": 1}, kind=kind) for kind in (LayerKind.FILE, LayerKind.SET))
-    record = Record(answers=Recorded(layers={"istiod": kept}), hub="")
+    record = Record(settings=Recorded(layers={"istiod": kept}), hub="")
     data = json.loads(json.dumps(record.to_data()))
     for layer in data["answers"]["layers"]["istiod"]:
         assert layer["option"] == layer["name"]  # so that the version before finds it, too
@@ -137,9 +141,9 @@ def test_keys_that_an_earlier_nksmesh_did_not_write_are_empty() -> None:
         del data["answers"][key]
     del data["environment"], data["written_by"], data["releases"][0]["layers"], data["canary"]
     found = Record.from_data(data)
-    assert (found.canary, found.answers.standing) == (None, Standing())
-    assert found.answers.gateways is None
-    assert (found.answers.layers, found.answers.pull_secrets) == ({}, ())
+    assert (found.canary, found.settings.revisions) == (None, DeployedRevisions())
+    assert found.settings.gateways is None
+    assert (found.settings.layers, found.settings.pull_secrets) == ({}, ())
 
 
 @pytest.mark.parametrize("missing", ["answers", "hub", "releases"])

@@ -36,12 +36,12 @@ def test_the_environments_word_is_stronger_than_the_records(
 
 def test_the_record_keeps_the_names() -> None:
     mesh = resolve(SAID, CATALOG, None, Recorded(release_names={"istiod": "istio"})).mesh
-    record = Record(answers=Recorded.of(mesh), hub=mesh.hub)
+    record = Record(settings=Recorded.of(mesh), hub=mesh.hub)
     assert Record.from_data(record.to_data()) == record
-    assert record.answers.release_names == {"istiod": "istio"}
+    assert record.settings.release_names == {"istiod": "istio"}
     older = record.to_data()
     del older["answers"]["release_names"]
-    assert Record.from_data(older).answers.release_names == {}
+    assert Record.from_data(older).settings.release_names == {}
 
 
 def test_an_istiod_with_an_istio_revision_is_named_after_it() -> None:

@@ -13,7 +13,7 @@ from tests.unit.domain.meshes import EDGE
 from tests.unit.domain.runs import ISTIOD, NAMESPACE, moves, run
 
 RECORD = Record(
-    answers=Recorded(region="kr1", network=Network.PRIVATE, version="1.19.0", namespace=NAMESPACE),
+    settings=Recorded(region="kr1", network=Network.PRIVATE, version="1.19.0", namespace=NAMESPACE),
     hub="h",
     releases=(RecordedRelease(release=ISTIOD, chart_digest="d", values_hash="v", helm_revision=3),),
 )

@@ -24,7 +24,7 @@ def history(*runs: Run) -> History:
 
 
 def record(version: str) -> Record:
-    return Record(answers=Recorded(version=version), hub="h")
+    return Record(settings=Recorded(version=version), hub="h")
 
 
 def refused(kept: History, *, to_run: int | None = None) -> None:
@@ -76,7 +76,7 @@ def test_a_run_that_a_later_rollback_went_back_behind_is_not_gone_back_to() -> N
 
 
 def test_every_reason_why_runs_are_not_taken_back_is_named() -> None:
-    canary = Canary(answers=Recorded(version="1.21.0"), release=replace(ISTIOD, name="istiod-1-21-0"))
+    canary = Canary(settings=Recorded(version="1.21.0"), release=replace(ISTIOD, name="istiod-1-21-0"))
     first = replace(FIRST, before=replace(record("1.19.0"), canary=canary))
     found = rollback_target(history(first, run(2, command="canary start", releases=moves(istiod=(1, 2)))), to_run=None)
     assert [finding.id for finding in found.findings] == ["rollback.other-command"]

@@ -22,7 +22,7 @@ SPACE = ObjectRef("v1", "Namespace", "edge")
 
 def recorded(helm_revision: int) -> Record:
     release = RecordedRelease(release=ISTIOD, chart_digest="", values_hash="", helm_revision=helm_revision)
-    return Record(answers=Recorded(namespace="istio-system"), hub=HUB, releases=(release,))
+    return Record(settings=Recorded(namespace="istio-system"), hub=HUB, releases=(release,))
 
 
 def pending(record: Record | None) -> Plan:

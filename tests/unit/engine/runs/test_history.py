@@ -135,6 +135,6 @@ async def test_the_history_is_that_of_the_namespace_named_of_istio_system_or_the
 async def test_the_history_of_a_mesh_that_is_gone_gives_way_to_that_of_the_mesh_there_is() -> None:
     cluster = FakeCluster()
     cluster.histories.kept = {name: History(namespace=name) for name in (NAMESPACE, "mesh-b")}
-    cluster.records.kept["mesh-b"] = Record(answers=Recorded(namespace="mesh-b"), hub="h")
+    cluster.records.kept["mesh-b"] = Record(settings=Recorded(namespace="mesh-b"), hub="h")
     assert (await history_for(cluster, "")).namespace == "mesh-b"
     assert (await history_for(cluster, NAMESPACE)).namespace == NAMESPACE
