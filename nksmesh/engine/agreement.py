@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol, Self, TypeVar
 
 from nksmesh.domain.charts.installed import InstalledRelease
-from nksmesh.domain.common.errors import MeshError
+from nksmesh.domain.common.errors import ClusterError
 from nksmesh.engine.executor.pending import settle
 from nksmesh.engine.runtime import Runtime
 
@@ -15,11 +15,12 @@ from nksmesh.engine.runtime import Runtime
 class AgreedPlan(Protocol):
     """A plan that a user is shown and asked about."""
 
+    @property
+    def more(self) -> tuple[str, str]:
+        """What it would do more of, and what was not done: ``uninstall would now remove`` and ``removed``."""
+
     def beyond(self, shown: Self) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
-
-    def refusal(self, more: str) -> MeshError:
-        """Make the error that says what goes beyond what was shown, and that nothing was done."""
 
 
 P = TypeVar("P", bound=AgreedPlan)
@@ -29,10 +30,14 @@ def check_agreed(plan: P, shown: P) -> None:
     """Check that a plan does no more than what was shown.
 
     Raises:
-        MeshError: It does; the plan's own refusal.
+        ClusterError: It does; nothing was done.
     """
-    if more := plan.beyond(shown):
-        raise plan.refusal(", ".join(more))
+    if beyond := plan.beyond(shown):
+        would, done = plan.more
+        raise ClusterError(
+            f"{would} more than was shown: {', '.join(beyond)}; nothing was {done}",
+            hint="Run the same command again to see all of it.",
+        )
 
 
 @asynccontextmanager
@@ -53,7 +58,8 @@ async def agreed(
         pending: The shown plan's releases that Helm has begun and not ended: they are given the time to end.
 
     Raises:
-        MeshError: The plan goes beyond what was shown; or as ``again`` says.
+        ClusterError: The plan goes beyond what was shown.
+        MeshError: As ``again`` says.
         HeldError: Another run holds the mesh.
     """
     async with runtime.cluster.lease.held(command) as dead:

@@ -47,6 +47,8 @@ _STRICT_SCHEMAS: Final = semver.Version(3, 18, 5)
 class Helm:
     """The Helm program, driving releases on one cluster.
 
+    What writes raises ReleaseError where Helm failed, and ClusterError where it could not reach the cluster.
+
     Args:
         named: The program given by --helm or NKSMESH_HELM; empty to look for one.
         kubeconfig: The kubeconfig, None for Helm's own way to find it, which is KUBECONFIG.
@@ -152,42 +154,22 @@ class Helm:
         return str(text)
 
     async def install(self, release: Release, chart: Chart, values: Mapping[str, Any], *, timeout: float) -> None:
-        """Install a release that does not exist, without waiting for it.
-
-        Raises:
-            ReleaseError: Helm failed.
-            ClusterError: Helm could not reach the cluster.
-        """
+        """Install a release that does not exist, without waiting for it."""
         # A name that helm uninstall --keep-history left in Helm's history is free to be taken again.
         await self._write("install", release, chart, values, timeout, "--replace", *await self._taking_over())
 
     async def upgrade(self, release: Release, chart: Chart, values: Mapping[str, Any], *, timeout: float) -> None:
-        """Upgrade a release, with these values and no others, without waiting for it.
-
-        Raises:
-            ReleaseError: Helm failed.
-            ClusterError: Helm could not reach the cluster.
-        """
+        """Upgrade a release, with these values and no others, without waiting for it."""
         flags = ["--reset-values", "--history-max", str(_HISTORY), *await self._taking_over()]
         await self._write("upgrade", release, chart, values, timeout, *flags)
 
     async def rollback(self, release: Release, helm_revision: int, *, timeout: float) -> None:
-        """Bring a release back to what it was at a Helm revision, as a new one, without waiting for it.
-
-        Raises:
-            ReleaseError: Helm failed.
-            ClusterError: Helm could not reach the cluster.
-        """
+        """Bring a release back to what it was at a Helm revision, as a new one, without waiting for it."""
         helm = await self._command(*_RATE, *await self._taking_over())
         await helm.rollback(release.name, helm_revision, namespace=release.namespace, timeout=_seconds(timeout))
 
     async def uninstall(self, release: Release, *, timeout: float) -> None:
-        """Remove a release and what it owns.
-
-        Raises:
-            ReleaseError: Helm failed.
-            ClusterError: Helm could not reach the cluster.
-        """
+        """Remove a release and what it owns."""
         helm = await self._command("--ignore-not-found")
         try:
             await helm.uninstall(release.name, namespace=release.namespace, timeout=_seconds(timeout), debug=True)

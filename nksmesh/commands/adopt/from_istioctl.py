@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nksmesh.commands.adopt.istioctl_mesh import former_mesh
 from nksmesh.commands.adopt.istioctl_settings import FormerValues
@@ -31,7 +31,6 @@ from nksmesh.domain.adoption.takeover import (
 )
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.data import HIDDEN, MERGED, data_of, fields_of
-from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef, owned_by, ref_of
@@ -65,6 +64,8 @@ class TakeoverPlan:
         prune: The orphans go, too.
     """
 
+    more: ClassVar[tuple[str, str]] = ("adopt would now take over", "changed")
+
     request: MeshRequest = field(repr=False)
     plan: Plan
     objects: tuple[TakenObject, ...] = ()
@@ -87,13 +88,6 @@ class TakeoverPlan:
         """Name what this plan takes over and was not shown."""
         taken = {ref for change in self.plan.releases.values() for ref in change.taken}
         return tuple(map(str, sorted(taken - {known.ref for known in shown.objects})))
-
-    def refusal(self, more: str) -> ClusterError:
-        """Make the error that says what goes beyond what was shown."""
-        return ClusterError(
-            f"adopt would now take over more than was shown: {more}; nothing was changed",
-            hint="Run the same command again to see everything it takes over.",
-        )
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the plan's keys, and istioctl's values without what they are."""

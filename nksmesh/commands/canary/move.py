@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from nksmesh.commands.canary.plan import CANARY_STEP
 from nksmesh.commands.canary.relabelling import Move, labels_before, said
@@ -16,7 +16,7 @@ from nksmesh.commands.canary.status import followed
 from nksmesh.commands.canary.steps import move_steps
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import HIDDEN, MERGED, fields_of
-from nksmesh.domain.common.errors import ClusterError, ConfigError, MeshError
+from nksmesh.domain.common.errors import ConfigError, MeshError
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.restarts import RestartResult
@@ -42,6 +42,8 @@ class MovePlan:
         proxy_image: The proxy they come to.
         passed_over: Namespaces that are left alone, each with the reason.
     """
+
+    more: ClassVar[tuple[str, str]] = ("the move would now do", "changed")
 
     mesh: str = field(metadata=HIDDEN)
     istio_revision: str
@@ -71,13 +73,6 @@ class MovePlan:
                 for workload in change.workloads
                 if str(workload) not in restarted
             ),
-        )
-
-    def refusal(self, more: str) -> ClusterError:
-        """Make the error that says what goes beyond what was shown."""
-        return ClusterError(
-            f"the move would now do more than was shown: {more}; nothing was changed",
-            hint="Run the same command again to see everything it moves.",
         )
 
 

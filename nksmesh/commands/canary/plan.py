@@ -13,7 +13,7 @@ from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
 from nksmesh.commands.install import InstallResult
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
-from nksmesh.domain.common.errors import ClusterError, MeshError
+from nksmesh.domain.common.errors import MeshError
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
@@ -67,13 +67,10 @@ class CanaryPlan:
             *(f"namespace {name} stays labelled" for name in self.stranded if name not in shown.stranded),
         )
 
-    def refusal(self, more: str) -> ClusterError:
-        """Make the error that says what goes beyond what was shown."""
-        verb = "promoting" if self.promote else "removing"
-        return ClusterError(
-            f"{verb} the canary would now do more than was shown: {more}; nothing was changed",
-            hint="Run the same command again to see everything it does.",
-        )
+    @property
+    def more(self) -> tuple[str, str]:
+        """What it would do more of, and what was not done."""
+        return f"{'promoting' if self.promote else 'removing'} the canary would now do", "changed"
 
     @property
     def _istiods(self) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from nksmesh.commands.drift.drift import Found, Survey, survey_drift
 from nksmesh.commands.repair.steps import REPAIR_STEP, follow_proofs, proved, repair_steps, stale_gateways
@@ -35,6 +35,8 @@ class RepairPlan:
         others: How many other objects differ.
     """
 
+    more: ClassVar[tuple[str, str]] = ("repair would now restore", "restored")
+
     installation: Installation
     survey: Survey
     others: int = 0
@@ -59,14 +61,6 @@ class RepairPlan:
         said = {(found.drift.ref, found.drift.change, found.drift.fields) for found in shown.found}
         drifts = (found.drift for found in self.found)
         return tuple(str(drift.ref) for drift in drifts if (drift.ref, drift.change, drift.fields) not in said)
-
-    def refusal(self, more: str) -> ClusterError:
-        """Make the error that says that there is drift which was not shown."""
-        return ClusterError(
-            "the mesh has changed since its drift was shown; nothing was restored",
-            hint="Run the same command again to see what differs now.",
-            detail=more,
-        )
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the mesh and the survey in parts."""

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import ISTIOD, Release
-from nksmesh.domain.common.errors import ClusterError, ReleaseError
+from nksmesh.domain.common.errors import ReleaseError
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.kube.images import proxy_image
@@ -43,6 +43,8 @@ class RollbackPlan:
         overwritten: What somebody else's Helm wrote since, which goes as well, in sentences.
         workloads: Workloads that run another proxy than the one that comes back: a rollback does not restart them.
     """
+
+    more: ClassVar[tuple[str, str]] = ("the rollback would now do", "rolled back")
 
     way: RollbackTarget
     plan: Plan
@@ -77,13 +79,6 @@ class RollbackPlan:
             *(f"run {number}" for number in self.way.numbers if number not in shown.way.numbers),
             *(step.name for step in self.plan.steps if step.changes and (step.name, step.action) not in said),
             *(words for words in self.lost if words not in shown.lost),
-        )
-
-    def refusal(self, more: str) -> ClusterError:
-        """Make the error that says what goes beyond what was shown."""
-        return ClusterError(
-            f"the rollback would now do more than was shown: {more}; nothing was rolled back",
-            hint="Run the same command again to see everything it does.",
         )
 
     def json_form(self) -> dict[str, Any]:

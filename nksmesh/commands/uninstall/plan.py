@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from nksmesh.commands.uninstall.leftovers import find_leftovers
 from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Contents, NamespaceReader, Survey
 from nksmesh.commands.uninstall.orphan_webhooks import webhooks_left_by
 from nksmesh.domain.charts.releases import GATEWAY
 from nksmesh.domain.common.data import HIDDEN, fields_of, named
-from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.readiness import addresses_of
@@ -43,6 +42,8 @@ class UninstallPlan:
         namespaces: The mesh's namespaces, and what is in each that is not the mesh's; a purge alone looks.
         unserved: Aggregated APIs that do not answer: what they have was passed over.
     """
+
+    more: ClassVar[tuple[str, str]] = ("uninstall would now remove", "removed")
 
     installation: Installation = field(metadata=HIDDEN)
     purge: bool
@@ -101,13 +102,6 @@ class UninstallPlan:
             *(str(leftover) for leftover in holding if leftover.objects > before.get(leftover.ref, -1)),
             *(f"labels of namespace {entry.namespace}" for entry in losing if entry.namespace not in labelled),
             *(f"namespace {name}" for name in self.going_namespaces if name not in shown.going_namespaces),
-        )
-
-    def refusal(self, more: str) -> ClusterError:
-        """Make the error that says what goes beyond what was shown."""
-        return ClusterError(
-            f"uninstall would now remove more than was shown: {more}; nothing was removed",
-            hint="Run the same command again to see everything it removes.",
         )
 
     def json_form(self) -> dict[str, Any]:
