@@ -109,7 +109,7 @@ class Reader:
 
     def images(self, labels: str, namespace: str = "istio-system") -> set[str]:
         """Name the images that the pods of a label selector run."""
-        return {one["image"] for pod in self.pods(labels, namespace) for one in pod["spec"]["containers"]}
+        return {container["image"] for pod in self.pods(labels, namespace) for container in pod["spec"]["containers"]}
 
     def helm_revisions(self) -> dict[str, str]:
         """For each of Helm's stored revisions, its resourceVersion: any writing by Helm shows here."""
@@ -141,9 +141,9 @@ class Reader:
         groups = [group["preferredVersion"]["groupVersion"] for group in self.get("/apis")["groups"]]
         for api_version in ("v1", *groups):
             root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-            for one in self.get(root)["resources"]:
-                if "/" not in one["name"] and "list" in one["verbs"]:
-                    yield api_version, one["kind"], f"{root}/{one['name']}"
+            for resource in self.get(root)["resources"]:
+                if "/" not in resource["name"] and "list" in resource["verbs"]:
+                    yield api_version, resource["kind"], f"{root}/{resource['name']}"
 
 
 def unpacked(secret: Object) -> Object:

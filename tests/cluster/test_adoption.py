@@ -60,8 +60,8 @@ def test_releases_of_helm_4_with_values_of_their_own(
 
     mesh("init", "meshes")
     adopted = mesh("adopt", "--yes", "--dir", "meshes", "--write-env", "prod").data
-    releases = {one["name"]: one for one in adopted["releases"]}
-    assert {name: one["component"] for name, one in releases.items()} == NAMES
+    releases = {release["name"]: release for release in adopted["releases"]}
+    assert {name: release["component"] for name, release in releases.items()} == NAMES
     assert releases["mesh"]["kept"] == ["global.proxy.image", "pilot.traceSampling"]
     assert releases["mesh"]["pins"] == ["global.proxy.image"]
     assert "global.tag" in releases["mesh"]["added"]

@@ -19,9 +19,9 @@ GATEWAYS = f"{CRDS}/gateways.networking.istio.io"
 def managers(item: Object) -> set[tuple[str, str]]:
     """Name who holds fields of an object, and how they came to."""
     return {
-        (one["manager"], one["operation"])
-        for one in item["metadata"]["managedFields"]
-        if one.get("subresource") != "status"
+        (entry["manager"], entry["operation"])
+        for entry in item["metadata"]["managedFields"]
+        if entry.get("subresource") != "status"
     }
 
 

@@ -141,5 +141,5 @@ def test_whatever_is_changed_by_hand_is_found_and_put_back(
     ports = json.dumps([{"name": "http2", "port": 80, "protocol": "TCP", "targetPort": 8088}])
     chart = str(example_charts / "gateway")
     plain("upgrade", "istio-ingressgateway", chart, "--reuse-values", "--set-json", f"service.ports={ports}", "--wait")
-    assert [one["targetPort"] for one in cluster.service("istio-ingressgateway")["spec"]["ports"]] == [8088]
+    assert [port["targetPort"] for port in cluster.service("istio-ingressgateway")["spec"]["ports"]] == [8088]
     assert drift(mesh) == {}

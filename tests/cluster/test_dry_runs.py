@@ -84,7 +84,7 @@ def test_who_may_not_write_is_told_that_nothing_was_asked(mesh: Program, cluster
     run = replace(mesh, kubeconfig=tmp_path / "reader.yaml")
     planned = run("plan", "--set", "istiod:pilot.traceSampling=7")
     assert planned.changes == {"istiod": "upgrade"}
-    notes = [one for one in planned.data["findings"] if one["subject"] == "Deployment istio-system/istiod"]
+    notes = [finding for finding in planned.data["findings"] if finding["subject"] == "Deployment istio-system/istiod"]
     assert [one["level"] for one in notes] == ["note"]
     assert "cannot patch resource" in notes[0]["message"]
 

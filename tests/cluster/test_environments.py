@@ -53,7 +53,7 @@ def test_an_environment_with_gateways_of_its_own(
     assert cluster.helm_release("istiod")["config"]["pilot"] == {"traceSampling": 9}
     assert cluster.helm_release("partner-gateway", namespace="partners")["config"]["env"] == {"SHOP": "yes"}
     status = mesh("status")
-    assert {one["service"] for one in status.data["gateways"]} == {
+    assert {gateway["service"] for gateway in status.data["gateways"]} == {
         "edge/istio-ingressgateway",
         "partners/partner-gateway",
     }
@@ -95,7 +95,7 @@ def test_a_pull_secret_that_does_not_exist_is_seen_before_anything_is_written(me
 
     def missing() -> list[str]:
         ran = mesh("plan", "-e", "own", "--version", "1.20.0")
-        return [one["message"] for one in ran.data["findings"] if one["subject"] == "Secret ncr"]
+        return [finding["message"] for finding in ran.data["findings"] if finding["subject"] == "Secret ncr"]
 
     before = cluster.everything()
     assert [one.partition(":")[0] for one in missing()] == [
@@ -118,7 +118,7 @@ def test_the_control_plane_in_another_namespace(mesh: Program, cluster: Reader) 
         config = cluster.helm_release(release, namespace="mesh-system")["config"]
         assert config["global"]["istioNamespace"] == "mesh-system"
     webhooks = cluster.items("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations")
-    called = {hook["clientConfig"]["service"]["namespace"] for one in webhooks for hook in one["webhooks"]}
+    called = {hook["clientConfig"]["service"]["namespace"] for webhook in webhooks for hook in webhook["webhooks"]}
     assert called == {"mesh-system"}
     assert cluster.images("istio=ingressgateway", "mesh-system") == {PROXY}
 

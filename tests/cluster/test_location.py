@@ -63,5 +63,5 @@ def test_a_hub_of_ones_own_gets_the_version_that_fits_the_cluster(mesh: Program)
     assert "version 1.24.6, of the newest minor version known to nksmesh that supports Kubernetes 1.28" in told["notes"]
     listed = mesh("versions").data
     assert listed["cluster"]["kubernetes"].startswith("v1.28.")
-    fitting = [one["minor"] for one in listed["versions"] if one["fits"]]
+    fitting = [version["minor"] for version in listed["versions"] if version["fits"]]
     assert fitting == ["1.19", "1.20", "1.21", "1.22", "1.23", "1.24"]

@@ -27,14 +27,14 @@ def test_helm_4_upgrades_what_was_put_back(mesh: Program, cluster: Reader, helm4
     template = {"spec": {"containers": [container]}}
     cluster.merge("/apis/apps/v1/namespaces/istio-system/deployments/istiod", {"spec": {"template": template}})
     ports: list[Object] = cluster.service("istio-ingressgateway")["spec"]["ports"]
-    changed = [one | {"port": 8081} if one["name"] == "http2" else one for one in ports]
+    changed = [port | {"port": 8081} if port["name"] == "http2" else port for port in ports]
     cluster.merge(f"{NAMESPACE}/services/istio-ingressgateway", {"spec": {"ports": changed}})
 
     ran = mesh("repair", "--yes")
     assert ran.data["repaired"] == ["Deployment istio-system/istiod", "Service istio-system/istio-ingressgateway"]
     assert mesh("drift", "--exit-code").data["drift"] == []
     for found in (cluster.deployment("istiod"), cluster.service("istio-ingressgateway")):
-        held = [(one["manager"], one["operation"]) for one in found["metadata"]["managedFields"]]
+        held = [(entry["manager"], entry["operation"]) for entry in found["metadata"]["managedFields"]]
         assert ("helm", "Apply") in held
         assert ("helm", "Update") not in held
 
@@ -43,12 +43,12 @@ def test_helm_4_upgrades_what_was_put_back(mesh: Program, cluster: Reader, helm4
     (container,) = cluster.deployment("istiod")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == image.replace("1.20.0", "1.20.1") != image
     assert "ADDED" not in {one["name"] for one in container["env"]}
-    renumbered = [one | {"targetPort": 8082} if one["name"] == "http2" else one for one in ports]
+    renumbered = [port | {"targetPort": 8082} if port["name"] == "http2" else port for port in ports]
     values = mesh.folder / "ports.json"
     values.write_text(json.dumps({"service": {"ports": [_plain(one) for one in renumbered]}}))
     chart = str(example_charts / "gateway")
     plain("upgrade", "istio-ingressgateway", chart, "--reuse-values", "--values", str(values))
-    (http2,) = [one for one in cluster.service("istio-ingressgateway")["spec"]["ports"] if one["name"] == "http2"]
+    (http2,) = [port for port in cluster.service("istio-ingressgateway")["spec"]["ports"] if port["name"] == "http2"]
     assert (http2["port"], http2["targetPort"]) == (80, 8082)
 
 

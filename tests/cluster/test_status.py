@@ -33,12 +33,12 @@ def test_status_tells_releases_readiness_images_and_addresses(mesh: Program, clu
         "network": "public",
         "hub": HUB,
     }
-    releases = {one["name"]: one for one in told.data["releases"]}
+    releases = {release["name"]: release for release in told.data["releases"]}
     assert set(releases) == {"istio-base", "istiod", "istio-ingressgateway", "istio-egressgateway"}
-    assert all(one["ready"] and one["chart_version"] == "1.20.0" for one in releases.values())
+    assert all(release["ready"] and release["chart_version"] == "1.20.0" for release in releases.values())
     assert releases["istiod"]["images"] == [f"{HUB}/pilot:1.20.0"]
     assert releases["istio-egressgateway"]["images"] == [f"{HUB}/proxyv2:1.20.0"]
-    gateways = {one["name"]: one for one in told.data["gateways"]}
+    gateways = {gateway["name"]: gateway for gateway in told.data["gateways"]}
     (address,) = installed.data["addresses"]["istio-ingressgateway"]
     assert (gateways["istio-ingressgateway"]["addresses"], gateways["istio-ingressgateway"]["http"]) == (
         [address],
@@ -60,7 +60,7 @@ def test_status_tells_releases_readiness_images_and_addresses(mesh: Program, clu
     )
     broken = mesh("status")
     assert broken.data["ready"] is False
-    istiod = next(one for one in broken.data["releases"] if one["name"] == "istiod")
+    istiod = next(release for release in broken.data["releases"] if release["name"] == "istiod")
     assert (istiod["ready"], bool(istiod["message"])) == (False, True)
 
 
@@ -73,7 +73,7 @@ def test_a_mesh_that_plain_helm_made_is_seen_and_taken_on(mesh: Program, helm3: 
 
     told = mesh("status")
     assert (told.data["installed"], told.data["ready"], told.data["recorded"]) == (True, True, False)
-    assert {one["name"] for one in told.data["releases"]} == {"istio-base", "istiod", "istio-ingressgateway"}
+    assert {release["name"] for release in told.data["releases"]} == {"istio-base", "istiod", "istio-ingressgateway"}
 
     ran = mesh("install", "--region", "kr1", "--profile", "default")
     # CRDs are marked with their version; the region's layer says the proxy's bare names, too.

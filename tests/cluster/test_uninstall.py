@@ -51,7 +51,7 @@ def labels_of(cluster: Reader, name: str) -> dict[str, str]:
 
 
 def containers(pods: list[Object]) -> list[set[str]]:
-    return [{one["name"] for one in pod["spec"]["containers"]} for pod in pods]
+    return [{container["name"] for container in pod["spec"]["containers"]} for pod in pods]
 
 
 def tag_by_hand(cluster: Reader, name: str) -> None:

@@ -93,7 +93,7 @@ def restarted(sandbox: Sandbox, some: list[Workload], *, seconds: float = 60) ->
         ),
     )
     assert {event.step for event in said} == {str(one) for one in some}
-    return {str(one.workload): (one.outcome, one.message) for one in result.restarts}
+    return {str(restart.workload): (restart.outcome, restart.message) for restart in result.restarts}
 
 
 def test_workloads_are_restarted_onto_the_new_proxy_within_their_budgets(

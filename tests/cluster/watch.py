@@ -72,5 +72,5 @@ def witness_of(kubeconfig: Path, labels: str, namespace: str = "istio-system") -
 
 def _serves(pod: Object) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or []
-    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
     return ready and not pod["metadata"].get("deletionTimestamp")

@@ -22,7 +22,7 @@ def injected(cluster: Reader, namespace: str, **labels: str) -> tuple[str, str]:
         "spec": {"containers": [{"name": "app", "image": "example/a"}]},
     }
     pod = cluster.post(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", body)
-    found = [one["image"] for one in pod["spec"]["containers"] if one["name"] == "istio-proxy"]
+    found = [container["image"] for container in pod["spec"]["containers"] if container["name"] == "istio-proxy"]
     version = found[0].rpartition(":")[2] if found else ""
     return version, (pod["metadata"].get("annotations") or {}).get("istio.io/rev", "")
 

@@ -139,7 +139,7 @@ class Istioctl:
             )
         kept = _kept_state("default", self.version)
         for side in ("ingressGateways", "egressGateways"):
-            kept["components"][side] = [{**one, "enabled": False} for one in kept["components"][side]]
+            kept["components"][side] = [{**component, "enabled": False} for component in kept["components"][side]]
         off = {name: {"enabled": False} for name in ("base", "pilot")}
         state = merge(merge(kept, {"profile": "empty", "components": off}), {"hub": self.hub, **self.beside})
         api = "install.istio.io/v1alpha1"

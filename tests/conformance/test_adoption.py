@@ -75,13 +75,15 @@ def test_releases_made_by_hand_as_the_notes_have_it(
     before, stored = cluster.everything(), cluster.helm_revisions()
     described = istio("adopt", "--dry-run").data
     assert cluster.everything() == before
-    assert {one["name"]: one["component"] for one in described["releases"]} == {
+    assert {release["name"]: release["component"] for release in described["releases"]} == {
         "istio-base": "base",
         "istio": "istiod",
         "istio-ingress": "gateway",
     }
     # of a whole copied values.yaml nothing is kept: the rest is the charts', and the hub and the tag are our layers'
-    assert all(one["copied"] > 0 and not one["kept"] and not one["pins"] for one in described["releases"])
+    assert all(
+        release["copied"] > 0 and not release["kept"] and not release["pins"] for release in described["releases"]
+    )
     assert (described["version"], described["hub"], described["warnings"]) == ("1.20.1", OWN, [])
 
     adopted = istio("adopt", "--yes", "--dir", "meshes", "--write-env", "prod").data
@@ -99,7 +101,7 @@ def test_releases_made_by_hand_as_the_notes_have_it(
     istio("rollback", "--yes")
     assert cluster.images("app=istio-ingress") == {f"{OWN}/proxyv2:1.20.1"}
     assert istio("plan", "--exit-code").changes == {}
-    assert [one["name"] for one in istio("status").data["releases"]] == ["istio-base", "istio", "istio-ingress"]
+    assert [release["name"] for release in istio("status").data["releases"]] == ["istio-base", "istio", "istio-ingress"]
     assert istio("uninstall", "--yes").data["removed"] == [
         "release istio-ingress",
         "release istio",
@@ -290,13 +292,13 @@ def test_a_default_mesh_of_istioctl_taken_over_in_spite_of_kills(
         str(one["metadata"]["ownerReferences"]) for one in sets if one["metadata"]["labels"]["app"] == selector["app"]
     }
     assert len(owners) == 1
-    assert {one["metadata"]["labels"]["team"] for one in cluster.pods("istio=ingressgateway")} == {"net"}
-    ports = {one["name"]: one["targetPort"] for one in now["spec"]["ports"]}
+    assert {pod["metadata"]["labels"]["team"] for pod in cluster.pods("istio=ingressgateway")} == {"net"}
+    ports = {port["name"]: port["targetPort"] for port in now["spec"]["ports"]}
     assert ports == {"status-port": 15021, "http2": 8080, "https": 8443}  # as its clients, and the old pods, have it
     assert helm.releases() == dict.fromkeys(("istio-base", "istiod", "istio-ingressgateway"), "deployed")
     assert not [ref for ref, one in cluster.objects() if managers(one) & FORMER]
     template = cluster.deployment("istio-ingressgateway")["spec"]["template"]["spec"]
-    assert [(one["image"], one.get("args")) for one in template["containers"]] == [("auto", None)]
+    assert [(container["image"], container.get("args")) for container in template["containers"]] == [("auto", None)]
     # what istioctl was told holds on: istiod is what it was, and its gateway is as it was to be
     assert {pod["metadata"]["uid"] for pod in cluster.pods("app=istiod")} == istiods
     (proxy,) = template["containers"]

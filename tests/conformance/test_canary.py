@@ -71,7 +71,7 @@ def test_two_minors_at_a_time_by_canary(istio: Program, cluster: Reader) -> None
     assert (after["status"], after["metadata"]["uid"]) == (service["status"], service["metadata"]["uid"])
     assert proxies(cluster, INGRESS) == proxies(cluster, "app=cart", "shop") == {"1.24.6"}
     told = istio("status").data
-    assert (told["ready"], {one["chart_version"] for one in told["releases"]}) == (True, {"1.24.6"})
+    assert (told["ready"], {release["chart_version"] for release in told["releases"]}) == (True, {"1.24.6"})
     assert istio("plan", "--exit-code").changes == {}
 
 
@@ -104,11 +104,13 @@ def _first_canary(istio: Program, cluster: Reader, made: dict[str, Object]) -> N
     kept = istio("canary", "promote", "--yes", code=7).error
     assert (kept["detail"], "canary move" in kept["hint"]) == ("Deployment shop/cart", True)
     moved = istio("canary", "move", "shop", "--yes").data
-    assert [one["outcome"] for one in moved["restarts"]] == ["restarted"]
+    assert [restart["outcome"] for restart in moved["restarts"]] == ["restarted"]
     assert proxies(cluster, "app=cart", "shop") == {"1.22.8"}
     assert injected(cluster, "shop") == ("1.22.8", "1-22-8")
     told = istio("canary", "status").data
-    assert [(one["name"], one["follows"], one["moved"]) for one in told["namespaces"]] == [("shop", "1-22-8", True)]
+    assert [(namespace["name"], namespace["follows"], namespace["moved"]) for namespace in told["namespaces"]] == [
+        ("shop", "1-22-8", True)
+    ]
     assert told["gateways"][0]["istio_revisions"] == ["default"]
 
     istio("canary", "promote", "--yes")
@@ -130,14 +132,18 @@ def _tags(istio: Program, cluster: Reader) -> None:
     assert injected(cluster, "pay") == ("", "")
     assert istio("tag", "set", "prod", "--revision", "1-22-8").data["done"] == "set"
     assert injected(cluster, "pay") == ("1.22.8", "1-22-8")
-    assert [(one["name"], one["release"], one["namespaces"]) for one in istio("tag", "list").data["tags"]] == [
+    assert [(tag["name"], tag["release"], tag["namespaces"]) for tag in istio("tag", "list").data["tags"]] == [
         ("default", "istiod-1-22-8", ["shop"]),
         ("prod", "istiod-1-22-8", ["pay"]),
     ]
     assert istio("tag", "remove", "prod", code=7).error["detail"] == "pay"
     assert istio("plan", "--exit-code").changes == {}
     # in place it would keep its name, which tells another version then
-    (named,) = (one for one in istio("plan", "--to", "1.23.6").data["findings"] if "keeps its name" in one["message"])
+    (named,) = (
+        finding
+        for finding in istio("plan", "--to", "1.23.6").data["findings"]
+        if "keeps its name" in finding["message"]
+    )
     assert (named["level"], named["subject"]) == ("warning", "istiod-1-22-8")
 
 

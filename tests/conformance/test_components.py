@@ -35,7 +35,7 @@ def test_the_cni_plugin_comes_after_istiod_and_is_proved_on_every_node(
     assert done["istio-cni"] == "DaemonSet istio-cni-node is available on every node"
     assert cluster.images(PODS) == {f"{HUB}/install-cni:1.20.0"}
     assert len(cluster.pods(PODS)) == len(cluster.items("/api/v1/nodes"))
-    told = {one["name"]: one for one in istio("status").data["releases"]}
+    told = {release["name"]: release for release in istio("status").data["releases"]}
     assert (told["istio-cni"]["ready"], told["istio-cni"]["images"]) == (True, [f"{HUB}/install-cni:1.20.0"])
     # as installed, without the environment
     assert istio("install", charts="").changes == {}

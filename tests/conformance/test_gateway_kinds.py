@@ -29,7 +29,7 @@ def test_a_daemon_set_is_followed_shown_restarted_and_rolled_back(
     (proved,) = [one["message"] for one in first.data["done"] if one["name"] == GATEWAY]
     assert f"{KR1}/proxyv2:1.19.0" in proved
     status = istio("status", "--exit-code").data
-    (gateway,) = [one for one in status["releases"] if one["name"] == GATEWAY]
+    (gateway,) = [release for release in status["releases"] if release["name"] == GATEWAY]
     assert gateway["ready"]
     assert gateway["images"] == [f"{KR1}/proxyv2:1.19.0"]
 

@@ -148,13 +148,15 @@ async def test_services_have_the_guides_names_labels_and_ports(version: str, pro
         assert service["spec"]["selector"] == labels
         pods = next(one for one in objects if (one["kind"], one["metadata"]["name"]) == ("Deployment", gateway))
         assert labels.items() <= pods["spec"]["template"]["metadata"]["labels"].items()
-    ports = {one["name"]: (one["port"], one["targetPort"]) for one in services["istio-ingressgateway"]["spec"]["ports"]}
+    ports = {
+        port["name"]: (port["port"], port["targetPort"]) for port in services["istio-ingressgateway"]["spec"]["ports"]
+    }
     assert services["istio-ingressgateway"]["spec"]["type"] == "LoadBalancer"
     assert ports["http2"] == ((80, 8080) if profile == "demo" else (80, 80))
     if profile == "demo":
         egress = services["istio-egressgateway"]["spec"]
         assert egress["type"] == "ClusterIP"
-        assert [(one["port"], one["targetPort"]) for one in egress["ports"]] == [(80, 8080), (443, 8443)]
+        assert [(port["port"], port["targetPort"]) for port in egress["ports"]] == [(80, 8080), (443, 8443)]
         mesh = next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "istio")
         assert "accessLogFile: /dev/stdout" in mesh["data"]["mesh"]
         assert not [one for one in objects if one["kind"] == "HorizontalPodAutoscaler"]

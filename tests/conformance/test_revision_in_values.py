@@ -40,7 +40,7 @@ def test_each_way_to_give_a_revision_becomes_ready(istio: Program, cluster: Read
     istio("install", "-e", "all")
     assert cluster.images(f"app={GATEWAY}") == {f"{HUB}/proxyv2:1.20.0"}
     status = istio("status", "--exit-code").data
-    assert [one["istio_revision"] for one in status["releases"]] == ["", REVISION, REVISION]
+    assert [release["istio_revision"] for release in status["releases"]] == ["", REVISION, REVISION]
     assert istio("plan", "--exit-code").changes == {}
     assert "the values set" in istio("canary", "start", "--to", "1.21.6", code=2).error["message"]
     istio("uninstall", "--yes")
@@ -64,7 +64,7 @@ def test_such_a_mesh_of_plain_helm_is_adopted_as_it_is(
     helm("install", GATEWAY, gateway, "--set", f"revision={REVISION}", "--wait")
     istio("adopt", "--yes")
     assert istio("plan", "--exit-code").changes == {}
-    written = {one["name"]: one["helm_revision"] for one in istio("status", "--exit-code").data["releases"]}
+    written = {release["name"]: release["helm_revision"] for release in istio("status", "--exit-code").data["releases"]}
     assert written == {"istio-base": 1, "istiod": 1, GATEWAY: 1}
     istio("install", "--set", "istiod:pilot.traceSampling=7")
     assert cluster.images(f"app={GATEWAY}") == {f"{HUB}/proxyv2:1.20.0"}

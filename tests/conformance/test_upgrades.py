@@ -41,7 +41,7 @@ def serving_v1(cluster: Reader) -> set[str]:
     return {
         name.partition(".")[0]
         for name, crd in crds(cluster).items()
-        if any(one["name"] == "v1" and one["served"] for one in crd["spec"]["versions"])
+        if any(version["name"] == "v1" and version["served"] for version in crd["spec"]["versions"])
     }
 
 
@@ -59,7 +59,7 @@ def owners(found: Iterable[Object]) -> set[tuple[str | None, str | None]]:
 def versions(istio: Program) -> set[str]:
     told = istio("status").data
     assert told["ready"] is True, told
-    return {one["chart_version"] for one in told["releases"]}
+    return {release["chart_version"] for release in told["releases"]}
 
 
 def steps(ran: Ran) -> dict[str, dict[str, str]]:
@@ -92,7 +92,9 @@ def test_the_whole_road_in_place_and_one_step_back(istio: Program, cluster: Read
             "istio-ingressgateway",
             "restart istio-ingressgateway",
         ]
-        assert [(one["name"], one["proxies"]) for one in ran.data["workloads"]] == [("cart", [f"{KR1}/proxyv2:1.19.0"])]
+        assert [(workload["name"], workload["proxies"]) for workload in ran.data["workloads"]] == [
+            ("cart", [f"{KR1}/proxyv2:1.19.0"])
+        ]
         assert cluster.images(INGRESS) == {f"{KR1}/proxyv2:1.20.0"}
         istio("upgrade", "--to", "1.20.1", "--hub", HUB)
         # the workload's proxy of 1.19.0 would be two minors behind: it is restarted before the step, and after it
@@ -124,7 +126,7 @@ def test_the_whole_road_in_place_and_one_step_back(istio: Program, cluster: Read
     # back by one: up to 1.23 crds/ has the CRDs, and Helm would remove every one with all it holds (istio-facts 5)
     ran = istio("rollback", "--yes")
     assert ran.data["to_versions"] == ["1.23.6"]
-    assert [one["proxies"] for one in ran.data["workloads"]] == [[f"{HUB}/proxyv2:1.24.6"]]
+    assert [workload["proxies"] for workload in ran.data["workloads"]] == [[f"{HUB}/proxyv2:1.24.6"]]
     assert versions(istio) == {"1.23.6"}
     assert cluster.images(INGRESS) == {f"{HUB}/proxyv2:1.23.6"}
     assert {name: crd["spec"] for name, crd in crds(cluster).items()} == {

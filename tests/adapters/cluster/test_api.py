@@ -230,7 +230,7 @@ async def test_a_proxys_error_page_is_a_refusal_with_its_words() -> None:
 
 async def test_a_watch_yields_events_as_they_come() -> None:
     events = [{"type": "ADDED", "object": {"n": number}} for number in range(2)]
-    body = "".join(json.dumps(one) + "\n" for one in events).encode()
+    body = "".join(json.dumps(event) + "\n" for event in events).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     async with answering(head, body) as api:
         assert [one async for one in api.stream(NAMESPACES, {})] == events

@@ -150,9 +150,10 @@ async def test_a_record_in_another_namespace_is_known_with_its_namespace(objects
     broken = Release(component="istiod", name="broken", namespace="istio-system")
     assert await storage.installed([release]) == {}
     found = await storage.elsewhere([release, broken])
-    assert {key: (one.storage_namespace, one.helm_revision, one.elsewhere) for key, one in found.items()} == {
-        ("istio-system", "stored"): (NAMESPACE, 4, True)
-    }
+    assert {
+        key: (installed.storage_namespace, installed.helm_revision, installed.elsewhere)
+        for key, installed in found.items()
+    } == {("istio-system", "stored"): (NAMESPACE, 4, True)}
 
 
 async def test_releases_under_the_other_driver_are_named(

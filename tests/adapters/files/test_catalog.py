@@ -49,19 +49,19 @@ def test_the_regions_are_the_guides_word_for_word() -> None:
 
 def test_the_catalog_has_every_minor_from_1_17_to_1_30() -> None:
     versions = load_catalog(ValuesFolders()).versions
-    assert [one.minor for one in versions] == [f"1.{minor}" for minor in range(17, 31)]
-    last = {one.minor: one.versions[-1] for one in versions if one.versions}
+    assert [entry.minor for entry in versions] == [f"1.{minor}" for minor in range(17, 31)]
+    last = {entry.minor: entry.versions[-1] for entry in versions if entry.versions}
     assert last == {
         f"1.{minor}": f"1.{minor}.{patch}"
         for minor, patch in enumerate((10, 8, 6, 8, 6, 6, 5, 8, 9, 10, 6, 3), start=19)
     }
-    for one in versions:
-        assert list(one.versions) == [f"{one.minor}.{patch}" for patch in range(len(one.versions))]
-        assert set(one.tested) <= set(one.versions)
+    for entry in versions:
+        assert list(entry.versions) == [f"{entry.minor}.{patch}" for patch in range(len(entry.versions))]
+        assert set(entry.tested) <= set(entry.versions)
 
 
 def test_the_end_of_each_minors_support_is_known_but_for_the_newest() -> None:
-    ends = {one.minor: one.support_ends for one in load_catalog(ValuesFolders()).versions if one.versions}
+    ends = {entry.minor: entry.support_ends for entry in load_catalog(ValuesFolders()).versions if entry.versions}
     assert [minor for minor, day in ends.items() if day is None] == ["1.30"]
     known = [day for day in ends.values() if day is not None]
     assert known == sorted(known)
@@ -69,7 +69,7 @@ def test_the_end_of_each_minors_support_is_known_but_for_the_newest() -> None:
 
 
 def test_charts_lock_names_the_versions_that_are_tested() -> None:
-    tested = [version for one in load_catalog(ValuesFolders()).versions for version in one.tested]
+    tested = [version for entry in load_catalog(ValuesFolders()).versions for version in entry.tested]
     assert tested == TESTED
     assert {ref.version for ref in LockFile(packaged("charts.lock")).read().entries} == set(tested)
 
@@ -96,9 +96,9 @@ def test_entries_of_the_users_are_laid_over_those_that_ship(folders: ValuesFolde
         "clouds:\n  own: {title: our own cloud, domains: [cloud.example.com]}\n",
     )
     before, after = load_catalog(ValuesFolders()), load_catalog(folders)
-    assert [one.minor for one in after.versions] == [*(one.minor for one in before.versions), "1.31"]
+    assert [entry.minor for entry in after.versions] == [*(entry.minor for entry in before.versions), "1.31"]
     assert newest_that_fits(after.versions, "1.33") == "1.31.4"
-    assert next(one for one in after.versions if one.minor == "1.20").versions == ("1.20.8",)
+    assert next(entry for entry in after.versions if entry.minor == "1.20").versions == ("1.20.8",)
     assert (after.nks.as_of, after.nks.offered) == ("2027-06-01", ("1.35",))
     assert list(after.nks.kubernetes) == [*before.nks.kubernetes, "1.35"]
     assert after.nks.cloud_of("x.cloud.example.com") == "own"
@@ -137,7 +137,7 @@ def test_an_environment_is_read_in_full(folders: ValuesFolders, write: Write) ->
     assert (environment.network, environment.region, environment.context) == (Network.PRIVATE, "kr2", "c")
     assert environment.allow_images == ("x/",)
     assert environment.gateways is not None
-    assert [(one.name, one.namespace) for one in environment.gateways] == [("edge", "e")]
+    assert [(gateway.name, gateway.namespace) for gateway in environment.gateways] == [("edge", "e")]
     assert environment.files["istiod"].values == {"pilot": {"x": 1}}
     assert not environment.files["istiod"].ours
     assert environment_names(folders) == ("prod", "sandbox")

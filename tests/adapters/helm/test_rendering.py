@@ -22,7 +22,7 @@ def helm(program: str = "") -> Helm:
 async def rendered(program: str, chart: Chart, values: dict[str, Any], **options: Any) -> dict[str, Any]:
     driven = helm(program)
     manifests = driven.parse(await driven.render(RELEASE, chart, values, **{"upgrade": False, **options}))
-    return {str(one["kind"]): one for one in manifests}
+    return {str(manifest["kind"]): manifest for manifest in manifests}
 
 
 async def test_a_chart_is_rendered_with_one_mapping_of_values(program: str, chart: Chart) -> None:

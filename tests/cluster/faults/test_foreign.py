@@ -115,7 +115,7 @@ def test_a_quota_that_is_used_up(mesh: Program, cluster: Reader) -> None:
 def stays_auto(pods: list[dict[str, Any]]) -> bool:
     """Tell whether there is one pod that is not ending, and that nobody injected."""
     here = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    return [one["image"] for pod in here for one in pod["spec"]["containers"]] == ["auto"]
+    return [container["image"] for pod in here for container in pod["spec"]["containers"]] == ["auto"]
 
 
 @pytest.mark.parametrize("how", ["before istiod", "turned away"])

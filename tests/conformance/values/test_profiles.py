@@ -112,7 +112,7 @@ async def test_demo_is_as_the_guides_install_it(version: str, tmp_path: Path) ->
     for service, word in ((ingress, "ingressgateway"), (egress, "egressgateway")):
         assert service["metadata"]["name"] == f"istio-{word}"
         assert service["spec"]["selector"] == {"app": f"istio-{word}", "istio": word}
-    assert [(one["port"], one["targetPort"]) for one in ingress["spec"]["ports"]] == [
+    assert [(port["port"], port["targetPort"]) for port in ingress["spec"]["ports"]] == [
         (15021, 15021),
         (80, 8080),
         (443, 8443),
@@ -120,7 +120,7 @@ async def test_demo_is_as_the_guides_install_it(version: str, tmp_path: Path) ->
         (15443, 15443),
     ]
     assert (ingress["spec"]["type"], egress["spec"]["type"]) == ("LoadBalancer", "ClusterIP")
-    assert [(one["port"], one["targetPort"]) for one in egress["spec"]["ports"]] == [(80, 8080), (443, 8443)]
+    assert [(port["port"], port["targetPort"]) for port in egress["spec"]["ports"]] == [(80, 8080), (443, 8443)]
 
 
 @pytest.mark.skipif(not HELM, reason="there is no helm on PATH")

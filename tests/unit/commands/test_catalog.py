@@ -33,7 +33,7 @@ class DescribedFiles:
 
     def __init__(self, catalog: Catalog, *environments: Environment) -> None:
         self._catalog = catalog
-        self._environments = {one.name: one for one in environments}
+        self._environments = {environment.name: environment for environment in environments}
 
     def catalog(self) -> Catalog:
         return self._catalog
@@ -56,7 +56,7 @@ class DescribedFiles:
 def test_regions_and_versions_say_who_provides_what(catalog: Catalog) -> None:
     files = DescribedFiles(catalog)
     regions = data_of(list_regions(files))["regions"]
-    assert [one["name"] for one in regions] == ["kr1", "kr2"]
+    assert [region["name"] for region in regions] == ["kr1", "kr2"]
     assert regions[0]["registries"] == {
         "public": "public-kr1.example.com/istio",
         "private": "private-kr1.example.com/istio",
@@ -80,7 +80,7 @@ async def test_versions_say_what_fits_the_cluster_that_answers(catalog: Catalog,
     look = await look_at(lambda: nullcontext(cluster))
     data = data_of(list_versions(DescribedFiles(catalog), look))
     assert data["cluster"] == {"context": "test", "kubernetes": kubernetes}
-    assert [one["fits"] for one in data["versions"]] == [fits]
+    assert [version["fits"] for version in data["versions"]] == [fits]
 
 
 class DeafCluster(FakeCluster):
@@ -110,13 +110,16 @@ async def test_versions_are_listed_without_a_cluster(
     monkeypatch.setattr("nksmesh.commands.catalog.LONGEST_LOOK", 0.01)
     look = await look_at(lambda: nullcontext(DeafCluster(error)))
     data = data_of(list_versions(DescribedFiles(catalog), look))
-    assert (data["cluster"], [one["fits"] for one in data["versions"]]) == (None, [None])
+    assert (data["cluster"], [version["fits"] for version in data["versions"]]) == (None, [None])
     assert problem in data["problem"]
 
 
 def test_a_broken_environment_is_listed_with_what_is_wrong(catalog: Catalog, prod: Environment) -> None:
     data = data_of(list_environments(DescribedFiles(catalog, prod)))
-    assert [(one["name"], one["region"], "line 3" in one["problem"]) for one in data["environments"]] == [
+    assert [
+        (environment["name"], environment["region"], "line 3" in environment["problem"])
+        for environment in data["environments"]
+    ] == [
         ("prod", "kr2", False),
         ("broken", "", True),
     ]
@@ -125,8 +128,8 @@ def test_a_broken_environment_is_listed_with_what_is_wrong(catalog: Catalog, pro
 def test_an_environment_is_shown_in_full(catalog: Catalog, prod: Environment) -> None:
     data = data_of(show_environment(DescribedFiles(catalog, prod), "prod"))
     assert (data["network"], data["pull_secrets"]) == ("private", ["key"])
-    assert [one["name"] for one in data["gateways"]] == ["istio-egressgateway", "edge"]
-    assert [one["for"] for one in data["files"]] == ["istiod", "gateway", "istio-egressgateway"]
+    assert [gateway["name"] for gateway in data["gateways"]] == ["istio-egressgateway", "edge"]
+    assert [file["for"] for file in data["files"]] == ["istiod", "gateway", "istio-egressgateway"]
 
 
 def test_a_starter_says_what_it_wrote(catalog: Catalog) -> None:
@@ -140,7 +143,7 @@ async def test_every_key_is_shown_with_its_layer(catalog: Catalog, prod: Environ
     request = Request(sets=(parse_set(r"gateway:podAnnotations.a\.b/c=1"),))
     asked = MeshRequest(options=request, catalog=catalog, environment=prod)
     shown = data_of(await show_values(ValuesQuestion(target="gateway", request=asked), None))
-    assert [one["release"] for one in shown["releases"]] == ["istio-egressgateway", "edge"]
+    assert [release["release"] for release in shown["releases"]] == ["istio-egressgateway", "edge"]
     assert {one["key"]: (one["value"], one["layer"]) for one in shown["releases"][1]["keys"]} == {
         "a": ("edge", "environment prod (mesh.yaml)"),
         "b": (3, "environment prod (gateway.yaml)"),

@@ -165,7 +165,7 @@ async def test_gateways_on_nodes_are_followed_so_that_their_old_pods_are_named(c
         "data": {"values": json.dumps(values)},
     }
     renders = {ISTIOD: [injector], INGRESS: [daemon_set(INGRESS.name)]}
-    stored = {one: installed(one, manifest=FakeHelm.text(some)) for one, some in renders.items()}
+    stored = {render: installed(render, manifest=FakeHelm.text(some)) for render, some in renders.items()}
     cluster.live.show(daemon_set(INGRESS.name), on_node(INGRESS.name, image="old:1"))
     releases = {release: FakeHelm().parse(one.manifest) for release, one in stored.items()}
     await follow_proofs((), releases, NAMESPACE, cluster)

@@ -181,7 +181,7 @@ async def test_beside_a_release_of_ours_it_is_a_note(world: Journeys) -> None:
     world.cluster.storage.put(installed(BASE, manifest=FakeHelm.text([reader])))
     world.cluster.objects.put(istiod("argocd-controller"))
     found = await status(world.cluster, world.helm, "")
-    assert [one.release for one in found.releases] == [BASE]
+    assert [release.release for release in found.releases] == [BASE]
     assert any("belongs to Argo CD" in note for note in found.notes)
 
 

@@ -131,7 +131,7 @@ async def test_a_failed_run_leaves_a_record_that_proves_nothing_and_the_next_one
     world.helm.fails_on[INGRESS.name] = ReleaseError("helm install failed", hint="x")
     with pytest.raises(ReleaseError):
         await world.install()
-    assert {one.helm_revision for one in world.cluster.records.kept[NAMESPACE].releases} == {0}
+    assert {recorded.helm_revision for recorded in world.cluster.records.kept[NAMESPACE].releases} == {0}
     world.helm.fails_on.clear()
     world.helm.calls.clear()
     await world.install(AGAIN)
@@ -186,11 +186,11 @@ async def test_a_gateway_no_longer_wanted_is_shown_and_goes_with_prune_alone(wor
     fewer = replace(REQUEST, environment=replace(prod, gateways=BOTH[:1]))
     assert data_of((await world.install(fewer)).plan)["unwanted"] == ["edge"]
     assert "uninstall edge" not in world.wrote()
-    assert EDGE in [one.release for one in world.cluster.records.kept[NAMESPACE].releases]
+    assert EDGE in [recorded.release for recorded in world.cluster.records.kept[NAMESPACE].releases]
     pruned = await world.install(replace(fewer, prune=True))
     assert world.wrote()[-1] == "uninstall edge"
     assert pruned.progress.outcomes[-1].message == "removed"
-    assert EDGE not in [one.release for one in world.cluster.records.kept[NAMESPACE].releases]
+    assert EDGE not in [recorded.release for recorded in world.cluster.records.kept[NAMESPACE].releases]
 
 
 async def test_a_gateway_that_runs_another_proxy_is_restarted(world: World) -> None:
@@ -262,7 +262,7 @@ async def test_a_template_is_scanned_and_its_unknown_keys_told(world: World) -> 
     unknown, *_, moved = result.warnings
     assert unknown.startswith("--set istiod:hubb: no template of chart istiod 1.20.0 reads hubb")
     assert "global.tag is 1.20.1" in moved
-    assert [one["level"] for one in data_of(result)["findings"]] == ["warning"]
+    assert [finding["level"] for finding in data_of(result)["findings"]] == ["warning"]
     world.helm.renders[ISTIOD.name] = [deployment("istiod", image="docker.io/istio/pilot:1.20.0"), INJECTOR]
     with pytest.raises(ChartError, match="not in the hub"):
         await template(REQUEST, world.helm, world.charts, listener=world.heard)

@@ -115,10 +115,10 @@ async def test_runs_are_kept_with_what_they_did_and_a_run_that_changes_nothing_i
     await here.set()
     first, second = here.runs
     assert (first.command, first.from_versions, first.to_version, first.before) == ("install", (), "1.20.0", None)
-    assert [(one.before, one.after) for one in first.releases] == [(0, 1)] * 3
+    assert [(move.before, move.after) for move in first.releases] == [(0, 1)] * 3
     assert (second.command, second.from_versions, second.outcome) == ("upgrade", ("1.20.0",), Outcome.DONE)
     assert second.before is not None
-    assert {one.release.name: (one.before, one.after) for one in second.releases}["istiod"] == (1, 2)
+    assert {move.release.name: (move.before, move.after) for move in second.releases}["istiod"] == (1, 2)
     assert first.values_hash != second.values_hash
     assert here.cluster.lease.asked("held") == ["install", "upgrade"]
 
@@ -132,7 +132,7 @@ async def test_the_mesh_goes_back_and_its_record_with_it(here: Here) -> None:
     assert here.helm.asked("rollback") == ["istiod", INGRESS.name]
     assert here.stored(ISTIOD).values == values
     assert here.record.settings == before.settings
-    assert {one.release.name: one.helm_revision for one in here.record.releases} == {
+    assert {recorded.release.name: recorded.helm_revision for recorded in here.record.releases} == {
         "istio-base": 1,
         "istiod": 3,
         INGRESS.name: 3,
@@ -212,7 +212,9 @@ async def test_a_rollback_that_fails_says_both(here: Here) -> None:
     assert caught.value.message == f"{WHY.message}; and the rollback failed, too: helm rollback istiod failed"
     assert caught.value.detail == "Helm's words\nother words"
     assert here.outcomes[1:] == [("install", "failed"), ("rollback", "failed")]
-    assert {one.release.name: one.helm_revision for one in here.record.releases}["istiod"] == 0, "it was under way"
+    assert {recorded.release.name: recorded.helm_revision for recorded in here.record.releases}["istiod"] == 0, (
+        "it was under way"
+    )
     with pytest.raises(RollbackError, match="the rollback failed: helm rollback istiod failed"):
         await here.back()
     here.helm.fails.clear()
@@ -246,7 +248,7 @@ async def test_a_gateway_that_was_removed_is_named_as_not_coming_back(here: Here
     (lost,) = done.plan.lost
     assert lost.startswith(f"{INGRESS.name} cannot be restored")
     assert lost in done.warnings
-    assert INGRESS not in {one.release for one in here.record.releases}
+    assert INGRESS not in {recorded.release for recorded in here.record.releases}
     assert here.record.settings.gateways, "the next install brings it"
 
 
@@ -273,7 +275,7 @@ async def test_workloads_that_a_rollback_leaves_on_another_proxy_are_named(here:
         one["metadata"]["ownerReferences"] = [{"controller": True, "kind": "StatefulSet", "name": name}]
         here.cluster.objects.put(one)
     shown = await here.plan()
-    assert [(one.name, one.proxies) for one in shown.workloads] == [("cart", (newer,))]
+    assert [(workload.name, workload.proxies) for workload in shown.workloads] == [("cart", (newer,))]
     done = await here.back(shown)
     (words,) = done.warnings
     assert words.startswith("1 workload keeps another proxy than proxyv2:1.20.0 until it is restarted")

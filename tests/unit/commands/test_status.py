@@ -61,10 +61,10 @@ def mesh(cluster: FakeCluster) -> FakeCluster:
         settings=Recorded(namespace="istio-system", version="1.20.0", region="kr1", network=Network.PUBLIC),
         hub=HUB,
         releases=tuple(
-            RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in RENDERS
+            RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=1) for release in RENDERS
         ),
     )
-    cluster.storage.put(*(helm_has(one) for one in RENDERS))
+    cluster.storage.put(*(helm_has(release) for release in RENDERS))
     cluster.live.show(*rolled_out("istiod"), *answering(), *rolled_out(INGRESS.name, pod(INGRESS.name)))
     cluster.live.show(service(INGRESS.name, address="10.1.1.1"))
     cluster.objects.put(crd("gateways.networking.istio.io"))
@@ -76,7 +76,7 @@ async def looked(cluster: FakeCluster) -> StatusResult:
 
 
 def messages(result: StatusResult) -> dict[str, str]:
-    return {one.release.name: one.readiness.message for one in result.releases}
+    return {release.release.name: release.readiness.message for release in result.releases}
 
 
 async def test_a_mesh_that_is_ready(mesh: FakeCluster) -> None:
@@ -105,7 +105,7 @@ async def test_a_gateway_on_every_node_is_looked_at_with_the_rest_at_once(mesh: 
     result = await looked(mesh)
     assert result.ready
     assert messages(result)[INGRESS.name] == f"1 pod of {INGRESS.name} on {PROXY}"
-    assert [one.images for one in result.releases if one.release == INGRESS] == [(PROXY,)]
+    assert [release.images for release in result.releases if release.release == INGRESS] == [(PROXY,)]
     (followed,) = mesh.live.asked("follow")
     assert followed.count("DaemonSet istio-system") == 1
     assert "StatefulSet" not in followed
@@ -169,7 +169,7 @@ async def test_troubles_and_strays_are_named(mesh: FakeCluster) -> None:
         pulling(INGRESS.name, "manifest unknown", image="docker.io/istio/proxyv2:1"),
     )
     result = await looked(mesh)
-    (gateway,) = [one for one in result.releases if one.release == INGRESS]
+    (gateway,) = [release for release in result.releases if release.release == INGRESS]
     assert "manifest unknown" in gateway.troubles[0]
     assert result.strays == ("docker.io/istio/proxyv2:1",)
 
@@ -191,7 +191,7 @@ async def test_without_a_load_balancers_address_a_nodes_port_leads_in(mesh: Fake
 async def test_a_gateway_whose_service_is_gone_or_has_no_http_port(mesh: FakeCluster) -> None:
     plain = service(INGRESS.name)
     mesh.live.show({**plain, "spec": {"type": "ClusterIP", "ports": [{"name": "tls", "port": 443}]}})
-    assert [one.http for one in (await looked(mesh)).gateways] == [""]
+    assert [address.http for address in (await looked(mesh)).gateways] == [""]
     mesh.live.seen.pop(("Service", "istio-system", INGRESS.name))
     assert (await looked(mesh)).gateways == ()
 
@@ -229,10 +229,10 @@ async def test_whoever_may_not_read_the_record_is_told_so_and_sees_the_mesh(mesh
 
 
 async def test_an_istiod_that_is_called_after_another_version_is_told(mesh: FakeCluster) -> None:
-    one = Release(component="istiod", name="istiod-1-22-8", namespace="istio-system", istio_revision="1-22-8")
-    mesh.storage.put(installed(one, chart_version="1.23.6"))
+    release = Release(component="istiod", name="istiod-1-22-8", namespace="istio-system", istio_revision="1-22-8")
+    mesh.storage.put(installed(release, chart_version="1.23.6"))
     record = mesh.records.kept["istio-system"]
-    recorded = RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1)
+    recorded = RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=1)
     mesh.records.kept["istio-system"] = replace(record, releases=(recorded, *record.releases))
     (note,) = data_of(await looked(mesh))["notes"]
     assert note.startswith("Istio revision 1-22-8 keeps its name at Istio 1.23.6")
@@ -250,5 +250,5 @@ async def test_beside_a_canary_gateways_are_held_against_the_meshs_own_istiod(
     for own, ready in (("", True), ("1-9", False)):
         settings = replace(record.settings, revisions=DeployedRevisions(istio_revision=own))
         mesh.records.kept["istio-system"] = replace(record, settings=settings, releases=(of_canary, *record.releases))
-        (gateway,) = (one for one in (await status(mesh, helm, "")).releases if one.release == INGRESS)
+        (gateway,) = (release for release in (await status(mesh, helm, "")).releases if release.release == INGRESS)
         assert gateway.readiness.ready is ready, own

@@ -48,7 +48,7 @@ def restarts(world: Journeys, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(proxy_image)
         world.have_sidecar(world.helm.version)
         return RestartResult(
-            restarts=tuple(Restart(workload=one, outcome=Outcome.RESTARTED, message="") for one in workloads)
+            restarts=tuple(Restart(workload=workload, outcome=Outcome.RESTARTED, message="") for workload in workloads)
         )
 
     monkeypatch.setattr(upgrade, "restart_workloads", restart)
@@ -305,7 +305,7 @@ async def test_a_plan_to_another_version_shows_both_and_the_road(world: Journeys
     result = await world.preview(asked, diff=True)
     data = data_of(result)
     assert [one["version"] for one in data["road"]] == ["1.20.1", "1.21.6"]
-    assert {(one["chart"], one["installed"], one["wanted"]) for one in data["charts"]} == {
+    assert {(chart["chart"], chart["installed"], chart["wanted"]) for chart in data["charts"]} == {
         (name, "1.19.0", "1.21.6") for name in ("base", "istiod", "gateway")
     }
     lines = [line for one in data["diff"] for line in one["lines"]]

@@ -27,4 +27,4 @@ def moves(
 ) -> tuple[ReleaseMove, ...]:
     """The Helm revisions of a mesh's releases, before and after."""
     found = ((BASE, base), (ISTIOD, istiod), (GATEWAY, gateway))
-    return tuple(ReleaseMove(release=one, before=before, after=after) for one, (before, after) in found)
+    return tuple(ReleaseMove(release=release, before=before, after=after) for release, (before, after) in found)

@@ -20,13 +20,13 @@ def record(namespace: str, *releases: Release) -> Record:
         settings=Recorded(namespace=namespace, region="kr1"),
         hub="h",
         releases=tuple(
-            RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in releases
+            RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=1) for release in releases
         ),
     )
 
 
 def helm_has(cluster: FakeCluster, *releases: Release, **changed: Any) -> None:
-    cluster.storage.put(*(installed(one, manifest=SIGNED, **changed) for one in releases))
+    cluster.storage.put(*(installed(release, manifest=SIGNED, **changed) for release in releases))
 
 
 HERE, THERE = record("istio-system"), record("mesh-b")
@@ -72,7 +72,7 @@ async def test_without_a_record_the_charts_tell(cluster: FakeCluster) -> None:
 
 
 async def test_of_two_meshes_each_has_what_is_in_its_own_namespace(cluster: FakeCluster) -> None:
-    other = [replace(one, namespace="mesh-b") for one in (BASE, ISTIOD)]
+    other = [replace(release, namespace="mesh-b") for release in (BASE, ISTIOD)]
     helm_has(cluster, BASE, ISTIOD, EDGE, *other)
     found = await find_installation(cluster, "mesh-b")
     assert list(found.releases) == other
@@ -124,7 +124,7 @@ async def test_a_helm_record_that_cannot_be_read_is_passed_over_and_named(cluste
 async def test_without_a_record_an_istiods_values_tell_its_istio_revision(cluster: FakeCluster) -> None:
     helm_has(cluster, BASE, replace(ISTIOD, name="istiod-1-22-8"), values={"revision": "1-22-8"})
     found = await find_installation(cluster, "")
-    assert [(one.name, one.istio_revision) for one in found.releases] == [
+    assert [(release.name, release.istio_revision) for release in found.releases] == [
         ("istio-base", ""),
         ("istiod-1-22-8", "1-22-8"),
     ]

@@ -123,7 +123,7 @@ async def test_a_look_says_where_the_record_is(world: World) -> None:
         if not recorded:
             world.cluster.records.kept.clear()
         found = await status(world.cluster, world.helm, "")
-        assert [one.release.name for one in found.releases] == [BASE.name, ISTIOD.name, INGRESS.name]
+        assert [release.release.name for release in found.releases] == [BASE.name, ISTIOD.name, INGRESS.name]
         assert sum("is in namespace flux-system" in note for note in found.notes) == 3
         differing = await drift(
             world.runtime,
@@ -140,7 +140,7 @@ async def test_the_record_that_helm_goes_by_comes_before_a_copy_elsewhere(world:
     stored = world.cluster.storage.kept[ISTIOD.namespace, ISTIOD.name]
     world.cluster.storage.away.append(replace(stored, storage_namespace="backup"))
     found = await find_installation(world.cluster, "")
-    assert not any(one.elsewhere for one in found.releases.values())
+    assert not any(release.elsewhere for release in found.releases.values())
     assert found.notes == ()
 
 

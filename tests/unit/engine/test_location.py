@@ -56,7 +56,7 @@ async def test_no_node_is_read_where_the_host_tells(cluster: FakeCluster, asked:
     cluster.host = KR2_HOST
     found = await resolve_mesh(asked, cluster)
     assert asked_for_nodes(cluster) == 0
-    messages = [one.message for one in about_the_place(asked, found)]
+    messages = [finding.message for finding in about_the_place(asked, found)]
     assert any("but the API server's host" in message for message in messages) is bool(asked.options.region)
 
 

@@ -156,7 +156,7 @@ def test_troubles_are_those_of_the_newest_replica_set(live: FakeLive) -> None:
     live.show(deployment(INGRESS.name, available=False), replica_set(INGRESS.name, failure="exceeded quota"))
     live.show(replica_set(INGRESS.name, revision="0", failure="exceeded quota"))
     found = observation.troubles_of(live, INGRESS, RENDER)
-    assert [one.subject for one in found] == [f"ReplicaSet {NAMESPACE}/{INGRESS.name}-1"]
+    assert [trouble.subject for trouble in found] == [f"ReplicaSet {NAMESPACE}/{INGRESS.name}-1"]
 
 
 def test_a_deployment_that_is_not_observed_has_no_troubles_of_its_own_yet(live: FakeLive) -> None:
@@ -197,7 +197,7 @@ def test_a_release_on_every_node_is_judged_by_its_daemon_set(live: FakeLive) -> 
     live.show(daemon_set(available=1), on_node("old", "1"), on_node("new", "2"))
     assert observation.rollout_of(live, cni, render) == waiting("DaemonSet istio-cni-node: available on 1 of 2 nodes")
     # pods of an older template are on their way out
-    assert [one.subject for one in observation.troubles_of(live, cni, render)] == [f"Pod {NAMESPACE}/new"]
+    assert [trouble.subject for trouble in observation.troubles_of(live, cni, render)] == [f"Pod {NAMESPACE}/new"]
     assert {one["metadata"]["name"] for one in observation.pods_of(live, cni, render)} == {"old", "new"}
     live.show(daemon_set())
     answer = observation.rollout_of(live, cni, render)
@@ -268,7 +268,7 @@ def test_pods_of_a_stateful_set_are_looked_at_by_their_revision(live: FakeLive) 
         "edge-0",
         "edge-1",
     ]
-    assert [one.subject for one in observation.troubles_of(live, INGRESS, (stateful_set(),))] == [
+    assert [trouble.subject for trouble in observation.troubles_of(live, INGRESS, (stateful_set(),))] == [
         "Pod elsewhere/edge-1"
     ]
 

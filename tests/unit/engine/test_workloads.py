@@ -39,28 +39,33 @@ def found(name: str, kind: str = "StatefulSet", namespace: str = "shop", why: st
     )
 
 
-def live(one: Workload, **status: Any) -> Object:
+def live(workload: Workload, **status: Any) -> Object:
     """A workload of two pods that is rolled out, unless its status says otherwise."""
     whole = {"readyReplicas": 2, "updatedReplicas": 2, "currentRevision": "a", "updateRevision": "a"}
     daemons = {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}
     deployed = {"replicas": 2, "availableReplicas": 2}
     return {
         "apiVersion": "apps/v1",
-        "kind": one.kind,
-        "metadata": {"name": one.name, "namespace": one.namespace, "uid": f"uid-{one.name}", "generation": 1},
-        "spec": {"replicas": 2, "template": {"metadata": {"labels": {"app": one.name}}}},
+        "kind": workload.kind,
+        "metadata": {
+            "name": workload.name,
+            "namespace": workload.namespace,
+            "uid": f"uid-{workload.name}",
+            "generation": 1,
+        },
+        "spec": {"replicas": 2, "template": {"metadata": {"labels": {"app": workload.name}}}},
         "status": {"observedGeneration": 1, **whole, **daemons, **deployed, **status},
     }
 
 
-def pod(one: Workload, number: int, stamp: str, **more: Any) -> Object:
+def pod(workload: Workload, number: int, stamp: str, **more: Any) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"{one.name}-{number}",
-            "namespace": one.namespace,
-            "uid": f"uid-{one.name}-{number}",
+            "name": f"{workload.name}-{number}",
+            "namespace": workload.namespace,
+            "uid": f"uid-{workload.name}-{number}",
             "creationTimestamp": "2026-01-01T00:00:10Z",
             "annotations": {RESTARTED_AT: stamp},
         },
@@ -101,15 +106,15 @@ class Rolling(FakeObjects):
         self._note("merge", ref)
         loop = asyncio.get_running_loop()
         self.begun.append((str(ref), loop.time()))
-        one = found(ref.name, ref.kind, ref.namespace)
+        workload = found(ref.name, ref.kind, ref.namespace)
         stamp = patch["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]
-        loop.call_later(10, lambda: self.then.get(ref.name, self.roll)(one, stamp))
-        merged: Object = live(one)
+        loop.call_later(10, lambda: self.then.get(ref.name, self.roll)(workload, stamp))
+        merged: Object = live(workload)
         merged["metadata"]["generation"] = 2
         return merged
 
-    def roll(self, one: Workload, stamp: str) -> None:
-        self.view.show(live(one), *(pod(one, number, stamp) for number in (0, 1)))
+    def roll(self, workload: Workload, stamp: str) -> None:
+        self.view.show(live(workload), *(pod(workload, number, stamp) for number in (0, 1)))
 
 
 @pytest.fixture
@@ -130,7 +135,7 @@ class Shop:
         self, *some: Workload, proxy: str = NEW, show: bool = True, seconds: float = 300
     ) -> RestartResult:
         if show:
-            self.cluster.live.show(*(live(one) for one in some if one.restartable))
+            self.cluster.live.show(*(live(workload) for workload in some if workload.restartable))
         return await restart_workloads(
             some, runtime_of(self.cluster, waits=WaitOptions(component=seconds), listener=self.heard), proxy_image=proxy
         )
@@ -143,7 +148,7 @@ def shop(cluster: FakeCluster, objects: Rolling, heard: Heard) -> Shop:
 
 
 def outcomes(result: RestartResult) -> dict[str, Outcome]:
-    return {one.workload.name: one.outcome for one in result.restarts}
+    return {restart.workload.name: restart.outcome for restart in result.restarts}
 
 
 async def test_one_after_the_other_namespace_by_namespace(shop: Shop, objects: Rolling) -> None:
@@ -157,8 +162,8 @@ async def test_one_after_the_other_namespace_by_namespace(shop: Shop, objects: R
     ]
     assert result.complete
     assert (result.errors, result.warnings) == ((), ())
-    assert {one.message for one in result.restarts} == {f"2 pods on {NEW}"}
-    assert [one.seconds for one in result.restarts] == [10] * 4
+    assert {restart.message for restart in result.restarts} == {f"2 pods on {NEW}"}
+    assert [restart.seconds for restart in result.restarts] == [10] * 4
     followed, unfollowed = shop.cluster.live.asked("follow"), shop.cluster.live.asked("unfollow")
     assert len(followed) == 2
     assert "PodDisruptionBudget shop" in followed[0]
@@ -208,7 +213,7 @@ async def test_what_is_not_rolled_out_is_not_restarted(shop: Shop, objects: Roll
     shop.cluster.live.show(live(found("cart"), readyReplicas=1))
     result = await shop.restart(found("cart"), found("gone"), show=False)
     assert outcomes(result) == {"gone": Outcome.HELD_BACK, "cart": Outcome.HELD_BACK}
-    assert [one.message for one in result.restarts] == [
+    assert [restart.message for restart in result.restarts] == [
         "it no longer exists",
         "its last rollout is not finished: StatefulSet cart: 1 of 2 replicas ready",
     ]
@@ -230,9 +235,9 @@ def pulling(words: str) -> Object:
 
 
 async def test_a_rollout_that_fails_ends_it_early_with_the_real_reason(shop: Shop, objects: Rolling) -> None:
-    def break_it(one: Workload, stamp: str) -> None:
-        rolling = live(one, readyReplicas=1, updateRevision="b", updatedReplicas=0)
-        shop.cluster.live.show(rolling, pod(one, 1, stamp, status=pulling("manifest unknown")))
+    def break_it(workload: Workload, stamp: str) -> None:
+        rolling = live(workload, readyReplicas=1, updateRevision="b", updatedReplicas=0)
+        shop.cluster.live.show(rolling, pod(workload, 1, stamp, status=pulling("manifest unknown")))
 
     objects.then["cart"] = break_it
     result = await shop.restart(found("cart"), found("db"), found("web", namespace="yard"))
@@ -258,10 +263,10 @@ async def test_a_restart_that_is_refused_ends_it(shop: Shop, objects: Rolling) -
 async def test_pods_that_cannot_be_made_are_told_unless_one_was_made_since(
     shop: Shop, objects: Rolling, after: str, outcome: Outcome | None
 ) -> None:
-    def refuse(one: Workload, stamp: str) -> None:
-        rolling = live(one, readyReplicas=1, updateRevision="b", updatedReplicas=1)
-        shop.cluster.live.show(rolling, pod(one, 1, stamp), refusal(one, "exceeded quota: pods", after))
-        asyncio.get_running_loop().call_later(90, lambda: objects.roll(one, stamp))
+    def refuse(workload: Workload, stamp: str) -> None:
+        rolling = live(workload, readyReplicas=1, updateRevision="b", updatedReplicas=1)
+        shop.cluster.live.show(rolling, pod(workload, 1, stamp), refusal(workload, "exceeded quota: pods", after))
+        asyncio.get_running_loop().call_later(90, lambda: objects.roll(workload, stamp))
 
     shop.cluster.live.show(refusal(found("cart"), "exceeded quota: old", "2026-01-02T00:00:00Z", "old"))
     objects.then["cart"] = refuse
@@ -271,12 +276,12 @@ async def test_pods_that_cannot_be_made_are_told_unless_one_was_made_since(
         assert "StatefulSet shop/cart: FailedCreate" in result.errors[0].message
 
 
-def refusal(one: Workload, words: str, at: str, name: str = "new") -> Manifest:
+def refusal(workload: Workload, words: str, at: str, name: str = "new") -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": one.namespace},
-        "involvedObject": {"uid": f"uid-{one.name}"},
+        "metadata": {"name": name, "namespace": workload.namespace},
+        "involvedObject": {"uid": f"uid-{workload.name}"},
         "reason": "FailedCreate",
         "message": words,
         "lastTimestamp": at,
@@ -284,9 +289,9 @@ def refusal(one: Workload, words: str, at: str, name: str = "new") -> Manifest:
 
 
 async def test_pods_that_come_back_on_another_proxy_are_said_not_to_be_restarted(shop: Shop, objects: Rolling) -> None:
-    def roll(one: Workload, stamp: str) -> None:
-        bare = pod(one, 1, stamp, spec={"containers": [{"name": "app", "image": "app:1"}]})
-        shop.cluster.live.show(live(one), pod(one, 0, stamp), bare)
+    def roll(workload: Workload, stamp: str) -> None:
+        bare = pod(workload, 1, stamp, spec={"containers": [{"name": "app", "image": "app:1"}]})
+        shop.cluster.live.show(live(workload), pod(workload, 0, stamp), bare)
 
     objects.then["cart"] = roll
     result = await shop.restart(found("cart"))
@@ -298,9 +303,9 @@ async def test_pods_that_come_back_on_another_proxy_are_said_not_to_be_restarted
 
 
 async def test_new_pods_are_waited_for_when_the_workload_is_seen_first(shop: Shop, objects: Rolling) -> None:
-    def roll(one: Workload, stamp: str) -> None:
-        shop.cluster.live.show(live(one), pod(one, 0, stamp))
-        asyncio.get_running_loop().call_later(3, lambda: shop.cluster.live.show(pod(one, 1, stamp)))
+    def roll(workload: Workload, stamp: str) -> None:
+        shop.cluster.live.show(live(workload), pod(workload, 0, stamp))
+        asyncio.get_running_loop().call_later(3, lambda: shop.cluster.live.show(pod(workload, 1, stamp)))
 
     objects.then["cart"] = roll
     result = await shop.restart(found("cart"))
@@ -312,17 +317,17 @@ async def test_slow_pods_have_the_whole_time_of_each_round(shop: Shop, objects: 
     """A user's own pods may take longer than the grace that a gateway's probe has."""
     unready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}
 
-    def roll(one: Workload, stamp: str) -> None:
-        slow = pod(one, 1, stamp, status=unready)
-        said = {**refusal(one, "Readiness probe failed", "2026-01-01T00:00:20Z"), "reason": "Unhealthy"}
+    def roll(workload: Workload, stamp: str) -> None:
+        slow = pod(workload, 1, stamp, status=unready)
+        said = {**refusal(workload, "Readiness probe failed", "2026-01-01T00:00:20Z"), "reason": "Unhealthy"}
         said["involvedObject"] = {"uid": slow["metadata"]["uid"]}
-        shop.cluster.live.show(live(one, readyReplicas=1), slow, said)
-        asyncio.get_running_loop().call_later(150, lambda: objects.roll(one, stamp))
+        shop.cluster.live.show(live(workload, readyReplicas=1), slow, said)
+        asyncio.get_running_loop().call_later(150, lambda: objects.roll(workload, stamp))
 
     objects.then["cart"] = roll
     result = await shop.restart(found("cart"), seconds=170)
     assert result.complete
-    objects.then["cart"] = lambda one, stamp: asyncio.get_running_loop().call_later(190, roll, one, stamp)
+    objects.then["cart"] = lambda workload, stamp: asyncio.get_running_loop().call_later(190, roll, workload, stamp)
     assert not (await shop.restart(found("cart"), seconds=170)).complete
 
 
@@ -330,6 +335,6 @@ async def test_injected_workloads_are_looked_for_everywhere_or_in_namespaces(clu
     for namespace in ("shop", "yard"):
         one = pod(found("tool", namespace=namespace), 0, "")
         cluster.objects.put(one)
-    assert [str(one) for one in await injected_workloads(cluster)] == ["Pod shop/tool-0", "Pod yard/tool-0"]
-    assert [str(one) for one in await injected_workloads(cluster, namespaces=["yard"])] == ["Pod yard/tool-0"]
+    assert [str(workload) for workload in await injected_workloads(cluster)] == ["Pod shop/tool-0", "Pod yard/tool-0"]
+    assert [str(workload) for workload in await injected_workloads(cluster, namespaces=["yard"])] == ["Pod yard/tool-0"]
     assert await injected_workloads(cluster, namespaces=[]) == ()

@@ -168,9 +168,9 @@ class FakeLive(Failing):
 
     def show(self, *manifests: Manifest, namespace: str = "") -> None:
         """Let a watch bring objects."""
-        for one in manifests:
-            ref = ref_of(one, namespace)
-            self.seen[ref.kind, ref.namespace, ref.name] = dict(one)
+        for manifest in manifests:
+            ref = ref_of(manifest, namespace)
+            self.seen[ref.kind, ref.namespace, ref.name] = dict(manifest)
         self.wake()
 
     def remove(self, ref: ObjectRef) -> None:
@@ -232,7 +232,9 @@ class FakeRecords(Failing):
         return dict(self.kept)
 
     async def write(self, record: Record) -> None:
-        self._note("write", ", ".join(f"{one.release.name}@{one.helm_revision}" for one in record.releases))
+        self._note(
+            "write", ", ".join(f"{recorded.release.name}@{recorded.helm_revision}" for recorded in record.releases)
+        )
         self.kept[record.namespace] = record
 
     async def delete(self, namespace: str) -> None:
@@ -275,7 +277,7 @@ class FakeStorage(Failing):
 
     def put(self, *releases: InstalledRelease) -> None:
         """Let Helm have releases."""
-        self.kept |= {(one.namespace, one.name): one for one in releases}
+        self.kept |= {(installed.namespace, installed.name): installed for installed in releases}
 
     async def installed(
         self, releases: Iterable[Release] | None = None, *, namespace: str = "", unreadable: list[str] | None = None
@@ -284,35 +286,47 @@ class FakeStorage(Failing):
         if releases is None:
             if unreadable is not None:
                 unreadable += self.unreadable
-            away = {(one.storage_namespace, one.name): one for one in self.away}
-            return {key: one for key, one in (self.kept | away).items() if namespace in {"", key[0]}}
-        wanted = {(one.namespace, one.name) for one in releases}
-        return {key: one for key, one in self.kept.items() if key in wanted}
+            away = {(installed.storage_namespace, installed.name): installed for installed in self.away}
+            return {key: installed for key, installed in (self.kept | away).items() if namespace in {"", key[0]}}
+        wanted = {(release.namespace, release.name) for release in releases}
+        return {key: installed for key, installed in self.kept.items() if key in wanted}
 
     async def revisions(self, releases: Iterable[Release]) -> dict[tuple[str, str], tuple[int, str]]:
         self._note("revisions")
-        return {key: (one.helm_revision, one.status) for key, one in (await self.installed(releases)).items()}
+        return {
+            key: (installed.helm_revision, installed.status)
+            for key, installed in (await self.installed(releases)).items()
+        }
 
     async def deployed(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
         self._note("standing")
         found = await self.installed(releases)
-        return {key: one.helm_revision - one.pending for key, one in found.items() if one.helm_revision > one.pending}
+        return {
+            key: installed.helm_revision - installed.pending
+            for key, installed in found.items()
+            if installed.helm_revision > installed.pending
+        }
 
     async def at(self, wanted: Mapping[Release, int]) -> dict[Release, InstalledRelease]:
         self._note("at")
-        stored = {(one.namespace, one.name, one.helm_revision): one for one in (*self.older, *self.kept.values())}
+        stored = {
+            (installed.namespace, installed.name, installed.helm_revision): installed
+            for installed in (*self.older, *self.kept.values())
+        }
         found = {release: stored.get((release.namespace, release.name, number)) for release, number in wanted.items()}
-        return {release: one for release, one in found.items() if one is not None}
+        return {release: installed for release, installed in found.items() if installed is not None}
 
     async def elsewhere(self, releases: Iterable[Release]) -> dict[tuple[str, str], InstalledRelease]:
         self._note("elsewhere")
-        wanted = {(one.namespace, one.name) for one in releases}
-        return {key: one for one in self.away if (key := (one.namespace, one.name)) in wanted}
+        wanted = {(release.namespace, release.name) for release in releases}
+        return {key: installed for installed in self.away if (key := (installed.namespace, installed.name)) in wanted}
 
     async def under_other_driver(self, releases: Iterable[Release]) -> frozenset[tuple[str, str]]:
         self._note("under_other_driver")
-        wanted = {(one.namespace, one.name) for one in releases}
-        return frozenset(key for one in self.under_other if (key := (one.namespace, one.name)) in wanted)
+        wanted = {(release.namespace, release.name) for release in releases}
+        return frozenset(
+            key for installed in self.under_other if (key := (installed.namespace, installed.name)) in wanted
+        )
 
     async def forget(self, release: InstalledRelease) -> None:
         self._note("forget", f"{release.name} {release.helm_revision}")
@@ -455,7 +469,7 @@ class FakeCharts(Failing):
 
     def __init__(self, *charts: Chart) -> None:
         super().__init__()
-        self.there = {one.ref.name: one for one in charts}
+        self.there = {chart.ref.name: chart for chart in charts}
 
     async def fetch(
         self, refs: Iterable[ChartRef], *, lock: Lock, locked: bool = False, listener: Listener = unheard
@@ -501,11 +515,11 @@ class Heard:
 
     def said(self, kind: EventKind, step: str = "") -> list[str]:
         """Return what was said in one way, of one step or of all."""
-        return [one.message for one in self.events if one.kind is kind and step in {"", one.step}]
+        return [event.message for event in self.events if event.kind is kind and step in {"", event.step}]
 
     def order(self, kind: EventKind) -> list[str]:
         """Return the steps that something was said of, in order."""
-        return [one.step for one in self.events if one.kind is kind]
+        return [event.step for event in self.events if event.kind is kind]
 
 
 async def after(seconds: float, act: Callable[[], None]) -> None:

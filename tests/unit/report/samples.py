@@ -563,7 +563,7 @@ MORE: Final[dict[str, Any]] = {
     "status, a release is gone": replace(
         STATUS,
         installation=replace(INSTALLATION, gone=(ISTIOD,)),
-        releases=tuple(one for one in STATUS.releases if one.release != ISTIOD),
+        releases=tuple(status for status in STATUS.releases if status.release != ISTIOD),
     ),
     "status, no mesh": StatusResult(
         kubernetes="1.28.15", context="", installation=Installation(namespace="istio-system", releases={})

@@ -38,12 +38,12 @@ async def test_what_no_restart_is_for_keeps_it_too(mesh: FakeCluster) -> None:
 
 async def test_workloads_put_on_the_canary_by_hand_keep_it(mesh: FakeCluster) -> None:
     plan = await plan_abort(mesh, "", force=False)
-    assert ([str(one) for one in plan.restarting], plan.returning) == (["Deployment pay/till"], ("pay",))
+    assert ([str(workload) for workload in plan.restarting], plan.returning) == (["Deployment pay/till"], ("pay",))
     mesh.objects.put(namespace("pay", istio_rev="1-22-8"))
     with pytest.raises(CheckError, match="1 workload is still on istiod-1-22-8") as refused:
         await plan_abort(mesh, "", force=False)
     assert "labelled by hand" in refused.value.hint
-    assert [str(one) for one in (await plan_abort(mesh, "", force=True)).left] == ["Deployment pay/till"]
+    assert [str(workload) for workload in (await plan_abort(mesh, "", force=True)).left] == ["Deployment pay/till"]
 
 
 async def test_a_tag_that_a_promotion_took_comes_back_by_itself(mesh: FakeCluster) -> None:

@@ -31,7 +31,7 @@ async def test_the_next_plan_compares_what_was_taken_out_of_a_manifest(mesh: Fak
     await hand_over_tags(["other"], ISTIOD, NEW, mesh, helm)
     assert mesh.records.asked("write") == []
     await hand_over_tags(["prod"], ISTIOD, NEW, mesh, helm)
-    written = {one.release: one.helm_revision for one in mesh.records.kept["istio-system"].releases}
+    written = {recorded.release: recorded.helm_revision for recorded in mesh.records.kept["istio-system"].releases}
     assert written == {BASE: 1, ISTIOD: 0, INGRESS: 1, NEW: 1}
 
 

@@ -101,7 +101,7 @@ async def test_the_meshs_own_gateways_stay(mesh: FakeCluster, helm: FakeHelm) ->
     with pytest.raises(ConfigError, match="the control plane's own"):
         await plan_move(["istio-system"], mesh, helm, "", everything=False, back=False)
     (shared,) = (await plan_move(["edge"], mesh, helm, "", everything=False, back=False)).moves
-    assert [str(one) for one in shared.workloads] == ["Deployment edge/app"]
+    assert [str(workload) for workload in shared.workloads] == ["Deployment edge/app"]
 
 
 @pytest.mark.parametrize("now", [None, canary(promoting=True), replace(canary(), release=LATER)])

@@ -63,7 +63,7 @@ def cluster(cluster: FakeCluster) -> FakeCluster:
 @pytest.fixture
 def mesh(cluster: FakeCluster) -> FakeCluster:
     """A whole mesh, with a gateway in a namespace of its own."""
-    cluster.storage.put(*(helm_has(one) for one in (BASE, ISTIOD, INGRESS, EDGE)))
+    cluster.storage.put(*(helm_has(release) for release in (BASE, ISTIOD, INGRESS, EDGE)))
     cluster.objects.put(of_release(deployment("istiod"), ISTIOD))
     return cluster
 
@@ -112,7 +112,7 @@ async def test_without_a_control_plane_of_ours_nothing_is_touched(
         cluster.storage.put(helm_has(release))
     plan = await planned(cluster)
     assert plan.going == ()
-    assert all("may belong to another mesh" in one.stays for one in plan.leftovers)
+    assert all("may belong to another mesh" in leftover.stays for leftover in plan.leftovers)
     assert len(plan.leftovers) == 3
     assert plan.empty is (release is None)
 
@@ -122,12 +122,12 @@ async def test_what_an_earlier_mesh_of_ours_left_goes(cluster: FakeCluster) -> N
     cluster.objects.put(by_helm(crd("sidecars.networking.istio.io"), "another"))
     cluster.objects.put(crd("somebodys.networking.istio.io"))
     plan = await planned(cluster)
-    assert {str(one.ref) for one in plan.going} == {
+    assert {str(leftover.ref) for leftover in plan.going} == {
         GATEWAYS,
         f"Secret {NAMESPACE}/istio-ca-secret",
         "ConfigMap shop/istio-ca-root-cert",
     }
-    assert "Helm release another" in "".join(one.stays for one in plan.staying)
+    assert "Helm release another" in "".join(leftover.stays for leftover in plan.staying)
     assert not plan.empty
 
 
@@ -145,7 +145,7 @@ async def test_another_control_plane_keeps_what_it_needs(mesh: FakeCluster, sign
     mesh.objects.put({**other, "metadata": {**other["metadata"], "labels": labels}})
     plan = await planned(mesh)
     assert plan.going == ()
-    assert all(other["metadata"]["name"] in one.stays for one in plan.leftovers)
+    assert all(other["metadata"]["name"] in leftover.stays for leftover in plan.leftovers)
     await purged(mesh, plan)
     assert not {GATEWAYS, f"Secret {NAMESPACE}/istio-ca-secret"} & {*mesh.objects.asked("delete")}
 
@@ -154,14 +154,14 @@ async def test_another_control_plane_may_be_a_helm_release_alone(mesh: FakeClust
     other = Release(component="istiod", name="istiod", namespace="mesh-b")
     mesh.storage.put(helm_has(other))
     plan = await plan_uninstall(mesh, NAMESPACE, purge=True)
-    assert {one.stays for one in plan.leftovers} == {"Helm release mesh-b/istiod may need it"}
+    assert {leftover.stays for leftover in plan.leftovers} == {"Helm release mesh-b/istiod may need it"}
 
 
 async def test_our_own_istiod_is_no_other(mesh: FakeCluster) -> None:
     mesh.objects.put(of_release({**webhook()}, ISTIOD))
     ours = of_release(deployment("istiod"), ISTIOD)
     mesh.objects.put({**ours, "metadata": {**ours["metadata"], "labels": {"app": "istiod"}}})
-    assert [one.stays for one in (await planned(mesh)).leftovers] == ["", "", ""]
+    assert [leftover.stays for leftover in (await planned(mesh)).leftovers] == ["", "", ""]
 
 
 @pytest.mark.parametrize(

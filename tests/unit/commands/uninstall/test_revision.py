@@ -29,7 +29,7 @@ def record(*releases: Release, canary: Canary | None = None) -> Record:
         settings=Recorded(version="1.20.0", namespace=NAMESPACE, revisions=DeployedRevisions()),
         hub="h",
         releases=tuple(
-            RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in releases
+            RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=1) for release in releases
         ),
         canary=canary,
     )
@@ -38,7 +38,7 @@ def record(*releases: Release, canary: Canary | None = None) -> Record:
 @pytest.fixture
 def cluster(cluster: FakeCluster) -> FakeCluster:
     """A recorded mesh, and beside it an istiod of an Istio revision that somebody made."""
-    cluster.storage.put(*(installed(one, manifest=SIGNED) for one in (BASE, ISTIOD, INGRESS)))
+    cluster.storage.put(*(installed(release, manifest=SIGNED) for release in (BASE, ISTIOD, INGRESS)))
     cluster.storage.put(installed(OLD, manifest=SIGNED, values={"revision": "1-18-7"}))
     cluster.records.kept[NAMESPACE] = record(BASE, ISTIOD, INGRESS)
     return cluster
@@ -84,7 +84,7 @@ async def test_its_release_goes_and_nothing_else(cluster: FakeCluster, helm: Fak
     assert cluster.objects.asked("delete") == cluster.objects.asked("merge") == []
     assert cluster.records.asked("delete") == cluster.records.asked("write") == []
     (run,) = cluster.histories.kept[NAMESPACE].runs
-    assert (run.command, run.outcome, [one.release.name for one in run.releases]) == (
+    assert (run.command, run.outcome, [move.release.name for move in run.releases]) == (
         "uninstall --revision",
         Outcome.DONE,
         ["istiod-1-18-7"],
@@ -94,7 +94,7 @@ async def test_its_release_goes_and_nothing_else(cluster: FakeCluster, helm: Fak
 async def test_a_record_that_has_it_forgets_it(cluster: FakeCluster, helm: FakeHelm) -> None:
     cluster.records.kept[NAMESPACE] = record(BASE, ISTIOD, INGRESS, OLD)
     await removed(cluster, helm, await planned(cluster))
-    assert [one.release for one in cluster.records.kept[NAMESPACE].releases] == [BASE, ISTIOD, INGRESS]
+    assert [recorded.release for recorded in cluster.records.kept[NAMESPACE].releases] == [BASE, ISTIOD, INGRESS]
 
 
 async def test_a_release_that_stays_stays_in_the_record(cluster: FakeCluster, helm: FakeHelm) -> None:

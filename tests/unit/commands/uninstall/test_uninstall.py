@@ -43,7 +43,7 @@ def helm_has(release: Release) -> InstalledRelease:
 @pytest.fixture
 def cluster(cluster: FakeCluster) -> FakeCluster:
     """A cluster with base, istiod and two gateways."""
-    cluster.storage.put(*(helm_has(one) for one in (BASE, ISTIOD, INGRESS, EDGE)))
+    cluster.storage.put(*(helm_has(release) for release in (BASE, ISTIOD, INGRESS, EDGE)))
     cluster.objects.served = [("v1", "ConfigMap"), ("v1", "Service"), ("v1", "Event"), ("apps/v1", "Deployment")]
     for one in (namespace(NAMESPACE), namespace("edge"), crd("gateways.istio.io"), SECRET):
         cluster.objects.put(one)
@@ -82,7 +82,7 @@ async def test_the_plan_says_what_goes_and_what_stays(cluster: FakeCluster) -> N
     cluster.objects.put({"apiVersion": "istio.io/v1", "kind": "Gateways", "metadata": {"name": "g", "namespace": "a"}})
     plan = await plan_uninstall(cluster, "", purge=False)
     assert plan.addresses == {f"{NAMESPACE}/{INGRESS.name}": ("10.1.1.1",)}
-    assert [(str(one.ref), one.holds) for one in plan.leftovers] == [
+    assert [(str(leftover.ref), leftover.holds) for leftover in plan.leftovers] == [
         ("CustomResourceDefinition gateways.istio.io", "1 gateways"),
         (f"Secret {NAMESPACE}/istio-ca-secret", "the mesh's root CA: without it a later mesh would trust another one"),
         (f"ConfigMap {NAMESPACE}/istio-leader", ""),
@@ -130,14 +130,15 @@ async def test_what_is_about_to_go_is_noted_so_that_what_helm_leaves_of_it_is_kn
     run: Uninstalling,
 ) -> None:
     some = tuple(
-        RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in (BASE, ISTIOD)
+        RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=1)
+        for release in (BASE, ISTIOD)
     )
     settings = Recorded(namespace=NAMESPACE)
     run.cluster.records.kept[NAMESPACE] = Record(settings=settings, hub="h", releases=some)
     run.helm.fails_on["istiod"] = ReleaseError("helm uninstall istiod failed", hint="x")
     with pytest.raises(ReleaseError):
         await run(await plan_uninstall(run.cluster, "", purge=False))
-    assert [one.helm_revision for one in run.cluster.records.kept[NAMESPACE].releases] == [0, 0]
+    assert [release.helm_revision for release in run.cluster.records.kept[NAMESPACE].releases] == [0, 0]
 
 
 async def test_another_run_keeps_an_uninstall_out(run: Uninstalling) -> None:
@@ -245,7 +246,7 @@ async def test_what_is_left_is_counted(cluster: FakeCluster) -> None:
         made = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": name}}
         cluster.objects.put({**made, "spec": {"controllerName": controller}})
     plan = await plan_uninstall(cluster, "", purge=False)
-    assert [str(one) for one in plan.leftovers if one.ref.kind in {"Lease", "GatewayClass"}] == [
+    assert [str(leftover) for leftover in plan.leftovers if leftover.ref.kind in {"Lease", "GatewayClass"}] == [
         f"Lease {NAMESPACE}/istio-gateway-deployment-default",
         f"Lease {NAMESPACE}/istio-ip-autoallocate",
         "GatewayClass istio",
@@ -254,7 +255,7 @@ async def test_what_is_left_is_counted(cluster: FakeCluster) -> None:
         ("pay", "istio-injection=enabled"),
         ("shop", "istio.io/rev=prod"),
     ]
-    assert [str(one) for one in plan.workloads] == ["Pod shop/cart"]
+    assert [str(workload) for workload in plan.workloads] == ["Pod shop/cart"]
     counts = {"leases": 2, "labelled_namespaces": 2, "workloads": 1, "pods": 1, "crds": 1, "istio_objects": 0}
     assert {key: plan.counts[key] for key in counts} == counts
 
@@ -278,10 +279,10 @@ async def test_a_run_is_kept_in_the_history(run: Uninstalling) -> None:
         ("1.20.0",),
         "",
     )
-    assert {(one.release.name, one.before) for one in kept.releases} == {
-        (one.name, 1) for one in (BASE, ISTIOD, INGRESS, EDGE)
+    assert {(move.release.name, move.before) for move in kept.releases} == {
+        (release.name, 1) for release in (BASE, ISTIOD, INGRESS, EDGE)
     }
-    run.cluster.storage.put(*(helm_has(one) for one in (BASE, ISTIOD, INGRESS, EDGE)))
+    run.cluster.storage.put(*(helm_has(release) for release in (BASE, ISTIOD, INGRESS, EDGE)))
     again = await plan_uninstall(run.cluster, "", purge=False)
     assert "the history of the mesh's runs" in UninstallResult.of_nothing(again).left
     run.helm.fails_on["istiod"] = ReleaseError("helm uninstall istiod failed", hint="x")
@@ -350,7 +351,7 @@ async def test_webhooks_of_no_release_go_before_the_istiod_that_they_call(run: U
 async def test_a_webhook_that_calls_our_istiod_is_no_sign_of_another(run: Uninstalling) -> None:
     run.cluster.objects.put(tag("prod"))
     plan = await plan_uninstall(run.cluster, "", purge=True)
-    assert {one.stays for one in plan.leftovers} == {""}
+    assert {leftover.stays for leftover in plan.leftovers} == {""}
     shown = replace(plan, webhooks=())
     with pytest.raises(ClusterError, match=r"would now remove more than was shown: Mutating.*prod"):
         await run(shown)
@@ -364,7 +365,7 @@ def recorded(*releases: Release, canary: Canary | None = None, revision: str = "
         settings=Recorded(version="1.20.0", namespace=NAMESPACE, revisions=DeployedRevisions(istio_revision=revision)),
         hub="h",
         releases=tuple(
-            RecordedRelease(release=one, chart_digest="d", values_hash="v", helm_revision=1) for one in releases
+            RecordedRelease(release=release, chart_digest="d", values_hash="v", helm_revision=1) for release in releases
         ),
         canary=canary,
     )

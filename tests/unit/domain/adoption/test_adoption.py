@@ -42,11 +42,13 @@ def istiod_manifests(hub: str, tag: str = "1.20.0", image: str = "proxyv2") -> t
 
 
 def made(*releases: Release, hub: str = HUB, values: dict[str, Any] | None = None, **told: Any) -> HelmMesh:
-    istiod = next((one for one in releases if one.component == "istiod"), None)
+    istiod = next((release for release in releases if release.component == "istiod"), None)
     return HelmMesh(
         namespace="istio-system",
-        releases={one: installed(one, values=values if one == istiod and values else {}) for one in releases},
-        manifests={one: istiod_manifests(hub, **told) if one == istiod else () for one in releases},
+        releases={
+            release: installed(release, values=values if release == istiod and values else {}) for release in releases
+        },
+        manifests={release: istiod_manifests(hub, **told) if release == istiod else () for release in releases},
     )
 
 
@@ -69,7 +71,7 @@ def test_the_registry_tells_the_region(hub: str, region: str, own: str) -> None:
 
 def test_a_regions_registry_that_has_no_such_version_is_the_users_own() -> None:
     found = made(BASE, ISTIOD)
-    later = {one: replace(have, chart_version="1.20.1") for one, have in found.releases.items()}
+    later = {release: replace(have, chart_version="1.20.1") for release, have in found.releases.items()}
     settings = settings_of_mesh(replace(found, releases=later), Request(), CATALOG)
     assert (settings.region, settings.hub, settings.version) == ("", HUB, "1.20.1")
 

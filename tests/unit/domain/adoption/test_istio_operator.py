@@ -87,15 +87,15 @@ def carried(
     sides = {INGRESS: "ingressGateways", EGRESS: "egressGateways"}
     targets = [
         Target(
-            release=one,
-            known=known_tree(of(one.component)),
-            under={**DEFAULTS[one.component], **(under or {}).get(one.name, {})},
-            side=sides.get(one, ""),
-            owner="" if owned is None or one in owned else "IstioOperator installed-state",
-            defaults=DEFAULTS[one.component],
+            release=release,
+            known=known_tree(of(release.component)),
+            under={**DEFAULTS[release.component], **(under or {}).get(release.name, {})},
+            side=sides.get(release, ""),
+            owner="" if owned is None or release in owned else "IstioOperator installed-state",
+            defaults=DEFAULTS[release.component],
         )
-        for one in (BASE, ISTIOD, INGRESS, EGRESS)
-        if owned is None or one.component != "gateway" or one in owned
+        for release in (BASE, ISTIOD, INGRESS, EGRESS)
+        if owned is None or release.component != "gateway" or release in owned
     ]
     return carry_over(spec, targets, hub=HUB, version="1.20.0")
 
@@ -110,7 +110,7 @@ def test_a_profile_alone_sets_nothing() -> None:
     certs = [
         {"name": f"ingressgateway-{one}", "secretName": f"istio-ingressgateway-{one}"} for one in ("certs", "ca-certs")
     ]
-    mounted = [{**one, "mountPath": f"/etc/istio/{one['name']}"} for one in certs]
+    mounted = [{**cert, "mountPath": f"/etc/istio/{cert['name']}"} for cert in certs]
     spec = {
         "profile": "default",
         "hub": HUB,

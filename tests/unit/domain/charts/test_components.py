@@ -28,7 +28,7 @@ def test_only_what_names_itself_has_no_usual_release() -> None:
 
 
 def test_a_way_back_knows_every_component() -> None:
-    changes = changes_of(*(change(one, installed=installed(one), reasons=("back",)) for one in releases()))
+    changes = changes_of(*(change(release, installed=installed(release), reasons=("back",)) for release in releases()))
     steps = [step.name for step in steps_back(changes, {}, proxy_image="proxyv2", network=Network.PUBLIC)]
     assert steps.index("the-istiod") < steps.index("the-cni") < steps.index("the-ztunnel") < steps.index("the-gateway")
     going = {release: installed(release) for release in releases()}

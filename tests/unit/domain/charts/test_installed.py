@@ -25,8 +25,8 @@ def release(*, status: str = "deployed", chart: str = "istiod", manifest: str = 
     ],
 )
 def test_helms_words(status: str, *, deployed: bool, pending: bool) -> None:
-    one = release(status=status)
-    assert (one.deployed, one.pending) == (deployed, pending)
+    installed = release(status=status)
+    assert (installed.deployed, installed.pending) == (deployed, pending)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ POD = "spec.template.spec"
     ],
 )
 def test_what_is_an_addition(manager: str, path: str, found: str) -> None:
-    assert [(one.field, one.by) for one in additions(WANTED, live(manager, path))] == (
+    assert [(addition.field, addition.by) for addition in additions(WANTED, live(manager, path))] == (
         [(found, manager)] if found else []
     )
 
@@ -84,14 +84,14 @@ def test_what_a_status_or_another_version_or_a_crd_has_is_none() -> None:
     assert additions(WANTED, live("x", path, subresource="status")) == ()
     assert additions(WANTED, live("x", path, apiVersion="apps/v1beta1")) == ()
     assert additions(WANTED, live("kubectl", "spec.paused", kind="CustomResourceDefinition")) == ()
-    assert [one.field for one in additions(WANTED, live("x", path, apiVersion="apps/v1"))] == [path]
+    assert [addition.field for addition in additions(WANTED, live("x", path, apiVersion="apps/v1"))] == [path]
 
 
 def test_what_helm_holds_beside_somebody_else_is_helms_and_what_is_below_it_may_be_theirs() -> None:
     assert additions(WANTED, live("x", f"{POD}.dnsPolicy", ("helm", f"{POD}.dnsPolicy"))) == ()
     bare: dict[str, Any] = {"kind": "Deployment", "spec": {"template": {"spec": {}}}}
-    (one,) = additions(bare, live("x", f"{POD}.securityContext.runAsUser", ("helm", f"{POD}.securityContext")))
-    assert one.field == f"{POD}.securityContext.runAsUser"
+    (addition,) = additions(bare, live("x", f"{POD}.securityContext.runAsUser", ("helm", f"{POD}.securityContext")))
+    assert addition.field == f"{POD}.securityContext.runAsUser"
 
 
 def test_taken_away_a_field_is_null_in_a_map_and_not_there_in_a_list() -> None:

@@ -116,7 +116,9 @@ def test_an_init_container_counts_too() -> None:
         ),
         [],
     )
-    assert [(one.cause, one.image, one.container) for one in found] == [(Cause.IMAGE, "i:1", "istio-init")]
+    assert [(trouble.cause, trouble.image, trouble.container) for trouble in found] == [
+        (Cause.IMAGE, "i:1", "istio-init")
+    ]
 
 
 def test_the_image_auto_was_never_injected() -> None:
@@ -237,10 +239,10 @@ def test_a_trouble_names_its_image_once() -> None:
 
 
 def test_two_words_for_one_trouble_are_one_trouble() -> None:
-    one = Trouble(Cause.PULL, "Pod a/b", "ErrImagePull", "i/o timeout", "x:1", "app")
+    trouble = Trouble(Cause.PULL, "Pod a/b", "ErrImagePull", "i/o timeout", "x:1", "app")
     other = Trouble(Cause.PULL, "Pod a/b", "ImagePullBackOff", "Back-off 20s", "x:1", "app")
-    assert one.identity == other.identity
-    assert one.identity != Trouble(Cause.PULL, "Pod a/b", "ErrImagePull", "i/o timeout", "x:1", "init").identity
+    assert trouble.identity == other.identity
+    assert trouble.identity != Trouble(Cause.PULL, "Pod a/b", "ErrImagePull", "i/o timeout", "x:1", "init").identity
 
 
 def test_a_grace_is_read() -> None:

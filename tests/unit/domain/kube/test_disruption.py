@@ -71,7 +71,7 @@ BUDGET = """
 
 
 def judged(*budgets: str, workload: str = STATEFUL) -> Obstacle | None:
-    return obstacle(read(workload), [read(one) for one in budgets])
+    return obstacle(read(workload), [read(budget) for budget in budgets])
 
 
 def test_a_budget_that_allows_as_many_is_no_obstacle() -> None:

@@ -52,7 +52,7 @@ def deployment(image: str) -> dict[str, Any]:
 
 def test_every_image_of_a_render_is_found_where_it_stands() -> None:
     found = list(images_of([deployment(f"{HUB}/pilot:1.20.0"), injector()], "istio-system"))
-    assert [(one.image, str(one.where), one.place, one.opt_in) for one in found] == [
+    assert [(image.image, str(image.where), image.place, image.opt_in) for image in found] == [
         (f"{HUB}/pilot:1.20.0", "Deployment istio-system/istiod", "container discovery", False),
         (f"{HUB}/proxyv2:1.20.0", "ConfigMap istio-system/istio-sidecar-injector", "values, global.proxy.image", False),
         (
@@ -67,8 +67,8 @@ def test_every_image_of_a_render_is_found_where_it_stands() -> None:
 
 def test_an_image_written_out_in_a_template_that_is_used_is_no_opt_in() -> None:
     config = "templates:\n  sidecar: |\n    - image: 'docker.io/istio/proxyv2:1'\n"
-    literal = [one for one in images_of([injector(config=config)], "n") if one.place.startswith("template")]
-    assert [(one.image, one.opt_in) for one in literal] == [("docker.io/istio/proxyv2:1", False)]
+    literal = [image for image in images_of([injector(config=config)], "n") if image.place.startswith("template")]
+    assert [(image.image, image.opt_in) for image in literal] == [("docker.io/istio/proxyv2:1", False)]
 
 
 def test_a_gateways_auto_is_no_image() -> None:
@@ -97,9 +97,9 @@ def test_a_revisions_injector_counts_and_no_injector_gives_no_image() -> None:
 def test_an_init_image_left_bare_under_a_full_proxy_is_shown_as_the_broken_name_it_becomes() -> None:
     full = f"{HUB}/proxyv2:1.20.0"
     (init,) = [
-        one.image
-        for one in images_of([injector(proxy={"image": full}, proxy_init={"image": "proxyv2"})], "n")
-        if one.place == "values, global.proxy_init.image"
+        image.image
+        for image in images_of([injector(proxy={"image": full}, proxy_init={"image": "proxyv2"})], "n")
+        if image.place == "values, global.proxy_init.image"
     ]
     assert init != full
 

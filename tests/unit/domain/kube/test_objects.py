@@ -71,7 +71,7 @@ TEMPLATES = {
 
 @pytest.mark.parametrize(("text", "images"), TEMPLATES.items())
 def test_the_containers_of_any_workload(text: str, images: list[str]) -> None:
-    assert [one["image"] for one in containers(pod_template(read(text)))] == images
+    assert [container["image"] for container in containers(pod_template(read(text)))] == images
 
 
 def test_crds_among_manifests() -> None:

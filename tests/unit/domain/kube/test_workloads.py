@@ -44,8 +44,8 @@ def replica_set(name: str, deployment: str = "") -> Object:
 
 
 def only(*pods: Object, replica_sets: tuple[Object, ...] = (), owners: tuple[Object, ...] = ()) -> Workload:
-    (one,) = workloads_of(pods, replica_sets, owners)
-    return one
+    (workload,) = workloads_of(pods, replica_sets, owners)
+    return workload
 
 
 def test_the_pods_of_a_deployments_replica_sets_are_one_workload() -> None:
@@ -160,7 +160,7 @@ def test_variants_of_the_proxy_are_the_same_proxy() -> None:
         pod("d-1", "StatefulSet d"),
         pod("e", "StatefulSet e", "auto"),
     ]
-    assert [one.name for one in on_other_proxy(workloads_of(pods, (), ()), NEW)] == ["c", "d", "e"]
+    assert [workload.name for workload in on_other_proxy(workloads_of(pods, (), ()), NEW)] == ["c", "d", "e"]
 
 
 def test_the_workloads_of_a_meshs_own_releases_can_be_left_out() -> None:
@@ -174,5 +174,5 @@ def test_the_workloads_of_a_meshs_own_releases_can_be_left_out() -> None:
     )
     assert len(found) == 2
     kept = without_releases(found, [Release(component="gateway", name="edge", namespace="shop")])
-    assert [str(one) for one in kept] == ["Pod shop/tool"]
+    assert [str(workload) for workload in kept] == ["Pod shop/tool"]
     assert without_releases(found, [Release(component="gateway", name="edge", namespace="elsewhere")]) == found

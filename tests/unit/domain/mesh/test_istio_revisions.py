@@ -29,7 +29,7 @@ def recorded(standing: DeployedRevisions, version: str = "1.20.1") -> Recorded:
 
 def test_its_release_is_named_after_it_and_its_values_say_so(catalog: Catalog) -> None:
     mesh = resolve(Request(), catalog, None, recorded(STANDING)).mesh
-    assert [(one.name, one.istio_revision) for one in mesh.releases] == [
+    assert [(release.name, release.istio_revision) for release in mesh.releases] == [
         ("istio-base", ""),
         ("istiod-1-20-1", "1-20-1"),
         ("istio-ingressgateway", ""),
@@ -65,14 +65,14 @@ def test_a_base_that_an_aborted_canary_left_never_goes_back(catalog: Catalog, ve
 def test_a_revision_in_values_is_the_releases_own_and_its_name_stays(catalog: Catalog) -> None:
     sets = tuple(parse_set(f"{name}:revision=1-20-0") for name in ("istiod", "gateway"))
     mesh = resolve(Request(hub="hub.example/istio", version="1.20.0", sets=sets), catalog).mesh
-    assert [(one.name, one.istio_revision) for one in mesh.releases] == [
+    assert [(release.name, release.istio_revision) for release in mesh.releases] == [
         ("istio-base", ""),
         ("istiod", "1-20-0"),
         ("istio-ingressgateway", "1-20-0"),
     ]
     labelled = (parse_set("gateway:labels.istio\\.io/rev=prod"),)
     mesh = resolve(Request(hub="hub.example/istio", version="1.20.0", sets=labelled), catalog).mesh
-    assert [one.istio_revision for one in mesh.releases] == ["", "", "prod"]
+    assert [release.istio_revision for release in mesh.releases] == ["", "", "prod"]
     plain = (parse_set("istiod:revision=default"),)
     mesh = resolve(Request(hub="hub.example/istio", version="1.20.0", sets=plain), catalog).mesh
-    assert {one.istio_revision for one in mesh.releases} == {""}
+    assert {release.istio_revision for release in mesh.releases} == {""}

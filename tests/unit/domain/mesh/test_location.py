@@ -144,8 +144,8 @@ def test_zones_that_another_cloud_has_too_are_taken_with_a_warning(host: str, zo
 
 def mismatch(host: str, chosen: str, *zones: str) -> str:
     found = check_location(locate(host, zones, REGIONS, NKS), chosen, REGIONS, NKS, by_default=False)
-    assert all(one.level is Level.WARNING for one in found)
-    return " / ".join(f"{one.message} | {one.hint}" for one in found)
+    assert all(finding.level is Level.WARNING for finding in found)
+    return " / ".join(f"{finding.message} | {finding.hint}" for finding in found)
 
 
 def test_another_region_than_the_clusters_is_a_warning() -> None:

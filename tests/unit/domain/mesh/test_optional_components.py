@@ -25,7 +25,7 @@ def values(mesh: Mesh, release: str) -> Any:
 
 def test_optional_components_come_behind_istiod_in_the_control_planes_namespace(catalog: Catalog) -> None:
     mesh = resolve(Request(namespace="mesh"), catalog, NODES).mesh
-    assert [(one.name, one.namespace) for one in mesh.releases] == [
+    assert [(release.name, release.namespace) for release in mesh.releases] == [
         ("istio-base", "mesh"),
         ("istiod", "mesh"),
         ("istio-cni", "mesh"),

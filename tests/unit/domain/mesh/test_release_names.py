@@ -17,7 +17,7 @@ SAID = Request(hub="registry.example/istio", version="1.20.0")
 
 def names(environment: dict[str, str], recorded: dict[str, str]) -> list[str]:
     told = Environment(name="prod", path="x", release_names=environment) if environment else None
-    return [one.name for one in resolve(SAID, CATALOG, told, Recorded(release_names=recorded)).mesh.releases]
+    return [release.name for release in resolve(SAID, CATALOG, told, Recorded(release_names=recorded)).mesh.releases]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_record_keeps_the_names() -> None:
 
 def test_an_istiod_with_an_istio_revision_is_named_after_it() -> None:
     releases = releases_of("istio-system", (), "1-22-8", {"istiod": "istio"})
-    assert [one.name for one in releases] == ["istio-base", "istiod-1-22-8"]
+    assert [release.name for release in releases] == ["istio-base", "istiod-1-22-8"]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_with_a_region_alone_everything_else_has_a_default(catalog: Catalog) -> 
         "istio-system",
     )
     assert mesh.hub == "public-kr1.example.com/istio"
-    assert [(one.component, one.name, one.namespace) for one in mesh.releases] == [
+    assert [(release.component, release.name, release.namespace) for release in mesh.releases] == [
         ("base", "istio-base", "istio-system"),
         ("istiod", "istiod", "istio-system"),
         ("gateway", "istio-ingressgateway", "istio-system"),
@@ -70,7 +70,7 @@ def test_pull_secrets_are_names_for_istiod_and_objects_for_gateways(catalog: Cat
 
 def test_the_control_plane_moves(catalog: Catalog) -> None:
     mesh = resolve(Request(region="kr1", namespace="mesh"), catalog).mesh
-    assert {one.namespace for one in mesh.releases} == {"mesh"}
+    assert {release.namespace for release in mesh.releases} == {"mesh"}
     assert values(mesh, "istio-base") == {"global": {"istioNamespace": "mesh"}}
     assert values(mesh, "istiod")["global"]["istioNamespace"] == "mesh"
     assert values(mesh, "istio-ingressgateway") == {}
@@ -175,9 +175,9 @@ def test_an_environment_replaces_all_values_of_the_last_run(catalog: Catalog, pr
 
 def test_recorded_gateways_hold_until_a_profile_or_an_environment_is_named(catalog: Catalog, prod: Environment) -> None:
     recorded = Recorded(region="kr1", profile="default", gateways=(GatewaySpec(name="edge", namespace="edge"),))
-    assert [one.name for one in resolve(Request(), catalog, recorded=recorded).mesh.gateways] == ["edge"]
+    assert [gateway.name for gateway in resolve(Request(), catalog, recorded=recorded).mesh.gateways] == ["edge"]
     named = resolve(Request(profile="demo"), catalog, recorded=recorded).mesh
-    assert [one.name for one in named.gateways] == ["istio-ingressgateway", "istio-egressgateway"]
+    assert [gateway.name for gateway in named.gateways] == ["istio-ingressgateway", "istio-egressgateway"]
     silent = replace(prod, gateways=None, files={})
     assert len(resolve(Request(), catalog, silent, recorded).mesh.gateways) == 2
 

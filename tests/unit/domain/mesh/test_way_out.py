@@ -127,7 +127,7 @@ def test_what_was_forced_before_stays_forced_in_the_very_words_it_is_recorded_in
     )
     again = judged(replace(QUESTION, version="1.24.6", forced_before=before))
     refuse_failures(again)
-    assert [one.level for one in again] == [Level.WARNING, Level.WARNING]
+    assert [finding.level for finding in again] == [Level.WARNING, Level.WARNING]
     with pytest.raises(CheckError, match=r"Region kr1 provides Istio up to 1\.20\.0"):
         refuse_failures(judged(replace(QUESTION, version="1.24.6", forced_before=before[:1])))
 

@@ -25,11 +25,11 @@ def test_what_stays_the_same_is_left_out() -> None:
 
 
 def test_a_change_is_a_unified_diff_with_both_sides_named() -> None:
-    (one,) = diff_manifests([SERVICE], [CLUSTER_IP], "n", dump)
-    assert (str(one.ref), one.change) == ("Service n/edge", "changed")
-    assert one.lines[:2] == ("--- Service n/edge (installed)", "+++ Service n/edge (planned)")
-    assert '-  "type": "LoadBalancer"' in one.lines
-    assert '+  "type": "ClusterIP"' in one.lines
+    (diff,) = diff_manifests([SERVICE], [CLUSTER_IP], "n", dump)
+    assert (str(diff.ref), diff.change) == ("Service n/edge", "changed")
+    assert diff.lines[:2] == ("--- Service n/edge (installed)", "+++ Service n/edge (planned)")
+    assert '-  "type": "LoadBalancer"' in diff.lines
+    assert '+  "type": "ClusterIP"' in diff.lines
 
 
 def test_what_comes_and_what_goes() -> None:
@@ -41,17 +41,17 @@ def test_what_comes_and_what_goes() -> None:
 
 def test_a_secrets_contents_are_never_shown_and_still_compared() -> None:
     other = {**SECRET, "data": {"password": "b3RoZXIgb25l"}, "stringData": {"token": "plain"}}
-    (one,) = diff_manifests([SECRET], [other], "n", dump)
-    shown = "\n".join(one.lines)
+    (diff,) = diff_manifests([SECRET], [other], "n", dump)
+    shown = "\n".join(diff.lines)
     assert "(hidden)" in shown
     assert not any(secret in shown for secret in ("c2VjcmV0", "b3RoZXIgb25l", "plain"))
 
 
 def test_another_secret_of_the_same_length_is_a_change() -> None:
     rotated = {**SECRET, "data": {"password": "bmV3aXNo"}}
-    (one,) = diff_manifests([SECRET], [rotated], "n", dump)
-    assert one.change == "changed"
-    assert '+  "password": "(hidden) 8 characters, others"' in one.lines
+    (diff,) = diff_manifests([SECRET], [rotated], "n", dump)
+    assert diff.change == "changed"
+    assert '+  "password": "(hidden) 8 characters, others"' in diff.lines
 
 
 def deployment(*variables: tuple[str, str]) -> Manifest:
@@ -63,8 +63,8 @@ def deployment(*variables: tuple[str, str]) -> Manifest:
 def test_a_containers_password_is_never_shown_and_still_compared() -> None:
     before = deployment(("DB_PASSWORD", "hunter22"), ("LEVEL", "info"))
     after = deployment(("DB_PASSWORD", "hunter33"), ("LEVEL", "all"))
-    (one,) = diff_manifests([before], [after], "n", dump)
-    assert [line.split(": ")[1] for line in one.lines if line.startswith("+") and "value" in line] == [
+    (diff,) = diff_manifests([before], [after], "n", dump)
+    assert [line.split(": ")[1] for line in diff.lines if line.startswith("+") and "value" in line] == [
         '"(hidden) 8 characters, others"',
         '"all"',
     ]

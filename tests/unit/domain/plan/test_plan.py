@@ -168,7 +168,7 @@ def test_a_plan_as_data_has_no_values_and_no_manifests() -> None:
     assert data["changes"] is True
     assert data["network"] == "private"
     assert data["unwanted"] == ["edge"]
-    assert [one["action"] for one in data["steps"]] == ["keep", "apply", "install", "install", "prove"]
+    assert [step["action"] for step in data["steps"]] == ["keep", "apply", "install", "install", "prove"]
     assert "Telemetry" not in repr(data) + repr(plan)
 
 
@@ -176,7 +176,7 @@ NAMES = st.from_regex(r"[a-z]{1,6}", fullmatch=True)
 GATEWAYS = st.lists(
     st.builds(Release, component=st.just("gateway"), name=NAMES.map("gw-{}".format), namespace=NAMES),
     max_size=4,
-    unique_by=lambda one: one.name,
+    unique_by=lambda release: release.name,
 )
 
 
@@ -194,7 +194,7 @@ def test_steps_always_stand_behind_what_they_need(
     changes = changes_of(
         change(BASE, manifests=[CRD] if rendered else ()),
         change(ISTIOD, installed=installed(ISTIOD) if runs else None),
-        *(change(one, stale_pods=("pod runs old",) if stale else ()) for one in gateways),
+        *(change(release, stale_pods=("pod runs old",) if stale else ()) for release in gateways),
     )
     gone = Release(component="gateway", name="gone", namespace="edge")
     unwanted = {gone: installed(gone)} if prune else {}

@@ -179,7 +179,7 @@ def test_istiod_goes_back_first_then_its_webhook_is_proved_then_all_that_depends
         for release, stale in ((meshes.BASE, ()), (INGRESS, ("pod x runs y",)), (meshes.ISTIOD, ()))
     ]
     steps = {one.name: one for one in steps_back(changes_of(*back), {}, proxy_image="old", network=Network.PUBLIC)}
-    needs = {name: {need.step for need in one.needs} for name, one in steps.items()}
+    needs = {name: {need.step for need in step.needs} for name, step in steps.items()}
     gate = "injection webhook"
     assert list(steps) == ["istiod", gate, "istio-base", INGRESS.name, f"restart {INGRESS.name}"]
     assert needs[gate] == {"istiod"}
@@ -190,6 +190,11 @@ def test_istiod_goes_back_first_then_its_webhook_is_proved_then_all_that_depends
 def test_what_was_not_there_before_goes_last_gateways_before_istiod_before_base() -> None:
     gone = [meshes.BASE, INGRESS, meshes.ISTIOD, EDGE]
     steps = steps_back({}, {release: installed(release) for release in gone}, proxy_image="old", network=Network.PUBLIC)
-    assert [one.release for one in steps if isinstance(one, RemovalStep)] == [INGRESS, EDGE, meshes.ISTIOD, meshes.BASE]
-    assert {one.action for one in steps} == {Action.REMOVE}
-    assert all({need.step for need in one.needs} == {past.name for past in steps[:n]} for n, one in enumerate(steps))
+    assert [step.release for step in steps if isinstance(step, RemovalStep)] == [
+        INGRESS,
+        EDGE,
+        meshes.ISTIOD,
+        meshes.BASE,
+    ]
+    assert {step.action for step in steps} == {Action.REMOVE}
+    assert all({need.step for need in step.needs} == {past.name for past in steps[:n]} for n, step in enumerate(steps))

@@ -78,7 +78,7 @@ class Run:
         wanted = mesh(*gateways, **of_mesh)
         known = {
             **changes_of(change(BASE), change(ISTIOD, manifests=[deployment(ISTIOD.name)])),
-            **changes_of(*(change(one, manifests=self.render(one)) for one in gateways)),
+            **changes_of(*(change(release, manifests=self.render(release)) for release in gateways)),
             **changes_of(*changes),
         }
         steps = make_steps(
@@ -191,7 +191,7 @@ async def test_crds_in_bases_templates_are_watched_and_looked_up(run: Run) -> No
     asyncio.get_running_loop().call_at(9, lambda: run.cluster.live.show(crd("gateways.istio.io")))
     progress = await run(run.plan(change(BASE, manifests=[named])))
     assert run.cluster.live.asked("follow_from_now") == ["CustomResourceDefinition"]
-    (base,) = [one for one in progress.outcomes if one.step.name == "istio-base"]
+    (base,) = [outcome for outcome in progress.outcomes if outcome.step.name == "istio-base"]
     assert (base.message, base.seconds) == ("1 CRD is Established", 9.0)
 
 
@@ -210,7 +210,7 @@ async def test_a_deployment_is_seen_at_once_even_if_its_watch_event_is_late(run:
     run.helm.then["istiod"] = lambda: run.cluster.objects.put(deployment("istiod"))
     asyncio.get_running_loop().call_at(1.5, lambda: run.cluster.live.show(*answering()))
     progress = await run(run.plan())
-    (istiod,) = [one for one in progress.outcomes if one.step.name == "istiod"]
+    (istiod,) = [outcome for outcome in progress.outcomes if outcome.step.name == "istiod"]
     assert istiod.seconds == 1.0
 
 
@@ -288,7 +288,10 @@ def stuck(run: Run, words: str = "manifest unknown") -> Manifest:
 def kept(run: Run) -> Plan:
     renders = {BASE: (), ISTIOD: (deployment(ISTIOD.name),), INGRESS: INGRESS_RENDER}
     return run.plan(
-        *(change(one, manifests=some, installed=installed(one), reasons=()) for one, some in renders.items())
+        *(
+            change(release, manifests=some, installed=installed(release), reasons=())
+            for release, some in renders.items()
+        )
     )
 
 

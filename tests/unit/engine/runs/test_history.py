@@ -50,7 +50,7 @@ async def test_a_run_is_kept_as_running_while_it_runs_and_as_done_at_its_end() -
     assert (done.outcome, done.reason) == (Outcome.DONE, "")
     assert done.began is not None
     assert done.ended is not None
-    assert [(one.before, one.after) for one in done.releases] == [(1, 2)]
+    assert [(move.before, move.after) for move in done.releases] == [(1, 2)]
 
 
 async def test_what_a_run_left_is_not_read_again_where_it_is_told() -> None:
