@@ -51,10 +51,8 @@ async def check_hidden(releases: Collection[Release], cluster: Cluster) -> tuple
     """
     if not releases:
         return ()
-    elsewhere, others = await asyncio.gather(
-        _elsewhere(releases, cluster), cluster.storage.under_other_driver(releases)
-    )
-    found = await check_elsewhere(elsewhere.values(), cluster)
+    away, others = await asyncio.gather(_elsewhere(releases, cluster), cluster.storage.under_other_driver(releases))
+    found = await check_elsewhere(away.values(), cluster)
     if found or not others:
         return found
     namespace = min(release.namespace for release in releases if release.key in others)

@@ -48,9 +48,8 @@ def _status(result: CanaryStatus, console: Console, _verbose: bool) -> None:
             ("canary", f"{canary.istio_revision}, Istio {canary.version}" if canary else ""),
         ],
     )
-    lines: list[tuple[str, ...]] = [
-        (gateway.namespace, "its own gateway", "", *_workload(gateway)) for gateway in result.gateways
-    ]
+    own = ((gateway.namespace, "its own gateway", "", *_workload(gateway)) for gateway in result.gateways)
+    lines: list[tuple[str, ...]] = list(own)
     for namespace in result.namespaces:
         lines += _namespace_lines(namespace)
     if lines:

@@ -161,9 +161,8 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
     await cluster.live.follow(
         query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
     )
-    proxy = next(
-        (proxy_image(change.manifests) for change in changes.values() if change.release.component == ISTIOD.name), ""
-    )
+    istiods = (change for change in changes.values() if change.release.component == ISTIOD.name)
+    proxy = next((proxy_image(istiod.manifests) for istiod in istiods), "")
     changes = {name: with_stale_pods(change, cluster, helm, proxy) for name, change in changes.items()}
     removed = {
         release: now

@@ -115,9 +115,8 @@ def check_hops(road: UpgradePath, travel: UpgradeOptions) -> tuple[Finding, ...]
 
 def _unfinished(installed: Iterable[InstalledRelease], version: str) -> bool:
     """Tell whether a run did not bring what stands on istiod to its version; base may be later, and serves both."""
-    return any(
-        not release.deployed or release.chart_version != version for release in installed if release.chart != BASE.name
-    )
+    others = [release for release in installed if release.chart != BASE.name]
+    return any(not release.deployed or release.chart_version != version for release in others)
 
 
 def _next_minor(version: str) -> str:

@@ -177,11 +177,8 @@ async def _catch_up(hop: Hop, mesh: Mesh, proxy: str, runtime: Runtime) -> None:
         CheckError: Some run their old proxy all the same.
         NotReadyError: One did not become ready again.
     """
-    behind = [
-        workload
-        for workload in await workloads_of_users(mesh, runtime.cluster)
-        if proxies_too_old(workload.proxies, hop.version)
-    ]
+    workloads = await workloads_of_users(mesh, runtime.cluster)
+    behind = [workload for workload in workloads if proxies_too_old(workload.proxies, hop.version)]
     able = [workload for workload in behind if workload.restartable]
     if not able:
         return

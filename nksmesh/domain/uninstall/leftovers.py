@@ -88,11 +88,10 @@ def sidecars_in_words(workloads: Sequence[Workload]) -> tuple[str, ...]:
 
 def next_steps(workloads: Sequence[Workload]) -> tuple[str, ...]:
     """Say what takes the sidecars away from workloads, once nothing injects them any more."""
+    able = [workload for workload in workloads if workload.restartable]
     commands = [
         f"kubectl rollout restart -n {namespace} {' '.join(f'{owner.kind.lower()}/{owner.name}' for owner in some)}"
-        for namespace, some in groupby(
-            (workload for workload in workloads if workload.restartable), key=lambda workload: workload.namespace
-        )
+        for namespace, some in groupby(able, key=lambda workload: workload.namespace)
     ]
     more = len(commands) - _MOST_COMMANDS
     others = [workload for workload in workloads if not workload.restartable]

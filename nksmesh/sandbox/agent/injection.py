@@ -93,11 +93,8 @@ def _stripped(spec: dict[str, Any], annotations: dict[str, str]) -> tuple[list[d
 
     def strip(key: str) -> list[dict[str, Any]]:
         injected_before = status.get(key) or []
-        kept = (
-            before.get(container["name"]) if container["name"] in injected_before else container
-            for container in spec.get(key) or []
-        )
-        return [dict(container) for container in kept if container is not None]
+        named = {container["name"]: container for container in spec.get(key) or []}
+        return [dict(kept) for name in named if (kept := (before if name in injected_before else named).get(name))]
 
     return strip("containers"), strip("initContainers")
 

@@ -181,7 +181,7 @@ async def test_a_kind_that_only_an_older_version_has_is_listed_and_each_kind_onc
                 "names": {"kind": plural.title(), "plural": plural},
                 "scope": "Namespaced",
                 "versions": [
-                    {"name": text, "served": True, "storage": text == versions[0], "schema": schema} for text in versions
+                    {"name": api, "served": True, "storage": api == versions[0], "schema": schema} for api in versions
                 ],
             },
         }  # fmt: skip
