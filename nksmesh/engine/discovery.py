@@ -1,4 +1,7 @@
-"""Finding the mesh that a cluster has: by its record, or by the charts of its releases; and istiods of other tools."""
+"""Finding the mesh that a cluster has: by its record, or by the charts of its releases; and istiods of other tools.
+
+Every function that asks the cluster raises ClusterError where it cannot be reached, or refuses.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,6 @@ async def find_installation(cluster: Cluster, namespace: str, *, without_record:
     Args:
         namespace: The namespace that was asked for, or empty.
         without_record: Go on where the record may not be read; the notes say so.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     (records, notes), istiods = await asyncio.gather(
         _read_records(cluster, without_record=without_record), list_istiods(cluster)
@@ -152,11 +152,7 @@ def _in_order(releases: dict[Release, InstalledRelease]) -> dict[Release, Instal
 
 
 async def list_istiods(cluster: Cluster) -> list[Manifest] | None:
-    """List the Deployments of every istiod that is there and is not being deleted; None where that is not allowed.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """List the Deployments of every istiod that is there and is not being deleted; None where that is not allowed."""
     listed = await where_allowed(cluster.objects.list("apps/v1", "Deployment", labels=ISTIOD_LABEL), None)
     return None if listed is None else [istiod for istiod in listed if not istiod["metadata"].get("deletionTimestamp")]
 

@@ -24,14 +24,13 @@ from nksmesh.domain.plan.plan import Plan, Step
 from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import another_version
 from nksmesh.engine import observation
+from nksmesh.engine.cluster_checks import dry_run_changes, survey_pull_secrets
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
-from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden
 from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
 from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.pull_secrets import survey_pull_secrets
 from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.rollouts import with_stale_pods

@@ -1,4 +1,7 @@
-"""Workloads with injected pods: found, and restarted within their disruption budgets so that they get a new proxy."""
+"""Workloads with injected pods: found, and restarted within their disruption budgets so that they get a new proxy.
+
+Every function that asks the cluster raises ClusterError where it cannot be reached, or refuses.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,7 @@ from nksmesh.engine.runtime import Runtime
 
 
 async def workloads_of_users(mesh: Mesh, cluster: Cluster) -> tuple[Workload, ...]:
-    """Find the workloads with a proxy that are not the mesh's own gateways.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Find the workloads with a proxy that are not the mesh's own gateways."""
     return without_releases(await injected_workloads(cluster), mesh.releases)
 
 
@@ -49,9 +48,6 @@ async def injected_workloads(cluster: Cluster, *, namespaces: Collection[str] | 
 
     Args:
         namespaces: Where to look; everywhere where it is None.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     scopes = [""] if namespaces is None else list(dict.fromkeys(namespaces))
 

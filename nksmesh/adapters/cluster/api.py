@@ -50,7 +50,10 @@ Renewal: TypeAlias = Callable[[], Awaitable[Client]]
 
 
 class Api(AbstractAsyncContextManager["Api"]):
-    """An open connection to an API server. Use as an asynchronous context manager."""
+    """An open connection to an API server. Use as an asynchronous context manager.
+
+    Every method that asks raises ClusterError where the cluster cannot be reached, or refuses.
+    """
 
     def __init__(self, client: Client, *, context: str, account: str = "", renew: Renewal | None = None) -> None:
         """Wrap a configured client; ``Api.connect`` makes one.
@@ -128,11 +131,7 @@ class Api(AbstractAsyncContextManager["Api"]):
     async def get(
         self, path: str, *, query: Mapping[str, str] | None = None, accept: str = JSON
     ) -> dict[str, Any] | None:
-        """Read an object, or None where there is none.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Read an object, or None where there is none."""
         try:
             return await self.request("GET", path, query=query, accept=accept)
         except RefusedError as exc:
@@ -148,11 +147,7 @@ class Api(AbstractAsyncContextManager["Api"]):
             return False
 
     async def text(self, path: str, query: Mapping[str, str]) -> str:
-        """Read an answer that is no JSON: a container's log.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Read an answer that is no JSON: a container's log."""
         answer = await self._ask("GET", path, query)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             self._meaning(answer, "GET", path)
@@ -165,9 +160,6 @@ class Api(AbstractAsyncContextManager["Api"]):
 
         Args:
             take: Reads the body, aiohttp's StreamReader, as it comes.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
         """
         answer = await self._ask("GET", path, query, accept=accept, take=take)
         if answer.status >= HTTPStatus.BAD_REQUEST:

@@ -19,6 +19,8 @@ from nksmesh.domain.kube.objects import ObjectRef
 class Cluster(AbstractAsyncContextManager["Cluster"]):
     """A connected cluster. Use as an asynchronous context manager.
 
+    Every method raises ClusterError where the cluster cannot be reached, or refuses.
+
     Attributes:
         account: The user that the context names.
         live: A view of what is followed, kept current by watches.
@@ -57,22 +59,14 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
         return f"{self._api.requests} requests, {self._api.in_sequence} in sequence"
 
     async def version(self) -> str:
-        """Ask for the Kubernetes version, such as ``v1.28.15``.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Ask for the Kubernetes version, such as ``v1.28.15``."""
         answer = await self._api.request("GET", "/version")
         if "gitVersion" not in answer:
             raise self._api.not_kubernetes(str(answer))
         return str(answer["gitVersion"])
 
     async def uid(self) -> str:
-        """Return what identifies the cluster: the uid of its kube-system namespace.
-
-        Raises:
-            ClusterError: The cluster cannot be reached, or refuses.
-        """
+        """Return what identifies the cluster: the uid of its kube-system namespace."""
         found = await self.objects.get(ObjectRef("v1", "Namespace", "kube-system"), metadata_only=True)
         if found is None:
             raise ClusterError(f"{self._api.server} has no kube-system namespace", hint="Is it a Kubernetes cluster?")

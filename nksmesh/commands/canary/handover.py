@@ -5,6 +5,8 @@ for another release only once that is their owner, and would remove them with th
 has them. And where the injector of an istiod without a revision stands beside the tag ``default``, both are called
 for the same pods, in the order of their names, and the last wins, which is the old one: it has to go before any pod
 is restarted (istioctl's ``tag set default`` switches it off for the same reason).
+
+Every function that asks the cluster raises ClusterError where it cannot be reached, or refuses.
 """
 
 from __future__ import annotations
@@ -36,9 +38,6 @@ async def hand_over_tags(
 
     Returns:
         The tags whose objects were handed over.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     owner = {"meta.helm.sh/release-name": new.name, "meta.helm.sh/release-namespace": new.namespace}
     # Where an earlier run was stopped, the objects may be the release's though no manifest of it has them yet.
@@ -72,9 +71,6 @@ async def retire_injector(istiod: Release, cluster: Cluster) -> bool:
 
     Returns:
         Whether it was there.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     if istiod.istio_revision:
         return False  # it is called for those alone who name its revision

@@ -1,4 +1,7 @@
-"""Labels of namespaces that a canary moves: those from before are kept in an annotation of the namespace itself."""
+"""Labels of namespaces that a canary moves: those from before are kept in an annotation of the namespace itself.
+
+Every function that asks the cluster raises ClusterError where it cannot be reached, or refuses.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +44,7 @@ class Move:
 
 
 async def relabel(move: Move, cluster: Cluster, *, back: bool) -> str:
-    """Give a namespace its new labels, and say which; unless it moves back, those from before go into an annotation.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Give a namespace its new labels, and say which; unless it moves back, those from before go into an annotation."""
     metadata: dict[str, Any] = {"labels": {key: move.after.get(key) for key in (INJECTION_LABEL, REVISION_LABEL)}}
     if not back:
         metadata["annotations"] = {LABELS_BEFORE: json.dumps(dict(move.before), sort_keys=True)}
@@ -54,22 +53,14 @@ async def relabel(move: Move, cluster: Cluster, *, back: bool) -> str:
 
 
 async def forget_moves(moves: Iterable[Move], cluster: Cluster) -> None:
-    """Remove the labels that namespaces kept from before, once they are back and their pods are.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Remove the labels that namespaces kept from before, once they are back and their pods are."""
     for move in moves:
         patch = {"metadata": {"annotations": {LABELS_BEFORE: None}}}
         await cluster.objects.merge(patch, ObjectRef("v1", "Namespace", move.namespace))
 
 
 async def moves_back(cluster: Cluster) -> tuple[Move, ...]:
-    """List the namespaces that were moved, with the labels they had.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """List the namespaces that were moved, with the labels they had."""
     found = await cluster.objects.list("v1", "Namespace", metadata_only=True)
     return tuple(
         Move(

@@ -1,4 +1,7 @@
-"""What Helm leaves of a mesh, and which of it is provably this mesh's (istio-facts 5)."""
+"""What Helm leaves of a mesh, and which of it is provably this mesh's (istio-facts 5).
+
+Every function that asks the cluster raises ClusterError where it cannot be reached, or refuses.
+"""
 
 from __future__ import annotations
 
@@ -87,9 +90,6 @@ async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None
 
     Args:
         istio_revision: Only those that are this Istio revision's own, in words; None for all.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     listed = await cluster.objects.list("coordination.k8s.io/v1", "Lease", namespace, metadata_only=True)
     names = [str(lease["metadata"]["name"]) for lease in listed]
@@ -102,11 +102,7 @@ async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None
 
 
 async def other_control_planes(cluster: Cluster, installation: Installation) -> tuple[str, ...]:
-    """Name what tells of a control plane that is not of these releases, in words; empty where there is none.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Name what tells of a control plane that is not of these releases, in words; empty where there is none."""
     deployments, webhooks, releases = await asyncio.gather(
         cluster.objects.list("apps/v1", "Deployment", labels=f"app={ISTIOD.name}", metadata_only=True),
         cluster.objects.list("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", labels="istio.io/rev"),

@@ -1,4 +1,7 @@
-"""What a run writes down: the record of what a plan resolved, and the history's entry of the run."""
+"""What a run writes down: the record of what a plan resolved, and the history's entry of the run.
+
+Every function that asks the cluster raises ClusterError where it cannot be reached, or refuses.
+"""
 
 from __future__ import annotations
 
@@ -65,11 +68,7 @@ def begun_on(recorded: Record, releases: Collection[Release]) -> Record:
 
 
 async def run_of(plan: Plan, command: str, cluster: Cluster) -> Run:
-    """Describe the run that is to follow a plan, for the history.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Describe the run that is to follow a plan, for the history."""
     there: dict[Release, InstalledRelease | None] = {
         change.release: change.installed for change in plan.releases.values()
     }
@@ -86,11 +85,7 @@ async def run_of(plan: Plan, command: str, cluster: Cluster) -> Run:
 
 
 async def run_on(installation: Installation, command: str, cluster: Cluster, *, to_version: str = "") -> Run:
-    """Describe the run that is to follow on a mesh as it is installed, for the history.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
-    """
+    """Describe the run that is to follow on a mesh as it is installed, for the history."""
     return Run(
         command=command,
         namespace=installation.namespace,
@@ -105,9 +100,6 @@ async def moves_of(there: Mapping[Release, InstalledRelease | None], cluster: Cl
     """Note at which Helm revision releases stand, before anything is written.
 
     What Helm has begun and not ended does not stand; nor does what failed, where an older Helm revision is deployed.
-
-    Raises:
-        ClusterError: The cluster cannot be reached, or refuses.
     """
     moves = tuple(
         ReleaseMove(release=release, before=installed.helm_revision if installed is not None else 0)

@@ -7,7 +7,7 @@ import pytest
 from nksmesh.domain.common.errors import RefusedError, UnreachableError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.engine.pull_secrets import survey_pull_secrets
+from nksmesh.engine.cluster_checks import survey_pull_secrets
 from tests.unit.domain.meshes import EDGE, HUB, ISTIOD, change
 from tests.unit.domain.plan.test_pull_secrets import account, secret, workload
 from tests.unit.fakes.cluster import FakeCluster
