@@ -60,8 +60,8 @@ class Ran:
 
     def phases(self) -> dict[str, float]:
         """Return where the time went, in seconds: before the plan, the plan, up to the first step, steps, the end."""
-        first = {(one.step, one.word): one.at for one in reversed(self.said)}
-        last = {(one.step, one.word): one.at for one in self.said}
+        first = {(line.step, line.word): line.at for line in reversed(self.said)}
+        last = {(line.step, line.word): line.at for line in self.said}
         begun, planned = first[_PLAN, "started"], last[_PLAN, "done"]
         steps = [step for step, word in first if word == "started" and step not in {_PLAN, "charts"}]
         steps.sort(key=lambda step: first[step, "started"])

@@ -81,7 +81,7 @@ async def _count(api: Api) -> int:
         found = await api.request("GET", "/apis/apps/v1/replicasets", query={"labelSelector": "app=shop"})
     except ClusterError:  # an API server that is busy making them may let a question wait too long
         return 0
-    return sum(int((one.get("status") or {}).get("replicas", 0)) for one in found["items"])
+    return sum(int((workload.get("status") or {}).get("replicas", 0)) for workload in found["items"])
 
 
 def _template(labels: dict[str, str], proxy: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def witnessed(stage: Stage) -> Iterator[list[Heard]]:
             told, _ = process.communicate()
         finally:
             process.kill()
-    heard += [Heard(at=one["at"], item=one["object"]) for one in map(json.loads, told.splitlines())]
+    heard += [Heard(at=event["at"], item=event["object"]) for event in map(json.loads, told.splitlines())]
 
 
 def delays(stage: Stage, nksmesh: Nksmesh, profile: str) -> tuple[dict[str, float], Ran]:
@@ -64,8 +64,8 @@ def delays(stage: Stage, nksmesh: Nksmesh, profile: str) -> tuple[dict[str, floa
     stage.empty()
     with witnessed(stage) as heard:
         ran = nksmesh.run(profile, "-o", "json")
-    heard.sort(key=lambda one: one.at)
-    done = {one.step: one.at for one in ran.said if one.word == "done"}
+    heard.sort(key=lambda event: event.at)
+    done = {line.step: line.at for line in ran.said if line.word == "done"}
     return {step: done[step] - ready for step, ready in _ready_moments(heard, done).items()}, ran
 
 
@@ -77,7 +77,7 @@ def _ready_moments(heard: list[Heard], steps: Iterable[str]) -> dict[str, float]
         "injection webhook": max(
             istiod,
             _last(heard, "MutatingWebhookConfiguration", _has_bundles),
-            _last(heard, "ConfigMap", lambda one: bool(one.get("data")), "istio-ca-root-cert"),
+            _last(heard, "ConfigMap", lambda manifest: bool(manifest.get("data")), "istio-ca-root-cert"),
             _last(heard, "EndpointSlice", _has_endpoint, service="istiod"),
         ),
     }
@@ -88,7 +88,7 @@ def _ready_moments(heard: list[Heard], steps: Iterable[str]) -> dict[str, float]
             _last(heard, "Deployment", _is_available, gateway),
             _last(heard, "Pod", _is_ready_pod, prefix=f"{gateway}-"),
         ]
-        if any(_name(one.item) == gateway and one.item["spec"].get("type") == "LoadBalancer" for one in heard):
+        if any(_name(event.item) == gateway and event.item["spec"].get("type") == "LoadBalancer" for event in heard):
             moments.append(_last(heard, "Service", _has_address, gateway))
         found[gateway] = max(moments)
     return found
@@ -106,14 +106,14 @@ def _last(
     """Return when the last of the objects meant became good, for the first time."""
     moments: dict[str, float] = {}
     unmet: set[str] = set()
-    for one in heard:
-        item = one.item
+    for event in heard:
+        item = event.item
         labels = item["metadata"].get("labels") or {}
         meant = item["kind"] == kind and _name(item).startswith(prefix) and name in {"", _name(item)}
         if not meant or (service and labels.get("kubernetes.io/service-name") != service):
             continue
         if good(item):
-            moments.setdefault(_name(item), one.at)
+            moments.setdefault(_name(item), event.at)
         else:
             unmet.add(_name(item))
     if not moments or unmet - moments.keys():
@@ -148,9 +148,9 @@ def _has_bundles(configuration: Object) -> bool:
 
 
 def _has_endpoint(endpoints: Object) -> bool:
-    return any((one.get("conditions") or {}).get("ready") for one in endpoints.get("endpoints") or ())
+    return any((endpoint.get("conditions") or {}).get("ready") for endpoint in endpoints.get("endpoints") or ())
 
 
 def _condition(item: Object, kind: str) -> bool:
     conditions = (item.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == kind and one["status"] == "True" for one in conditions)
+    return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)

@@ -117,7 +117,7 @@ class Stage:
 
     def _processor_seconds(self) -> float:
         found = [processes.find(self.sandbox.layout.process(part)) for part in Part]
-        return sum(_processor_seconds(one.pid) for one in found if one is not None and one.running)
+        return sum(_processor_seconds(process.pid) for process in found if process is not None and process.running)
 
 
 @contextmanager
