@@ -97,7 +97,7 @@ def check_hops(road: UpgradePath, travel: UpgradeOptions) -> tuple[Finding, ...]
 
     Where there are several steps, the first failure shows the whole road.
     """
-    several, told = len(road.hops) > 1, "\n".join(road.told())
+    several, steps = len(road.hops) > 1, "\n".join(road.told())
     if several and travel.way is UpgradeExtent.ASK:
         canary = (
             f" Or run nksmesh canary start --to {road.wanted} to install it beside the old istiod at once."
@@ -108,9 +108,9 @@ def check_hops(road: UpgradePath, travel: UpgradeOptions) -> tuple[Finding, ...]
         hint = (
             f"Pass --step to take the first of them, or --all to take them all with a health check after each.{canary}"
         )
-        return (Finding(id="upgrade.several-steps", message=message, hint=hint, detail=told, error=ConfigError),)
+        return (Finding(id="upgrade.several-steps", message=message, hint=hint, detail=steps, error=ConfigError),)
     failures = [replace(failure, detail="") for hop in hops_to_take(road, travel) for failure in hop.failures]
-    return tuple(replace(failure, detail=told if several else "") for failure in failures[:1]) + tuple(failures[1:])
+    return tuple(replace(failure, detail=steps if several else "") for failure in failures[:1]) + tuple(failures[1:])
 
 
 def _unfinished(installed: Iterable[InstalledRelease], version: str) -> bool:

@@ -119,11 +119,11 @@ class Catalog:
         return _named(self.profiles, name, "profile")
 
 
-def check_label(name: str, what: str, longest: int = LONGEST_NAMESPACE) -> str:
+def check_label(name: str, title: str, longest: int = LONGEST_NAMESPACE) -> str:
     """Return a name that Kubernetes takes as an RFC 1123 label.
 
     Args:
-        what: What it names and where it was written, for the error: ``namespace (-n)``.
+        title: What it names and where it was written, for the error: ``namespace (-n)``.
         longest: The most characters it may have.
 
     Raises:
@@ -131,7 +131,7 @@ def check_label(name: str, what: str, longest: int = LONGEST_NAMESPACE) -> str:
     """
     if len(name) > longest or not LABEL.fullmatch(name):
         raise ConfigError(
-            f"{what}: {name!r} is not a valid Kubernetes name",
+            f"{title}: {name!r} is not a valid Kubernetes name",
             hint=f"Use at most {longest} of a-z, 0-9 and -; begin and end with a letter or a digit.",
         )
     return name

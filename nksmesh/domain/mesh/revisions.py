@@ -79,7 +79,7 @@ def kept_name(istio_revision: str, version: str) -> Finding | None:
     )
 
 
-def check_revision(name: str, what: str) -> str:
+def check_revision(name: str, title: str) -> str:
     """Return the name of an Istio revision or of a revision tag, which becomes a part of objects' names.
 
     Raises:
@@ -87,10 +87,10 @@ def check_revision(name: str, what: str) -> str:
     """
     if "." in name:
         raise ConfigError(
-            f"{what}: {name!r} contains dots, which are not allowed in the name of an Istio revision",
+            f"{title}: {name!r} contains dots, which are not allowed in the name of an Istio revision",
             hint=f"Write {name.replace('.', '-')}.",
         )
-    return check_label(name, what, LONGEST_REVISION)
+    return check_label(name, title, LONGEST_REVISION)
 
 
 def names_of(istio_revision: str, namespace: str = ISTIO_NAMESPACE) -> RevisionNames:
