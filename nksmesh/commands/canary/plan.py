@@ -15,6 +15,7 @@ from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import MeshError
 from nksmesh.domain.common.findings import Finding, refuse_failures
+from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.restarts import RestartResult
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL
@@ -207,14 +208,11 @@ def _check_left(left: Collection[Workload], stranded: Collection[str], going: st
     """
     said = []
     if left:
-        said.append(
-            f"{len(left)} workload{'s are' if len(left) > 1 else ' is'} still on {going}, which would be removed"
-        )
+        workloads = counted(len(left), "workload is", "workloads are")
+        said.append(f"{workloads} still on {going}, which would be removed")
     if stranded:
-        many = len(stranded)
-        said.append(
-            f"{many} namespace{'s are' if many > 1 else ' is'} labelled for {going}: new pods would get no proxy"
-        )
+        namespaces = counted(len(stranded), "namespace is", "namespaces are")
+        said.append(f"{namespaces} labelled for {going}: new pods would get no proxy")
     if not said:
         return ()
     words = [f"{workload}: {workload.not_restartable}".removesuffix(": ") for workload in left]
