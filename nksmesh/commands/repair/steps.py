@@ -8,7 +8,7 @@ from typing import Final
 
 from nksmesh.commands.drift.apply import Wanted, put
 from nksmesh.commands.drift.drift import Found
-from nksmesh.domain.charts.releases import ISTIOD, Release
+from nksmesh.domain.charts.releases import ISTIOD, Release, titles_of
 from nksmesh.domain.drift.drift import Change
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
@@ -82,12 +82,13 @@ def _proofs(put_back: Sequence[Found], releases: Manifests) -> Iterable[Step]:
     crds = tuple(found.drift.ref.name for found in put_back if found.drift.ref.kind == observation.CRDS.kind)
     if crds:
         yield CrdsProofStep(name=CRDS_STEP, action=Action.PROVE, names=crds)
+    titles = titles_of(releases, REPAIR_STEP)
     for release, manifests in releases.items():
         some = [found for found in put_back if found.wanted.owner == release]
         rolled = [found for found in some if found.drift.ref.kind in ROLLOUT_KINDS]
         if rolled:
             yield RolloutProofStep(
-                name=release.name,
+                name=titles[release],
                 action=Action.PROVE,
                 release=release,
                 manifests=manifests,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
-from nksmesh.domain.charts.releases import ISTIOD, Release
+from nksmesh.domain.charts.releases import ISTIOD, Release, titles_of
 from nksmesh.domain.common.errors import ReleaseError
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import Finding, refuse_failures
@@ -148,6 +148,7 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
     missing = [release for release in deployed if release.key not in installed]
     refuse_failures(await check_hidden(missing, cluster))
     changes, lost, gone = {}, list[str](), list[Finding]()
+    titles = titles_of(deployed)
     for release, helm_revision in deployed.items():
         now = installed.get(release.key)
         target = stored.get(release)
@@ -156,7 +157,7 @@ async def plan_way_back(way: RollbackTarget, namespace: str, cluster: Cluster, h
         elif now is None or target is None:
             gone.append(_not_to_be_had(release, helm_revision, way, now))
         else:
-            changes[release.name] = _change(release, now, target, helm)
+            changes[titles[release]] = _change(release, now, target, helm)
     refuse_failures(gone)
     await cluster.live.follow(
         query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)

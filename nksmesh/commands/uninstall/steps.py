@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from nksmesh.commands.canary.steps import MOVES_STEP, MovesBackStep
 from nksmesh.commands.uninstall.namespace_contents import Contents, NamespaceReader
 from nksmesh.commands.uninstall.plan import UninstallPlan
-from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD
+from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, titles_of
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.objects import ObjectRef
@@ -22,6 +22,10 @@ from nksmesh.engine.executor.removal_proof import await_end, await_gone, delete_
 from nksmesh.engine.executor.step_context import StepContext
 
 UNINSTALL_STEP: Final = "uninstall"
+WEBHOOKS_STEP: Final = "webhooks"
+LEFTOVERS_STEP: Final = "leftovers"
+LABELS_STEP: Final = "labels"
+NAMESPACES_STEP: Final = "namespaces"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +77,18 @@ def removal_steps(plan: UninstallPlan) -> list[Step]:
     """
     steps: list[Step] = []
     releases = plan.installation.releases
-    names = [release.name for release in releases]
+    titles = titles_of(releases, WEBHOOKS_STEP, LEFTOVERS_STEP, LABELS_STEP, NAMESPACES_STEP)
     record = plan.installation.record
     for component in reversed(COMPONENTS.values()):
         if component is ISTIOD and not plan.istio_revision and record is not None and record.canary is not None:
             steps.append(MovesBackStep(name=MOVES_STEP, action=Action.APPLY, needs=_written(steps)))
         if component is ISTIOD and plan.webhooks:
             needs = _written(steps)
-            steps.append(WebhooksStep(name="webhooks", action=Action.REMOVE, needs=needs, webhooks=plan.webhooks))
+            steps.append(WebhooksStep(name=WEBHOOKS_STEP, action=Action.REMOVE, needs=needs, webhooks=plan.webhooks))
         needs = _written(steps)
         steps += [
             RemovalStep(
-                name=release.name if names.count(release.name) == 1 else f"{release.namespace}/{release.name}",
+                name=titles[release],
                 action=Action.REMOVE,
                 needs=needs,
                 release=release,
@@ -108,13 +112,13 @@ def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader,
         return tuple(Need(step.name) for step in steps)
 
     if plan.going:
-        steps.append(LeftoversStep(name="leftovers", action=Action.REMOVE, needs=needs(), leftovers=plan.going))
+        steps.append(LeftoversStep(name=LEFTOVERS_STEP, action=Action.REMOVE, needs=needs(), leftovers=plan.going))
     if plan.losing_labels:
         labelled = plan.losing_labels
-        steps.append(LabelsStep(name="labels", action=Action.REMOVE, needs=needs(), labelled=labelled))
+        steps.append(LabelsStep(name=LABELS_STEP, action=Action.REMOVE, needs=needs(), labelled=labelled))
     steps.append(
         NamespacesStep(
-            name="namespaces",
+            name=NAMESPACES_STEP,
             action=Action.REMOVE,
             needs=needs(),
             reader=reader,

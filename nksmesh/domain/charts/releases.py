@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -110,3 +111,16 @@ class Release:
     def kind(self) -> Component:
         """The component's entry in COMPONENTS."""
         return COMPONENTS[self.component]
+
+
+def titles_of(releases: Iterable[Release], *taken: str) -> dict[Release, str]:
+    """Title releases so that no two titles are the same: the name, with the namespace only where others have the name.
+
+    Args:
+        taken: Titles that no release may have.
+    """
+    some = tuple(dict.fromkeys(releases))
+    many = Counter((*(release.name for release in some), *taken))
+    return {
+        release: release.name if many[release.name] == 1 else f"{release.namespace}/{release.name}" for release in some
+    }

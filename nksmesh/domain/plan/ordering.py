@@ -14,7 +14,7 @@ from graphlib import TopologicalSorter
 from typing import Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
-from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, Component, Proof, Release
+from nksmesh.domain.charts.releases import COMPONENTS, ISTIOD, Component, Proof, Release, titles_of
 from nksmesh.domain.kube.objects import crds_of
 from nksmesh.domain.mesh.mesh import Mesh, Network
 from nksmesh.domain.plan.plan import (
@@ -57,7 +57,9 @@ def make_steps(
     """
 
     def written(change: ReleaseChange, needs: tuple[Need, ...]) -> ReleaseStep:
-        return release_step(change, needs, proxy_image=proxy_image, network=mesh.network, take_over=take_over)
+        return release_step(
+            change.release.name, change, needs, proxy_image=proxy_image, network=mesh.network, take_over=take_over
+        )
 
     namespaces: list[Step] = [_namespace_step(name, missing_namespaces) for name in _namespaces(mesh)]
     ordered = components_in_order()
@@ -87,7 +89,11 @@ def make_steps(
     steps += [written(change, (Need(GATE_STEP), _placed(change))) for change in gateways]
     steps += [restart_step(written(change, (Need(GATE_STEP),))) for change in gateways if change.stale_pods]
     everything = tuple(Need(step.name) for step in steps)
-    steps += [removal_step(release, stored, everything, why=_UNWANTED) for release, stored in unwanted.items()]
+    titles = titles_of(unwanted)
+    steps += [
+        removal_step(titles[release], release, stored, everything, why=_UNWANTED)
+        for release, stored in unwanted.items()
+    ]
     return tuple(steps)
 
 
@@ -180,11 +186,17 @@ def _crds_step(crds: tuple[CrdChange, ...], *, take_over: bool) -> CrdsStep:
 
 
 def release_step(
-    change: ReleaseChange, needs: tuple[Need, ...], *, proxy_image: str, network: Network, take_over: bool = False
+    title: str,
+    change: ReleaseChange,
+    needs: tuple[Need, ...],
+    *,
+    proxy_image: str,
+    network: Network,
+    take_over: bool = False,
 ) -> ReleaseStep:
     """Write a release where it must be."""
     return ReleaseStep(
-        name=change.release.name,
+        name=title,
         action=change.action,
         reasons=change.reasons,
         needs=needs,
@@ -199,20 +211,22 @@ def restart_step(written: ReleaseStep) -> RestartStep:
     """Restart a release's pods once it is written and something else, which its step needs, is there."""
     change = written.change
     return RestartStep(
-        name=f"restart {change.release.name}",
+        name=f"restart {written.name}",
         action=Action.RESTART,
         reasons=change.stale_pods,
-        needs=(Need(change.release.name, Phase.WRITTEN), *written.needs),
+        needs=(Need(written.name, Phase.WRITTEN), *written.needs),
         change=change,
         proxy_image=written.proxy_image,
         network=written.network,
     )
 
 
-def removal_step(release: Release, stored: InstalledRelease, needs: tuple[Need, ...], *, why: str) -> RemovalStep:
+def removal_step(
+    title: str, release: Release, stored: InstalledRelease, needs: tuple[Need, ...], *, why: str
+) -> RemovalStep:
     """Remove a release once something else is there."""
     return RemovalStep(
-        name=f"remove {release.name}",
+        name=f"remove {title}",
         action=Action.REMOVE,
         reasons=(why,),
         needs=needs,

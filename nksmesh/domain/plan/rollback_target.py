@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nksmesh.domain.charts.installed import InstalledRelease
-from nksmesh.domain.charts.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release
+from nksmesh.domain.charts.releases import BASE, COMPONENTS, GATEWAY, ISTIOD, OPTIONAL, Release, titles_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.mesh.mesh import Network
@@ -120,27 +120,28 @@ def steps_back(
     Only the old injector brings the old proxy back, so all that has pods of it comes behind the gate.
 
     Args:
-        changes: What goes back, by release name.
+        changes: What goes back, by the release's title.
         removed: What was not there before, with what Helm has of it.
         proxy_image: The image that every gateway comes back to.
     """
 
-    def back(change: ReleaseChange) -> ReleaseStep:
-        return release_step(change, behind, proxy_image=proxy_image, network=network)
+    def back(title: str, change: ReleaseChange) -> ReleaseStep:
+        return release_step(title, change, behind, proxy_image=proxy_image, network=network)
 
     behind: tuple[Need, ...] = ()
-    some = sorted(changes.values(), key=lambda change: _ORDER.index(change.release.component))
-    steps: list[Step] = [back(change) for change in some if change.release.component == ISTIOD.name]
+    some = sorted(changes.items(), key=lambda entry: _ORDER.index(entry[1].release.component))
+    steps: list[Step] = [back(*entry) for entry in some if entry[1].release.component == ISTIOD.name]
     if steps:
-        releases = (change.release for change in some)
+        releases = (change.release for _, change in some)
         steps.append(gate_step(releases, (Need(step.name) for step in steps), proxy_image=proxy_image))
         behind = (Need(GATE_STEP),)
-    others = [change for change in some if change.release.component != ISTIOD.name]
-    steps += [back(change) for change in others]
-    steps += [restart_step(back(change)) for change in others if change.stale_pods]
+    others = [(title, change) for title, change in some if change.release.component != ISTIOD.name]
+    steps += [back(title, change) for title, change in others]
+    steps += [restart_step(back(title, change)) for title, change in others if change.stale_pods]
+    titles = titles_of(removed)
     for release in sorted(removed, key=lambda release: _REMOVED.index(release.component)):
         needs = tuple(Need(step.name) for step in steps)
-        steps.append(removal_step(release, removed[release], needs, why="it did not exist before"))
+        steps.append(removal_step(titles[release], release, removed[release], needs, why="it did not exist before"))
     return tuple(steps)
 
 

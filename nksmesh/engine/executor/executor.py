@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
@@ -39,6 +40,7 @@ class Executor:
         account: bool = True,
     ) -> None:
         """Prepare; ``run`` begins."""
+        _check_names(steps)
         self._steps = steps
         self._runtime = replace(runtime, listener=self._hear)
         self._listener = runtime.listener
@@ -120,6 +122,13 @@ class Executor:
     def _finished(self, step: Step) -> None:
         if (event := self._finishing.pop(step.name, None)) is not None:
             event.set()
+
+
+def _check_names(steps: Iterable[Step]) -> None:
+    """Make sure that names tell the steps apart: what needs one of two would begin when the other is done."""
+    names = Counter(step.name for step in steps)
+    if several := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"a plan has several steps of the same name: {', '.join(several)}")
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

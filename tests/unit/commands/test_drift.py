@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from nksmesh.commands.drift.drift import DriftResult, drift
+from nksmesh.commands.drift.apply import Wanted
+from nksmesh.commands.drift.drift import DriftResult, Found, drift
 from nksmesh.commands.repair.repair import RepairPlan, RepairResult, plan_repair, repair
-from nksmesh.commands.repair.steps import follow_proofs, stale_gateways
+from nksmesh.commands.repair.steps import follow_proofs, repair_steps, stale_gateways
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import ClusterError, ConfigError, RefusedError, ReleaseError
-from nksmesh.domain.drift.drift import Change
+from nksmesh.domain.drift.drift import Change, ObjectDrift
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.plan.history import Outcome
 from nksmesh.engine.waiting import WaitOptions
@@ -223,3 +224,22 @@ async def test_a_cluster_without_a_mesh_has_no_drift_and_is_no_mesh_as_it_should
 ) -> None:
     result = await looked(World(cluster, heard), exit_code=True)
     assert (data_of(result)["installed"], data_of(result)["drift"], result.exit_code) == (False, [], 10)
+
+
+def test_gateways_of_the_same_name_in_two_namespaces_are_proved_each_for_itself() -> None:
+    gateways = [replace(INGRESS, name="edge", namespace=namespace) for namespace in ("inner", "outer")]
+    gateways.append(replace(INGRESS, name="repair", namespace="inner"))  # as the repair's own step
+    found = []
+    for gateway in gateways:
+        ref = ObjectRef("apps/v1", "Deployment", gateway.name, gateway.namespace)
+        wanted = Wanted(ref=ref, manifest={}, owner=gateway, chart_version="1.20.0")
+        found.append(Found(wanted=wanted, drift=ObjectDrift(ref=ref, release=gateway.name, change=Change.MISSING)))
+    steps = repair_steps(found, dict.fromkeys(gateways, ()))
+    assert [step.name for step in steps] == [
+        "Deployment inner/edge",
+        "Deployment outer/edge",
+        "Deployment inner/repair",
+        "inner/edge",
+        "outer/edge",
+        "inner/repair",
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nksmesh.commands.install import InstallResult, install
-from nksmesh.commands.rollback.plan import RollbackPlan, plan_rollback
+from nksmesh.commands.rollback.plan import RollbackPlan, plan_rollback, plan_way_back
 from nksmesh.commands.rollback.rollback import RollbackResult, rollback
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.data import data_of
@@ -31,9 +31,10 @@ from nksmesh.domain.mesh.holding import Holder
 from nksmesh.domain.mesh.record import Canary, Record
 from nksmesh.domain.mesh.request import Request
 from nksmesh.domain.plan.history import History, Outcome, Run
+from nksmesh.domain.plan.rollback_target import RollbackTarget
 from nksmesh.domain.values.set_values import parse_set
 from nksmesh.engine.request import MeshRequest
-from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD
+from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, installed
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import NAMESPACE, PROXY, crd, pod, rolled_out, versioned
 from tests.unit.fakes.world import AGAIN, REQUEST, KeepingHelm, World
@@ -321,6 +322,20 @@ async def test_every_helm_revision_that_helm_dropped_is_named(here: Here) -> Non
     here.cluster.storage.older.clear()
     with pytest.raises(ReleaseError, match=r"of (istiod|istio-base|istio-ingressgateway) .*; Helm no longer has"):
         await here.plan()
+
+
+async def test_gateways_of_the_same_name_in_two_namespaces_go_back_both(here: Here) -> None:
+    inner, outer = (replace(INGRESS, name="edge", namespace=namespace) for namespace in ("inner", "outer"))
+    for gateway in (inner, outer):
+        here.cluster.storage.older.append(installed(gateway, values={"a": 1}))
+        here.cluster.storage.put(installed(gateway, helm_revision=2, values={"a": 2}))
+    way = RollbackTarget(runs=(), targets={inner: 1, outer: 1})
+    plan = (await plan_way_back(way, NAMESPACE, here.cluster, here.helm)).plan
+    assert [change.release for change in plan.releases.values()] == [inner, outer]
+    assert [(step.name, step.action.value) for step in plan.steps] == [
+        ("inner/edge", "roll back"),
+        ("outer/edge", "roll back"),
+    ]
 
 
 async def test_without_a_run_there_is_no_way_back(here: Here) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,6 +144,17 @@ def test_removals_come_last() -> None:
     assert isinstance(removal, RemovalStep)
     assert (removal.name, removal.action, removal.release) == ("remove edge", Action.REMOVE, EDGE)
     assert {need.step for need in removal.needs} == {step.name for step in before}
+
+
+def test_removals_of_the_same_name_in_two_namespaces_are_told_apart() -> None:
+    changes = changes_of(change(BASE), change(ISTIOD))
+    other = replace(EDGE, namespace="outer")
+    unwanted = {release: installed(release) for release in (EDGE, other, INGRESS)}
+    steps = make_steps(
+        mesh(), changes, (), missing_namespaces=frozenset(), unwanted=unwanted, proxy_image=PROXY
+    )  # fmt: skip
+    names = [step.name for step in steps if isinstance(step, RemovalStep)]
+    assert names == ["remove edge/edge", "remove outer/edge", f"remove {INGRESS.name}"]
 
 
 def test_a_release_is_installed_where_helm_has_nothing_to_upgrade() -> None:

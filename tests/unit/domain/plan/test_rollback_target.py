@@ -187,6 +187,26 @@ def test_istiod_goes_back_first_then_its_webhook_is_proved_then_all_that_depends
     assert needs[f"restart {INGRESS.name}"] == {gate, INGRESS.name}
 
 
+def test_releases_of_the_same_name_in_two_namespaces_go_back_and_go_each_for_itself() -> None:
+    other = replace(EDGE, namespace="outer")
+    back = {
+        title: change(release, installed=installed(release, helm_revision=2), reasons=("why",), stale_pods=("stale",))
+        for title, release in {"edge/edge": EDGE, "outer/edge": other}.items()
+    }
+    steps = steps_back(back, {}, proxy_image="old", network=Network.PUBLIC)
+    needs = {step.name: [need.step for need in step.needs] for step in steps}
+    assert needs == {
+        "edge/edge": [],
+        "outer/edge": [],
+        "restart edge/edge": ["edge/edge"],
+        "restart outer/edge": ["outer/edge"],
+    }
+    gone = {release: installed(release) for release in (EDGE, other)}
+    steps = steps_back({}, gone, proxy_image="old", network=Network.PUBLIC)
+    needs = {step.name: [need.step for need in step.needs] for step in steps}
+    assert needs == {"remove edge/edge": [], "remove outer/edge": ["remove edge/edge"]}
+
+
 def test_what_was_not_there_before_goes_last_gateways_before_istiod_before_base() -> None:
     gone = [meshes.BASE, INGRESS, meshes.ISTIOD, EDGE]
     steps = steps_back({}, {release: installed(release) for release in gone}, proxy_image="old", network=Network.PUBLIC)

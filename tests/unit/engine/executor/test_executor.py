@@ -519,6 +519,12 @@ async def test_what_is_no_longer_wanted_goes_last(run: Run) -> None:
     assert progress.outcomes[-1].message == "removed"
 
 
+async def test_steps_of_the_same_name_are_refused_before_anything_is_done(run: Run) -> None:
+    plan = run.plan()
+    with pytest.raises(ValueError, match="several steps of the same name: istiod"):
+        run.applying(replace(plan, steps=(*plan.steps, next(step for step in plan.steps if step.name == "istiod"))))
+
+
 async def test_a_stopped_run_says_what_was_done_begun_and_not_begun(run: Run) -> None:
     run.helm.seconds["istiod"] = 10.0
     task = asyncio.create_task(run(run.plan(missing=frozenset({NAMESPACE}))))
