@@ -33,9 +33,9 @@ def start(shell: Shell, options: CanaryOptions, dry_run: DryRun = False) -> None
     """
     from nksmesh.commands.canary import start as workflow
 
-    order, where = settings_of(shell, options)
+    request, where = settings_of(shell, options)
 
-    run_on(shell, where, lambda runtime: workflow.start(order, runtime, dry_run=dry_run))
+    run_on(shell, where, lambda runtime: workflow.start(request, runtime, dry_run=dry_run))
 
 
 @command(app, shared=RevisionOptions, examples=["nksmesh canary status", "nksmesh canary status -e prod -o json"])
@@ -119,7 +119,7 @@ def promote(
     from nksmesh.commands.canary import promote as workflow
     from nksmesh.commands.canary.plan import CanaryResult
 
-    order, where = revision_settings(shell, options)
+    request, where = revision_settings(shell, options)
 
     run_agreed(
         shell,
@@ -129,7 +129,7 @@ def promote(
         ),
         question="Promote the canary?",
         undone=CanaryResult,
-        follow=lambda plan, runtime: workflow.promote(plan, order, runtime),
+        follow=lambda plan, runtime: workflow.promote(plan, request, runtime),
         yes=yes,
     )
 
@@ -150,7 +150,7 @@ def abort(
     from nksmesh.commands.canary import abort as workflow
     from nksmesh.commands.canary.plan import CanaryResult
 
-    order, where = revision_settings(shell, options)
+    request, where = revision_settings(shell, options)
 
     run_agreed(
         shell,
@@ -158,6 +158,6 @@ def abort(
         make=lambda runtime: workflow.plan_abort(runtime.cluster, where.namespace, force=force),
         question="Remove the canary?",
         undone=CanaryResult,
-        follow=lambda plan, runtime: workflow.abort(plan, order, runtime),
+        follow=lambda plan, runtime: workflow.abort(plan, request, runtime),
         yes=yes,
     )

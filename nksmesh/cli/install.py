@@ -32,12 +32,12 @@ def install(
     """
     from nksmesh.commands import install as workflow
 
-    order, where = settings_of(shell, options)
+    request, where = settings_of(shell, options)
 
     run_on(
         shell,
         where,
         lambda runtime: workflow.install(
-            order, runtime, dry_run=dry_run, rollback_on_failure=rollback_on_failure, clear_pending=yes
+            request, runtime, dry_run=dry_run, rollback_on_failure=rollback_on_failure, clear_pending=yes
         ),
     )

@@ -38,9 +38,9 @@ def set_(
     """
     from nksmesh.commands import tag as workflow
 
-    order, where = revision_settings(shell, options)
+    request, where = revision_settings(shell, options)
 
-    run_on(shell, where, lambda runtime: workflow.set_tag(name, revision, order, runtime))
+    run_on(shell, where, lambda runtime: workflow.set_tag(name, revision, request, runtime))
 
 
 @command(app, "list", shared=RevisionOptions, examples=["nksmesh tag list"])
@@ -58,7 +58,7 @@ def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False)
     """Remove a tag. This is refused while namespaces use it, unless you pass --yes."""
     from nksmesh.commands import tag as workflow
 
-    order, where = revision_settings(shell, options)
+    request, where = revision_settings(shell, options)
 
     found = perform_on(
         shell, where, lambda runtime: workflow.check_removal(name, runtime.cluster, where.namespace, yes=yes)
@@ -67,4 +67,4 @@ def remove(shell: Shell, options: RevisionOptions, name: NAME, yes: Yes = False)
         show(shell, workflow.TagsResult(tags=(found,), name=name, done="declined"))
         return
 
-    run_on(shell, where, lambda runtime: workflow.remove_tag(name, order, runtime))
+    run_on(shell, where, lambda runtime: workflow.remove_tag(name, request, runtime))

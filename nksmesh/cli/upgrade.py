@@ -53,7 +53,7 @@ def upgrade(
 
     if step and whole:
         raise ConfigError("--step and --all contradict each other", hint="Leave one of them out.")
-    order, where = settings_of(shell, options)
+    request, where = settings_of(shell, options)
     travel = UpgradeOptions(
         way=UpgradeExtent.ALL if whole else UpgradeExtent.STEP if step else UpgradeExtent.ASK,
         restart_workloads=restart_workloads,
@@ -62,4 +62,4 @@ def upgrade(
         clear_pending=yes,
     )
 
-    run_on(shell, where, lambda runtime: workflow.upgrade(order, travel, runtime))
+    run_on(shell, where, lambda runtime: workflow.upgrade(request, travel, runtime))
