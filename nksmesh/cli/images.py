@@ -43,8 +43,8 @@ def list_(
 ) -> None:
     """List every image that the mesh pulls, one a line: pods' images, and those that istiod injects.
 
-    The cluster is not read. With -v, also show the objects that name each image, and images that only pods with an
-    annotation for it pull.
+    The cluster is not read. With -v, also show the objects that name each image, and the images that only pods
+    with a certain annotation pull.
     """
     from nksmesh.commands.images import Source, list_images
 

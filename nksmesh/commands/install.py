@@ -48,7 +48,7 @@ async def install(
     clear_pending: bool = False,
     check: Callable[[Plan], None] = lambda _: None,
 ) -> InstallResult:
-    """Bring a cluster to the mesh that an order describes, each component proved ready before what depends on it.
+    """Bring a cluster to the mesh that a request describes, each component proved ready before what depends on it.
 
     Args:
         command: What the lease and the history call the run.

@@ -116,7 +116,7 @@ class TemplateResult:
 
 
 async def preview(request: MeshRequest, runtime: Runtime, *, diff: bool, exit_code: bool) -> PlanResult:
-    """Plan an install, or an upgrade where the order lets the version change: to its end, whatever the steps there.
+    """Plan an install, or an upgrade where the request lets the version change: to its end, whatever the steps there.
 
     Raises:
         MeshError: As ``make_plan`` says.

@@ -60,7 +60,7 @@ async def render_offline(request: MeshRequest, helm: Helm, charts: Charts, *, li
     """Render a mesh without a cluster: for the newest Kubernetes that its version supports.
 
     Raises:
-        ConfigError: The order is not whole without a cluster: it names no region and no hub.
+        ConfigError: The request is not complete without a cluster: it names no region and no hub.
         ChartError: A chart cannot be had, does not render, or names an image outside the hub.
         CheckError: The version is not provided.
     """
@@ -82,7 +82,7 @@ async def resolve_mesh(request: MeshRequest, cluster: Cluster | None, *, to_writ
         to_write: The mesh is to be written: an istiod of another tool stops that.
 
     Raises:
-        ConfigError: The order contradicts itself, or names what does not exist.
+        ConfigError: The request contradicts itself, or names what does not exist.
         ClusterError: The cluster cannot be reached, or refuses, or has an istiod of another tool.
     """
     if cluster is None:

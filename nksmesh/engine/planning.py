@@ -57,10 +57,10 @@ class MeshState:
 
 
 async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
-    """Plan what would bring a cluster to the mesh that an order describes.
+    """Plan what would bring a cluster to the mesh that a request describes.
 
     Raises:
-        ConfigError: The order contradicts itself, names what does not exist, or would change the version unasked.
+        ConfigError: The request contradicts itself, names what does not exist, or would change the version unasked.
         CheckError: The version is not supported.
         ChartError: A chart cannot be had or rendered, or names an image outside the hub.
         ClusterError: The cluster cannot be reached, or an object belongs to somebody else.

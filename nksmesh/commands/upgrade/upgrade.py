@@ -79,7 +79,7 @@ class UpgradeResult:
 
 
 async def upgrade(request: MeshRequest, travel: UpgradeOptions, runtime: Runtime) -> UpgradeResult:
-    """Take an installed mesh to the version that an order names, a minor at a time.
+    """Take an installed mesh to the version that a request names, a minor at a time.
 
     Raises:
         ConfigError: Nothing is installed, or the road has several steps and nobody said how far to go.

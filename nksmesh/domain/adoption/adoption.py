@@ -166,7 +166,7 @@ def check_options(request: Request, settings: Recorded, hub: str) -> tuple[Findi
     """Judge the options of an adoption: a failure for each that changes the mesh, or says something else of it.
 
     Args:
-        settings: The mesh as ``answers_of`` describes it.
+        settings: The mesh as ``settings_of_mesh`` describes it.
         hub: The registry path that its istiod takes proxies from.
     """
     message = "-f and --set change a mesh, but adopt only describes the existing one"

@@ -39,6 +39,33 @@ def test_a_file_that_holds_no_object_is_named(tmp_path: Path, text: str, words: 
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: Pod\nmetadata: curl\n", "Pod: metadata is not a map"),
+        ("kind: Pod\nmetadata: {name: curl, annotations: x}\n", "Pod curl: metadata.annotations is not a map"),
+        ("kind: Pod\nmetadata: {name: curl}\nspec: x\n", "Pod curl: spec is not a map"),
+        ("kind: Pod\nspec: {containers: [x]}\n", "Pod: spec.containers is not a list of maps"),
+        ("kind: Deployment\nspec: {template: {spec: x}}\n", "Deployment: spec.template.spec is not a map"),
+        ("kind: CronJob\nspec: {jobTemplate: x}\n", "CronJob: spec.jobTemplate is not a map"),
+        ("kind: ConfigMap\ndata: x\n", "ConfigMap: data is not a map"),
+    ],
+)
+def test_an_object_that_kubernetes_would_not_take_is_an_error_with_its_field(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(f"apiVersion: v1\n{text}")
+    with pytest.raises(ConfigError, match=f"bad.yaml: {words}") as caught:
+        read_manifests(tmp_path)
+    assert caught.value.hint
+
+
+def test_what_is_of_no_kind_is_passed_over_and_other_kinds_may_have_any_spec(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: [1]\nkind: {a: 1}\n---\napiVersion: a/v1\nkind: Other\nspec: x\n")
+    assert [manifest["kind"] for manifest in read_manifests(tmp_path)] == ["Other"]
+
+
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_manifests(tmp_path / "none")
