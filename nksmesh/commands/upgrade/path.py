@@ -1,4 +1,4 @@
-"""The road as a cluster and the charts' source show it, and how far one run goes on it."""
+"""The path as a cluster and the charts' source show it, and how far one run goes on it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from nksmesh.engine.workloads import injected_workloads
 
 
 class UpgradeExtent(StrEnum):
-    """How far one run goes on a road of several steps."""
+    """How far one run goes on a path of several steps."""
 
     ASK = "ask"
-    """Nowhere: the road is shown."""
+    """Nowhere: the path is shown."""
     STEP = "step"
     ALL = "all"
 
@@ -57,18 +57,18 @@ async def survey_upgrade_path(
     charts: Charts,
     reading: Awaitable[tuple[Workload, ...]] | None = None,
 ) -> tuple[UpgradePath, tuple[Workload, ...]]:
-    """Find the road from what is installed, and look whether the charts of every step can be had.
+    """Find the path from what is installed, and look whether the charts of every step can be had.
 
     Args:
-        mesh: What it comes to; its version is where the road ends.
+        mesh: What it comes to; its version is where the path ends.
         reading: The injected workloads, where they are being read already.
 
     Returns:
-        The road, and where it goes to another minor the workloads with a proxy, but for the mesh's own.
+        The path, and where it goes to another minor the workloads with a proxy, but for the mesh's own.
 
     Raises:
         ConfigError: Nothing is installed.
-        CheckError: There is no such road.
+        CheckError: There is no such path.
         ChartError: Its only step's charts cannot be had.
     """
     installed = await cluster.storage.installed(mesh.releases)
@@ -95,7 +95,7 @@ def hops_to_take(road: UpgradePath, travel: UpgradeOptions) -> tuple[Hop, ...]:
 def check_hops(road: UpgradePath, travel: UpgradeOptions) -> tuple[Finding, ...]:
     """Judge the steps that a run takes: a failure where nobody said how far to go, else what closes each.
 
-    Where there are several steps, the first failure shows the whole road.
+    Where there are several steps, the first failure shows the whole path.
     """
     several, steps = len(road.hops) > 1, "\n".join(road.told())
     if several and travel.way is UpgradeExtent.ASK:
@@ -125,10 +125,10 @@ def _next_minor(version: str) -> str:
 
 
 async def _with_charts(hop: Hop, mesh: Mesh, request: MeshRequest, charts: Charts, *, alone: bool) -> Hop:
-    """Look whether the charts of a step can be had: where one cannot, the road is closed there.
+    """Look whether the charts of a step can be had: where one cannot, the path is closed there.
 
     Raises:
-        ChartError: The only step's cannot: there is no road to tell of.
+        ChartError: The only step's cannot: there is no path to tell of.
     """
     if hop.failures:
         return hop

@@ -1,4 +1,4 @@
-"""Upgrade: the road from the installed version to the wanted one, step by step, each step an install that is proved.
+"""Upgrade: the path from the installed version to the wanted one, step by step, each step an install that is proved.
 
 Workloads keep the proxy they were injected with until they are restarted, and an istiod serves proxies that are one
 minor behind it at most (istio-facts 5): a step that would leave one further behind is refused before anything is
@@ -73,7 +73,7 @@ class UpgradeResult:
         return self.restarted.errors if self.restarted else ()
 
     def json_form(self) -> dict[str, Any]:
-        """Return what JSON has: where the road begins and ends beside the road."""
+        """Return what JSON has: the fields, and where the path begins and ends."""
         ends = {"installed": self.road.installed, "wanted": self.road.wanted, "version": self.version}
         return fields_of(self) | ends | {"left": self.left, "warnings": self.warnings}
 
@@ -82,8 +82,8 @@ async def upgrade(request: MeshRequest, travel: UpgradeOptions, runtime: Runtime
     """Take an installed mesh to the version that a request names, a minor at a time.
 
     Raises:
-        ConfigError: Nothing is installed, or the road has several steps and nobody said how far to go.
-        CheckError: The road is closed: a version on it cannot be had, or runs on no such cluster; or a workload's
+        ConfigError: Nothing is installed, or the path has several steps and nobody said how far to go.
+        CheckError: The path is closed: a version on it cannot be had, or runs on no such cluster; or a workload's
             proxy would be too old.
         MeshError: As ``install`` says.
     """
@@ -98,7 +98,7 @@ async def upgrade(request: MeshRequest, travel: UpgradeOptions, runtime: Runtime
     taken: list[InstallResult] = []
     for hop in hops:
         going = replace(request, options=replace(request.options, version=hop.version), allow_version_change=True)
-        heard = _heard_on_the_road(runtime.listener, hop) if len(hops) > 1 else runtime.listener
+        heard = _heard_on_hop(runtime.listener, hop) if len(hops) > 1 else runtime.listener
         on_hop = replace(runtime, listener=heard)
         try:
             if travel.restart_workloads and not travel.dry_run:
@@ -232,8 +232,8 @@ async def _prove_health(namespace: str, runtime: Runtime) -> None:
         await runtime.cluster.live.changed(version, deadline - clock())
 
 
-def _heard_on_the_road(listener: Listener, hop: Hop) -> Listener:
-    """Put the version before every step's name: the steps of one run have the same names on every part of the road."""
+def _heard_on_hop(listener: Listener, hop: Hop) -> Listener:
+    """Put the version before every step's name: the steps of one run have the same names on every part of the path."""
 
     def heard(event: Event) -> None:
         listener(replace(event, step=f"{hop.version} {event.step}"))

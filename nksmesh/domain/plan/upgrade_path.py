@@ -1,4 +1,4 @@
-"""The road from the installed version to the wanted one: in place Istio goes one minor at a time (istio-facts 5)."""
+"""The path from the installed version to the wanted one: in place Istio goes one minor at a time (istio-facts 5)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TAG: Final = re.compile(r":v?(\d{1,4})\.(\d{1,4})(?:[.-][^/]*)?$")
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """One step of the road.
+    """One step of the path.
 
     Attributes:
         version: Where it goes; a minor alone, ``1.25``, where no version of it can be had.
@@ -34,7 +34,7 @@ class Hop:
 
     @property
     def failures(self) -> tuple[Finding, ...]:
-        """What closes the road here."""
+        """What closes the path here."""
         return tuple(finding for finding in self.findings if finding.level is Level.FAILURE)
 
 
