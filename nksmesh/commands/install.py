@@ -16,6 +16,7 @@ from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.pending import check_pending, pending_of, settle
 from nksmesh.engine.executor.removal_proof import await_end
+from nksmesh.engine.executor.retries import Before
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.planning import PLAN_STEP, make_plan
 from nksmesh.engine.ports import Cluster
@@ -120,8 +121,9 @@ async def _only_proves(plan: Plan, cluster: Cluster) -> bool:
     """Tell whether a run writes nothing at all: such a run needs no lease, for which its user would wait.
 
     Nobody has written since the plan read the cluster: no run holds the mesh now, and Helm's revisions are the same.
+    And nothing is in trouble that the run would have tried again, by the deletion of a pod.
     """
-    if plan.changes or plan.ending or pending_of(plan):
+    if plan.changes or plan.ending or pending_of(plan) or Before.of(plan.manifests, cluster.live).troubled:
         return False
     if record_of(plan, helm_driver=cluster.storage.driver, done=True) != plan.recorded:
         return False

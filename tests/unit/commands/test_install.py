@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import replace
@@ -37,6 +38,8 @@ from tests.unit.fakes.meshes import (
     crd,
     deployment,
     pod,
+    pulling,
+    replica_set,
     service,
 )
 from tests.unit.fakes.world import AGAIN, INJECTOR, REQUEST, World
@@ -78,6 +81,18 @@ async def test_a_run_with_nothing_to_do_does_not_go_beside_a_run_that_holds_the_
     world.cluster.lease.fails["held"] = HeldError("another run", hint="wait")
     with pytest.raises(HeldError):
         await world.install(AGAIN)
+
+
+async def test_a_run_that_has_a_pod_tried_again_holds_the_mesh_while_it_deletes_it(world: World) -> None:
+    await world.install()
+    stuck = pulling(INGRESS.name, "manifest unknown")
+    world.cluster.objects.put(stuck)
+    world.cluster.live.show(deployment(INGRESS.name, available=False), replica_set(INGRESS.name), stuck)
+    again = (deployment(INGRESS.name), pod(INGRESS.name, name=f"{INGRESS.name}-1-y"))
+    asyncio.get_running_loop().call_later(1, lambda: world.cluster.live.show(*again))
+    await world.install(AGAIN)
+    assert world.cluster.objects.asked("delete") == [f"Pod {NAMESPACE}/{stuck['metadata']['name']}"]
+    assert world.cluster.lease.asked("held") == ["install", "install"]
 
 
 async def test_a_run_with_nothing_to_do_plans_anew_where_somebody_wrote_meanwhile(world: World) -> None:
