@@ -73,7 +73,7 @@ async def stage(
     """
     if failure is Failure.IMAGE and reason not in IMAGE_REASONS:
         raise ConfigError(
-            f"an image failure's reason cannot be {reason!r}", hint=f"use one of {', '.join(IMAGE_REASONS)}"
+            f"an image failure's reason cannot be {reason!r}", hint=f"Use one of {', '.join(IMAGE_REASONS)}."
         )
     expressions = parse_selector(selector)
     mark = f"image-{reason}" if failure is Failure.IMAGE else str(failure)
@@ -115,7 +115,7 @@ def parse_selector(selector: str) -> list[dict[str, Any]]:
     for term in filter(None, (part.strip() for part in selector.split(","))):
         match = _TERM.fullmatch(term)
         if match is None:
-            raise ConfigError(f"{term!r} is not a label selector", hint="write key=value, several divided by commas")
+            raise ConfigError(f"{term!r} is not a label selector", hint="Write key=value, and a comma between several.")
         key, operator, value = match.groups()
         expressions.append({"key": key, "operator": "NotIn" if operator == "!=" else "In", "values": [value]})
     return expressions
@@ -184,7 +184,7 @@ async def _create(api: Api, webhook: dict[str, Any], mark: str) -> None:
                 return
         await asyncio.sleep(_PROBE_SECONDS)
     raise ClusterError(
-        f"the sandbox does not mark pods to fail ({mark})", hint="see the agent's log: nksmesh sandbox status"
+        f"the sandbox does not mark pods to fail ({mark})", hint="Run nksmesh sandbox status to find the agent's log."
     )
 
 

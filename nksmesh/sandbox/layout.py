@@ -101,7 +101,7 @@ def layout_of(name: str = DEFAULT_NAME) -> Layout:
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot be a sandbox's name",
-            hint="use up to 40 lower-case letters, digits and hyphens, such as --name try-1",
+            hint="Use up to 40 lower-case letters, digits and hyphens, such as --name try-1.",
         )
     return Layout(name=name, home=_homes() / name)
 
@@ -153,7 +153,7 @@ def load_settings(layout: Layout) -> Settings | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the settings of sandbox {layout.name} cannot be read: {error}",
-            hint=f"run nksmesh sandbox delete --name {layout.name}, then nksmesh sandbox up, to create it again",
+            hint=f"Run nksmesh sandbox delete --name {layout.name}, and then nksmesh sandbox up --name {layout.name}.",
         ) from error
 
 

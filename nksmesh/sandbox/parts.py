@@ -83,7 +83,7 @@ class Parts:
                 return chosen
         raise ClusterError(
             f"no free port was found for the API server in {_PORT_ATTEMPTS} attempts",
-            hint="check which program uses the ports of 127.0.0.1",
+            hint="Check which program uses the ports of 127.0.0.1.",
         )
 
     async def connect(self) -> Api:
@@ -130,7 +130,7 @@ class Parts:
         log = self._layout.log(part)
         return ClusterError(
             f"{part} of sandbox {self._layout.name} {problem}",
-            hint=f"see its log: {log}",
+            hint=f"See its log: {log}",
             detail=processes.last_lines(log),
         )
 

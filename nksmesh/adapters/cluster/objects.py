@@ -298,10 +298,10 @@ class Objects:
         }
 
 
-def collection(row: Resource, namespace: str = "") -> str:
+def collection(resource: Resource, namespace: str = "") -> str:
     """Return the path of a kind's collection, in a namespace or everywhere."""
-    scope = f"/namespaces/{namespace}" if row.namespaced and namespace else ""
-    return f"{_root(row.api_version)}{scope}/{row.plural}"
+    scope = f"/namespaces/{namespace}" if resource.namespaced and namespace else ""
+    return f"{_root(resource.api_version)}{scope}/{resource.plural}"
 
 
 def _versions_of(group: Mapping[str, Any]) -> list[str]:

@@ -87,7 +87,7 @@ class MeshFiles:
         """Write an environment's files into the user's folder; all of them or none.
 
         Args:
-                documents: The files' contents by their names.
+            documents: The files' contents by their names.
 
         Returns:
             The files written, relative to the user's folder.
