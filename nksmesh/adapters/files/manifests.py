@@ -27,8 +27,7 @@ def read_manifests(path: Path) -> tuple[Manifest, ...]:
         ConfigError: A file cannot be read, is not YAML, or has an object that Kubernetes would not take; or there is no
             object.
     """
-    files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES) if path.is_dir() else [path]
-    found = tuple(manifest for file in files for manifest in _objects(_documents(file), file))
+    found = tuple(manifest for file in _files(path) for manifest in _objects(_documents(file), file))
     if not found:
         raise ConfigError(
             f"{path} has no Kubernetes object", hint="Pass a YAML file, or a folder with YAML files in it."
@@ -36,13 +35,22 @@ def read_manifests(path: Path) -> tuple[Manifest, ...]:
     return found
 
 
+def _files(path: Path) -> list[Path]:
+    try:
+        return sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES) if path.is_dir() else [path]
+    except OSError as problem:
+        raise _unreadable(path, problem) from problem
+
+
+def _unreadable(path: Path, problem: OSError) -> ConfigError:
+    return ConfigError(f"{path} cannot be read: {problem.strerror}", hint="Check the path and its permissions.")
+
+
 def _documents(file: Path) -> list[Any]:
     try:
         return documents(file.read_bytes())
     except OSError as problem:
-        raise ConfigError(
-            f"{file} cannot be read: {problem.strerror}", hint="Check the path and its permissions."
-        ) from problem
+        raise _unreadable(file, problem) from problem
     except NotYamlError as problem:
         raise ConfigError(
             f"{file} is not YAML: {problem}", hint="Mend the file, or pass a folder that does not contain it."

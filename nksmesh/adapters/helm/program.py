@@ -96,9 +96,12 @@ def _candidates() -> Iterator[Path]:
 
 def _why_not_found(named: Path) -> str:
     """Say why there is no program of a name: a folder, a file without permission, or nothing."""
-    if not named.exists():
-        return "not found"
-    return "no permission to execute it" if named.is_file() else "not a file"
+    try:
+        if not named.exists():
+            return "not found"
+        return "no permission to execute it" if named.is_file() else "not a file"
+    except OSError as exc:
+        return exc.strerror or str(exc)
 
 
 async def _version_of(path: Path) -> semver.Version | str:

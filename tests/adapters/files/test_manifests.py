@@ -66,6 +66,7 @@ def test_what_is_of_no_kind_is_passed_over_and_other_kinds_may_have_any_spec(tmp
     assert [manifest["kind"] for manifest in read_manifests(tmp_path)] == ["Other"]
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="No such file"):
-        read_manifests(tmp_path / "none")
+@pytest.mark.parametrize(("name", "words"), [("none", "No such file"), ("x" * 300, "File name too long")])
+def test_a_path_that_cannot_be_read_is_an_error(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_manifests(tmp_path / name)

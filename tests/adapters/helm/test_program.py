@@ -105,6 +105,7 @@ async def test_a_name_that_is_nothing_or_no_program(tmp_path: Path, on_path: Pat
     garbage.chmod(0o755)
     reasons = {
         tmp_path / "nowhere": "not found",
+        tmp_path / ("x" * 300): "File name too long",
         tmp_path / "text": "no permission to execute it",
         garbage: "Exec format error",  # what a program for another processor gives, too
         tmp_path: "not a file",
