@@ -105,7 +105,7 @@ class HelmStorage:
         """Return the newest Helm revision and its status of releases, by (namespace, name), without their contents."""
         newest = _newest(await self._list(releases, metadata_only=True))
         labels = {key: record["metadata"]["labels"] for key, record in newest.items()}
-        return {key: (int(label["version"]), str(label.get("status"))) for key, label in labels.items()}
+        return {key: (int(own["version"]), str(own.get("status"))) for key, own in labels.items()}
 
     async def deployed(self, releases: Iterable[Release]) -> dict[tuple[str, str], int]:
         """Return the Helm revision that stands of releases, by (namespace, name).
@@ -123,7 +123,9 @@ class HelmStorage:
         Raises:
             ClusterError: The cluster cannot be reached or refuses, or a record cannot be read.
         """
-        refs = {release: self._ref(release.namespace, _name(release.name, to)) for release, to in wanted.items()}
+        refs = {
+            release: self._ref(release.namespace, _name(release.name, number)) for release, number in wanted.items()
+        }
         found = await self._objects.get_all(refs.values())
         return {release: self._decode(record) for release, ref in refs.items() if (record := found[ref]) is not None}
 
@@ -135,7 +137,7 @@ class HelmStorage:
         wanted = {release.key for release in releases}
         labels = _selector(name for _, name in wanted)
         listed = _newest(await self._list_all("", labels)) if wanted else {}
-        refs = [self._ref(key[0], meta["metadata"]["name"]) for key, meta in listed.items() if key not in wanted]
+        refs = [self._ref(key[0], record["metadata"]["name"]) for key, record in listed.items() if key not in wanted]
         found: dict[tuple[str, str], InstalledRelease] = {}
         for record in (await self._objects.get_all(refs)).values():
             with contextlib.suppress(_UnreadableError):
@@ -265,7 +267,7 @@ def _newest(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str
         key = (str(record["metadata"]["namespace"]), str(record["metadata"]["labels"].get("name")))
         if key not in newest or _revision(record) > _revision(newest[key]):
             newest[key] = record
-    return {key: meta for key, meta in newest.items() if meta["metadata"]["labels"].get("status") != _UNINSTALLED}
+    return {key: last for key, last in newest.items() if last["metadata"]["labels"].get("status") != _UNINSTALLED}
 
 
 def _fields(kind: str) -> str:

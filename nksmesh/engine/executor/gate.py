@@ -125,7 +125,8 @@ async def where_labels_decide(preferred: str, cluster: Cluster) -> tuple[str, ..
         ClusterError: The cluster cannot be reached, or refuses.
     """
     found = await cluster.objects.list("v1", "Namespace", metadata_only=True)
-    labels = {str(meta["metadata"]["name"]): injection_labels(meta["metadata"].get("labels") or {}) for meta in found}
+    metas = [namespace["metadata"] for namespace in found]
+    labels = {str(meta["name"]): injection_labels(meta.get("labels") or {}) for meta in metas}
     others = (name for name in labels if not name.startswith("kube-"))
     return next(((name,) for name in (preferred, "default", *others) if not labels.get(name)), ())
 
