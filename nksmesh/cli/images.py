@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +12,14 @@ from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import MeshOptions, request_of
 from nksmesh.cli.options import Shell
-from nksmesh.cli.run import run
+from nksmesh.cli.run import run, run_on
 from nksmesh.domain.charts.releases import OPTIONAL
 
-app = command_group("List the images that a mesh pulls.")
+if TYPE_CHECKING:
+    from nksmesh.commands.images import ImageCheck
+    from nksmesh.engine.runtime import Runtime
+
+app = command_group("List the images that a mesh pulls, and look for them in their registries.")
 
 
 @command(
@@ -57,3 +62,42 @@ def list_(
             request, wiring.offline_helm(shell), wiring.chart_store(), beside, listener=listener
         ),
     )
+
+
+@command(
+    app,
+    shared=MeshOptions,
+    examples=[
+        "nksmesh images check --hub HOST/REGISTRY/istio --version 1.30.2",
+        "nksmesh images check -e prod -o json",
+    ],
+)
+def check(
+    shell: Shell,
+    options: MeshOptions,
+    registry_config: Annotated[
+        Path | None,
+        typer.Option("--registry-config", metavar="FILE", help="The config.json with this machine's registry logins."),
+    ] = None,
+    plain_http: Annotated[
+        list[str] | None,
+        typer.Option("--plain-http", metavar="HOST", help="A registry that speaks HTTP. Can be repeated."),
+    ] = None,
+) -> None:
+    """Check that each image of the mesh exists, that the pods' pull secret may pull it, and that it fits the nodes.
+
+    Nothing is pulled or written. Exits with 3 if a pod would not get its image.
+    """
+    from nksmesh.commands.images import check as workflow
+
+    files = wiring.files(options.directory)
+    # looked for before an upgrade, too
+    request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
+    where = wiring.target(shell, request.environment, files.folder)
+    hub = request.options.hub or (request.environment.hub if request.environment else "")
+
+    async def on(runtime: Runtime) -> ImageCheck:
+        async with wiring.registries(registry_config, hub=hub, plain_http=plain_http or ()) as registries:
+            return await workflow(request, runtime, registries)
+
+    run_on(shell, where, on)

@@ -167,8 +167,11 @@ def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshReque
     return replace(request, options=replace(request.options, namespace=where.namespace)), where
 
 
-def request_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshRequest:
+def request_of(shell: Shell, options: MeshOptions, files: wiring.Files, *, installed: bool = False) -> MeshRequest:
     """Read what the options name, the environment, the catalog, values files, charts.lock, and check them.
+
+    Args:
+        installed: The cluster is asked, though nothing is waited for: omitted options keep their installed values.
 
     Raises:
         ConfigError: Something is unknown, or wrong in one of the files.
@@ -215,7 +218,7 @@ def request_of(shell: Shell, options: MeshOptions, files: wiring.Files) -> MeshR
         request.environment,
         force_version=request.force_version,
         # Where the cluster is asked, its record may have that an earlier run was given --force-version for this one.
-        record_follows=isinstance(options, WaitingOptions),
+        record_follows=installed or isinstance(options, WaitingOptions),
     )
     return request
 

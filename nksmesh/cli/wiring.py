@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nksmesh.adapters.cluster.connection import Cluster
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
+    from nksmesh.adapters.registry.registries import Registries
     from nksmesh.cli.options import Shell
     from nksmesh.domain.common.events import Listener
     from nksmesh.domain.kube.objects import Manifest
@@ -92,6 +93,23 @@ def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     from nksmesh.adapters.files.manifests import read_manifests
 
     return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
+
+
+def registries(config: Path | None, *, hub: str, plain_http: Collection[str]) -> Registries:
+    """Make what asks image registries, with this machine's logins.
+
+    Args:
+        config: Docker's config.json; None for the usual one.
+        hub: The registry path that the environment's login is for where it names no host.
+
+    Raises:
+        ConfigError: A certificate bundle or a proxy of the environment is not one.
+    """
+    from nksmesh.adapters.registry.credentials import Credentials
+    from nksmesh.adapters.registry.registries import Registries
+
+    credentials = Credentials(os.environ, config=config, hub_host=hub.partition("/")[0])
+    return Registries(os.environ, credentials, plain_http=plain_http)
 
 
 def chart_store() -> ChartStore:

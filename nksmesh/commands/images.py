@@ -1,4 +1,4 @@
-"""``nksmesh images list``: the images that a mesh pulls, and those of samples and add-ons."""
+"""``nksmesh images``: the images that a mesh pulls, and whether its pods can have them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from enum import Enum
 
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.images.errors import ImageError
 from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.plan.pull_secrets import wanted_secrets
+from nksmesh.engine.images import CheckedImage, check_images
 from nksmesh.engine.pipeline import render_offline
-from nksmesh.engine.ports import Charts, Helm
+from nksmesh.engine.planning import make_plan
+from nksmesh.engine.ports import Charts, Helm, Registries
 from nksmesh.engine.request import MeshRequest
+from nksmesh.engine.runtime import Runtime
 
 
 class Source(Enum):
@@ -88,6 +93,46 @@ async def list_images(
         findings=offline.rendered.findings,
         notes=offline.resolved.notes,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCheck:
+    """The images of a mesh, looked for in their registries.
+
+    Attributes:
+        images: Each image once, as it was found.
+    """
+
+    version: str
+    hub: str
+    images: tuple[CheckedImage, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with them, in their order."""
+        return tuple(finding for image in self.images for finding in image.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """3 where a pod would not get its image."""
+        return ImageError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+
+
+async def check(request: MeshRequest, runtime: Runtime, registries: Registries) -> ImageCheck:
+    """Look for every image that an install would have pods pull, with the logins that they will have.
+
+    Raises:
+        MeshError: As ``make_plan`` and ``check_images`` say.
+    """
+    plan = await make_plan(request, runtime)
+    named = dict.fromkeys(
+        image.image
+        for change in plan.releases.values()
+        for image in images_of(change.manifests, change.release.namespace)
+        if not image.opt_in
+    )
+    checked = await check_images(named, wanted_secrets(plan.releases.values()), runtime.cluster, registries)
+    return ImageCheck(version=plan.mesh.version, hub=plan.mesh.hub, images=checked)
 
 
 def _listed(images: Iterable[FoundImage], source: Source) -> Iterable[ListedImage]:

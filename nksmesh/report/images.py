@@ -1,12 +1,14 @@
-"""How ``nksmesh images list`` looks."""
+"""How ``nksmesh images`` looks."""
 
 from __future__ import annotations
 
 from rich.console import Console
 from rich.text import Text
 
-from nksmesh.commands.images import ImageList
-from nksmesh.report.layout import FAINT
+from nksmesh.commands.images import ImageCheck, ImageList
+from nksmesh.domain.common.findings import Level
+from nksmesh.domain.common.spelling import counted
+from nksmesh.report.layout import BAD, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import renders
 
 
@@ -21,3 +23,23 @@ def _image_list(result: ImageList, console: Console, verbose: bool) -> str:
             asked = ", only for pods annotated for it" if row.opt_in else ""
             console.print(Text(f"  {row.source.value}: {place}{asked}", style=FAINT), soft_wrap=True)
     return ""
+
+
+@renders(ImageCheck)
+def _image_check(result: ImageCheck, console: Console, _verbose: bool) -> None:
+    title = f"{counted(len(result.images), 'image')} of Istio {result.version}"
+    bad = sum(finding.level is Level.FAILURE for finding in result.findings)
+    sentence(console, f"{title}: {f'{bad} cannot be pulled' if bad else 'all can be pulled'}", BAD if bad else GOOD)
+    gap(console)
+    for image in result.images:
+        console.print(Text(image.image, style="bold" if image.found else BAD), soft_wrap=True)
+        if image.found is not None:
+            told = [image.found.digest, ", ".join(image.found.platforms), image.login and f"with {image.login}"]
+            console.print(Text("  " + "; ".join(filter(None, told)), style=FAINT), soft_wrap=True)
+    warnings(console, (str(finding) for finding in result.findings if finding.level is Level.WARNING))
+    for finding in result.findings:
+        if finding.level is Level.FAILURE:
+            sentence(console, f"error: {finding.message}", BAD)
+            for line in finding.detail.splitlines():
+                sentence(console, f"  | {line}")
+            sentence(console, f"hint: {finding.hint}")

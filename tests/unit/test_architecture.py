@@ -37,9 +37,9 @@ THIRD_PARTY: Final = {
     "aiohttp": {"adapters/cluster", "sandbox/agent"},
     "python_socks": {"adapters/cluster/socks.py"},
     "urllib3": {"adapters/cluster"},
-    "httpx": {"adapters/charts/repository.py"},
-    "certifi": {"adapters/charts/repository.py"},
-    "tenacity": {"adapters/charts/repository.py", "adapters/cluster/answers.py"},
+    "httpx": {"adapters/http.py", "adapters/charts/repository.py", "adapters/registry"},
+    "certifi": {"adapters/http.py"},
+    "tenacity": {"adapters/charts/repository.py", "adapters/cluster/answers.py", "adapters/registry"},
     "cryptography": {"sandbox/certificates.py"},
     "jsonschema": {"adapters/files"},
     "yaml": {

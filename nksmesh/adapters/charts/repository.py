@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import certifi
 import httpx
 from tenacity import (
     AsyncRetrying,
@@ -24,19 +20,22 @@ from tenacity import (
 from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of
 from nksmesh.adapters.charts.sources import Repository, unknown_version
 from nksmesh.adapters.helm_yaml import NotYamlError, document
+from nksmesh.adapters.http import (
+    PASSING,
+    REFUSED,
+    certificate_error,
+    open_http,
+    reason_of,
+    status_of,
+    through,
+)
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.lock import public_source
-from nksmesh.domain.common.errors import ChartError, ConfigError
+from nksmesh.domain.common.errors import ChartError
 
 MOST_INDEX: Final = 64 * MIB
-CONNECT_SECONDS: Final = 10.0
-SILENCE_SECONDS: Final = 30.0
 WHOLE_SECONDS: Final = 300.0
 ATTEMPTS: Final = 3
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_REFUSED: Final = frozenset({401, 403, 407})
-_BUNDLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_SAYS_NOTHING: Final = frozenset({"", "All connection attempts failed"})
 _OFFLINE: Final = "charts fetched elsewhere can be used from a folder with --charts FOLDER"
 
 
@@ -52,19 +51,7 @@ class Repositories:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._indexes: dict[str, asyncio.Task[dict[str, Any]]] = {}
-        try:
-            self._client = httpx.AsyncClient(
-                verify=_trust(environ),
-                follow_redirects=True,
-                timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
-                headers={"User-Agent": "nksmesh"},
-            )
-        except (ValueError, ImportError, httpx.InvalidURL):
-            # Neither the proxy nor httpx's own words about it: its URL may hold a password.
-            raise ConfigError(
-                "a proxy from the environment variables cannot be used",
-                hint="Write HTTPS_PROXY, HTTP_PROXY and ALL_PROXY as http://HOST:PORT; SOCKS is not supported.",
-            ) from None
+        self._client = open_http(environ, follow_redirects=True)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -128,8 +115,8 @@ class Repositories:
             # A compressing server would change an archive's bytes, and so its digest.
             headers = {"Accept-Encoding": "identity"}
             async with self._client.stream("GET", bare, headers=headers, auth=auth) as answer:
-                if answer.status_code in _PASSING:
-                    raise _PassingError(_unreachable(url, _status(answer)))
+                if answer.status_code in PASSING:
+                    raise _PassingError(_unreachable(url, status_of(answer)))
                 if not answer.is_success:
                     raise _turned_away(url, answer)
                 if bare.scheme == "https" and answer.url.scheme != "https":
@@ -142,12 +129,12 @@ class Repositories:
                             hint="nksmesh cannot use it as a chart repository. Pass another one with --charts.",
                         )
         except httpx.TransportError as error:
-            failure = _unreachable(url, _reason(error))
-            if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError) or _certificate(error):
+            failure = _unreachable(url, reason_of(error))
+            if isinstance(error, httpx.UnsupportedProtocol | httpx.ProxyError) or certificate_error(error):
                 raise failure from error
             raise _PassingError(failure) from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
-            raise _unreachable(url, _reason(error)) from error
+            raise _unreachable(url, reason_of(error)) from error
         return bytes(content)
 
 
@@ -207,49 +194,23 @@ def _without_user(url: str, repository: Repository) -> tuple[httpx.URL, httpx.Ba
     return asked.copy_with(userinfo=b""), auth
 
 
-def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
-    trust = ssl.create_default_context()
-    trust.load_verify_locations(certifi.where())
-    named = [(name, environ[name]) for name in _BUNDLES if environ.get(name)]
-    for name, path in named:
-        try:
-            # requests takes a folder of hashed certificates in the same variable.
-            trust.load_verify_locations(**{"capath" if Path(path).is_dir() else "cafile": path})
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"{name} points to {path}, which is not a certificate bundle: {error.strerror or error}",
-                hint=f"Point {name} to a PEM file, or unset it.",
-            ) from error
-    return trust
-
-
 def _unreachable(url: str, reason: str) -> ChartError:
     return ChartError(
-        f"{public_source(url)} could not be fetched{_through(url)}: {reason}",
+        f"{public_source(url)} could not be fetched{through(url)}: {reason}",
         hint=f"Check that this machine can reach {urlsplit(url).hostname} (HTTPS_PROXY is "
         f"used). Without a network, {_OFFLINE}.",
     )
 
 
-def _through(url: str) -> str:
-    """Which proxy the environment puts between, without its user and password."""
-    parts = urlsplit(url)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.hostname or ""):
-        return ""
-    return f" through the proxy {public_source(proxy if '://' in proxy else f'http://{proxy}')}"
-
-
 def _turned_away(url: str, answer: httpx.Response) -> ChartError:
-    if answer.status_code in _REFUSED:
+    if answer.status_code in REFUSED:
         hint = (
             "Pass --charts again with its user and password, which are never stored: "
             "--charts https://USER:PASSWORD@HOST/... A folder needs none: --charts FOLDER."
         )
     else:
         hint = f"Check that the URL is that of a Helm repository. Without a repository, {_OFFLINE}."
-    return ChartError(f"{public_source(url)} could not be fetched{_through(url)}: {_status(answer)}", hint=hint)
+    return ChartError(f"{public_source(url)} could not be fetched{through(url)}: {status_of(answer)}", hint=hint)
 
 
 def _no_repository(url: str, problem: str) -> ChartError:
@@ -257,30 +218,3 @@ def _no_repository(url: str, problem: str) -> ChartError:
         f"{public_source(url)} {problem}",
         hint=f"Check that --charts is the URL of a Helm repository. Without a repository, {_OFFLINE}.",
     )
-
-
-def _status(answer: httpx.Response) -> str:
-    return f"the server says {answer.status_code} {answer.reason_phrase}".rstrip()
-
-
-def _reason(error: Exception) -> str:
-    cause = _certificate(error)
-    if cause is not None:
-        return (
-            f"its certificate is not trusted ({cause.verify_message}); set SSL_CERT_FILE or "
-            "REQUESTS_CA_BUNDLE to a file with your own CA"
-        )
-    words: dict[type[Exception], str] = {
-        httpx.ConnectTimeout: f"no connection within {CONNECT_SECONDS:.0f} s",
-        httpx.ReadTimeout: f"no answer for {SILENCE_SECONDS:.0f} s",
-        httpx.RemoteProtocolError: "the response was cut off",
-        httpx.ConnectError: "no connection" if str(error) in _SAYS_NOTHING else str(error),
-        httpx.TooManyRedirects: "it redirects in a loop",
-    }
-    return words.get(type(error), str(error) or type(error).__name__)
-
-
-def _certificate(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error

@@ -5,6 +5,7 @@ from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Sto
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects
+from nksmesh.engine.ports.registries import Registries
 
 __all__ = [
     "Charts",
@@ -18,5 +19,6 @@ __all__ = [
     "Objects",
     "Processes",
     "Records",
+    "Registries",
     "Storage",
 ]

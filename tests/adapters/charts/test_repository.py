@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from nksmesh.adapters import http
 from nksmesh.adapters.charts import repository
 from nksmesh.adapters.charts.archive import digest_of
 from nksmesh.adapters.charts.store import ChartStore
@@ -238,7 +239,7 @@ async def test_an_archive_that_never_ends_is_stopped(
 async def test_a_server_that_says_nothing_is_given_up(
     store: ChartStore, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(http, "SILENCE_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = await refused(store, ref(f"http://127.0.0.1:{silent.getsockname()[1]}/charts"))
     assert "no answer for" in error.message

@@ -11,7 +11,7 @@ from nksmesh.commands.catalog import Look, Regions, Versions
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
 from nksmesh.commands.history import HistoryResult
-from nksmesh.commands.images import ImageList, ListedImage, Source
+from nksmesh.commands.images import ImageCheck, ImageList, ListedImage, Source
 from nksmesh.commands.install import InstallResult
 from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.commands.rollback.plan import RollbackPlan
@@ -25,6 +25,7 @@ from nksmesh.domain.charts.chart import OFFICIAL_SOURCE, Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.images.manifest import FoundManifest
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.readiness import ready, waiting
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
@@ -44,6 +45,7 @@ from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.domain.values.layers import Layer, compose
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
+from nksmesh.engine.images import CheckedImage
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import (
@@ -496,6 +498,33 @@ SAMPLES: Final[dict[str, Any]] = {
     "env show": EnvironmentShown(environment=ENVIRONMENT),
     "init": StarterWritten(folder="meshes", files=("charts.lock", "values/environments/dev/mesh.yaml")),
     "charts fetch": ChartRows(charts=CHARTS, lock=LOCK),
+    "images check": ImageCheck(
+        version="1.20.0",
+        hub="registry.example.com/istio",
+        images=(
+            CheckedImage(
+                image="registry.example.com/istio/proxyv2:1.20.0",
+                login="Secret istio-system/key",
+                found=FoundManifest(
+                    digest=f"sha256:{'a' * 64}",
+                    media_type="application/vnd.oci.image.index.v1+json",
+                    platforms=("linux/amd64", "linux/arm64"),
+                ),
+            ),
+            CheckedImage(
+                image="registry.example.com/istio/pilot:1.20.0",
+                findings=(
+                    Finding(
+                        id="images.missing",
+                        subject="registry.example.com/istio/pilot:1.20.0",
+                        message="registry.example.com/istio/pilot:1.20.0 does not exist",
+                        hint="Copy it there, or pass another --hub or --version.",
+                        detail="MANIFEST_UNKNOWN: manifest unknown",
+                    ),
+                ),
+            ),
+        ),
+    ),
     "images list": ImageList(
         version="1.20.0",
         hub="registry.example.com/istio",

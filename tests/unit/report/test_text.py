@@ -23,8 +23,8 @@ from .samples import MORE, RECORD, SAMPLES, STATUS
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 RESULTS: Final = {**SAMPLES, **MORE}
-DOCUMENTS: Final = {"template", "images list"}
-"""What scripts read goes out as it is, however wide a terminal is."""
+DOCUMENTS: Final = {"template", "images list", "images check"}
+"""What scripts read goes out as it is, and so do images and digests, which people copy, however wide a terminal is."""
 
 
 def laid_out(name: str, *, width: int = 80, verbose: bool = False, color: bool = False) -> str:

@@ -1,0 +1,106 @@
+"""HTTP to servers other than API servers: what is trusted, how long is waited, which proxy, and what failed."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import certifi
+import httpx
+
+from nksmesh.domain.charts.lock import public_source
+from nksmesh.domain.common.errors import ConfigError
+
+CONNECT_SECONDS: Final = 10.0
+SILENCE_SECONDS: Final = 30.0
+PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""What a server answers that may be over in a moment."""
+
+REFUSED: Final = frozenset({401, 403, 407})
+_BUNDLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_SAYS_NOTHING: Final = frozenset({"", "All connection attempts failed"})
+
+
+def open_http(environ: Mapping[str, str], **settings: Any) -> httpx.AsyncClient:
+    """Make a client that trusts what the system, certifi and the user's own bundle trust.
+
+    Args:
+        environ: Where SSL_CERT_FILE and its like are looked up. Proxies are httpx's: HTTPS_PROXY, NO_PROXY.
+        settings: What httpx.AsyncClient is told beside that.
+
+    Raises:
+        ConfigError: A bundle or a proxy is not one.
+    """
+    try:
+        return httpx.AsyncClient(
+            verify=_trust(environ),
+            timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
+            headers={"User-Agent": "nksmesh"},
+            **settings,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL):
+        # Neither the proxy nor httpx's own words about it: its URL may hold a password.
+        raise ConfigError(
+            "a proxy from the environment variables cannot be used",
+            hint="Write HTTPS_PROXY, HTTP_PROXY and ALL_PROXY as http://HOST:PORT; SOCKS is not supported.",
+        ) from None
+
+
+def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
+    trust = ssl.create_default_context()
+    trust.load_verify_locations(certifi.where())
+    named = [(name, environ[name]) for name in _BUNDLES if environ.get(name)]
+    for name, path in named:
+        try:
+            # requests takes a folder of hashed certificates in the same variable.
+            trust.load_verify_locations(**{"capath" if Path(path).is_dir() else "cafile": path})
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"{name} points to {path}, which is not a certificate bundle: {error.strerror or error}",
+                hint=f"Point {name} to a PEM file, or unset it.",
+            ) from error
+    return trust
+
+
+def through(url: str) -> str:
+    """Name the proxy that the environment puts between, without its user and password; empty without one."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return ""
+    return f" through the proxy {public_source(proxy if '://' in proxy else f'http://{proxy}')}"
+
+
+def status_of(answer: httpx.Response) -> str:
+    """Say what a server answered."""
+    return f"the server says {answer.status_code} {answer.reason_phrase}".rstrip()
+
+
+def reason_of(error: Exception) -> str:
+    """Say why a request came to nothing."""
+    cause = certificate_error(error)
+    if cause is not None:
+        return (
+            f"its certificate is not trusted ({cause.verify_message}); set SSL_CERT_FILE or "
+            "REQUESTS_CA_BUNDLE to a file with your own CA"
+        )
+    words: dict[type[Exception], str] = {
+        httpx.ConnectTimeout: f"no connection within {CONNECT_SECONDS:.0f} s",
+        httpx.ReadTimeout: f"no answer for {SILENCE_SECONDS:.0f} s",
+        httpx.RemoteProtocolError: "the response was cut off",
+        httpx.ConnectError: "no connection" if str(error) in _SAYS_NOTHING else str(error),
+        httpx.TooManyRedirects: "it redirects in a loop",
+    }
+    return words.get(type(error), str(error) or type(error).__name__)
+
+
+def certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """Return the certificate that was not trusted, where that is what failed."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error

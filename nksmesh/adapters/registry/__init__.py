@@ -1,0 +1,1 @@
+"""OCI registries: logins of this machine, and what a registry has."""

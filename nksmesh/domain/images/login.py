@@ -1,0 +1,110 @@
+"""Logins to registries: whose they are, and which one is meant for an image."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.images.reference import DOCKER_HUB, Reference
+
+_HUB_KEYS = frozenset({"index.docker.io", "registry-1.docker.io", DOCKER_HUB})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """A login; nothing of it but its source is ever shown.
+
+    Attributes:
+        source: Where it is from, for a reader: a file, a helper, a Secret.
+        token: An identity token, which a token service takes instead of a password.
+    """
+
+    source: str
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The header of Basic authentication."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+def logins_of(config: Any, source: str) -> dict[str, Login]:
+    """Read the logins of a Docker configuration, as a file or a pull secret has them.
+
+    Returns:
+        Each login, by the key it stands under: a host, or a host with the beginning of a path.
+
+    Raises:
+        ConfigError: It is no Docker configuration; nothing of its contents is repeated.
+    """
+    auths = config.get("auths") if isinstance(config, Mapping) else None
+    if auths is not None and not isinstance(auths, Mapping):
+        raise _unusable(source, "auths is not a map")
+    return {
+        _key(str(key)): login for key, entry in (auths or {}).items() if (login := _login(entry, source)) is not None
+    }
+
+
+def login_for(image: Reference, logins: Mapping[str, Login]) -> Login | None:
+    """Choose the login for an image as the kubelet does: the key with the longest path that its name is below.
+
+    A ``*`` in a key's host stands for one part of a name (Kubernetes' docs, "Pull an Image from a Private Registry").
+    """
+    matching = [key for key in logins if _matches(key, image)]
+    return logins[max(matching, key=len)] if matching else None
+
+
+def _login(entry: Any, source: str) -> Login | None:
+    if not isinstance(entry, Mapping):
+        raise _unusable(source, "an entry of auths is not a map")
+    if token := entry.get("identitytoken"):
+        return Login(source=source, token=str(token))
+    if joined := entry.get("auth"):
+        try:
+            username, colon, password = base64.b64decode(str(joined)).decode().rstrip("\0").partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            colon = ""
+        if not colon:
+            raise _unusable(source, "an entry's auth is not the base64 of USER:PASSWORD")
+        return Login(source=source, username=username, password=password)
+    if entry.get("username"):
+        return Login(source=source, username=str(entry["username"]), password=str(entry.get("password", "")))
+    return None
+
+
+def _key(text: str) -> str:
+    """Normalise a key: ``https://host/v1/`` and ``host`` are the same, and Docker Hub has several."""
+    parts = urlsplit(text if "://" in text else f"//{text}")
+    path = re.sub(r"/v[12]/?$", "", parts.path).rstrip("/")
+    host = DOCKER_HUB if parts.netloc in _HUB_KEYS else parts.netloc
+    return host + path
+
+
+def _matches(key: str, image: Reference) -> bool:
+    host, _, path = key.partition("/")
+    wanted, here = host.split("."), image.host.split(".")
+    alike = len(wanted) == len(here) and all(map(fnmatchcase, here, wanted))
+    return alike and (not path or f"{image.repository}/".startswith(f"{path}/"))
+
+
+def _unusable(source: str, problem: str) -> ConfigError:
+    return ConfigError(
+        f"{source} has no usable logins: {problem}", hint="Write it with docker login, or with kubectl create secret."
+    )
+
+
+def without_secrets(text: str, logins: Iterable[Login | None]) -> str:
+    """Take passwords and tokens out of a server's words, should it repeat them."""
+    for login in logins:
+        for secret in (login.password, login.token) if login else ():
+            text = text.replace(secret, "***") if secret else text
+    return text

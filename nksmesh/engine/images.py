@@ -1,0 +1,150 @@
+"""Looking for the images of a plan in their registries, with the logins that pods will have."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.images.errors import DeniedError, ImageError
+from nksmesh.domain.images.login import Login, login_for, logins_of
+from nksmesh.domain.images.manifest import FoundManifest
+from nksmesh.domain.images.reference import Reference, parse_reference
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.engine.permissions import where_allowed
+from nksmesh.engine.ports import Cluster, Registries
+
+_CONFIG: Final = ".dockerconfigjson"
+_ARCHITECTURE: Final = "kubernetes.io/arch"
+_SYSTEM: Final = "kubernetes.io/os"
+_MOST_NODES: Final = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedImage:
+    """An image that was looked for.
+
+    Attributes:
+        login: Whose login found it; empty where none was needed.
+        found: What the registry has; None where it has nothing for these pods.
+    """
+
+    image: str
+    login: str = ""
+    found: FoundManifest | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+async def check_images(
+    images: Iterable[str], secrets: Iterable[ObjectRef], cluster: Cluster, registries: Registries
+) -> tuple[CheckedImage, ...]:
+    """Look for images, several at a time, each as the pods will pull it.
+
+    Args:
+        images: The images, as pods name them.
+        secrets: The pull secrets of the pods that pull them.
+
+    Raises:
+        ConfigError: This machine's logins cannot be read.
+        ClusterError: The cluster cannot be reached.
+    """
+    logins, platforms = await asyncio.gather(_logins(secrets, cluster), _platforms(cluster))
+    return tuple(await asyncio.gather(*(_checked(image, logins, platforms, registries) for image in images)))
+
+
+async def _checked(
+    name: str, pods: Mapping[str, Login], platforms: frozenset[str], registries: Registries
+) -> CheckedImage:
+    image = parse_reference(name)
+    login = login_for(image, pods)
+    try:
+        found, doubts = await _found(image, login, registries)
+    except ImageError as error:
+        return CheckedImage(image=name, login=login.source if login else "", findings=(_failed(name, error),))
+    return CheckedImage(
+        image=name,
+        login=login.source if login else "",
+        found=found,
+        findings=(*doubts, *_check_platforms(name, found, platforms)),
+    )
+
+
+async def _found(
+    image: Reference, login: Login | None, registries: Registries
+) -> tuple[FoundManifest, tuple[Finding, ...]]:
+    """Look for an image as pods do, and as this machine may where pods have no login."""
+    try:
+        return await registries.find(image, login), ()
+    except DeniedError:
+        own = None if login else await registries.login(image)
+        if own is None:
+            raise
+    found = await registries.find(image, own)
+    return found, (
+        Finding(
+            id="images.no-pull-secret",
+            level=Level.WARNING,
+            subject=str(image),
+            message=f"{image} needs a login: {own.source} of this machine has one, and the pods have none",
+            hint="Name a pull secret in pull_secrets of mesh.yaml, unless the nodes have a login of their own.",
+        ),
+    )
+
+
+def _check_platforms(name: str, found: FoundManifest, platforms: frozenset[str]) -> tuple[Finding, ...]:
+    """Find an index without an image for some of the nodes."""
+    lacking = sorted(platforms - set(found.platforms)) if found.platforms else []
+    if not lacking:
+        return ()
+    return (
+        Finding(
+            id="images.missing-platform",
+            level=Level.FAILURE if len(lacking) == len(platforms) else Level.WARNING,
+            subject=name,
+            message=f"{name} has no image for {', '.join(lacking)}, which nodes of this cluster are",
+            hint="Copy the image for these, too.",
+            error=ImageError,
+        ),
+    )
+
+
+def _failed(name: str, error: ImageError) -> Finding:
+    kind = "unreachable" if error.passing else "denied" if isinstance(error, DeniedError) else "missing"
+    return Finding(
+        id=f"images.{kind}", subject=name, message=error.message, hint=error.hint, detail=error.detail, error=ImageError
+    )
+
+
+async def _logins(secrets: Iterable[ObjectRef], cluster: Cluster) -> dict[str, Login]:
+    """Read the pull secrets of pods; one that is not there, or that may not be read, gives no login."""
+    refs = tuple(secrets)
+    read = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), None) for ref in refs))
+    logins: dict[str, Login] = {}
+    for ref, secret in zip(refs, read, strict=True):
+        encoded = ((secret or {}).get("data") or {}).get(_CONFIG)
+        if encoded is None:
+            continue
+        try:
+            config = json.loads(base64.b64decode(encoded))
+        except (binascii.Error, ValueError):  # its words would repeat a piece of the secret
+            raise ConfigError(
+                f"Secret {ref.namespace}/{ref.name} is no pull secret: its {_CONFIG} is not JSON",
+                hint=f"Make it again with kubectl create secret docker-registry {ref.name} -n {ref.namespace}.",
+            ) from None
+        logins |= logins_of(config, f"Secret {ref.namespace}/{ref.name}")
+    return logins
+
+
+async def _platforms(cluster: Cluster) -> frozenset[str]:
+    """Read what the nodes are, such as ``linux/amd64``; nothing where they may not be read."""
+    nodes = await where_allowed(cluster.objects.list("v1", "Node", metadata_only=True, most=_MOST_NODES), ())
+    labels = [node["metadata"].get("labels") or {} for node in nodes]
+    return frozenset(
+        f"{found.get(_SYSTEM, 'linux')}/{found[_ARCHITECTURE]}" for found in labels if _ARCHITECTURE in found
+    )
