@@ -27,19 +27,22 @@ def _image_list(result: ImageList, console: Console, verbose: bool) -> str:
 
 @renders(ImageCheck)
 def _image_check(result: ImageCheck, console: Console, _verbose: bool) -> None:
-    title = f"{counted(len(result.images), 'image')} of Istio {result.version}"
-    bad = sum(finding.level is Level.FAILURE for finding in result.findings)
-    sentence(console, f"{title}: {f'{bad} cannot be pulled' if bad else 'all can be pulled'}", BAD if bad else GOOD)
+    failures = [finding for finding in result.findings if finding.level is Level.FAILURE]
+    failed = len({finding.subject for finding in failures})
+    images = counted(len(result.images), "image")
+    told = f"{failed} of {images} of Istio {result.version} failed the check"
+    sentence(
+        console, told if failed else f"{images} of Istio {result.version}: all can be pulled", BAD if failed else GOOD
+    )
     gap(console)
     for image in result.images:
         console.print(Text(image.image, style="bold" if image.found else BAD), soft_wrap=True)
         if image.found is not None:
-            told = [image.found.digest, ", ".join(image.found.platforms), image.login and f"with {image.login}"]
-            console.print(Text("  " + "; ".join(filter(None, told)), style=FAINT), soft_wrap=True)
+            facts = [image.found.digest, ", ".join(image.found.platforms), image.login and f"with {image.login}"]
+            console.print(Text("  " + "; ".join(filter(None, facts)), style=FAINT), soft_wrap=True)
     warnings(console, (str(finding) for finding in result.findings if finding.level is Level.WARNING))
-    for finding in result.findings:
-        if finding.level is Level.FAILURE:
-            sentence(console, f"error: {finding.message}", BAD)
-            for line in finding.detail.splitlines():
-                sentence(console, f"  | {line}")
-            sentence(console, f"hint: {finding.hint}")
+    for finding in {finding.message: finding for finding in failures}.values():  # one registry fails all its images
+        sentence(console, f"error: {finding.message}", BAD)
+        for line in finding.detail.splitlines():
+            sentence(console, f"  | {line}")
+        sentence(console, f"hint: {finding.hint}")
