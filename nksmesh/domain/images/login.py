@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -46,11 +45,15 @@ def logins_of(config: Any, source: str) -> dict[str, Login]:
     Raises:
         ConfigError: It is no Docker configuration; nothing of its contents is repeated.
     """
-    auths = config.get("auths") if isinstance(config, Mapping) else None
+    if not isinstance(config, Mapping):
+        raise _unusable(source, "it is not a map")
+    auths = config.get("auths")
     if auths is not None and not isinstance(auths, Mapping):
         raise _unusable(source, "auths is not a map")
     return {
-        _key(str(key)): login for key, entry in (auths or {}).items() if (login := _login(entry, source)) is not None
+        _key(str(key), source): login
+        for key, entry in (auths or {}).items()
+        if (login := _login(entry, source)) is not None
     }
 
 
@@ -71,7 +74,7 @@ def _login(entry: Any, source: str) -> Login | None:
     if joined := entry.get("auth"):
         try:
             username, colon, password = base64.b64decode(str(joined)).decode().rstrip("\0").partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, no ASCII, or no UTF-8 in it
             colon = ""
         if not colon:
             raise _unusable(source, "an entry's auth is not the base64 of USER:PASSWORD")
@@ -81,10 +84,15 @@ def _login(entry: Any, source: str) -> Login | None:
     return None
 
 
-def _key(text: str) -> str:
+def _key(text: str, source: str) -> str:
     """Normalise a key: ``https://host/v1/`` and ``host`` are the same, and Docker Hub has several."""
-    parts = urlsplit(text if "://" in text else f"//{text}")
-    path = re.sub(r"/v[12]/?$", "", parts.path).rstrip("/")
+    try:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+    except ValueError:
+        parts = None
+    if parts is None:
+        raise _unusable(source, "a key of auths is not a host")
+    path = re.sub(r"^/v[12](?=/|$)", "", parts.path).rstrip("/")
     host = DOCKER_HUB if parts.netloc in _HUB_KEYS else parts.netloc
     return host + path
 
@@ -92,7 +100,8 @@ def _key(text: str) -> str:
 def _matches(key: str, image: Reference) -> bool:
     host, _, path = key.partition("/")
     wanted, here = host.split("."), image.host.split(".")
-    alike = len(wanted) == len(here) and all(map(fnmatchcase, here, wanted))
+    # The brackets of an IPv6 address are no pattern.
+    alike = host == image.host or (len(wanted) == len(here) and "[" not in host and all(map(fnmatchcase, here, wanted)))
     return alike and (not path or f"{image.repository}/".startswith(f"{path}/"))
 
 
@@ -104,7 +113,13 @@ def _unusable(source: str, problem: str) -> ConfigError:
 
 def without_secrets(text: str, logins: Iterable[Login | None]) -> str:
     """Take passwords and tokens out of a server's words, should it repeat them."""
-    for login in logins:
-        for secret in (login.password, login.token) if login else ():
-            text = text.replace(secret, "***") if secret else text
+    known = [login for login in logins if login]
+    secrets = {
+        secret
+        for login in known
+        for secret in (login.password, login.token, login.basic.partition(" ")[2] if login.password else "")
+        if secret
+    }
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be a piece of another
+        text = text.replace(secret, "***")
     return text

@@ -39,7 +39,7 @@ def platforms_of(index: bytes) -> tuple[str, ...]:
     """
     try:
         listed = [entry.get("platform") or {} for entry in json.loads(index)["manifests"]]
-    except (KeyError, TypeError, AttributeError) as error:
+        names = [f"{platform.get('os')}/{platform.get('architecture')}" for platform in listed if platform]
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("it has no manifests") from error
-    names = (f"{platform.get('os')}/{platform.get('architecture')}" for platform in listed if platform)
     return tuple(dict.fromkeys(name for name in names if _NO_PLATFORM not in name))

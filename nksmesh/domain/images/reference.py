@@ -59,7 +59,7 @@ def parse_reference(text: str) -> Reference:
     if found is None:
         raise ConfigError(f"{text!r} is not an image", hint="Write HOST/REPOSITORY:TAG.")
     host, repository = found["host"] or "", found["repository"]
-    if host and not (set(".:[") & set(host) or host == "localhost"):
+    if host and not (set(".:[") & set(host) or host == "localhost" or host != host.lower()):
         host, repository = "", f"{host}/{repository}"  # a word without a dot is Docker Hub's user
     host = "" if host in {"index.docker.io", _HUB_API} else host
     if host in {"", DOCKER_HUB}:
