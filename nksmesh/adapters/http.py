@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ def open_http(environ: Mapping[str, str], **settings: Any) -> httpx.AsyncClient:
     Raises:
         ConfigError: A bundle or a proxy is not one.
     """
+    for name in ("httpx", "httpcore"):  # they log whole URLs and headers: signed links, and tokens
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return httpx.AsyncClient(
             verify=_trust(environ),

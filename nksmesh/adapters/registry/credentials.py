@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
+import signal
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.paths import at_home
 from nksmesh.domain.images.login import Login, login_for, logins_of
 from nksmesh.domain.images.reference import DOCKER_HUB, Reference
 
@@ -21,6 +25,7 @@ HOST: Final = "NKSMESH_REGISTRY_HOST"
 _HELPER: Final = re.compile(r"[a-z0-9-]+")
 _HELPER_SECONDS: Final = 30.0
 _HUB_KEY: Final = "https://index.docker.io/v1/"
+_HUB_KEYS: Final = (_HUB_KEY, "index.docker.io")
 _TOKEN_USER: Final = "<token>"  # noqa: S105 - what a helper says instead of a user where its secret is a token
 
 
@@ -34,7 +39,7 @@ class Credentials:
 
     def __init__(self, environ: Mapping[str, str], *, config: Path | None = None, hub_host: str = "") -> None:
         self._environ = environ
-        self._path = config or Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+        self._path = config or at_home(environ.get("DOCKER_CONFIG") or "~/.docker") / "config.json"
         self._must_exist = config is not None
         self._hub_host = environ.get(HOST) or hub_host
         self._config: dict[str, Any] | None = None
@@ -50,13 +55,23 @@ class Credentials:
             password = self._environ.get(PASSWORD, "")
             return Login(source=f"{USERNAME}", username=self._environ[USERNAME], password=password)
         config = self._read()
-        helper = (config.get("credHelpers") or {}).get(image.host) or config.get("credsStore")
-        if helper:
+        if helper := self._helper(config, image.host):
             if image.host not in self._asked:
-                self._asked[image.host] = asyncio.create_task(self._of_helper(str(helper), image.host))
+                self._asked[image.host] = asyncio.create_task(self._of_helper(helper, image.host))
             if (found := await asyncio.shield(self._asked[image.host])) is not None:
                 return found
         return login_for(image, logins_of(config, str(self._path)))
+
+    def _helper(self, config: Mapping[str, Any], host: str) -> str:
+        """Choose the credential helper for a host; an empty one is meant to say that there is none."""
+        helpers = config.get("credHelpers") or {}
+        if not isinstance(helpers, dict):
+            raise ConfigError(
+                f"{self._path} has no usable logins: credHelpers is not a map", hint="Write HOST: HELPER in it."
+            )
+        keys = (host, *_HUB_KEYS) if host == DOCKER_HUB else (host,)
+        named = next((helpers[key] for key in keys if key in helpers), config.get("credsStore"))
+        return str(named or "")
 
     def _read(self) -> dict[str, Any]:
         if self._config is None:
@@ -73,7 +88,7 @@ class Credentials:
             return {}
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be read: {error.strerror}", hint=hint) from error
-        except ValueError:  # its words would repeat a piece of the file
+        except (ValueError, RecursionError):  # its words would repeat a piece of the file
             raise ConfigError(f"{self._path} is not JSON", hint=hint) from None
         if not isinstance(config, dict):
             raise ConfigError(f"{self._path} is not a JSON object", hint=hint)
@@ -91,12 +106,21 @@ class Credentials:
             raise ConfigError(
                 f"{self._path} names {source}, which is not on PATH", hint="Install it, or log in without it."
             )
-        process = await asyncio.create_subprocess_exec(path, "get", stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+        try:
+            # A group of its own: what a helper starts holds its pipes, and has to end with it.
+            process = await asyncio.create_subprocess_exec(
+                path, "get", stdin=PIPE, stdout=PIPE, stderr=DEVNULL, process_group=0
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"{source} cannot be started: {error.strerror}", hint=f"Run {program} list to see why."
+            ) from error
         key = _HUB_KEY if host == DOCKER_HUB else host
         try:
             out, _ = await asyncio.wait_for(process.communicate(key.encode()), _HELPER_SECONDS)
         except TimeoutError:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             raise ConfigError(
                 f"{source} did not answer within {_HELPER_SECONDS:.0f} s", hint=f"Run {program} list to see why."
@@ -106,7 +130,7 @@ class Credentials:
         try:
             said = json.loads(out)
             user, secret = str(said["Username"]), str(said["Secret"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise ConfigError(f"{source} answers no login", hint=f"Run {program} list to see why.") from None
         if user == _TOKEN_USER:
             return Login(source=source, token=secret)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Final, Self
 
@@ -30,7 +31,9 @@ class Registries:
     def __init__(
         self, environ: Mapping[str, str], credentials: Credentials, *, plain_http: Collection[str] = ()
     ) -> None:
-        self._http = open_http(environ)
+        # A session that a registry remembers by a cookie would let another login in.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        self._http = open_http(environ, cookies=no_cookies)
         self._credentials = credentials
         self._plain = frozenset(plain_http)
         self._open: dict[tuple[str, Login | None], Registry] = {}

@@ -44,6 +44,10 @@ _LONGEST_PAUSE: Final = 10.0
 _TOKEN_SECONDS: Final = 60
 """How long a token lasts that does not say so (distribution's token specification)."""
 _SPARE_SECONDS: Final = 10
+_MOST_WORDS: Final = 2000
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_TOKEN: Final = re.compile(r"[!-~]+")
+"""What a header may hold; the errors about another one would repeat it."""
 _PARAMETER: Final = re.compile(r'([a-zA-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 
 
@@ -74,19 +78,21 @@ class Registry:
             ImageError: The registry cannot be reached, or answers nonsense.
         """
         answer = await self._manifest("HEAD", image, image.at)
-        digest = answer.headers.get("docker-content-digest", "")
+        said = answer.headers.get("docker-content-digest", "")
+        said = said if _DIGEST.fullmatch(said) else ""
         media_type = _media_type(answer)
-        if digest and media_type not in INDEXES:
-            return FoundManifest(digest=digest, media_type=media_type)
-        answer = await self._manifest("GET", image, digest or image.at)
+        if said and media_type in MANIFESTS:
+            _check_digest(image, said, asked_for=image.digest)
+            return FoundManifest(digest=said, media_type=media_type)
+        answer = await self._manifest("GET", image, said or image.at)
         found = "sha256:" + hashlib.sha256(answer.content).hexdigest()
-        if digest not in {"", found}:
-            raise ImageError(
-                f"{image}: the registry's answer has another digest than it says",
-                hint="Ask whoever runs the registry: what it stores may be damaged.",
-                detail=f"it says {digest}\nit is {found}",
-            )
+        _check_digest(image, found, asked_for=image.digest, said=said)
         media_type = _media_type(answer)
+        if media_type not in INDEXES | MANIFESTS:
+            raise ImageError(
+                f"{image}: the registry's answer is not an image but {media_type or 'of no media type'}",
+                hint="Check that this is the address of a registry, and that no sign-in page stands before it.",
+            )
         try:
             platforms = platforms_of(answer.content) if media_type in INDEXES else ()
         except ValueError as error:
@@ -113,7 +119,8 @@ class Registry:
         async with self._proving:
             if not self._proved:
                 try:
-                    await self._http.get(f"{self._base}/v2/")
+                    async with self._http.stream("GET", f"{self._base}/v2/"):
+                        pass
                 except httpx.TransportError as error:
                     if _speaks_no_tls(error):
                         self._base = f"http://{self._server}"
@@ -147,7 +154,10 @@ class Registry:
                 challenged = True
                 await self._meet(answer.headers.get_list("www-authenticate"), scope, login)
             elif answer.is_redirect:
-                url = urljoin(url, answer.headers.get("location", ""))
+                try:
+                    url = urljoin(url, answer.headers.get("location", ""))
+                except ValueError:
+                    raise self._unreachable("it redirects to what is not a URL") from None
                 if self._base.startswith("https:") and urlsplit(url).scheme != "https":
                     raise self._unreachable(f"it redirects to {urlsplit(url).scheme}://, which is not safe")
             elif answer.status_code in PASSING:
@@ -156,22 +166,33 @@ class Registry:
                 return answer
         raise self._unreachable("it redirects in a loop")
 
-    async def _once(self, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
+    async def _once(
+        self,
+        method: str,
+        url: str | httpx.URL,
+        headers: Mapping[str, str],
+        *,
+        form: Mapping[str, str] | None = None,
+        whose: str = "",
+    ) -> httpx.Response:
         content = bytearray()
         try:
-            async with self._http.stream(method, url, headers=dict(headers)) as answer:
-                async for part in answer.aiter_raw():
+            async with self._http.stream(method, url, headers=dict(headers), data=form) as answer:
+                async for part in answer.aiter_bytes():  # decoded: some servers compress, whatever they are asked
                     content += part
                     if len(content) > _MOST_MANIFEST:
-                        raise self._unreachable("its answer is larger than any manifest")
+                        raise self._unreachable(f"{whose}its answer is larger than any manifest")
+        except httpx.InvalidURL:
+            raise self._unreachable(f"{whose}it sends this machine to what is not a URL") from None
+        except httpx.DecodingError as error:
+            raise self._unreachable(f"{whose}its answer is not compressed as it says") from error
         except httpx.TransportError as error:
             certain = httpx.UnsupportedProtocol | httpx.ProxyError | httpx.ConnectError | httpx.ConnectTimeout
             if isinstance(error, certain) or certificate_error(error):
-                raise self._unreachable(reason_of(error)) from error
-            raise _PassingError(reason_of(error)) from error
-        return httpx.Response(
-            answer.status_code, headers=answer.headers, content=bytes(content), request=answer.request
-        )
+                raise self._unreachable(whose + reason_of(error)) from error
+            raise _PassingError(whose + reason_of(error)) from error
+        kept = [(name, text) for name, text in answer.headers.multi_items() if name != "content-encoding"]
+        return httpx.Response(answer.status_code, headers=kept, content=bytes(content), request=answer.request)
 
     def _with_login(self, scope: str) -> dict[str, str]:
         header, until = self._authorization.get(scope, ("", 0.0))
@@ -193,33 +214,38 @@ class Registry:
                     return
 
     async def _token(self, said: Mapping[str, str], scope: str) -> tuple[str, float]:
-        realm = said["realm"]
-        service = urlsplit(realm).netloc
-        if self._base.startswith("https:") and urlsplit(realm).scheme != "https":
+        try:
+            realm = httpx.URL(said["realm"])
+        except httpx.InvalidURL:
+            raise self._unreachable("it names a token service whose address is not a URL") from None
+        service = realm.netloc.decode()
+        if self._base.startswith("https:") and realm.scheme != "https":
             raise self._unreachable(f"it names a token service without TLS, {service}")
         form = {"service": said.get("service", ""), "scope": scope}
-        login = self._login
-        try:
-            if login is not None and login.token:
-                form |= {"grant_type": "refresh_token", "client_id": "nksmesh", "refresh_token": login.token}
-                answer = await self._http.post(realm, data=form)
-            else:
-                headers = {"Authorization": login.basic} if login is not None else {}
-                answer = await self._http.get(realm, params=form, headers=headers)
-        except httpx.TransportError as error:
-            raise self._unreachable(f"its token service {service}: {reason_of(error)}") from error
+        login, whose = self._login, f"its token service {service}: "
+        if login is not None and login.token:
+            form |= {"grant_type": "refresh_token", "client_id": "nksmesh", "refresh_token": login.token}
+            answer = await self._once("POST", realm, {}, form=form, whose=whose)
+        else:
+            headers = {"Authorization": login.basic} if login is not None else {}
+            answer = await self._once("GET", realm.copy_merge_params(form), headers, whose=whose)
+        if answer.status_code in PASSING:
+            raise _PassingError(whose + status_of(answer))
         if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.BAD_REQUEST}:
             raise self._failure(answer, f"{service}, the token service of {self._server}", denied=True)
         try:
             body: Any = answer.json()
             token = str(body.get("token") or body["access_token"])
             seconds = float(body.get("expires_in") or _TOKEN_SECONDS)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise self._unreachable(f"its token service {service} gives no token ({status_of(answer)})") from None
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            token, seconds = "", 0.0
+        if not _TOKEN.fullmatch(token):
+            raise self._unreachable(f"its token service {service} gives no token ({status_of(answer)})")
         return f"Bearer {token}", time.monotonic() + max(seconds - _SPARE_SECONDS, 1.0)
 
     def _failure(self, answer: httpx.Response, what: str, *, denied: bool = False) -> ImageError:
-        words = without_secrets(_words(answer), [self._login])
+        sent = Login(source="the request", token=answer.request.headers.get("authorization", "").partition(" ")[2])
+        words = without_secrets(_words(answer), [self._login, sent])[:_MOST_WORDS]
         if answer.status_code == httpx.codes.NOT_FOUND:
             return MissingError(
                 f"{what} does not exist", hint="Copy it there, or pass another --hub or --version.", detail=words
@@ -272,6 +298,16 @@ def _speaks_no_tls(error: BaseException | None) -> bool:
     return False
 
 
+def _check_digest(image: Reference, found: str, *, asked_for: str, said: str = "") -> None:
+    for expected, whose in ((asked_for, "was asked for"), (said, "it says")):
+        if expected not in {"", found}:
+            raise ImageError(
+                f"{image}: the registry's answer has another digest than {whose}",
+                hint="Ask whoever runs the registry: what it stores may be damaged.",
+                detail=f"{whose}: {expected}\nit is: {found}",
+            )
+
+
 def _media_type(answer: httpx.Response) -> str:
     return str(answer.headers.get("content-type", "")).partition(";")[0].strip()
 
@@ -281,5 +317,5 @@ def _words(answer: httpx.Response) -> str:
     try:
         errors = json.loads(answer.content)["errors"]
         return "\n".join(f"{error.get('code', '')}: {error.get('message', '')}" for error in errors)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ""

@@ -29,7 +29,7 @@ def config(*keys: str) -> dict[str, Any]:
 
 def chosen(image: str, *keys: str) -> str | None:
     login = login_for(parse_reference(image), logins_of(config(*keys), "a test"))
-    return login and login.username
+    return login.username if login else None
 
 
 @given(st.text(min_size=1, max_size=20).map(lambda text: f"<<{text}>>"))
