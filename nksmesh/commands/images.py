@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from nksmesh.domain.common.errors import ImageError
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level
-from nksmesh.domain.images.errors import ImageError
 from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.plan.pull_secrets import wanted_secrets

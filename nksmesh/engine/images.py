@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError, DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.common.findings import Finding, Level
-from nksmesh.domain.images.errors import DeniedError, ImageError
 from nksmesh.domain.images.login import Login, login_for, logins_of
 from nksmesh.domain.images.manifest import FoundManifest
 from nksmesh.domain.images.reference import Reference, parse_reference
@@ -81,7 +80,7 @@ async def _found(
     """Look for an image as pods do, and as this machine may where pods have no login."""
     try:
         return await registries.find(image, login), ()
-    except DeniedError:
+    except DeniedImageError:
         own = None if login else await registries.login(image)
         if own is None:
             raise
@@ -115,10 +114,14 @@ def _check_platforms(name: str, found: FoundManifest, platforms: frozenset[str])
 
 
 def _failed(name: str, error: ImageError) -> Finding:
-    kind = "unreachable" if error.passing else "denied" if isinstance(error, DeniedError) else "missing"
-    return Finding(
-        id=f"images.{kind}", subject=name, message=error.message, hint=error.hint, detail=error.detail, error=ImageError
-    )
+    match error:
+        case MissingImageError():
+            rule = "images.missing"
+        case DeniedImageError():
+            rule = "images.denied"
+        case _:
+            rule = "images.unreachable" if error.passing else "images.unusable"
+    return Finding(id=rule, subject=name, message=error.message, hint=error.hint, detail=error.detail, error=ImageError)
 
 
 async def _logins(secrets: Iterable[ObjectRef], cluster: Cluster) -> dict[str, Login]:

@@ -27,7 +27,7 @@ from tenacity import (
 )
 
 from nksmesh.adapters.http import PASSING, certificate_error, reason_of, status_of, through
-from nksmesh.domain.images.errors import DeniedError, ImageError, MissingError
+from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.images.login import Login, without_secrets
 from nksmesh.domain.images.manifest import INDEXES, MANIFESTS, FoundManifest, platforms_of
 from nksmesh.domain.images.reference import Reference, is_loopback
@@ -73,8 +73,8 @@ class Registry:
         """Look for an image: HEAD first, which Docker Hub does not count, then the index by its digest.
 
         Raises:
-            MissingError: There is no such image.
-            DeniedError: The registry refuses this login, or wants one.
+            MissingImageError: There is no such image.
+            DeniedImageError: The registry refuses this login, or wants one.
             ImageError: The registry cannot be reached, or answers nonsense.
         """
         answer = await self._manifest("HEAD", image, image.at)
@@ -247,12 +247,12 @@ class Registry:
         sent = Login(source="the request", token=answer.request.headers.get("authorization", "").partition(" ")[2])
         words = without_secrets(_words(answer), [self._login, sent])[:_MOST_WORDS]
         if answer.status_code == httpx.codes.NOT_FOUND:
-            return MissingError(
+            return MissingImageError(
                 f"{what} does not exist", hint="Copy it there, or pass another --hub or --version.", detail=words
             )
         if denied or answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             with_login = f"the login of {self._login.source}" if self._login else "a request without a login"
-            return DeniedError(
+            return DeniedImageError(
                 f"{what}: the registry refuses {with_login}",
                 hint="Check that this login may pull from that repository, and that it has not expired."
                 if self._login

@@ -68,6 +68,20 @@ class ChartError(MeshError):
     code = "chart"
 
 
+class ImageError(ChartError):
+    """An image that a registry does not give, or that cannot be what was asked for."""
+
+    code = "image"
+
+
+class MissingImageError(ImageError):
+    """A registry that answers, and does not have the image."""
+
+
+class DeniedImageError(ImageError):
+    """A registry that does not give the image to this login, or to nobody without one."""
+
+
 class ClusterError(MeshError):
     """The cluster cannot be reached, refuses us, or is not the one that was meant."""
 

@@ -21,7 +21,7 @@ from tenacity import wait_none
 from nksmesh.adapters.registry import registry
 from nksmesh.adapters.registry.credentials import Credentials
 from nksmesh.adapters.registry.registries import Registries
-from nksmesh.domain.images.errors import DeniedError, ImageError, MissingError
+from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.images.login import Login
 from nksmesh.domain.images.manifest import FoundManifest
 from nksmesh.domain.images.reference import parse_reference
@@ -233,12 +233,12 @@ async def test_a_compressed_answer_is_read_though_nobody_asked_for_it(serve: Ser
     "body", [b"", b"<html>", b"null", b'{"errors": 1}', b'{"errors": ["x"]}', b"[" * 100_000], ids=range(6)
 )
 async def test_an_error_without_words_of_the_specification_is_told_by_its_status(serve: Serve, body: bytes) -> None:
-    assert "does not exist" in await failed(serve(lambda _: Answer(404, body)), kind=MissingError)
+    assert "does not exist" in await failed(serve(lambda _: Answer(404, body)), kind=MissingImageError)
     assert "418" in await failed(serve(lambda _: Answer(418, body)))
 
 
 async def test_endless_words_of_a_server_are_cut_short(serve: Serve) -> None:
-    told = await failed(serve(lambda _: failure(404, "NAME_UNKNOWN", "x" * 1_000_000)), kind=MissingError)
+    told = await failed(serve(lambda _: failure(404, "NAME_UNKNOWN", "x" * 1_000_000)), kind=MissingImageError)
     assert "NAME_UNKNOWN" in told
     assert len(told) < 10_000
 
@@ -249,7 +249,7 @@ async def test_a_server_that_repeats_a_password_in_its_status_line_is_not_repeat
             return failure(401, "UNAUTHORIZED", "who?", WWW_Authenticate='Basic realm="tests"')
         return failure(403, "DENIED", f"no: {asked.headers['authorization']} {PASSWORD}")
 
-    told = await failed(serve(answer), kind=DeniedError, login=LOGIN)
+    told = await failed(serve(answer), kind=DeniedImageError, login=LOGIN)
     assert "DENIED: no: Basic *** ***" in told
 
 
@@ -274,7 +274,7 @@ async def test_a_login_does_not_go_along_to_another_host(serve: Serve) -> None:
 async def test_another_host_that_wants_a_login_gets_none(serve: Serve) -> None:
     store = serve(lambda _: failure(401, "UNAUTHORIZED", "who?", WWW_Authenticate='Basic realm="store"'))
     server = serve(lambda _: Answer(307, headers={"Location": f"{store.url}/blob?sig={SIGNATURE}"}))
-    await failed(server, kind=DeniedError, login=LOGIN)
+    await failed(server, kind=DeniedImageError, login=LOGIN)
     assert not [asked for asked in store.asked if "authorization" in asked.headers]
 
 
@@ -338,7 +338,7 @@ async def test_a_token_service_that_gives_no_token_is_told(
 @pytest.mark.parametrize("status", [400, 401, 403])
 async def test_a_token_service_that_refuses_a_login_is_told_with_its_words(serve: Serve, status: int) -> None:
     service = serve(lambda asked: failure(status, "UNAUTHORIZED", f"no {asked.headers['authorization']} {PASSWORD}"))
-    told = await failed(serve(wanting(lambda: f"{service.url}/token")), kind=DeniedError, login=LOGIN)
+    told = await failed(serve(wanting(lambda: f"{service.url}/token")), kind=DeniedImageError, login=LOGIN)
     assert "UNAUTHORIZED: no Basic *** ***" in told
 
 
@@ -363,7 +363,7 @@ async def test_a_realm_that_is_no_address_is_an_error(serve: Serve, realm: str) 
 async def test_a_registry_that_refuses_every_token_is_asked_twice(serve: Serve) -> None:
     service = serve(lambda _: token())
     server = serve(lambda _: challenge(f"{service.url}/token"))
-    told = await failed(server, kind=DeniedError, login=LOGIN)
+    told = await failed(server, kind=DeniedImageError, login=LOGIN)
     assert "the login of a test" in told
     assert len(service.asked) <= 2
     assert len(server.asked) <= 4
@@ -376,7 +376,7 @@ async def test_a_registry_that_repeats_a_token_is_not_repeated(serve: Serve) -> 
         header = asked.headers.get("authorization")
         return failure(403, "DENIED", f"not with {header}") if header else challenge(f"{service.url}/token")
 
-    assert "DENIED: not with" in await failed(serve(answer), kind=DeniedError, login=LOGIN)
+    assert "DENIED: not with" in await failed(serve(answer), kind=DeniedImageError, login=LOGIN)
 
 
 async def test_a_token_that_has_expired_is_fetched_again(serve: Serve) -> None:
@@ -454,7 +454,7 @@ async def test_no_session_of_one_login_serves_another(serve: Serve) -> None:
     image = parse_reference(f"{server.host}/istio/pilot:1")
     async with Registries({}, Credentials({}, config=None), plain_http=[server.host]) as asked:
         await asked.find(image, LOGIN)
-        with pytest.raises(DeniedError):
+        with pytest.raises(DeniedImageError):
             await asked.find(image, None)
 
 

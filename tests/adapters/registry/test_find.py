@@ -15,7 +15,7 @@ import pytest
 
 from nksmesh.adapters.registry.credentials import Credentials
 from nksmesh.adapters.registry.registries import Registries
-from nksmesh.domain.images.errors import DeniedError, ImageError, MissingError
+from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.images.login import Login
 from nksmesh.domain.images.reference import parse_reference
 from tests.adapters.registry.conftest import PULLER
@@ -56,7 +56,7 @@ async def test_a_single_image_is_found_by_a_head_alone(pushed: Pusher) -> None:
 
 async def test_a_missing_image_is_told_with_the_registrys_words(pushed: Pusher) -> None:
     async with registries() as asked:
-        with pytest.raises(MissingError, match=r"istio/pilot:1\.99\.0 does not exist") as caught:
+        with pytest.raises(MissingImageError, match=r"istio/pilot:1\.99\.0 does not exist") as caught:
             await asked.find(parse_reference(f"{pushed.server.host}/istio/pilot:1.99.0"), None)
     assert "MANIFEST_UNKNOWN" in caught.value.detail or "NAME_UNKNOWN" in caught.value.detail
 
@@ -67,7 +67,7 @@ async def test_a_password_is_sent_where_the_registry_asks_for_it(basic_registry:
     async with registries({"SSL_CERT_FILE": str(basic_registry.authority)}) as asked:
         assert (await asked.find(image, LOGIN)).digest == digest
         for login, words in ((None, "a request without a login"), (WRONG, "the login of a test")):
-            with pytest.raises(DeniedError, match=words) as caught:
+            with pytest.raises(DeniedImageError, match=words) as caught:
                 await asked.find(image, login)
             assert WRONG.password not in f"{caught.value} {caught.value.detail} {caught.value.hint}"
 
@@ -88,9 +88,9 @@ async def test_one_token_serves_all_requests_of_a_repository(token_registry: Ser
         found = await asyncio.gather(*(asked.find(image, LOGIN) for _ in range(6)))
         assert {one.digest for one in found} == {digest}
         assert service.asked == ["repository:istio/pilot:pull"]
-        with pytest.raises(DeniedError, match="a request without a login"):
+        with pytest.raises(DeniedImageError, match="a request without a login"):
             await asked.find(image, None)
-        with pytest.raises(DeniedError, match="the login of a test") as caught:
+        with pytest.raises(DeniedImageError, match="the login of a test") as caught:
             await asked.find(image, WRONG)
     assert "wrong password" in caught.value.detail
 

@@ -7,9 +7,8 @@ import json
 
 import pytest
 
-from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.errors import ConfigError, DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.common.findings import Level
-from nksmesh.domain.images.errors import DeniedError, ImageError, MissingError
 from nksmesh.domain.images.login import Login
 from nksmesh.domain.images.manifest import INDEXES, FoundManifest
 from nksmesh.domain.images.reference import Reference
@@ -40,9 +39,9 @@ class Table:
         if self.down:
             raise ImageError("the registry cannot be reached", hint="x", passing=True)
         if self.lets_in is not None and (login is None or login.username not in self.lets_in):
-            raise DeniedError("the registry refuses", hint="x")
+            raise DeniedImageError("the registry refuses", hint="x")
         if image.repository.rpartition("/")[2] not in self.images:
-            raise MissingError(f"{image} does not exist", hint="x", detail="MANIFEST_UNKNOWN")
+            raise MissingImageError(f"{image} does not exist", hint="x", detail="MANIFEST_UNKNOWN")
         return self.images[image.repository.rpartition("/")[2]]
 
 
