@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class PlainHelm:
 
 def documents(text: str) -> list[dict[str, Any]]:
     """Read YAML documents, in an order that says nothing; nobody writes into what is read."""
-    found = [read for document in text.split("\n---\n") if (read := _document(document))]
+    found = [read for document in re.split(r"^---$\n?", text, flags=re.MULTILINE) if (read := _document(document))]
     return sorted(found, key=lambda one: (one["kind"], one["metadata"]["name"]))
 
 

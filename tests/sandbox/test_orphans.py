@@ -16,6 +16,13 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 30.0
 """Seconds until a process that should end counts as left behind."""
 
+HEARS_CTRL_C = """
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+"""A shell lets what it starts in the background ignore Ctrl-C, and so does all that this starts."""
+
 RUN = """
 import os, time
 from pathlib import Path
@@ -58,7 +65,7 @@ def test_run(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int
     plugins = ("-p", "tests.sandbox_fixtures", "-p", "no:cacheprovider")
     options = ("-q", "-c", os.devnull, "--rootdir", str(tmp_path), f"--basetemp={tmp_path / 'base'}")
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *plugins, *options, str(tmp_path / "test_long.py")],
+        [sys.executable, "-c", HEARS_CTRL_C, *plugins, *options, str(tmp_path / "test_long.py")],
         cwd=ROOT,
         env={**os.environ, "TOLD": str(told)},
         stdout=subprocess.DEVNULL,
