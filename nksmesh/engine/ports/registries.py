@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from nksmesh.domain.images.login import Login
-from nksmesh.domain.images.manifest import FoundManifest
-from nksmesh.domain.images.reference import Reference
+if TYPE_CHECKING:  # every command imports the ports, and few ask a registry
+    from nksmesh.domain.images.login import Login
+    from nksmesh.domain.images.manifest import FoundManifest
+    from nksmesh.domain.images.reference import Reference
 
 
 class Registries(Protocol):
