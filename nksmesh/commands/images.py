@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from nksmesh.domain.common.errors import ImageError
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, Level, warnings_of
 from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.plan.pull_secrets import wanted_secrets
@@ -21,7 +21,7 @@ from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 
 
-class Source(Enum):
+class Source(StrEnum):
     """What an image is of."""
 
     MESH = "mesh"
@@ -62,7 +62,7 @@ class ImageList:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the list should know."""
-        return tuple(str(finding) for finding in self.findings if finding.level is Level.WARNING)
+        return warnings_of(self.findings)
 
 
 async def list_images(
@@ -79,11 +79,7 @@ async def list_images(
     offline = await render_offline(request, helm, charts, listener=listener)
     mesh = offline.resolved.mesh
     named = {
-        Source.MESH: [
-            image
-            for change in offline.rendered.changes.values()
-            for image in images_of(change.manifests, change.release.namespace)
-        ],
+        Source.MESH: [image for change in offline.rendered.changes.values() for image in change.images],
         **{source: list(images_of(manifests, "")) for source, manifests in beside.items()},
     }
     return ImageList(
@@ -126,10 +122,7 @@ async def check(request: MeshRequest, runtime: Runtime, registries: Registries) 
     """
     plan = await make_plan(request, runtime)
     named = dict.fromkeys(
-        image.image
-        for change in plan.releases.values()
-        for image in images_of(change.manifests, change.release.namespace)
-        if not image.opt_in
+        image.image for change in plan.releases.values() for image in change.images if not image.opt_in
     )
     checked = await check_images(named, wanted_secrets(plan.releases.values()), runtime.cluster, registries)
     return ImageCheck(version=plan.mesh.version, hub=plan.mesh.hub, images=checked)

@@ -153,7 +153,7 @@ async def _apply(
             begun = recorder.run
             await cluster.records.write(record_of(plan, helm_driver=driver, done=False))
             progress = await applying.run()
-            written = await cluster.storage.revisions(release.release for release in begun.releases)
+            written = await cluster.storage.revisions(move.release for move in begun.releases)
             recorder.left(written)
             await cluster.records.write(record_of(plan, written, helm_driver=driver, done=True))
             return InstallResult(plan=plan, progress=progress)

@@ -11,7 +11,7 @@ from nksmesh.commands.upgrade.path import survey_upgrade_path
 from nksmesh.domain.common.data import data_of
 from nksmesh.domain.common.errors import CHANGES_PENDING
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, warnings_of
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.workloads import Workload
 from nksmesh.domain.mesh.mesh import Mesh
@@ -102,7 +102,7 @@ class TemplateResult:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the manifests should know."""
-        return (*(str(finding) for finding in self.findings if finding.level is Level.WARNING), *self.moved)
+        return (*warnings_of(self.findings), *self.moved)
 
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the manifests, and of the mesh what they are made from."""

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nksmesh.commands.images import ImageCheck, ImageList
-from nksmesh.domain.common.findings import Level
+from nksmesh.domain.common.findings import Level, warnings_of
 from nksmesh.domain.common.spelling import counted
 from nksmesh.report.layout import BAD, FAINT, GOOD, gap, sentence, warnings
 from nksmesh.report.text import renders
@@ -21,7 +21,7 @@ def _image_list(result: ImageList, console: Console, verbose: bool) -> str:
         console.print(Text(row.image, style="bold"), soft_wrap=True)
         for place in row.used_by:
             asked = ", only for pods annotated for it" if row.opt_in else ""
-            console.print(Text(f"  {row.source.value}: {place}{asked}", style=FAINT), soft_wrap=True)
+            console.print(Text(f"  {row.source}: {place}{asked}", style=FAINT), soft_wrap=True)
     return ""
 
 
@@ -40,7 +40,7 @@ def _image_check(result: ImageCheck, console: Console, _verbose: bool) -> None:
         if image.found is not None:
             facts = [image.found.digest, ", ".join(image.found.platforms), image.login and f"with {image.login}"]
             console.print(Text("  " + "; ".join(filter(None, facts)), style=FAINT), soft_wrap=True)
-    warnings(console, (str(finding) for finding in result.findings if finding.level is Level.WARNING))
+    warnings(console, warnings_of(result.findings))
     for finding in {finding.message: finding for finding in failures}.values():  # one registry fails all its images
         sentence(console, f"error: {finding.message}", BAD)
         for line in finding.detail.splitlines():

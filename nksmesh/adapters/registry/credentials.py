@@ -53,7 +53,7 @@ class Credentials:
         """
         if self._environ.get(USERNAME) and image.host == self._hub_host:
             password = self._environ.get(PASSWORD, "")
-            return Login(source=f"{USERNAME}", username=self._environ[USERNAME], password=password)
+            return Login(source=USERNAME, username=self._environ[USERNAME], password=password)
         config = self._read()
         if helper := self._helper(config, image.host):
             if image.host not in self._asked:

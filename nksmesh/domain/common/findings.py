@@ -71,6 +71,11 @@ def blocked_by(rule: str, blockers: Sequence[Blocker]) -> tuple[Finding, ...]:
     )
 
 
+def warnings_of(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return the warnings among findings, a sentence and its hint each."""
+    return tuple(str(finding) for finding in findings if finding.level is Level.WARNING)
+
+
 def refuse_failures(findings: Iterable[Finding]) -> None:
     """Stop where one of the findings is a failure.
 

@@ -15,7 +15,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.findings import Finding
-from nksmesh.domain.kube.images import FoundImage
+from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.mesh import Mesh, Network
 from nksmesh.domain.mesh.record import Keep, Record
@@ -149,6 +149,11 @@ class ReleaseChange:
     setters: Mapping[tuple[FoundImage, str], str] = field(default_factory=dict, repr=False)
     text: str = field(default="", repr=False)
     back_to: InstalledRelease | None = field(default=None, repr=False)
+
+    @property
+    def images(self) -> tuple[FoundImage, ...]:
+        """Every image that its render names, the injector's included."""
+        return tuple(images_of(self.manifests, self.release.namespace))
 
     @property
     def left_pending(self) -> InstalledRelease | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nksmesh.domain.kube.images import FoundImage, images_of
+from nksmesh.domain.kube.images import FoundImage
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.values.layers import LayerKind, SetPath, copied, dotted
@@ -70,7 +70,7 @@ def setter_of(image: FoundImage, change: ReleaseChange, *, tag: str = "") -> str
 
 def stray_images(mesh: Mesh, change: ReleaseChange) -> Iterator[FoundImage]:
     """Find the images that lie neither in the hub nor below a prefix that was admitted."""
-    for image in sorted(set(images_of(change.manifests, change.release.namespace))):
+    for image in sorted(set(change.images)):
         if not image.lies_in((mesh.hub, *mesh.allow_images)):
             yield image
 
@@ -80,7 +80,7 @@ def other_versions(mesh: Mesh, change: ReleaseChange) -> Iterator[tuple[FoundIma
 
     A tag that is no version, of an image somebody built, is theirs to know.
     """
-    for image in images_of(change.manifests, change.release.namespace):
+    for image in change.images:
         tag = _VERSION_TAG.search(image.image)
         if tag and not image.opt_in and tag[2] != mesh.version:
             yield image, tag[1]
