@@ -27,10 +27,11 @@ from tenacity import (
 )
 
 from nksmesh.adapters.http import PASSING, certificate_error, reason_of, status_of, through
+from nksmesh.domain.common.addresses import is_loopback
 from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.images.login import Login, without_secrets
 from nksmesh.domain.images.manifest import INDEXES, MANIFESTS, FoundManifest, platforms_of
-from nksmesh.domain.images.reference import Reference, is_loopback
+from nksmesh.domain.images.reference import Reference
 
 ACCEPT: Final = ", ".join(sorted(INDEXES | MANIFESTS))
 """All four, always: distribution 2.8 answers an index with 404, or with another digest, where one is left out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -66,14 +65,3 @@ def parse_reference(text: str) -> Reference:
         host, repository = DOCKER_HUB, repository if "/" in repository else f"library/{repository}"
     tag, digest = found["tag"] or "", found["digest"] or ""
     return Reference(host, repository, tag or ("" if digest else "latest"), digest)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a registry is on this machine, which may then speak plain HTTP (as Docker treats them)."""
-    name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.images.reference import DOCKER_HUB, Reference, is_loopback, parse_reference
+from nksmesh.domain.images.reference import DOCKER_HUB, Reference, parse_reference
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -125,24 +125,3 @@ def test_a_digest_is_asked_for_before_a_tag() -> None:
 )
 def test_only_docker_hubs_api_is_elsewhere(text: str, server: str) -> None:
     assert parse_reference(text).server == server
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("localhost", True),
-        ("localhost:5000", True),
-        ("127.0.0.1", True),
-        ("127.3.2.1:5000", True),
-        ("[::1]", True),
-        ("[::1]:5000", True),
-        ("10.0.0.1:5000", False),
-        ("[2001:db8::1]:5000", False),
-        ("localhost.example", False),
-        ("127.0.0.1.example", False),
-        ("registry", False),
-        ("", False),
-    ],
-)
-def test_only_this_machine_is_loopback(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
