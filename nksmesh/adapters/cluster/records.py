@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -30,7 +31,7 @@ _TRIES: Final = 5
 _T = TypeVar("_T", Record, History)
 
 
-class _Documents(Generic[_T]):
+class _Documents(ABC, Generic[_T]):
     """The documents of one kind in a cluster, one for each control plane's namespace.
 
     Every method raises ClusterError where the cluster cannot be reached or refuses, or where a document cannot be
@@ -62,11 +63,11 @@ class _Documents(Generic[_T]):
         """Forget what is kept of the mesh of a namespace."""
         await self._objects.delete(self._ref(namespace))
 
-    def _to_data(self, document: _T) -> Mapping[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _to_data(self, document: _T) -> Mapping[str, Any]: ...
 
-    def _from_data(self, data: Mapping[str, Any]) -> _T:
-        raise NotImplementedError
+    @abstractmethod
+    def _from_data(self, data: Mapping[str, Any]) -> _T: ...
 
     def _ref(self, namespace: str) -> ObjectRef:
         return ObjectRef("v1", "Secret", f"{self.prefix}{namespace}", HOME_NAMESPACE)
