@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from nksmesh.adapters.charts.store import ChartStore
+from tests.loopback import QuietHandler, serving
 
 HOST = "charts.test"
 """The repository's name in its certificate. No resolver knows it: only the proxy leads there."""
@@ -147,32 +148,15 @@ def store(cache: Path) -> ChartStore:
 def served(site: Site, trust: ssl.SSLContext | None = None) -> Iterator[http.server.ThreadingHTTPServer]:
     """Serve a site while a test runs."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             site.asked.append(self.path)
             site.authorizations.append(self.headers.get("Authorization"))
             found = site.pages.get(self.path.partition("?")[0], status(404))
             (found if callable(found) else page(found))(self)
 
-        def log_message(self, *_: Any) -> None:
-            """Keep quiet."""
-
-    class Server(http.server.ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """Clients of these tests hang up."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        if trust:
-            server.socket = trust.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler, trust) as server:
+        yield server
 
 
 @pytest.fixture

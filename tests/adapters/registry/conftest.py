@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.registry.servers import Pusher, Server, TokenService, passwords, registry
+from tests.adapters.registry.servers import Pusher, Server, TokenService, passwords, registry, token_service
 
 PULLER = {"puller": "s3cret of a puller"}
 
@@ -29,7 +29,7 @@ def basic_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
     """A token service."""
-    with TokenService(tmp_path_factory.mktemp("tokens"), PULLER) as service:
+    with token_service(tmp_path_factory.mktemp("tokens"), PULLER) as service:
         yield service
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import ssl
 import threading
@@ -11,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from tests.adapters.registry.servers import INDEX, MANIFEST, certificates
+from tests.loopback import QuietHandler, serving
 
 DIGEST = "docker-content-digest"
 
@@ -110,9 +109,7 @@ def faulty(answer: Callable[[Asked], Answer], *, tls: Path | None = None) -> Ite
     shared = Faulty(answer)
     over = threading.Event()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def handle_one(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length).decode()
@@ -132,30 +129,17 @@ def faulty(answer: Callable[[Asked], Answer], *, tls: Path | None = None) -> Ite
                 self.wfile.write(said.body[: len(said.body) // 2] if said.cut else said.body)
                 self.close_connection = self.close_connection or said.cut
 
-        do_HEAD = do_GET = do_POST = handle_one  # noqa: N815 - http.server's names
+        do_HEAD = do_GET = do_POST = handle_one
 
-        def log_message(self, *_: Any) -> None:
-            """Keep quiet."""
-
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """Clients of these tests hang up."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
+    context = None
+    if tls:
+        tls.mkdir(parents=True, exist_ok=True)
+        shared.authority, files = certificates(tls)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files["certificate"], files["key"])
+    with serving(Handler, context) as server:
         shared.host = f"127.0.0.1:{server.server_port}"
-        if tls:
-            tls.mkdir(parents=True, exist_ok=True)
-            shared.authority, files = certificates(tls)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(files["certificate"], files["key"])
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
         try:
             yield shared
         finally:
             over.set()
-            server.shutdown()
-            thread.join()

@@ -10,14 +10,13 @@ import re
 import shutil
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from nksmesh.sandbox.certificates import certificate_pem, issue, make_authority
+from tests.loopback import QuietHandler, serving
 
 OCI: Final = "application/vnd.oci.image"
 INDEX: Final = f"{OCI}.index.v1+json"
@@ -123,6 +123,7 @@ class TokenService:
     Attributes:
         users: Passwords by name; each may pull. Without a login, only what is below ``public/`` may be pulled.
         asked: The scopes that were asked for.
+        realm: Where it is, once it is served.
     """
 
     def __init__(self, folder: Path, users: Mapping[str, str], *, seconds: int = 300) -> None:
@@ -135,30 +136,13 @@ class TokenService:
         self._certificate = authority.certificate.public_bytes(serialization.Encoding.DER)
         self._bundle = folder / "tokens.crt"
         self._bundle.write_bytes(certificate_pem(authority.certificate))
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                service.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.realm = ""
 
     @property
     def auth(self) -> dict[str, Any]:
         """The registry's settings that send its clients here."""
-        realm = f"http://127.0.0.1:{self._server.server_port}/token"
-        return {"token": {"realm": realm, "service": "tests", "issuer": "tests", "rootcertbundle": str(self._bundle)}}
+        settings = {"service": "tests", "issuer": "tests", "rootcertbundle": str(self._bundle)}
+        return {"token": {"realm": self.realm, **settings}}
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         asked = parse_qs(urlsplit(handler.path).query)
@@ -192,6 +176,20 @@ class TokenService:
         text = ".".join(_url(json.dumps(part).encode()) for part in (head, {**claims, "jti": "1", "access": access}))
         first, second = decode_dss_signature(self._key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{text}.{_url(first.to_bytes(32, 'big') + second.to_bytes(32, 'big'))}"
+
+
+@contextmanager
+def token_service(folder: Path, users: Mapping[str, str]) -> Iterator[TokenService]:
+    """Serve a token service while the block runs."""
+    service = TokenService(folder, users)
+
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:
+            service.answer(self)
+
+    with serving(Handler) as server:
+        service.realm = f"http://127.0.0.1:{server.server_port}/token"
+        yield service
 
 
 def _url(data: bytes) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.program import Program
+from tests.loopback import QuietHandler, serving
 
 ANSWERS = {
     "cut off": b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"gitVer',
@@ -29,23 +28,13 @@ ANSWERS = {
 def answering(answer: bytes) -> Iterator[int]:
     """Answer every request with the same bytes, and hang up."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.wfile.write(answer)
             self.close_connection = True
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as server:
+        yield server.server_port
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
