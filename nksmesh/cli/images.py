@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import MeshOptions, request_of
-from nksmesh.cli.options import Shell
+from nksmesh.cli.options import PlainHttp, RegistryConfig, Shell
 from nksmesh.cli.run import run, run_on
 from nksmesh.domain.charts.releases import OPTIONAL
-
-if TYPE_CHECKING:
-    from nksmesh.commands.images import ImageCheck
-    from nksmesh.engine.runtime import Runtime
 
 app = command_group("List the images that a mesh pulls, and look for them in their registries.")
 
@@ -75,14 +71,8 @@ def list_(
 def check(
     shell: Shell,
     options: MeshOptions,
-    registry_config: Annotated[
-        Path | None,
-        typer.Option("--registry-config", metavar="FILE", help="The config.json with this machine's registry logins."),
-    ] = None,
-    plain_http: Annotated[
-        list[str] | None,
-        typer.Option("--plain-http", metavar="HOST", help="A registry that speaks HTTP. Can be repeated."),
-    ] = None,
+    registry_config: RegistryConfig = None,
+    plain_http: PlainHttp = None,
 ) -> None:
     """Check that each image of the mesh exists, that the pods' pull secret may pull it, and that it fits the nodes.
 
@@ -93,11 +83,7 @@ def check(
     files = wiring.files(options.directory)
     # looked for before an upgrade, too
     request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
-    where = wiring.target(shell, request.environment, files.folder)
-    hub = request.options.hub or (request.environment.hub if request.environment else "")
+    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    where = replace(wiring.target(shell, request.environment, files.folder), registries=access)
 
-    async def on(runtime: Runtime) -> ImageCheck:
-        async with wiring.registries(registry_config, hub=hub, plain_http=plain_http or ()) as registries:
-            return await workflow(request, runtime, registries)
-
-    run_on(shell, where, on)
+    run_on(shell, where, lambda runtime: workflow(request, runtime))

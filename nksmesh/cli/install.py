@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import ApplyOptions, settings_of
+from nksmesh.cli.mesh_options import InstallOptions, settings_of
 from nksmesh.cli.options import ClearPending, DryRun, RollbackOnFailure, Shell
 from nksmesh.cli.run import run_on
 
@@ -12,7 +12,7 @@ app = command_group()
 
 @command(
     app,
-    shared=ApplyOptions,
+    shared=InstallOptions,
     examples=[
         "nksmesh install --region kr1",
         "nksmesh install -e prod --timeout 10m",
@@ -21,7 +21,7 @@ app = command_group()
 )
 def install(
     shell: Shell,
-    options: ApplyOptions,
+    options: InstallOptions,
     dry_run: DryRun = False,
     rollback_on_failure: RollbackOnFailure = False,
     yes: ClearPending = False,

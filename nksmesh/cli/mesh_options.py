@@ -14,6 +14,8 @@ from nksmesh.cli.options import (
     EnvironmentName,
     ForceVersion,
     LockedOnly,
+    PlainHttp,
+    RegistryConfig,
     Timeout,
 )
 
@@ -112,7 +114,28 @@ class ApplyOptions(WaitingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpgradeOptions(ApplyOptions):
+class ImageOptions:
+    """Whether and how images are looked for in their registries before anything is written."""
+
+    no_check_images: Annotated[
+        bool,
+        typer.Option(
+            "--no-check-images",
+            envvar="NKSMESH_NO_CHECK_IMAGES",
+            help="Do not look for the images in their registry before anything is written.",
+        ),
+    ] = False
+    registry_config: RegistryConfig = None
+    plain_http: PlainHttp = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallOptions(ApplyOptions, ImageOptions):
+    """What ``nksmesh install`` is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeOptions(InstallOptions):
     """The same for ``nksmesh upgrade``, which is told where to by ``--to``."""
 
     version: Annotated[
@@ -121,7 +144,7 @@ class UpgradeOptions(ApplyOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CanaryOptions(WaitingOptions):
+class CanaryOptions(WaitingOptions, ImageOptions):
     """The same for ``nksmesh canary start``, which removes nothing."""
 
     version: Annotated[
@@ -152,7 +175,11 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
     files = wiring.files(options.directory)
     request = request_of(shell, options, files)
     where = wiring.target(shell, request.environment, files.folder)
-    return request, replace(where, waits=wait_options_of(options))
+    wanted = request.environment is None or request.environment.check_images
+    registries = None
+    if isinstance(options, ImageOptions) and wanted and not options.no_check_images:
+        registries = wiring.RegistryAccess(config=options.registry_config, plain_http=tuple(options.plain_http or ()))
+    return request, replace(where, waits=wait_options_of(options), registries=registries)
 
 
 def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshRequest, wiring.Target]:

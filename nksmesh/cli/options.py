@@ -134,6 +134,15 @@ ForceVersion: TypeAlias = Annotated[
     bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
 ]
 
+RegistryConfig: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--registry-config", metavar="FILE", help="The config.json with this machine's registry logins."),
+]
+PlainHttp: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--plain-http", metavar="HOST", help="A registry that speaks HTTP. Can be repeated."),
+]
+
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")]
 
 RollbackOnFailure: TypeAlias = Annotated[

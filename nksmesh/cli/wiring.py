@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,18 +43,48 @@ class Files:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistryAccess:
+    """How a command asks image registries.
+
+    Attributes:
+        config: Docker's config.json with this machine's logins; None for the usual one.
+        plain_http: The registries that speak HTTP, beside those on this machine.
+    """
+
+    config: Path | None = None
+    plain_http: tuple[str, ...] = ()
+
+    def open(self, hub: str) -> Registries:
+        """Open the registries.
+
+        Args:
+            hub: The registry path that the environment's login is for where it names no host.
+
+        Raises:
+            ConfigError: A certificate bundle or a proxy of the environment is not one.
+        """
+        from nksmesh.adapters.registry.credentials import Credentials
+        from nksmesh.adapters.registry.registries import Registries
+
+        credentials = Credentials(os.environ, config=self.config, hub_host=hub.partition("/")[0])
+        return Registries(os.environ, credentials, plain_http=self.plain_http)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """What a command works on: a cluster, as the kubeconfig's file and a context in it, and the mesh in there.
 
     Attributes:
         namespace: The control plane's namespace; empty where neither the options nor the environment say it.
         waits: How long is waited for what; None is as ever.
+        registries: How image registries are asked; None where they are not.
     """
 
     kubeconfig: Path | None
     context: str
     namespace: str = ""
     waits: WaitOptions | None = None
+    registries: RegistryAccess | None = None
 
 
 _LEAST_TIMEOUT: Final = 1.0
@@ -93,23 +123,6 @@ def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     from nksmesh.adapters.files.manifests import read_manifests
 
     return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
-
-
-def registries(config: Path | None, *, hub: str, plain_http: Collection[str]) -> Registries:
-    """Make what asks image registries, with this machine's logins.
-
-    Args:
-        config: Docker's config.json; None for the usual one.
-        hub: The registry path that the environment's login is for where it names no host.
-
-    Raises:
-        ConfigError: A certificate bundle or a proxy of the environment is not one.
-    """
-    from nksmesh.adapters.registry.credentials import Credentials
-    from nksmesh.adapters.registry.registries import Registries
-
-    credentials = Credentials(os.environ, config=config, hub_host=hub.partition("/")[0])
-    return Registries(os.environ, credentials, plain_http=plain_http)
 
 
 def chart_store() -> ChartStore:
@@ -239,6 +252,7 @@ async def runtime(shell: Shell, where: Target, listener: Listener) -> AsyncItera
                 processes=processes,
                 listener=listener,
                 waits=where.waits or WaitOptions(),
+                registries=where.registries.open if where.registries else None,
             )
             try:
                 yield runtime

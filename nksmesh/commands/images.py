@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nksmesh.domain.common.errors import ImageError
@@ -12,11 +12,10 @@ from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level, warnings_of
 from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.kube.objects import Manifest
-from nksmesh.domain.plan.pull_secrets import wanted_secrets
-from nksmesh.engine.images import CheckedImage, check_images
+from nksmesh.engine.images import CheckedImage, look_for_images
 from nksmesh.engine.pipeline import render_offline
 from nksmesh.engine.planning import make_plan
-from nksmesh.engine.ports import Charts, Helm, Registries
+from nksmesh.engine.ports import Charts, Helm
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 
@@ -114,17 +113,17 @@ class ImageCheck:
         return ImageError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
 
 
-async def check(request: MeshRequest, runtime: Runtime, registries: Registries) -> ImageCheck:
+async def check(request: MeshRequest, runtime: Runtime) -> ImageCheck:
     """Look for every image that an install would have pods pull, with the logins that they will have.
 
+    Args:
+        runtime: One that opens registries.
+
     Raises:
-        MeshError: As ``make_plan`` and ``check_images`` say.
+        MeshError: As ``make_plan`` and ``look_for_images`` say.
     """
-    plan = await make_plan(request, runtime)
-    named = dict.fromkeys(
-        image.image for change in plan.releases.values() for image in change.images if not image.opt_in
-    )
-    checked = await check_images(named, wanted_secrets(plan.releases.values()), runtime.cluster, registries)
+    plan = await make_plan(request, replace(runtime, registries=None))
+    checked = await look_for_images(plan.releases.values(), plan.mesh, runtime)
     return ImageCheck(version=plan.mesh.version, hub=plan.mesh.hub, images=checked)
 
 

@@ -1,4 +1,7 @@
-"""Looking for the images of a plan in their registries, with the logins that pods will have."""
+"""Looking for the images of a plan in their registries, with the logins that pods will have.
+
+Before a run writes anything its images are proved: pods that would wait for an image for ever are not made.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nksmesh.domain.common.errors import ConfigError, DeniedImageError, ImageError, MissingImageError
@@ -16,13 +19,19 @@ from nksmesh.domain.images.login import Login, login_for, logins_of
 from nksmesh.domain.images.manifest import FoundManifest
 from nksmesh.domain.images.reference import Reference, parse_reference
 from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.domain.plan.pull_secrets import wanted_secrets
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster, Registries
+from nksmesh.engine.runtime import Runtime
 
 _CONFIG: Final = ".dockerconfigjson"
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 _SYSTEM: Final = "kubernetes.io/os"
 _MOST_NODES: Final = 1000
+_PROOF_SECONDS: Final = 15.0
+"""How long a run waits for registries before it goes on with a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,83 @@ class CheckedImage:
     login: str = ""
     found: FoundManifest | None = None
     findings: tuple[Finding, ...] = ()
+
+
+async def prove_images(
+    changes: Iterable[ReleaseChange], mesh: Mesh, runtime: Runtime, *, later: Collection[str] = ()
+) -> tuple[Finding, ...]:
+    """Look for the images of the releases that are to be written.
+
+    Args:
+        later: The versions that the same command goes on to: the hub must have the same images of these.
+
+    Returns:
+        A failure for each image that pods would not get; a warning for each registry that cannot be reached from here.
+
+    Raises:
+        ConfigError: As ``look_for_images`` says.
+        ClusterError: The cluster cannot be reached.
+    """
+    written = tuple(change for change in changes if change.reasons)
+    if runtime.registries is None or not written:
+        return ()
+    try:
+        async with asyncio.timeout(_PROOF_SECONDS):
+            checked = await look_for_images(written, mesh, runtime, later=later)
+    except TimeoutError:
+        message = f"the registry of {mesh.hub} does not answer within {_PROOF_SECONDS:.0f} s"
+        late = _failed(mesh.hub, ImageError(message, hint="", passing=True))
+        checked = (CheckedImage(image=mesh.hub, findings=(late,)),)
+    findings = [finding for image in checked for finding in image.findings]
+    unreached = {parse_reference(finding.subject).host: finding for finding in findings if _unreached(finding)}
+    return (
+        *(_not_proved(host, finding) for host, finding in unreached.items()),
+        *(_with_way_around(finding) for finding in findings if not _unreached(finding)),
+    )
+
+
+async def look_for_images(
+    changes: Iterable[ReleaseChange], mesh: Mesh, runtime: Runtime, *, later: Collection[str] = ()
+) -> tuple[CheckedImage, ...]:
+    """Look for every image that pods of some releases pull, with the logins that these will have.
+
+    Args:
+        runtime: One that opens registries.
+
+    Raises:
+        ConfigError: This machine's logins, or the pods', cannot be read.
+        ClusterError: The cluster cannot be reached.
+    """
+    wanted = tuple(changes)
+    named = [image.image for change in wanted for image in change.images if not image.opt_in]
+    ours = [name for name in named if name.startswith(f"{mesh.hub}/")]
+    named += [name.replace(f":{mesh.version}", f":{version}") for version in later for name in ours]
+    if runtime.registries is None or not named:
+        return ()
+    async with runtime.registries(mesh.hub) as registries:
+        return await check_images(dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries)
+
+
+def _unreached(finding: Finding) -> bool:
+    return finding.id == "images.unreachable"
+
+
+def _not_proved(host: str, finding: Finding) -> Finding:
+    """Let a registry that cannot be reached from here stop nothing: the nodes may reach it."""
+    return replace(
+        finding,
+        level=Level.WARNING,
+        subject=host,
+        message=f"{finding.message}; its images were not looked for",
+        hint=f"Check that this machine can reach {host}, or pass --no-check-images.",
+    )
+
+
+def _with_way_around(finding: Finding) -> Finding:
+    """Say how a run goes on where nodes have more than can be seen from here: a login, or the image itself."""
+    if finding.level is not Level.FAILURE:
+        return finding
+    return replace(finding, hint=f"{finding.hint} Pass --no-check-images if the nodes can have it all the same.")
 
 
 async def check_images(

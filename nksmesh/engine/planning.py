@@ -27,6 +27,7 @@ from nksmesh.engine import observation
 from nksmesh.engine.cluster_checks import dry_run_changes, survey_pull_secrets
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
 from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden
+from nksmesh.engine.images import prove_images
 from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
 from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
@@ -88,7 +89,10 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     if before and request.scope is None and not request.take_over:
         refuse_failures(await check_unrecorded(before, mesh, changes, record, runtime.cluster))
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
-    crds, owned, unpulled, refused, _ = await asyncio.gather(
+    if runtime.registries is not None and any(change.reasons for change in changes.values()):
+        looked_for = f"the images in {mesh.hub} to be found"
+        runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message=looked_for))
+    crds, owned, unpulled, refused, pulled, _ = await asyncio.gather(
         survey_crds(
             read.charts[BASE.name],
             runtime.cluster.objects,
@@ -98,6 +102,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
         check_owners(changes, runtime.cluster, take_over=request.take_over),
         survey_pull_secrets(changes.values(), runtime.cluster, hub=mesh.hub, absent=missing),
         dry_run_changes(changes.values(), runtime.cluster, runtime.helm),
+        prove_images(changes.values(), mesh, runtime, later=request.later_versions),
         runtime.cluster.live.follow(
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
@@ -106,7 +111,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     if not request.take_over:
         refuse_failures(await check_hidden(owned.not_shown, runtime.cluster))
     injection = check_injection(owned.changes.values(), _around(runtime.cluster, read.namespaces))
-    refuse_failures(injection)
+    refuse_failures((*injection, *pulled))
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
     changes = {
         name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()
@@ -138,6 +143,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
             *injection,
             *refused,
             *unpulled,
+            *pulled,
             *_about_the_name(mesh, moved=before not in {"", mesh.version}),
         ),
         notes=(*found.resolved.notes, *moved_images(mesh)),

@@ -56,6 +56,7 @@ class MeshRequest:
         force_version: Go on with a version that is not supported.
         prune: Remove releases that the mesh no longer has.
         allow_version_change: The installed istiod may become another version: ``nksmesh upgrade`` alone says so.
+        later_versions: The versions that the same command goes on to, one after the other.
         scope: What the run is about, where it is about a canary.
         take_over: Objects that istioctl made become the mesh's: ``nksmesh adopt`` alone says so.
         today: The day of the run, which ends of support are held against.
@@ -69,6 +70,7 @@ class MeshRequest:
     force_version: bool = False
     prune: bool = False
     allow_version_change: bool = False
+    later_versions: tuple[str, ...] = ()
     scope: ReleaseScope | None = None
     take_over: bool = False
     today: date | None = None

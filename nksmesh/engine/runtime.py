@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from nksmesh.domain.common.events import Listener
-from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
+from nksmesh.engine.ports import Charts, Cluster, Helm, Processes, Registries
 from nksmesh.engine.waiting import WaitOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """The ports of one run, how long it waits, and who hears how it goes on."""
+    """The ports of one run, how long it waits, and who hears how it goes on.
+
+    Attributes:
+        registries: Opens the image registries, given the mesh's hub; None where images are not looked for.
+    """
 
     cluster: Cluster
     helm: Helm
@@ -19,3 +25,4 @@ class Runtime:
     processes: Processes
     listener: Listener
     waits: WaitOptions = field(default_factory=WaitOptions)
+    registries: Callable[[str], AbstractAsyncContextManager[Registries]] | None = None

@@ -53,6 +53,7 @@ def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
             ("  charts", public_source(env.charts)),
             ("  image paths", "full" if env.full_image_paths else ""),
             ("  pull secrets", ", ".join(env.pull_secrets)),
+            ("  images", "" if env.check_images else "not looked for before an install"),
             ("  images allowed", ", ".join(env.allow_images)),
             ("  components", "" if env.components is None else ", ".join(env.components) or "none"),
             ("  releases", ", ".join(f"{kind} is {name}" for kind, name in env.release_names.items())),

@@ -1,4 +1,4 @@
-"""``nksmesh images check``: a real cluster, a real registry, and the pull secret that lies between them.
+"""Images that are looked for: a real cluster, a real registry, and the pull secret that lies between them.
 
 The images are small ones of these tests under Istio's names.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.registry.servers import Pusher, Server, passwords, registry
-from tests.cluster.program import Program
+from tests.cluster.program import Program, Ran
 from tests.cluster.reader import Reader
 
 pytestmark = pytest.mark.cluster
@@ -60,3 +61,35 @@ def test_images_are_looked_for_with_the_pods_pull_secret(mesh: Program, cluster:
     missing = mesh("images", "check", *elsewhere, code=3).data
     assert "other/proxyv2:1.20.0 does not exist" in missing["images"][0]["findings"][0]["message"]
     assert cluster.everything() == before
+
+
+def test_an_install_looks_for_its_images_before_it_writes(istio: Program, cluster: Reader, tmp_path: Path) -> None:
+    looking = replace(istio, environment={"NKSMESH_NO_CHECK_IMAGES": ""})
+    with registry(tmp_path / "open") as server:
+        hub = ("--hub", f"{server.host}/istio", "--version", "1.20.0")
+        pusher = Pusher(server)
+        pusher.push("istio/pilot", "1.20.0", platforms=NODES)
+        before = cluster.everything()
+        refused = looking("install", *hub, code=3).error
+        assert refused["message"] == f"{server.host}/istio/proxyv2:1.20.0 does not exist"
+        assert "--no-check-images" in refused["hint"]
+        assert cluster.everything() == before
+
+        pusher.push("istio/proxyv2", "1.20.0", platforms=NODES)
+        installed = looking("install", *hub)
+        assert warned(installed) == []
+        assert installed.changes
+
+        moved = looking("install", "--hub", f"{server.host}/other", "--version", "1.20.0", code=3).error
+        assert "other/pilot:1.20.0 does not exist" in moved["message"]
+        upgraded = looking("upgrade", "--to", "1.21.6", code=3).error
+        assert "istio/pilot:1.21.6 does not exist" in upgraded["message"]
+        canary = looking("canary", "start", "--to", "1.21.6", code=3).error
+        assert "istio/pilot:1.21.6 does not exist" in canary["message"]
+    elsewhere = ("install", "--hub", f"{server.host}/other", "--dry-run")
+    assert [message.partition("; ")[2] for message in warned(looking(*elsewhere))] == ["its images were not looked for"]
+    assert warned(looking(*elsewhere, "--no-check-images")) == []
+
+
+def warned(ran: Ran) -> list[str]:
+    return [finding["message"] for finding in ran.data["findings"] if finding["level"] == "warning"]

@@ -96,8 +96,13 @@ async def upgrade(request: MeshRequest, travel: UpgradeOptions, runtime: Runtime
     outdated = _check_proxies(proxies, hops, request, travel)
     refuse_failures(outdated)
     taken: list[InstallResult] = []
-    for hop in hops:
-        going = replace(request, options=replace(request.options, version=hop.version), allow_version_change=True)
+    for number, hop in enumerate(hops, start=1):
+        going = replace(
+            request,
+            options=replace(request.options, version=hop.version),
+            allow_version_change=True,
+            later_versions=tuple(later.version for later in hops[number:]),
+        )
         heard = _heard_on_hop(runtime.listener, hop) if len(hops) > 1 else runtime.listener
         on_hop = replace(runtime, listener=heard)
         try:

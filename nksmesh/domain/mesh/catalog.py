@@ -69,6 +69,7 @@ class Environment(MeshSettings):
         path: Its mesh.yaml, as a reader knows it.
         kubeconfig: The kubeconfig's path, absolute or relative to the user's folder.
         sandbox: The local sandbox whose own kubeconfig is used.
+        check_images: Images are looked for in their registry before anything is written.
         gateways: The gateways, instead of the profile's; None leaves them to the profile.
         components: The optional components, instead of the profile's; None leaves them to the profile.
         files: Its values, by the component or the release they are for.
@@ -81,6 +82,7 @@ class Environment(MeshSettings):
     sandbox: str = ""
     full_image_paths: bool = False
     pull_secrets: tuple[str, ...] = ()
+    check_images: bool = True
     gateways: tuple[GatewaySpec, ...] | None = None
     components: tuple[str, ...] | None = None
     files: Mapping[str, ValuesFile] = field(default_factory=dict, repr=False)

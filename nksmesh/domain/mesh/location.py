@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import Network, Region
+from nksmesh.domain.mesh.ncr import region_code
 from nksmesh.domain.mesh.nks import PUBLIC, Nks, all_match, support_told
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
@@ -130,6 +131,34 @@ def check_location(
     else:
         words = f"{location.read_from} ({location.host}) is of region {location.region}"
     return (_mismatch(chosen, words, _give(location.region)),)
+
+
+def check_registry(location: Location, hub: str, regions: Mapping[str, Region], nks: Nks) -> tuple[Finding, ...]:
+    """Compare the region of a registry of one's own with the cluster's, where it is one of NCR and both are known.
+
+    Args:
+        hub: The registry path.
+
+    Returns:
+        At most one warning.
+    """
+    region, code = regions.get(location.region), region_code(hub)
+    public = region.hubs.get(Network.PUBLIC, "") if region else ""
+    own = region_code(public)
+    host = host_name(hub.partition("/")[0])
+    if not (own and code) or (code, nks.cloud_of(host)) == (own, nks.cloud_of(host_name(public.partition("/")[0]))):
+        return ()
+    return (
+        Finding(
+            id="location.registry-elsewhere",
+            level=Level.WARNING,
+            subject=host,
+            message=f"the registry {host} is in another region than the cluster: {location.read_from} "
+            f"{'are' if location.zones else 'is'} of region {location.region}",
+            hint="Nodes in a private network cannot reach it; others pull from another region. "
+            f"Use a registry of NCR in region {location.region}.",
+        ),
+    )
 
 
 def check_support(location: Location, minor: str, nks: Nks, today: date | None) -> tuple[Finding, ...]:

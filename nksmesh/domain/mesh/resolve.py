@@ -15,6 +15,7 @@ from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.catalog import Catalog, Environment, check_hub, check_label
 from nksmesh.domain.mesh.location import Location
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, DeployedRevisions, Mesh, Network
+from nksmesh.domain.mesh.ncr import hub_for
 from nksmesh.domain.mesh.region_layer import ImageSource
 from nksmesh.domain.mesh.release_layers import Sources, check_targets, layers_of_release
 from nksmesh.domain.mesh.release_names import gateways_anywhere, releases_of
@@ -74,6 +75,10 @@ def resolve(
     where = location or Location()
     region, hub = _region_and_hub(request, chosen, found, catalog, where, notes)
     network = Network(choose("network", Network.PUBLIC.value))
+    # A private hub is taken as it is, until somebody asks for the public network.
+    if hub and (network is Network.PRIVATE or request.network) and hub_for(hub, network) != hub:
+        hub = hub_for(hub, network)
+        notes.append(f"hub {hub}, for the {network.value} network")
     profile = catalog.profile(choose("profile", DEFAULT_PROFILE))
     version = choose("version", *_default_version(catalog, region, hub, kubernetes))
     parse_version(version)

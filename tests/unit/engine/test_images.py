@@ -7,46 +7,18 @@ import json
 
 import pytest
 
-from nksmesh.domain.common.errors import ConfigError, DeniedImageError, ImageError, MissingImageError
+from nksmesh.domain.common.errors import ConfigError, ImageError
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.images.login import Login
-from nksmesh.domain.images.manifest import INDEXES, FoundManifest
-from nksmesh.domain.images.reference import Reference
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.engine.images import CheckedImage, check_images
 from tests.unit.fakes.cluster import FakeCluster
+from tests.unit.fakes.registries import Table, index
 
 PILOT = "registry.example.com/istio/pilot:1.30.2"
 SECRET = ObjectRef("v1", "Secret", "key", "istio-system")
 BOTH = ("linux/amd64", "linux/arm64")
 OWN = Login(source="~/.docker/config.json", username="kim", password="of kim")  # noqa: S106 - nobody's
-
-
-class Table:
-    """Registries that have what they are told, for those who are let in."""
-
-    def __init__(self, **images: FoundManifest) -> None:
-        self.images = images
-        self.lets_in: set[str] | None = None
-        self.own: Login | None = None
-        self.down = False
-
-    async def login(self, image: Reference) -> Login | None:
-        assert image.host == "registry.example.com"
-        return self.own
-
-    async def find(self, image: Reference, login: Login | None) -> FoundManifest:
-        if self.down:
-            raise ImageError("the registry cannot be reached", hint="x", passing=True)
-        if self.lets_in is not None and (login is None or login.username not in self.lets_in):
-            raise DeniedImageError("the registry refuses", hint="x")
-        if image.repository.rpartition("/")[2] not in self.images:
-            raise MissingImageError(f"{image} does not exist", hint="x", detail="MANIFEST_UNKNOWN")
-        return self.images[image.repository.rpartition("/")[2]]
-
-
-def index(*platforms: str) -> FoundManifest:
-    return FoundManifest(digest=f"sha256:{'a' * 64}", media_type=min(INDEXES), platforms=platforms)
 
 
 def put_nodes(cluster: FakeCluster, *architectures: str) -> None:

@@ -7,6 +7,7 @@ from nksmesh.engine.ports import Charts, Cluster, Helm, Processes
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.waiting import WaitOptions
 from tests.unit.fakes.cluster import FakeCharts, FakeHelm, FakeProcesses
+from tests.unit.fakes.registries import Table
 
 
 def runtime_of(
@@ -17,6 +18,7 @@ def runtime_of(
     processes: Processes | None = None,
     waits: WaitOptions | None = None,
     listener: Listener = lambda _: None,
+    registries: Table | None = None,
 ) -> Runtime:
     return Runtime(
         cluster=cluster,
@@ -25,4 +27,5 @@ def runtime_of(
         processes=processes or FakeProcesses(),
         waits=waits or WaitOptions(),
         listener=listener,
+        registries=registries.open if registries else None,
     )

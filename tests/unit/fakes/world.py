@@ -27,6 +27,7 @@ from tests.unit.fakes.meshes import (
     rolled_out,
     service,
 )
+from tests.unit.fakes.registries import Table
 from tests.unit.fakes.runtime import runtime_of
 
 INJECTOR: Manifest = {
@@ -98,6 +99,7 @@ class World:
     def __init__(self, cluster: FakeCluster, heard: Heard) -> None:
         self.cluster, self.heard, self.processes = cluster, heard, FakeProcesses()
         self.helm = KeepingHelm(cluster)
+        self.registries: Table | None = None
         self.charts = FakeCharts(*(chart(name) for name in ("base", "istiod", "gateway")))
         cluster.objects.admit = injected
         for name in (NAMESPACE, "edge"):
@@ -106,7 +108,12 @@ class World:
     @property
     def runtime(self) -> Runtime:
         return runtime_of(
-            self.cluster, helm=self.helm, charts=self.charts, processes=self.processes, listener=self.heard
+            self.cluster,
+            helm=self.helm,
+            charts=self.charts,
+            processes=self.processes,
+            listener=self.heard,
+            registries=self.registries,
         )
 
     async def install(self, asked: MeshRequest = REQUEST, *, dry_run: bool = False) -> InstallResult:

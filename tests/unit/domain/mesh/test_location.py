@@ -10,7 +10,15 @@ import pytest
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.domain.common.findings import Level
-from nksmesh.domain.mesh.location import Location, check_location, check_support, locate, region_of_host, zones_may_tell
+from nksmesh.domain.mesh.location import (
+    Location,
+    check_location,
+    check_registry,
+    check_support,
+    locate,
+    region_of_host,
+    zones_may_tell,
+)
 
 CATALOG = load_catalog(ValuesFolders())
 REGIONS, NKS = CATALOG.regions, CATALOG.nks
@@ -218,3 +226,25 @@ def test_the_end_of_nks_support_is_said_of_a_cluster_of_nks(
 
 def test_of_a_kubernetes_that_the_table_does_not_have_yet_nothing_is_said() -> None:
     assert check_support(locate(KR1, (), REGIONS, NKS), "1.35", NKS, date(2026, 11, 25)) == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "zones", "hub", "warned"),
+    [
+        (KR1, (), "0a1b2c3d-kr1-registry.container.nhncloud.com/team/istio", False),
+        (KR1, (), "private-0a1b2c3d-kr1-registry.container.cloud.toast.com/team/istio", False),
+        (KR1, (), "0a1b2c3d-kr2-registry.container.nhncloud.com/team/istio", True),
+        (VPC, ("kr2-pub-a",), "0a1b2c3d-kr1-registry.container.nhncloud.com/team/istio", True),
+        (VPC, ("kr2-pub-a",), "6e7f43c6-kr2-registry.container.cloud.toast.com/x", False),
+        (GOV_KR2, (), "0a1b2c3d-kr2-registry.container.nhncloud.com/team/istio", True),
+        (GOV_KR2, (), "0a1b2c3d-kr2-registry.container.gov-nhncloud.com/team/istio", False),
+        (VPC, (), "0a1b2c3d-kr1-registry.container.nhncloud.com/team/istio", False),
+        (KR1, (), "registry.example.com/istio", False),
+    ],
+)
+def test_a_registry_of_ncr_in_another_region_is_a_warning(
+    host: str, zones: tuple[str, ...], hub: str, warned: bool
+) -> None:
+    found = check_registry(locate(host, zones, REGIONS, NKS), hub, REGIONS, NKS)
+    assert [finding.id for finding in found] == (["location.registry-elsewhere"] if warned else [])
+    assert all(finding.level is Level.WARNING and hub.partition("/")[0] in finding.message for finding in found)

@@ -333,3 +333,15 @@ def test_a_password_of_the_charts_is_used_but_neither_noted_nor_recorded(catalog
         for said in (*notes, repr(mesh), repr(recorded)):
             assert "hunter2" not in said
             assert "tok123" not in said
+
+
+def test_a_registry_of_ncr_has_a_private_address_for_the_private_network(catalog: Catalog) -> None:
+    own = "0a1b2c3d-kr1-registry.container.nhncloud.com/team/istio"
+    private = resolve(Request(hub=own, network=Network.PRIVATE), catalog)
+    assert (private.mesh.hub, private.mesh.own_hub) == (f"private-{own}", True)
+    assert f"hub private-{own}, for the private network" in private.notes
+    recorded = Recorded.of(private.mesh)
+    assert resolve(Request(), catalog, recorded=recorded).mesh.hub == f"private-{own}"
+    assert resolve(Request(network=Network.PUBLIC), catalog, recorded=recorded).mesh.hub == own
+    # whoever names the private address has it, whatever the default is
+    assert resolve(Request(hub=f"private-{own}"), catalog).mesh.hub == f"private-{own}"
