@@ -175,10 +175,11 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
     files = wiring.files(options.directory)
     request = request_of(shell, options, files)
     where = wiring.target(shell, request.environment, files.folder)
-    wanted = request.environment is None or request.environment.check_images
     registries = None
-    if isinstance(options, ImageOptions) and wanted and not options.no_check_images:
+    if isinstance(options, ImageOptions):
         registries = wiring.RegistryAccess(config=options.registry_config, plain_http=tuple(options.plain_http or ()))
+        wanted = request.environment is None or request.environment.check_images
+        request = replace(request, check_images=wanted and not options.no_check_images)
     return request, replace(where, waits=wait_options_of(options), registries=registries)
 
 

@@ -152,7 +152,8 @@ RollbackOnFailure: TypeAlias = Annotated[
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 ClearPending: TypeAlias = Annotated[
-    bool, typer.Option("--yes", "-y", help="Also clear releases that another Helm process left pending.")
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask. Also clear releases that another Helm process left pending."),
 ]
 
 Timeout: TypeAlias = Annotated[

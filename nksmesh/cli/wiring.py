@@ -70,6 +70,13 @@ class RegistryAccess:
         return Registries(os.environ, credentials, plain_http=self.plain_http)
 
 
+def login_in_environment() -> bool:
+    """Tell whether the environment has a login for a registry."""
+    from nksmesh.adapters.registry.credentials import USERNAME
+
+    return bool(os.environ.get(USERNAME))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """What a command works on: a cluster, as the kubeconfig's file and a context in it, and the mesh in there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from nksmesh.domain.common.errors import ImageError
@@ -122,7 +122,7 @@ async def check(request: MeshRequest, runtime: Runtime) -> ImageCheck:
     Raises:
         MeshError: As ``make_plan`` and ``look_for_images`` say.
     """
-    plan = await make_plan(request, replace(runtime, registries=None))
+    plan = await make_plan(request, runtime)
     checked = await look_for_images(plan.releases.values(), plan.mesh, runtime)
     return ImageCheck(version=plan.mesh.version, hub=plan.mesh.hub, images=checked)
 

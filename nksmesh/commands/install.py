@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nksmesh.commands.rollback.rollback import undo
-from nksmesh.domain.common.data import MERGED
+from nksmesh.domain.common.data import HIDDEN, MERGED
 from nksmesh.domain.common.errors import HeldError, InterruptedRunError, MeshError
 from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.plan.history import TAKEN_BACK, Outcome, Run
 from nksmesh.domain.plan.plan import Plan
+from nksmesh.domain.plan.pull_secrets import PullSecretStep
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.pending import check_pending, pending_of, settle
 from nksmesh.engine.executor.removal_proof import await_end
@@ -32,11 +33,18 @@ class InstallResult:
 
     Attributes:
         dry_run: Nothing was done: the plan alone was wanted.
+        agreed: The user was not asked, or said yes.
     """
 
     plan: Plan = field(metadata=MERGED)
     dry_run: bool = False
+    agreed: bool = field(default=True, metadata=HIDDEN)
     progress: Progress = field(default_factory=Progress, metadata=MERGED)
+
+    @property
+    def makes_pull_secrets(self) -> bool:
+        """Whether its plan writes pull secrets, for which a user is asked."""
+        return any(step.changes for step in self.plan.steps if isinstance(step, PullSecretStep))
 
 
 async def install(

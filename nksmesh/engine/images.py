@@ -21,12 +21,11 @@ from nksmesh.domain.images.reference import Reference, parse_reference
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.plan.pull_secrets import wanted_secrets
+from nksmesh.domain.plan.pull_secrets import CONFIG_KEY, NewPullSecret, wanted_secrets
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster, Registries
 from nksmesh.engine.runtime import Runtime
 
-_CONFIG: Final = ".dockerconfigjson"
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 _SYSTEM: Final = "kubernetes.io/os"
 _MOST_NODES: Final = 1000
@@ -50,12 +49,18 @@ class CheckedImage:
 
 
 async def prove_images(
-    changes: Iterable[ReleaseChange], mesh: Mesh, runtime: Runtime, *, later: Collection[str] = ()
+    changes: Iterable[ReleaseChange],
+    mesh: Mesh,
+    runtime: Runtime,
+    *,
+    later: Collection[str] = (),
+    new: NewPullSecret | None = None,
 ) -> tuple[Finding, ...]:
     """Look for the images of the releases that are to be written.
 
     Args:
         later: The versions that the same command goes on to: the hub must have the same images of these.
+        new: The pull secret that the run makes.
 
     Returns:
         A failure for each image that pods would not get; a warning for each registry that cannot be reached from here.
@@ -69,7 +74,7 @@ async def prove_images(
         return ()
     try:
         async with asyncio.timeout(_PROOF_SECONDS):
-            checked = await look_for_images(written, mesh, runtime, later=later)
+            checked = await look_for_images(written, mesh, runtime, later=later, new=new)
     except TimeoutError:
         message = f"the registry of {mesh.hub} does not answer within {_PROOF_SECONDS:.0f} s"
         late = _failed(mesh.hub, ImageError(message, hint="", passing=True))
@@ -83,7 +88,12 @@ async def prove_images(
 
 
 async def look_for_images(
-    changes: Iterable[ReleaseChange], mesh: Mesh, runtime: Runtime, *, later: Collection[str] = ()
+    changes: Iterable[ReleaseChange],
+    mesh: Mesh,
+    runtime: Runtime,
+    *,
+    later: Collection[str] = (),
+    new: NewPullSecret | None = None,
 ) -> tuple[CheckedImage, ...]:
     """Look for every image that pods of some releases pull, with the logins that these will have.
 
@@ -101,7 +111,7 @@ async def look_for_images(
     if runtime.registries is None or not named:
         return ()
     async with runtime.registries(mesh.hub) as registries:
-        return await check_images(dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries)
+        return await check_images(dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries, new=new)
 
 
 def _unreached(finding: Finding) -> bool:
@@ -127,19 +137,25 @@ def _with_way_around(finding: Finding) -> Finding:
 
 
 async def check_images(
-    images: Iterable[str], secrets: Iterable[ObjectRef], cluster: Cluster, registries: Registries
+    images: Iterable[str],
+    secrets: Iterable[ObjectRef],
+    cluster: Cluster,
+    registries: Registries,
+    *,
+    new: NewPullSecret | None = None,
 ) -> tuple[CheckedImage, ...]:
     """Look for images, several at a time, each as the pods will pull it.
 
     Args:
         images: The images, as pods name them.
         secrets: The pull secrets of the pods that pull them.
+        new: The one that is to be made before they do.
 
     Raises:
         ConfigError: This machine's logins cannot be read.
         ClusterError: The cluster cannot be reached.
     """
-    logins, platforms = await asyncio.gather(_logins(secrets, cluster), _platforms(cluster))
+    logins, platforms = await asyncio.gather(_logins(secrets, cluster, new), _platforms(cluster))
     return tuple(await asyncio.gather(*(_checked(image, logins, platforms, registries) for image in images)))
 
 
@@ -210,20 +226,23 @@ def _failed(name: str, error: ImageError) -> Finding:
     return Finding(id=rule, subject=name, message=error.message, hint=error.hint, detail=error.detail, error=ImageError)
 
 
-async def _logins(secrets: Iterable[ObjectRef], cluster: Cluster) -> dict[str, Login]:
+async def _logins(secrets: Iterable[ObjectRef], cluster: Cluster, new: NewPullSecret | None) -> dict[str, Login]:
     """Read the pull secrets of pods; one that is not there, or that may not be read, gives no login."""
     refs = tuple(secrets)
     read = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), None) for ref in refs))
     logins: dict[str, Login] = {}
     for ref, secret in zip(refs, read, strict=True):
-        encoded = ((secret or {}).get("data") or {}).get(_CONFIG)
+        if new is not None and ref.name == new.name and new.may_replace(secret):
+            logins[new.registry] = new.login
+            continue
+        encoded = ((secret or {}).get("data") or {}).get(CONFIG_KEY)
         if encoded is None:
             continue
         try:
             config = json.loads(base64.b64decode(encoded))
         except (binascii.Error, ValueError):  # its words would repeat a piece of the secret
             raise ConfigError(
-                f"Secret {ref.namespace}/{ref.name} is no pull secret: its {_CONFIG} is not JSON",
+                f"Secret {ref.namespace}/{ref.name} is no pull secret: its {CONFIG_KEY} is not JSON",
                 hint=f"Make it again with kubectl create secret docker-registry {ref.name} -n {ref.namespace}.",
             ) from None
         logins |= logins_of(config, f"Secret {ref.namespace}/{ref.name}")

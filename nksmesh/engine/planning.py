@@ -24,14 +24,15 @@ from nksmesh.domain.plan.plan import Plan, Step
 from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import another_version
 from nksmesh.engine import observation
-from nksmesh.engine.cluster_checks import dry_run_changes, survey_pull_secrets
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
+from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden
 from nksmesh.engine.images import prove_images
 from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
 from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
 from nksmesh.engine.ports import Cluster
+from nksmesh.engine.pull_secrets import new_pull_secret, survey_pull_secrets
 from nksmesh.engine.rendering import InstalledState
 from nksmesh.engine.request import ClusterState, MeshRequest
 from nksmesh.engine.rollouts import with_stale_pods
@@ -89,10 +90,12 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     if before and request.scope is None and not request.take_over:
         refuse_failures(await check_unrecorded(before, mesh, changes, record, runtime.cluster))
     missing = frozenset(ref.name for ref, live in read.namespaces.items() if live is None)
-    if runtime.registries is not None and any(change.reasons for change in changes.values()):
+    new = await new_pull_secret(request, mesh, runtime)
+    looking = request.check_images and any(change.reasons for change in changes.values())
+    if looking:
         looked_for = f"the images in {mesh.hub} to be found"
         runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message=looked_for))
-    crds, owned, unpulled, refused, pulled, _ = await asyncio.gather(
+    crds, owned, secrets, refused, pulled, _ = await asyncio.gather(
         survey_crds(
             read.charts[BASE.name],
             runtime.cluster.objects,
@@ -100,9 +103,9 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
             at_least=base.chart_version if base else "",
         ),
         check_owners(changes, runtime.cluster, take_over=request.take_over),
-        survey_pull_secrets(changes.values(), runtime.cluster, hub=mesh.hub, absent=missing),
+        survey_pull_secrets(changes.values(), mesh, runtime.cluster, absent=missing, new=new),
         dry_run_changes(changes.values(), runtime.cluster, runtime.helm),
-        prove_images(changes.values(), mesh, runtime, later=request.later_versions),
+        prove_images(changes.values() if looking else (), mesh, runtime, later=request.later_versions, new=new),
         runtime.cluster.live.follow(
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
@@ -127,6 +130,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
         unwanted=stored if request.prune else {},
         proxy_image=proxy,
         take_over=request.take_over,
+        pull_secrets=secrets.steps,
     )
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.DONE, message=_summary(steps)))
     return Plan(
@@ -142,7 +146,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
             *rendered.findings,
             *injection,
             *refused,
-            *unpulled,
+            *secrets.findings,
             *pulled,
             *_about_the_name(mesh, moved=before not in {"", mesh.version}),
         ),

@@ -18,6 +18,7 @@ from nksmesh.domain.mesh.request import Recorded, Request
 from nksmesh.domain.mesh.resolve import Resolved
 from nksmesh.domain.mesh.versions import VersionQuestion
 from nksmesh.domain.mesh.way_out import judge_version
+from nksmesh.domain.plan.pull_secrets import PullSecretOrder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,8 @@ class MeshRequest:
         force_version: Go on with a version that is not supported.
         prune: Remove releases that the mesh no longer has.
         allow_version_change: The installed istiod may become another version: ``nksmesh upgrade`` alone says so.
+        check_images: Look for the images of what changes in their registries, before anything is written.
+        pull_secret: Make the pull secrets; None leaves them to the user.
         later_versions: The versions that the same command goes on to, one after the other.
         scope: What the run is about, where it is about a canary.
         take_over: Objects that istioctl made become the mesh's: ``nksmesh adopt`` alone says so.
@@ -70,6 +73,8 @@ class MeshRequest:
     force_version: bool = False
     prune: bool = False
     allow_version_change: bool = False
+    check_images: bool = False
+    pull_secret: PullSecretOrder | None = field(default=None, repr=False)
     later_versions: tuple[str, ...] = ()
     scope: ReleaseScope | None = None
     take_over: bool = False

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from nksmesh.commands.install import InstallResult
 from nksmesh.report.common import show_addresses, show_outcomes
-from nksmesh.report.layout import GOOD, warnings
+from nksmesh.report.layout import GOOD, sentence, warnings
 from nksmesh.report.plan import plan_title, show_plan, show_resolved
 from nksmesh.report.text import renders
 
@@ -15,6 +15,9 @@ from nksmesh.report.text import renders
 @renders(InstallResult)
 def _install_result(result: InstallResult, console: Console, verbose: bool) -> None:
     plan, progress = result.plan, result.progress
+    if not result.agreed:
+        sentence(console, "Nothing was written.")
+        return
     if result.dry_run:
         show_plan(plan, console, verbose=verbose)
         return

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +94,78 @@ def test_an_install_looks_for_its_images_before_it_writes(istio: Program, cluste
     elsewhere = ("install", "--hub", f"{server.host}/other", "--dry-run")
     assert [message.partition("; ")[2] for message in warned(looking(*elsewhere))] == ["its images were not looked for"]
     assert warned(looking(*elsewhere, "--no-check-images")) == []
+
+
+def test_a_pull_secret_is_made_shown_before_and_removed_again(istio: Program, cluster: Reader, server: Server) -> None:
+    authorization = "Basic " + base64.b64encode(f"puller:{PASSWORD}".encode()).decode()
+    for name in ("pilot", "proxyv2"):
+        Pusher(server, {"Authorization": authorization}).push(f"istio/{name}", "1.20.0", platforms=NODES)
+    cluster.post("/api/v1/namespaces", {"metadata": {"name": "shop", "labels": {"istio-injection": "enabled"}}})
+    for kind in ("serviceaccounts", "configmaps"):
+        cluster.until(f"/api/v1/namespaces/shop/{kind}", bool)
+    hub = ("--hub", f"{server.host}/istio", "--version", "1.20.0")
+    login = {"NKSMESH_REGISTRY_USERNAME": "puller", "NKSMESH_REGISTRY_PASSWORD": PASSWORD}
+    looking = replace(istio, environment={"NKSMESH_NO_CHECK_IMAGES": ""})
+    with_login = replace(looking, environment={**looking.environment, **login})
+
+    before = cluster.everything()
+    assert "without a login" in looking("install", *hub, code=3).error["message"]
+    assert looking("install", *hub, "--create-pull-secret", code=2).error["hint"].startswith("Set NKSMESH_REGISTRY")
+    wrong = replace(looking, environment={**looking.environment, **login, "NKSMESH_REGISTRY_PASSWORD": "wrong"})
+    refused = wrong("install", *hub, "--create-pull-secret", "--yes", code=3)
+    assert "refuses the login" in refused.error["message"]
+    unasked = with_login("install", *hub, "--create-pull-secret", code=2)
+    assert "without a terminal" in unasked.error["message"]
+    planned = with_login("install", *hub, "--create-pull-secret", "--dry-run", output="")
+    assert f"account puller of {server.host}, from NKSMESH_REGISTRY_USERNAME" in planned.stdout
+    assert cluster.everything() == before
+
+    made = with_login("install", *hub, "--create-pull-secret", "--yes")
+    secrets = {step: action for step, action in made.actions.items() if step.startswith("pull secret")}
+    assert secrets == {
+        "pull secret nksmesh-pull-secret in istio-system": "create",
+        "pull secret nksmesh-pull-secret in shop": "create",
+    }
+    assert {image["login"] for image in looking("images", "check", "--charts", istio.charts).data["images"]} == {
+        "Secret istio-system/nksmesh-pull-secret"
+    }
+    # the name is kept: what comes after does not ask for it again
+    assert looking("install").changes == {}
+    assert with_login("install", "--create-pull-secret").changes == {}
+    typed = at_a_terminal(
+        looking, "install", "--create-pull-secret", "--no-check-images", answers=("kim", "of kim", "y")
+    )
+    assert "it has another login; account kim" in " ".join(typed.split())
+    assert "ready" in typed
+
+    gone = istio("uninstall", "--yes")
+    assert "Secret nksmesh-pull-secret in 2 namespaces: istio-system, shop" in gone.data["removed"]
+    for namespace in ("istio-system", "shop"):
+        assert cluster.find(f"/api/v1/namespaces/{namespace}/secrets/nksmesh-pull-secret") is None
+    for ran in (refused, unasked, planned, made, gone, typed):
+        assert not any(word in f"{ran}" for word in (PASSWORD, authorization.partition(" ")[2], "of kim"))
+
+
+def at_a_terminal(program: Program, *arguments: str, answers: Iterable[str]) -> str:
+    """Run the program on a terminal of its own, and answer each of its questions."""
+    own = ["setsid", "--ctty", "--wait", sys.executable, "-m", "nksmesh"]
+    command = [*own, *program.arguments(*arguments, output="text")]
+    leader, terminal = os.openpty()
+    run = subprocess.Popen(
+        command, cwd=program.folder, env=program.env, stdin=terminal, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    said = ""
+    waiting = list(answers)
+    asked = re.compile(r"(: |\[y/N\] )$")
+    with suppress(OSError):  # a terminal whose program has ended
+        while part := os.read(leader, 4096).decode(errors="replace"):
+            said += part
+            if waiting and asked.search(said):
+                os.write(leader, f"{waiting.pop(0)}\n".encode())
+    os.close(leader)
+    assert run.wait(60) == 0, said
+    return said
 
 
 def warned(ran: Ran) -> list[str]:

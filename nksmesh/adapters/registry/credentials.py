@@ -45,8 +45,11 @@ class Credentials:
         self._config: dict[str, Any] | None = None
         self._asked: dict[str, asyncio.Task[Login | None]] = {}
 
-    async def login(self, image: Reference) -> Login | None:
+    async def login(self, image: Reference, *, stored: bool = True) -> Login | None:
         """Return this machine's login for an image's registry; None where it has none.
+
+        Args:
+            stored: Look into config.json and ask credential helpers, too, where the environment has none.
 
         Raises:
             ConfigError: config.json cannot be read, or names a helper that is not there or fails.
@@ -54,6 +57,8 @@ class Credentials:
         if self._environ.get(USERNAME) and image.host == self._hub_host:
             password = self._environ.get(PASSWORD, "")
             return Login(source=USERNAME, username=self._environ[USERNAME], password=password)
+        if not stored:
+            return None
         config = self._read()
         if helper := self._helper(config, image.host):
             if image.host not in self._asked:

@@ -49,13 +49,16 @@ class Registries:
         """Close all connections."""
         await self._http.aclose()
 
-    async def login(self, image: Reference) -> Login | None:
+    async def login(self, image: Reference, *, stored: bool = True) -> Login | None:
         """Return this machine's login for an image's registry; None where it has none.
+
+        Args:
+            stored: Look into config.json and ask credential helpers, too, where the environment has none.
 
         Raises:
             ConfigError: As ``Credentials.login`` says.
         """
-        return await self._credentials.login(image)
+        return await self._credentials.login(image, stored=stored)
 
     async def find(self, image: Reference, login: Login | None) -> FoundManifest:
         """Look for an image in its registry, with one login or without any.

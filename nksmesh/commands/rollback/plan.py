@@ -22,7 +22,7 @@ from nksmesh.domain.plan.plan import Plan, ReleaseChange
 from nksmesh.domain.plan.rollback_target import RollbackTarget, rollback_target, steps_back, written_since
 from nksmesh.domain.values.layers import Composed
 from nksmesh.engine import observation
-from nksmesh.engine.cluster_checks import dry_run_changes
+from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import check_hidden, check_shown
 from nksmesh.engine.ports import Cluster, Helm
 from nksmesh.engine.rollouts import with_stale_pods

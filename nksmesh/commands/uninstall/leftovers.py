@@ -16,10 +16,12 @@ from nksmesh.domain.charts.releases import BASE, ISTIOD
 from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, helm_marks, managers_of, ref_of
 from nksmesh.domain.kube.owners import Tool, owner_of
 from nksmesh.domain.mesh.revisions import injection_labels
+from nksmesh.domain.plan.pull_secrets import MADE_FOR
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.engine import observation
 from nksmesh.engine.crds import istio_crds
 from nksmesh.engine.discovery import Installation
+from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
 
 _CA_SECRET: Final = "istio-ca-secret"  # noqa: S105 - the name of a Secret, not a secret
@@ -59,10 +61,12 @@ async def find_leftovers(
         ConfigError: A namespace's labels from before a canary cannot be read.
     """
     where = installation.namespace
-    crds, certificates, made, (leases, classes), labelled, rivals = await asyncio.gather(
+    crds, certificates, (made, secrets), (leases, classes), labelled, rivals = await asyncio.gather(
         istio_crds(cluster.objects),
         cluster.objects.list("v1", "ConfigMap", fields=f"metadata.name={observation.ROOT_CERT}", metadata_only=True),
-        cluster.objects.get_all(_made_by_istiod(where), metadata_only=True),
+        asyncio.gather(
+            cluster.objects.get_all(_made_by_istiod(where), metadata_only=True), _pull_secrets(cluster, where)
+        ),
         asyncio.gather(leases_of(cluster, where), _gateway_classes(cluster)),
         _labelled(cluster),
         other_control_planes(cluster, installation) if purge else _none(),
@@ -82,6 +86,7 @@ async def find_leftovers(
         Leftover(ref=ObjectRef("v1", "ConfigMap", observation.ROOT_CERT, cert["metadata"]["namespace"]), stays=stays)
         for cert in certificates
     ]
+    found += [Leftover(ref=ref, made=True) for ref in secrets]
     return tuple(found), tuple(replace(entry, stays=stays) for entry in labelled)
 
 
@@ -99,6 +104,14 @@ async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None
         for match in matches
         if istio_revision in {None, match["rev"]}
     )
+
+
+async def _pull_secrets(cluster: Cluster, namespace: str) -> tuple[ObjectRef, ...]:
+    """Name the pull secrets that nksmesh made for a mesh; none where Secrets may not be listed."""
+    labels = f"{MADE_FOR}={namespace}"
+    listed = await where_allowed(cluster.objects.list("v1", "Secret", labels=labels, metadata_only=True), ())
+    metadata = [secret["metadata"] for secret in listed]
+    return tuple(ObjectRef("v1", "Secret", str(meta["name"]), str(meta["namespace"])) for meta in metadata)
 
 
 async def other_control_planes(cluster: Cluster, installation: Installation) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class UninstallPlan:
         keep_crds: The CRDs with all Istio objects stay all the same.
         istio_revision: The one Istio revision that goes, in words; empty where the whole mesh does.
         addresses: The LoadBalancers' addresses that are given back, by Service.
-        leftovers: What the releases leave: CRDs, the mesh's CA, certificates; each says whether a purge leaves it.
+        leftovers: What the releases leave: pull secrets, CRDs, the mesh's CA, certificates; each says whether it stays.
         labelled: The namespaces with Istio's labels; each says whether a purge leaves them.
         webhooks: Webhook configurations of no release that call what goes, and would refuse everything after it.
         workloads: What runs a sidecar; nothing restarts it.
@@ -62,7 +62,7 @@ class UninstallPlan:
     @property
     def going(self) -> tuple[Leftover, ...]:
         """What the releases leave, and goes all the same."""
-        return tuple(leftover for leftover in self.leftovers if self.purge and not leftover.stays)
+        return tuple(leftover for leftover in self.leftovers if leftover.made or (self.purge and not leftover.stays))
 
     @property
     def staying(self) -> tuple[Leftover, ...]:

@@ -70,7 +70,7 @@ class NamespacesStep(Step):
 
 
 def removal_steps(plan: UninstallPlan) -> list[Step]:
-    """Order what goes with the releases: gateways at once, then the istiods, then base, without a pause before it.
+    """Order what goes: gateways at once, then the istiods, then base, without a pause before it, then what they leave.
 
     Without istiod, base's validating webhook refuses every Istio object (istio-facts 5). So what is still being
     deleted, as a LoadBalancer's Service is until the cloud let it go, holds nobody up.
@@ -97,11 +97,14 @@ def removal_steps(plan: UninstallPlan) -> list[Step]:
             for release, stored in releases.items()
             if release.component == component.name
         ]
+    if plan.going:
+        needs = tuple(Need(step.name) for step in steps)
+        steps.append(LeftoversStep(name=LEFTOVERS_STEP, action=Action.REMOVE, needs=needs, leftovers=plan.going))
     return steps
 
 
 def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader, kept: dict[str, Contents]) -> None:
-    """Add what goes when the releases are gone: leftovers, labels, and namespaces that then hold nothing else.
+    """Add what a purge takes when all that is gone: labels, and namespaces that then hold nothing else.
 
     Args:
         steps: The steps that remove the releases; the purge's are added.
@@ -111,8 +114,6 @@ def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader,
     def needs() -> tuple[Need, ...]:
         return tuple(Need(step.name) for step in steps)
 
-    if plan.going:
-        steps.append(LeftoversStep(name=LEFTOVERS_STEP, action=Action.REMOVE, needs=needs(), leftovers=plan.going))
     if plan.losing_labels:
         labelled = plan.losing_labels
         steps.append(LabelsStep(name=LABELS_STEP, action=Action.REMOVE, needs=needs(), labelled=labelled))

@@ -57,6 +57,17 @@ def logins_of(config: Any, source: str) -> dict[str, Login]:
     }
 
 
+def config_of(host: str, login: Login) -> dict[str, Any]:
+    """Write a Docker configuration with one login, as a pull secret holds it.
+
+    Args:
+        host: The registry as images name it.
+    """
+    key = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
+    auth = login.basic.partition(" ")[2]
+    return {"auths": {key: {"username": login.username, "password": login.password, "auth": auth}}}
+
+
 def login_for(image: Reference, logins: Mapping[str, Login]) -> Login | None:
     """Choose the login for an image as the kubelet does: the key with the longest path that its name is below.
 

@@ -19,10 +19,12 @@ class Request(MeshSettings):
     Attributes:
         values_files: Each ``-f``: the component or release, and the file, read, in the order given.
         sets: Each ``--set``, or option of its kind, read; of one kind in the order given.
+        pull_secrets: The pull secrets to use where neither the environment nor the record names any.
     """
 
     values_files: tuple[tuple[str, ValuesFile], ...] = ()
     sets: tuple[SetOption, ...] = ()
+    pull_secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ def resolve(
         hub=hub or catalog.region(region).hubs[network],
         tag=version,
         full_paths=chosen.full_image_paths if environment else found.full_image_paths,
-        pull_secrets=chosen.pull_secrets if environment else found.pull_secrets,
+        pull_secrets=(chosen.pull_secrets if environment else found.pull_secrets) or request.pull_secrets,
     )
     revisions = _revisions(found.revisions, version)
     names = {**found.release_names, **chosen.release_names}

@@ -33,6 +33,7 @@ from nksmesh.domain.plan.plan import (
     RestartStep,
     Step,
 )
+from nksmesh.domain.plan.pull_secrets import PullSecretStep
 
 _UNWANTED: Final = "it is in the record but no longer in the mesh"
 
@@ -46,15 +47,21 @@ def make_steps(
     unwanted: Mapping[Release, InstalledRelease],
     proxy_image: str,
     take_over: bool = False,
+    pull_secrets: tuple[PullSecretStep, ...] = (),
 ) -> tuple[Step, ...]:
-    """Order what is to be done: namespaces, CRDs, components before the gate, the gate, gateways, restarts, removals.
+    """Order what is to be done: namespaces, pull secrets, CRDs, what the gate needs, the gate, gateways, removals.
 
     Args:
         missing_namespaces: Those of the mesh's namespaces that do not exist.
         unwanted: What goes, with what Helm has of it.
         proxy_image: The image that every gateway must end on.
         take_over: What istioctl made becomes ours.
+        pull_secrets: What makes the pull secrets, in namespaces of the mesh and in others.
     """
+
+    def placed(change: ReleaseChange) -> tuple[Need, ...]:
+        here = (secret for secret in pull_secrets if secret.secret.namespace == change.release.namespace)
+        return (_placed(change), *(Need(secret.name, Phase.WRITTEN) for secret in here))
 
     def written(change: ReleaseChange, needs: tuple[Need, ...]) -> ReleaseStep:
         return release_step(
@@ -66,7 +73,7 @@ def make_steps(
     proofs = {component: _proofs_of(component, changes, crds) for component in ordered}
     before_gate = [change for component in ordered if not component.injected for change in _of(changes, component)]
     fresh = not any(change.installed or change.taken for change in before_gate)
-    steps = [*namespaces, *([_crds_step(crds, take_over=take_over)] if crds else [])]
+    steps = [*namespaces, *pull_secrets, *([_crds_step(crds, take_over=take_over)] if crds else [])]
     for change in before_gate:
         below = [
             need
@@ -77,7 +84,7 @@ def make_steps(
                 else [Need(name) for name in proofs[component]]
             )
         ]
-        steps.append(written(change, (_placed(change), *below)))
+        steps.append(written(change, (*placed(change), *below)))
     injected = [component for component in ordered if component.injected]
     foundation = [lower for lower in ordered if any(lower in _below(component) for component in injected)]
     needs = [
@@ -86,7 +93,7 @@ def make_steps(
     ]
     steps.append(gate_step(mesh.releases, needs, proxy_image=proxy_image))
     gateways = [change for component in injected for change in _of(changes, component)]
-    steps += [written(change, (Need(GATE_STEP), _placed(change))) for change in gateways]
+    steps += [written(change, (Need(GATE_STEP), *placed(change))) for change in gateways]
     steps += [restart_step(written(change, (Need(GATE_STEP),))) for change in gateways if change.stale_pods]
     everything = tuple(Need(step.name) for step in steps)
     titles = titles_of(unwanted)
@@ -95,6 +102,11 @@ def make_steps(
         for release, stored in unwanted.items()
     ]
     return tuple(steps)
+
+
+def namespace_needs(mesh: Mesh, namespace: str) -> tuple[Need, ...]:
+    """Name the step that makes a namespace, where it is one of the mesh's."""
+    return (Need(_namespace(namespace), Phase.WRITTEN),) if namespace in _namespaces(mesh) else ()
 
 
 def components_in_order() -> tuple[Component, ...]:

@@ -1,4 +1,4 @@
-"""Pull secrets: which of them pods will be given, in which namespace, and what to do where one does not exist.
+"""Pull secrets: which of them pods will be given, in which namespace, who makes them, and which do not exist.
 
 The charts name them in service accounts and pod templates; istiod's injector adds istiod's own to every pod it injects
 (``global.imagePullSecrets`` in its templates, Istio 1.19 to 1.30). The kubelet passes over one that does not exist.
@@ -6,12 +6,139 @@ The charts name them in service accounts and pod templates; istiod's injector ad
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
 
 from nksmesh.domain.charts.releases import ISTIOD
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.spelling import first_few
+from nksmesh.domain.images.login import Login, config_of, login_for, logins_of
+from nksmesh.domain.images.reference import Reference
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, pod_template, ref_of
-from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.domain.plan.plan import Action, Need, ReleaseChange, Step
+
+DEFAULT_NAME: Final = "nksmesh-pull-secret"
+"""What a pull secret is called where mesh.yaml names none."""
+
+MADE_FOR: Final = "nksmesh.io/pull-secret-of"
+"""The label of a pull secret that nksmesh made: the namespace of its mesh's control plane."""
+
+CONFIG_KEY: Final = ".dockerconfigjson"
+_MOST_NAMES: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullSecretOrder:
+    """What was asked for with ``--create-pull-secret``.
+
+    Attributes:
+        login: The login that was typed in; None where it is the environment's, or one that this machine stores.
+        stored: A login of Docker's config.json, or of a credential helper, may be taken.
+    """
+
+    login: Login | None = None
+    stored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPullSecret:
+    """The pull secret that a run makes, the same in each namespace.
+
+    Attributes:
+        registry: The registry's host, as images name it.
+        mesh: The control plane's namespace.
+    """
+
+    name: str
+    registry: str
+    mesh: str
+    login: Login = field(repr=False)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The Secret; it holds the password."""
+        config = json.dumps(config_of(self.registry, self.login))
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": self.name,
+                "labels": {"app.kubernetes.io/managed-by": "nksmesh", MADE_FOR: self.mesh},
+            },
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": {CONFIG_KEY: base64.b64encode(config.encode()).decode()},
+        }
+
+    def may_replace(self, secret: Manifest | None) -> bool:
+        """Tell whether a Secret of its name is not there, or is one that nksmesh made."""
+        return secret is None or MADE_FOR in (secret["metadata"].get("labels") or {})
+
+    def is_in(self, secret: Manifest) -> bool:
+        """Tell whether a Secret holds its login already."""
+        try:
+            config = json.loads(base64.b64decode((secret.get("data") or {})[CONFIG_KEY]))
+            found = login_for(Reference(self.registry, "any"), logins_of(config, ""))
+        except (KeyError, ValueError, ConfigError):
+            return False
+        own = (self.login.username, self.login.password)
+        return found is not None and (found.username, found.password) == own
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullSecretStep(Step):
+    """A pull secret is there, with a login."""
+
+    secret: ObjectRef
+    new: NewPullSecret
+
+
+def pull_secret_step(
+    secret: ObjectRef, live: Manifest | None, new: NewPullSecret, needs: tuple[Need, ...]
+) -> PullSecretStep:
+    """Make a pull secret, or renew its login; one that somebody else made stays as it is.
+
+    Args:
+        live: The Secret as it is; None where it does not exist.
+        needs: The step that makes its namespace, where the mesh does.
+    """
+    account = f"account {new.login.username} of {new.registry}, from {new.login.source}"
+    reasons: tuple[str, ...] = ()
+    if live is None:
+        action, reasons = Action.CREATE, ("it does not exist", account)
+    elif not new.may_replace(live):
+        action, reasons = Action.KEEP, ("it was not made by nksmesh, and stays as it is",)
+    elif new.is_in(live):
+        action = Action.KEEP
+    else:
+        action, reasons = Action.APPLY, ("it has another login", account)
+    return PullSecretStep(
+        name=f"pull secret {secret.name} in {secret.namespace}",
+        action=action,
+        reasons=reasons,
+        needs=needs,
+        secret=secret,
+        new=new,
+    )
+
+
+def about_the_account(steps: Iterable[PullSecretStep]) -> tuple[Finding, ...]:
+    """Say who can read the password of the pull secrets that are to be written."""
+    written = [step for step in steps if step.changes]
+    where = first_few([step.secret.namespace for step in written], _MOST_NAMES)
+    return tuple(
+        Finding(
+            id="images.pull-secret-account",
+            level=Level.WARNING,
+            subject=f"Secret {step.secret.name}",
+            message=f"whoever may read Secrets in {where} can read the password of account {step.new.login.username}",
+            hint="Use an account that may pull and nothing else: in NCR, the key of a Service Viewer.",
+        )
+        for step in written[:1]
+    )
 
 
 def wanted_secrets(changes: Iterable[ReleaseChange]) -> tuple[ObjectRef, ...]:
@@ -27,15 +154,18 @@ def wanted_secrets(changes: Iterable[ReleaseChange]) -> tuple[ObjectRef, ...]:
         for manifest in change.manifests
         if manifest.get("kind") == "Secret"
     }
-    injected = {ref.name for change in some if change.release.component == ISTIOD.name for ref in _named(change)}
+    injected = injected_secrets(some)
     wanted = [ref for change in some for ref in _named(change)]
     wanted += [
-        _secret(name, change.release.namespace)
-        for change in some
-        if change.release.kind.injected
-        for name in sorted(injected)
+        _secret(name, change.release.namespace) for change in some if change.release.kind.injected for name in injected
     ]
     return tuple(ref for ref in dict.fromkeys(wanted) if ref not in made)
+
+
+def injected_secrets(changes: Iterable[ReleaseChange]) -> tuple[str, ...]:
+    """Name the pull secrets that istiod's injector gives to every pod it injects: istiod's own."""
+    named = {ref.name for change in changes if change.release.component == ISTIOD.name for ref in _named(change)}
+    return tuple(sorted(named))
 
 
 def missing_secrets(missing: Iterable[ObjectRef], hub: str, absent: Collection[str]) -> tuple[Finding, ...]:
@@ -55,9 +185,12 @@ def missing_secrets(missing: Iterable[ObjectRef], hub: str, absent: Collection[s
             level=Level.WARNING,
             subject=f"Secret {name}",
             message=f"pull secret {name} does not exist in {'namespaces' if len(where) > 1 else 'namespace'} "
-            f"{', '.join(where)}: pods there pull their images without it",
-            hint=f"Create it first: docker login {host} && "
-            + " && ".join(command for namespace in where for command in _commands(name, namespace, absent)),
+            f"{first_few(where, _MOST_NAMES)}: pods there pull their images without it",
+            hint="Run nksmesh install with --create-pull-secret to create it. Or create it yourself: "
+            f"docker login {host} && "
+            + " && ".join(
+                command for namespace in where[:_MOST_NAMES] for command in _commands(name, namespace, absent)
+            ),
         )
         for name, where in namespaces.items()
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from nksmesh.domain.common.data import named
+from nksmesh.domain.common.data import HIDDEN, named
 from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import Workload
@@ -26,12 +26,14 @@ class Leftover:
         holds: What would be lost with it, in words; empty where it is nothing of a user's.
         objects: How many objects of a user's would go with it.
         stays: Why even a purge leaves it; empty where a purge removes it.
+        made: nksmesh itself made it: it goes without a purge, too.
     """
 
     ref: ObjectRef = field(metadata=named("object"))
     holds: str = ""
     objects: int = 0
     stays: str = ""
+    made: bool = field(default=False, metadata=HIDDEN)
 
     def __str__(self) -> str:
         words = "; ".join(part for part in (self.holds, self.stays) if part)

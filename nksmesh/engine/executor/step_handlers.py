@@ -18,6 +18,7 @@ from nksmesh.domain.plan.plan import (
     ReleaseStep,
     RemovalStep,
 )
+from nksmesh.domain.plan.pull_secrets import PullSecretStep
 from nksmesh.engine import observation
 from nksmesh.engine.crds import keep_crds, keep_dropped_crds
 from nksmesh.engine.executor.gate import Gate, Probe, pass_gate, where_labels_decide
@@ -39,6 +40,16 @@ async def make_namespace(work: StepContext[NamespaceStep]) -> str:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     await work.cluster.objects.apply(manifest, ObjectRef("v1", "Namespace", name))
     return "created"
+
+
+@handles(PullSecretStep)
+async def make_pull_secret(work: StepContext[PullSecretStep]) -> str:
+    """Write a pull secret."""
+    step = work.step
+    if step.action is Action.KEEP:
+        return "exists"
+    await work.cluster.objects.apply(step.new.manifest, step.secret)
+    return "created" if step.action is Action.CREATE else "renewed"
 
 
 @handles(CrdsStep)

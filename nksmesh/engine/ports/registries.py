@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # every command imports the ports, and few ask a registry
 class Registries(Protocol):
     """The registries that images lie in."""
 
-    async def login(self, image: Reference) -> Login | None:
-        """Return this machine's login for an image's registry, or None."""
+    async def login(self, image: Reference, *, stored: bool = True) -> Login | None:
+        """Return this machine's login for an image's registry, or None: the environment's, or also a stored one."""
 
     async def find(self, image: Reference, login: Login | None) -> FoundManifest:
         """Look for an image with one login, or without any."""

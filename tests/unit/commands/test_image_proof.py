@@ -16,8 +16,10 @@ from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import crd, deployment
 from tests.unit.fakes.registries import Table, istio
 from tests.unit.fakes.upgrades import Journeys, request_for
-from tests.unit.fakes.world import INJECTOR, REQUEST, World
+from tests.unit.fakes.world import INJECTOR, World
+from tests.unit.fakes.world import REQUEST as ASKED
 
+REQUEST = replace(ASKED, check_images=True)
 PILOT = f"{HUB}/pilot:1.20.0"
 
 
@@ -34,7 +36,7 @@ def of_images(findings: tuple[Finding, ...]) -> dict[str, Finding]:
 
 async def test_every_image_that_would_be_pulled_is_looked_for_once(world: World) -> None:
     world.registries = istio()
-    result = await world.install()
+    result = await world.install(REQUEST)
     assert sorted(world.registries.asked) == sorted([PILOT, f"{HUB}/proxyv2:1.20.0"])
     assert world.registries.opened == [HUB]
     assert of_images(result.plan.findings) == {}
@@ -43,7 +45,7 @@ async def test_every_image_that_would_be_pulled_is_looked_for_once(world: World)
 async def test_nothing_is_written_where_an_image_is_missing(world: World) -> None:
     world.registries = istio(["pilot"])
     with pytest.raises(ImageError, match=r"proxyv2:1\.20\.0 does not exist") as caught:
-        await world.install()
+        await world.install(REQUEST)
     assert caught.value.detail == "MANIFEST_UNKNOWN"
     assert "--no-check-images" in caught.value.hint
     assert world.wrote() == []
@@ -54,13 +56,13 @@ async def test_nothing_is_written_where_an_image_is_missing(world: World) -> Non
 async def test_a_dry_run_looks_for_images_as_well(world: World) -> None:
     world.registries = istio([])
     with pytest.raises(ImageError):
-        await world.install(dry_run=True)
+        await world.install(REQUEST, dry_run=True)
 
 
 async def test_a_registry_out_of_reach_is_one_warning_and_stops_nothing(world: World) -> None:
     world.registries = Table()
     world.registries.down = True
-    result = await world.install()
+    result = await world.install(REQUEST)
     found = of_images(result.plan.findings)
     assert found["images.unreachable"].level is Level.WARNING
     assert found["images.unreachable"].message == (
@@ -74,15 +76,15 @@ async def test_a_registry_that_does_not_answer_is_not_waited_for(world: World, m
     world.registries = istio()
     world.registries.slow = 60
     monkeypatch.setattr(images, "_PROOF_SECONDS", 0.01)
-    found = of_images((await world.install()).plan.findings)
+    found = of_images((await world.install(REQUEST)).plan.findings)
     assert found["images.unreachable"].message.startswith(f"the registry of {HUB} does not answer within")
 
 
 async def test_a_run_that_changes_nothing_asks_no_registry(world: World) -> None:
     world.registries = istio()
-    await world.install()
+    await world.install(REQUEST)
     world.registries.asked.clear()
-    await world.install(replace(REQUEST, options=replace(REQUEST.options)))
+    await world.install(REQUEST)
     assert world.registries.asked == []
 
 
@@ -96,6 +98,6 @@ async def test_an_upgrade_of_several_steps_looks_for_the_images_of_all_before_th
     world.registries = istio()
     world.registries.tags = {"1.21.6"}
     with pytest.raises(ImageError, match=r"pilot:1\.22\.8 does not exist"):
-        await world.upgrade("1.22.8", UpgradeExtent.ALL)
+        await world.upgrade("1.22.8", UpgradeExtent.ALL, asked=replace(request_for("1.22.8"), check_images=True))
     assert world.wrote() == []
     assert f"{HUB}/proxyv2:1.21.6" in world.registries.asked

@@ -10,7 +10,7 @@ from nksmesh.domain.common.errors import CheckError, RefusedError, UnreachableEr
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.engine.cluster_checks import dry_run_changes
+from nksmesh.engine.dry_runs import dry_run_changes
 from tests.unit.commands.test_rollback import OTHER, Here
 from tests.unit.domain.meshes import ISTIOD, change, installed
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard

@@ -19,7 +19,8 @@ class Table:
         images: What they have, by the last part of an image's name.
         tags: The tags that each has; every tag where empty.
         lets_in: The users who may pull; None lets everybody.
-        own: This machine's login.
+        own: This machine's login, wherever it is from.
+        of_environment: The environment's.
         asked: The images that were looked for.
         opened: The hubs that they were opened for.
     """
@@ -29,6 +30,7 @@ class Table:
         self.tags: set[str] = set()
         self.lets_in: set[str] | None = None
         self.own: Login | None = None
+        self.of_environment: Login | None = None
         self.down = False
         self.slow = 0.0
         self.asked: list[str] = []
@@ -39,9 +41,9 @@ class Table:
         self.opened.append(hub)
         yield self
 
-    async def login(self, image: Reference) -> Login | None:
+    async def login(self, image: Reference, *, stored: bool = True) -> Login | None:
         assert image.host.startswith("registry.example")
-        return self.own
+        return self.own if stored else self.of_environment
 
     async def find(self, image: Reference, login: Login | None) -> FoundManifest:
         self.asked.append(str(image))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +11,18 @@ import pytest
 
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.findings import Level
+from nksmesh.domain.images.login import Login, config_of, login_for, logins_of
+from nksmesh.domain.images.reference import parse_reference
 from nksmesh.domain.kube.objects import ObjectRef
-from nksmesh.domain.plan.pull_secrets import missing_secrets, wanted_secrets
+from nksmesh.domain.plan.plan import Action, Need
+from nksmesh.domain.plan.pull_secrets import (
+    MADE_FOR,
+    NewPullSecret,
+    about_the_account,
+    missing_secrets,
+    pull_secret_step,
+    wanted_secrets,
+)
 from tests.unit.domain.meshes import BASE, EDGE, HUB, INGRESS, ISTIOD, change
 
 CNI = Release(component="cni", name="istio-cni", namespace="kube-system")
@@ -82,3 +94,56 @@ def test_a_gateway_release_of_its_own_namespace_gets_the_injectors() -> None:
     far = replace(EDGE, name="far", namespace="far")
     changes = (change(ISTIOD, manifests=[account("ncr")]), change(far, manifests=[workload()]))
     assert secret("ncr", "far") in wanted_secrets(changes)
+
+
+LOGIN = Login(source="NKSMESH_REGISTRY_USERNAME", username="puller", password="of the puller")  # noqa: S106 - nobody's
+NEW = NewPullSecret(name="ncr", registry="registry.example", mesh=ISTIOD.namespace, login=LOGIN)
+
+
+def test_one_that_does_not_exist_is_made_with_the_login() -> None:
+    step = pull_secret_step(secret("ncr", "edge"), None, NEW, (Need("namespace edge"),))
+    assert (step.name, step.action, step.needs) == (
+        "pull secret ncr in edge",
+        Action.CREATE,
+        (Need("namespace edge"),),
+    )
+    assert step.reasons[1] == "account puller of registry.example, from NKSMESH_REGISTRY_USERNAME"
+    config = json.loads(base64.b64decode(NEW.manifest["data"][".dockerconfigjson"]))
+    assert login_for(parse_reference("registry.example/istio/pilot:1"), logins_of(config, "x")) == replace(
+        LOGIN, source="x"
+    )
+    assert "of the puller" not in f"{step!r}{step.json_form()}"
+
+
+@pytest.mark.parametrize(
+    ("labels", "login", "action"),
+    [
+        ({MADE_FOR: "istio-system"}, LOGIN, Action.KEEP),
+        ({MADE_FOR: "istio-system"}, replace(LOGIN, password="another"), Action.APPLY),  # noqa: S106 - nobody's
+        ({}, replace(LOGIN, password="another"), Action.KEEP),  # noqa: S106 - nobody's
+    ],
+)
+def test_one_that_exists_is_renewed_only_where_nksmesh_made_it(
+    labels: dict[str, str], login: Login, action: Action
+) -> None:
+    live = {**replace(NEW, login=login).manifest, "metadata": {"name": "ncr", "labels": labels}}
+    assert pull_secret_step(secret("ncr", "edge"), live, NEW, ()).action is action
+
+
+@pytest.mark.parametrize("data", [{}, {".dockerconfigjson": "no base64!"}, {".dockerconfigjson": "e30="}])
+def test_one_of_ours_that_cannot_be_read_is_made_anew(data: dict[str, str]) -> None:
+    live = {"metadata": {"labels": {MADE_FOR: "istio-system"}}, "data": data}
+    assert pull_secret_step(secret("ncr", "edge"), live, NEW, ()).action is Action.APPLY
+
+
+def test_docker_hub_has_its_own_key() -> None:
+    (key,) = config_of("docker.io", LOGIN)["auths"]
+    assert key == "https://index.docker.io/v1/"
+
+
+def test_who_can_read_the_password_is_said_once() -> None:
+    steps = [pull_secret_step(secret("ncr", f"n{number}"), None, NEW, ()) for number in range(5)]
+    (found,) = about_the_account(steps)
+    assert "Secrets in n0, n1, n2 and 2 more can read the password of account puller" in found.message
+    kept = pull_secret_step(secret("ncr", "edge"), NEW.manifest, NEW, ())
+    assert about_the_account([kept]) == ()

@@ -1,12 +1,9 @@
-"""What is asked of the cluster before a plan is followed: server-side dry runs of changes, and pull secrets.
-
-An immutable field is found before anything is written. Of pull secrets no more than their metadata is read.
-"""
+"""Server-side dry runs of what a plan would change: an immutable field is found before anything is written."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from nksmesh.domain.common.errors import RefusedError
@@ -14,8 +11,6 @@ from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.objects import HELM_MANAGER, ObjectRef
 from nksmesh.domain.plan.dry_runs import Question, changed_objects, merge_patch, refusal
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.plan.pull_secrets import missing_secrets, wanted_secrets
-from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster, Helm
 
 
@@ -48,28 +43,3 @@ async def _ask(ref: ObjectRef, question: Question, cluster: Cluster) -> Finding 
             raise
         return refusal(ref, question, exc)
     return None
-
-
-async def survey_pull_secrets(
-    changes: Iterable[ReleaseChange], cluster: Cluster, *, hub: str, absent: Collection[str]
-) -> tuple[Finding, ...]:
-    """Find the pull secrets that do not exist where pods will be given them.
-
-    Args:
-        cluster: The cluster; a Secret that may not be read is taken to be there.
-        hub: The registry path that they are for.
-        absent: The namespaces that do not exist: nothing in them is read.
-
-    Raises:
-        ClusterError: The cluster cannot be reached.
-    """
-    wanted = wanted_secrets(changes)
-    there = await asyncio.gather(*(_is_there(ref, cluster, absent) for ref in wanted))
-    missing = (ref for ref, found in zip(wanted, there, strict=True) if not found)
-    return missing_secrets(missing, hub, absent)
-
-
-async def _is_there(ref: ObjectRef, cluster: Cluster, absent: Collection[str]) -> bool:
-    if ref.namespace in absent:
-        return False
-    return await where_allowed(cluster.objects.get(ref, metadata_only=True), {}) is not None
