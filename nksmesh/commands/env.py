@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nksmesh.domain.charts.lock import public_source
-from nksmesh.domain.common.data import fields_of
+from nksmesh.domain.common.data import data_of, fields_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.catalog import Environment
+from nksmesh.domain.plan.diff import masked_value
 from nksmesh.engine.ports import MeshFiles
 
 
@@ -55,11 +56,12 @@ class EnvironmentShown:
     environment: Environment
 
     def json_form(self) -> dict[str, Any]:
-        """Return what JSON has: mesh.yaml's keys as a user writes them; what it leaves out is empty or null."""
+        """Return what JSON has: mesh.yaml's keys as a user writes them, without secrets; left out is empty or null."""
         env = self.environment
         files = [{"for": target, "path": file.path, "values": file.values} for target, file in env.files.items()]
-        shown = {"network": env.network or "", "charts": public_source(env.charts), "files": files}
-        return {"name": env.name, "path": env.path} | fields_of(env) | shown
+        shown = {"network": env.network or "", "charts": public_source(env.charts)}
+        hidden: dict[str, Any] = masked_value({"gateways": data_of(env.gateways), "files": files})
+        return {"name": env.name, "path": env.path} | fields_of(env) | shown | hidden
 
 
 @dataclass(frozen=True, kw_only=True)

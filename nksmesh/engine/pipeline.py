@@ -20,6 +20,7 @@ from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.record import check_no_canary
 from nksmesh.domain.mesh.resolve import Resolved, resolve
 from nksmesh.domain.mesh.versions import forgiven
+from nksmesh.domain.plan.load_balancers import check_load_balancers
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine.discovery import check_foreign, list_istiods, record_for
 from nksmesh.engine.hidden_releases import check_unseen, look_for
@@ -146,12 +147,13 @@ async def render_mesh(
     Raises:
         ChartError: A chart does not render, or its render cannot be used.
         CheckError: A value pins the images to another version.
+        ConfigError: An annotation holds a private key.
         ClusterError: Helm reaches another cluster than this program, or none.
     """
     changes = await render_releases(mesh, charts, state, cluster, helm)
     before = former if former is not None and former.version not in {"", mesh.version} else None
     changes = await prove_setters(mesh, changes, helm, kubernetes=state.kubernetes, versions=before is not None)
-    findings = await check_renders_after(before, mesh, changes)
+    findings = (*await check_renders_after(before, mesh, changes), *check_load_balancers(changes))
     refuse_failures(findings)
     return RenderedMesh(changes=changes, findings=findings)
 

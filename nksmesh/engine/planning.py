@@ -28,6 +28,7 @@ from nksmesh.engine.crds import leave_newer_crds, survey_crds
 from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden
 from nksmesh.engine.images import prove_images
+from nksmesh.engine.load_balancers import survey_load_balancers
 from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
 from nksmesh.engine.pipeline import fetch_charts, render_mesh, resolve_mesh
@@ -122,12 +123,14 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     unwanted = tuple(extra for extra in _recorded(record) if extra not in mesh.releases and extra.key in read.installed)
     unwanted = () if request.scope and request.scope.components else unwanted
     stored = {release: read.installed[release.key] for release in unwanted}
+    going = stored if request.prune else {}
+    balanced = await survey_load_balancers(changes.values(), going, runtime.cluster, runtime.helm)
     steps = make_steps(
         mesh,
         changes,
         crds,
         missing_namespaces=missing,
-        unwanted=stored if request.prune else {},
+        unwanted=going,
         proxy_image=proxy,
         take_over=request.take_over,
         pull_secrets=secrets.steps,
@@ -148,6 +151,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
             *refused,
             *secrets.findings,
             *pulled,
+            *balanced,
             *_about_the_name(mesh, moved=before not in {"", mesh.version}),
         ),
         notes=(*found.resolved.notes, *moved_images(mesh)),

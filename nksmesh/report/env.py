@@ -7,6 +7,7 @@ from rich.text import Text
 
 from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
 from nksmesh.domain.charts.lock import public_source
+from nksmesh.domain.plan.diff import masked_value
 from nksmesh.report.documents import yaml_text
 from nksmesh.report.layout import BAD, FAINT, facts, gap, rows, sentence
 from nksmesh.report.text import renders
@@ -63,7 +64,7 @@ def _shown(result: EnvironmentShown, console: Console, _verbose: bool) -> None:
     for target, file in env.files.items():
         gap(console)
         console.print(Text.assemble((target, "bold"), f"  {file.path}"))
-        console.print(Text(yaml_text(file.values, indent=2)))
+        console.print(Text(yaml_text(masked_value(file.values), indent=2)))
 
 
 @renders(StarterWritten)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from nksmesh.domain.plan.diff import MASKED
+
 REDACTED: Final = "[redacted]"
 
 _NAMES: Final = (
     r"(?:(?:id|access|refresh|bearer|auth|service[-_]?account)[-_]?)?token(?:[-_]data)?"
     r"|passw(?:or)?d|passphrase|client[-_]secret|secret[-_]?(?:access[-_]?)?key|access[-_]?key(?:[-_]id)?|api[-_]?key"
-    r"|(?:client|certificate|private|tls|ca)[-_](?:key|certificate|authority)(?:[-_]data)?|x-auth-token"
+    r"|(?:client|certificate|private|tls|ca|https)[-_](?:key|certificate|authority)(?:[-_]data)?|x-auth-token"
 )
 
 _RULES: Final = (
@@ -34,7 +36,7 @@ _RULES: Final = (
     # token: word, "password": "word", client-key-data=word. What follows a path (ca-certificate: /x) is no secret.
     (
         re.compile(
-            rf"(?<![A-Za-z0-9])((?:{_NAMES})[\"']?\s*[:=]\s*)(?!{re.escape(REDACTED)}|/)"
+            rf"(?<![A-Za-z0-9])((?:{_NAMES})[\"']?\s*[:=]\s*)(?!{re.escape(REDACTED)}|{re.escape(MASKED)}|/)"
             r"(\"[^\"]+\"|'[^']+'|[^\s\"',;&{}]+)",
             re.IGNORECASE,
         ),

@@ -25,8 +25,7 @@ def _plan(plan: UninstallPlan, console: Console, _verbose: bool) -> None:
             DOUBTFUL,
         )
     for service, addresses in plan.addresses.items():
-        if addresses:
-            sentence(console, f"  the address {', '.join(addresses)} of {service} is released", DOUBTFUL)
+        sentence(console, f"  {plan.fates[service].sentence(service, addresses)}", DOUBTFUL)
     history = ["the history of the mesh's runs"] if plan.purge and plan.runs else []
     going = (*plan.webhooks, *in_words(plan.going), *labels_in_words(plan.losing_labels), *history)
     _listed(console, "These are removed, too:", going)

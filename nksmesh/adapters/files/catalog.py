@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from nksmesh.adapters.files.documents import Document, KeyPath, read_document
+from nksmesh.adapters.files.documents import Document, KeyPath, parse_document, read_document
 from nksmesh.adapters.files.folders import Found, ValuesFolders, packaged
-from nksmesh.adapters.files.schema import check_document
+from nksmesh.adapters.files.schema import check_document, spoken
 from nksmesh.domain.charts.chart import placed_source
 from nksmesh.domain.charts.releases import COMPONENTS
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.mesh.catalog import Catalog, Environment, Profile, ValuesFile, check_label
+from nksmesh.domain.mesh.load_balancer import problems_of
 from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion, Network, Region
 from nksmesh.domain.mesh.nks import Cloud, KubernetesSupport, Nks
 from nksmesh.domain.mesh.versions import parse_kubernetes
@@ -43,6 +44,7 @@ def load_catalog(folders: ValuesFolders) -> Catalog:
             name: _values(found) for name in COMPONENTS if (found := folders.find(f"{name}{_YAML}")) is not None
         },
         nks=_nks(folders),
+        read_map=lambda text: parse_document(text.encode(), "the text").values,
     )
 
 
@@ -250,7 +252,7 @@ def _gateways(document: Document, listed: Sequence[Mapping[str, Any]]) -> tuple[
                 hint="A gateway's name is its Helm release. Give each its own name.",
             )
         seen.add(gateway["name"])
-    return tuple(
-        GatewaySpec(name=entry["name"], namespace=entry.get("namespace", ""), values=entry.get("values", {}))
-        for entry in listed
-    )
+        for path, problem, hint in problems_of(gateway.get("load_balancer", {})):
+            place: KeyPath = ("gateways", index, "load_balancer", *path)
+            raise ConfigError(f"{document.at(place)}: {spoken(place)} {problem}", hint=hint)
+    return tuple(GatewaySpec(**entry) for entry in listed)

@@ -21,7 +21,7 @@ SCHEMAS: Final = Path(__file__).parent / "schemas"
 
 KEYWORDS: Final = frozenset(
     {"$schema", "title", "description", "type", "additionalProperties", "properties", "required", "propertyNames"}
-    | {"enum", "pattern", "minLength", "maxLength", "items", "minItems", "maxItems"}
+    | {"enum", "pattern", "minLength", "maxLength", "items", "minItems", "maxItems", "minimum", "maximum"}
 )
 """What this module understands; a schema may use nothing else."""
 
@@ -30,6 +30,7 @@ _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "array": (list, "a list"),
     "string": (str, "a string"),
     "boolean": (bool, "true or false"),
+    "integer": (int, "a whole number"),
 }
 
 
@@ -52,7 +53,7 @@ def check_document(document: Document, schema: str) -> Document:
 
 def _check(document: Document, value: Any, schema: Mapping[str, Any], path: KeyPath) -> None:
     kind, spoken = _TYPES[schema["type"]]
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise _wrong(document, path, f"must be {spoken}, not {_told(value)}", _quoting(schema, value))
     if isinstance(value, Mapping):
         _check_map(document, value, schema, path)
@@ -63,6 +64,8 @@ def _check(document: Document, value: Any, schema: Mapping[str, Any], path: KeyP
             _check(document, item, schema.get("items", {}), (*path, index))
     elif isinstance(value, str):
         _check_text(document, value, schema, path)
+    elif kind is int and not schema["minimum"] <= value <= schema["maximum"]:
+        raise _wrong(document, path, f"cannot be {value}", schema.get("description", ""))
 
 
 def _check_map(document: Document, value: Mapping[str, Any], schema: Mapping[str, Any], path: KeyPath) -> None:
@@ -70,12 +73,13 @@ def _check_map(document: Document, value: Mapping[str, Any], schema: Mapping[str
     names = schema.get("propertyNames", {})
     for key, inner in value.items():
         if not re.search(names.get("pattern", ""), key):
-            raise _wrong(document, (*path, key), f"the key does not look like {names['pattern']}", "")
+            pattern, hint = names["pattern"], names.get("description", "")
+            raise _wrong(document, (*path, key), f"the key does not look like {pattern}", hint)
         if key in properties:
             _check(document, inner, properties[key], (*path, key))
         elif others is False:
             raise ConfigError(
-                f"{document.at((*path, key))}: there is no key {_spoken((*path, key))!r}",
+                f"{document.at((*path, key))}: there is no key {spoken((*path, key))!r}",
                 hint=perhaps(key, properties, "keys"),
             )
         elif isinstance(others, Mapping):
@@ -96,7 +100,7 @@ def _check_text(document: Document, value: str, schema: Mapping[str, Any], path:
 
 
 def _wrong(document: Document, path: KeyPath, problem: str, hint: str) -> ConfigError:
-    subject = _spoken(path) or "the file"
+    subject = spoken(path) or "the file"
     return ConfigError(f"{document.at(path)}: {subject} {problem}", hint=hint or "Correct it and run again.")
 
 
@@ -122,7 +126,8 @@ def _told(value: Any) -> str:
             return f"the number {value}"
 
 
-def _spoken(path: KeyPath) -> str:
+def spoken(path: KeyPath) -> str:
+    """Name a key: ``gateways[0].load_balancer``."""
     words = ""
     for step in path:
         words += f"[{step}]" if isinstance(step, int) else ("." if words else "") + step

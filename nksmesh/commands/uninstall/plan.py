@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 from nksmesh.commands.uninstall.leftovers import find_leftovers
 from nksmesh.commands.uninstall.namespace_contents import KEPT_BY_KUBERNETES, Contents, NamespaceReader, Survey
 from nksmesh.commands.uninstall.orphan_webhooks import webhooks_left_by
-from nksmesh.domain.charts.releases import GATEWAY
+from nksmesh.domain.charts.releases import GATEWAY, Release
 from nksmesh.domain.common.data import HIDDEN, fields_of, named
 from nksmesh.domain.common.findings import refuse_failures
-from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.domain.kube.workloads import Workload, without_releases
 from nksmesh.domain.plan.history import History, Outcome
+from nksmesh.domain.plan.load_balancers import AddressFate, fate_of
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.engine.discovery import Installation, find_installation
 from nksmesh.engine.hidden_releases import check_living
@@ -32,7 +33,8 @@ class UninstallPlan:
         purge: What the releases leave goes, too.
         keep_crds: The CRDs with all Istio objects stay all the same.
         istio_revision: The one Istio revision that goes, in words; empty where the whole mesh does.
-        addresses: The LoadBalancers' addresses that are given back, by Service.
+        addresses: The LoadBalancers' addresses, by Service.
+        fates: What becomes of the addresses, by Service.
         leftovers: What the releases leave: pull secrets, CRDs, the mesh's CA, certificates; each says whether it stays.
         labelled: The namespaces with Istio's labels; each says whether a purge leaves them.
         webhooks: Webhook configurations of no release that call what goes, and would refuse everything after it.
@@ -50,6 +52,7 @@ class UninstallPlan:
     keep_crds: bool = False
     istio_revision: str = ""
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    fates: dict[str, AddressFate] = field(default_factory=dict, metadata=named("address_fates"))
     leftovers: tuple[Leftover, ...] = ()
     labelled: tuple[Labelled, ...] = field(default=(), metadata=named("labels"))
     webhooks: tuple[ObjectRef, ...] = ()
@@ -148,20 +151,21 @@ async def plan_uninstall(cluster: Cluster, namespace: str, *, purge: bool, keep_
     refuse_failures(await check_living(installation.gone, cluster))
     gateways = [release for release in installation.releases if release.component == GATEWAY.name]
     balanced, (leftovers, labelled), webhooks, workloads, histories = await asyncio.gather(
-        asyncio.gather(*(_addresses(cluster, release.namespace) for release in gateways)),
+        asyncio.gather(*(_balanced(cluster, release) for release in gateways)),
         find_leftovers(cluster, installation, purge=purge, keep_crds=keep_crds),
         webhooks_left_by(installation, cluster),
         injected_workloads(cluster),
         cluster.histories.read_all(),
     )
     survey = await _survey(cluster, installation, leftovers) if purge else Survey(namespaces={})
-    names = {release.name for release in gateways}
+    services = {name: live for some in balanced for name, live in some.items()}
     history = histories.get(installation.namespace)
     return UninstallPlan(
         installation=installation,
         purge=purge,
         keep_crds=keep_crds,
-        addresses={name: found for some in balanced for name, found in some.items() if name.split("/")[1] in names},
+        addresses={name: addresses_of(live) for name, live in services.items()},
+        fates={name: fate_of(live) for name, live in services.items()},
         leftovers=leftovers,
         labelled=labelled,
         webhooks=webhooks,
@@ -199,6 +203,7 @@ async def _survey(cluster: Cluster, installation: Installation, leftovers: tuple
     return await NamespaceReader(cluster, installation, leftovers).survey(existing)
 
 
-async def _addresses(cluster: Cluster, namespace: str) -> dict[str, tuple[str, ...]]:
-    services = await cluster.objects.list("v1", "Service", namespace)
-    return {f"{namespace}/{live['metadata']['name']}": found for live in services if (found := addresses_of(live))}
+async def _balanced(cluster: Cluster, gateway: Release) -> dict[str, Manifest]:
+    """Return a gateway's Service, where a load balancer gave it an address."""
+    live = await cluster.objects.get(ObjectRef("v1", "Service", gateway.name, gateway.namespace))
+    return {f"{gateway.namespace}/{gateway.name}": live} if live and addresses_of(live) else {}

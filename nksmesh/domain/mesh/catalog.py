@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -96,6 +97,7 @@ class Catalog:
         versions: Istio's minors, oldest first.
         components: The components' own values, by component.
         nks: The Kubernetes versions of NKS, and its clouds.
+        read_map: Reads a YAML text that is a map, for values that hold one; unless told otherwise, JSON alone.
     """
 
     regions: Mapping[str, Region]
@@ -103,6 +105,7 @@ class Catalog:
     profiles: Mapping[str, Profile]
     components: Mapping[str, ValuesFile] = field(default_factory=dict)
     nks: Nks = field(default_factory=Nks)
+    read_map: Callable[[str], Mapping[str, Any]] = field(default=json.loads, repr=False)
 
     def region(self, name: str) -> Region:
         """Look a region up.

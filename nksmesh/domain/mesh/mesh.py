@@ -103,11 +103,13 @@ class GatewaySpec:
         name: The Helm release name, which is the Service's name too.
         namespace: Its namespace; empty is the control plane's.
         values: Its own values, laid over the profile's.
+        load_balancer: What mesh.yaml says of its load balancer, as it is written there.
     """
 
     name: str
     namespace: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    load_balancer: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

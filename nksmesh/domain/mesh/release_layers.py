@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nksmesh.domain.charts.releases import ALWAYS, OPTIONAL, Release
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.mesh.catalog import Environment, Profile, ValuesFile
+from nksmesh.domain.mesh.load_balancer import load_balancer_values, proxy_protocol_layer
 from nksmesh.domain.mesh.mesh import DeployedRevisions, GatewaySpec
 from nksmesh.domain.mesh.region_layer import ImageSource, components_layer, placement_layer, region_layer
 from nksmesh.domain.mesh.request import Request
@@ -24,6 +27,7 @@ class Sources:
         values_files: Each ``-f``, with the component or release it is for.
         sets: Each ``--set``, or option of its kind.
         kept: For each release's name, the layers of the last run that hold on, weakest first.
+        read_map: Reads a YAML text that is a map.
     """
 
     components: Mapping[str, ValuesFile]
@@ -36,6 +40,7 @@ class Sources:
     kept: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
     revisions: DeployedRevisions = field(default_factory=DeployedRevisions)
     optional: tuple[str, ...] = ()
+    read_map: Callable[[str], Mapping[str, Any]] = field(default=json.loads, repr=False)
 
 
 def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
@@ -46,9 +51,11 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
     3. The region, or the own hub: hub, tag, proxy images, pull secrets; then the control plane's namespace and
        Istio revision, where they are not the chart's default, its revision tags, and which istiod is the default;
        then what istiod has to know of the optional components.
-    4. The environment: its COMPONENT.yaml, then its RELEASE.yaml, then what its mesh.yaml says of the gateway.
+    4. The environment: the gateway's ``load_balancer`` of its mesh.yaml, its COMPONENT.yaml, then its RELEASE.yaml,
+       then the gateway's ``values`` of its mesh.yaml.
     5. Each ``-f``, in the order given.
     6. Each ``--set-json``, then each ``--set``, ``--set-string`` and ``--set-file``, in the order given.
+    7. The proxies' side of a load balancer's proxy protocol, merged with what the others say in the same annotation.
 
     Without ``-e``, the environment's layers, the ``-f`` and the ``--set`` of the last run stand in these places until
     the same option is given again; ``--set`` and its kind are one.
@@ -75,6 +82,8 @@ def layers_of_release(release: Release, sources: Sources) -> tuple[Layer, ...]:
     for option in sorted(sources.sets, key=lambda option: list(SetKind).index(option.kind)):
         if option.target in _targets(release):
             layers.append(set_layer(option, compose(layers).values))
+    if layer := proxy_protocol_layer(layers, sources.read_map):
+        layers.append(layer)
     return tuple(layer for layer in layers if layer.values)
 
 
@@ -134,10 +143,14 @@ def _environment_layers(release: Release, sources: Sources) -> list[Layer]:
     environment = sources.environment
     if environment is None:
         return []
-    own = ValuesFile(path=environment.path, values=_gateway_values(release, environment.gateways or ()))
+    gateways = environment.gateways or ()
+    own = ValuesFile(path=environment.path, values=_gateway_values(release, gateways))
     files = [*(environment.files.get(target) for target in _targets(release)), own]
     layers = [layer for file in files for layer in _file_layer(f"environment {environment.name}", file)]
-    return [replace(layer, kind=LayerKind.ENVIRONMENT) for layer in layers]
+    balanced = {gateway.name: load_balancer_values(gateway.load_balancer) for gateway in gateways}
+    name = f"environment {environment.name} (load_balancer)"
+    load_balancer = Layer(name=name, values=balanced.get(release.name, {}), kind=LayerKind.LOAD_BALANCER, ours=True)
+    return [load_balancer, *(replace(layer, kind=LayerKind.ENVIRONMENT) for layer in layers)]
 
 
 def _kept(release: Release, sources: Sources, option: str) -> list[Layer]:

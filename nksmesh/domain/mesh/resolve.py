@@ -112,6 +112,7 @@ def resolve(
         kept=_kept_layers(request, environment, found, notes),
         revisions=revisions,
         optional=optional,
+        read_map=catalog.read_map,
     )
     check_targets(request, environment, releases, gateways_anywhere(catalog.profiles.values(), gateways))
     layers = {release.name: layers_of_release(release, sources) for release in releases}

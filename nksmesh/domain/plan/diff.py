@@ -12,8 +12,10 @@ from nksmesh.domain.common.data import named
 from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.kube.keyed_lists import by_key
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
+from nksmesh.domain.mesh.load_balancer import is_tls_key
 
-_MASKED: Final = "(hidden)"
+MASKED: Final = "(hidden)"
+"""What stands in the place of a secret."""
 _SECRET_NAME: Final = re.compile(r"passw|passphrase|secret|token|credential|(?:api|access|private)_?key", re.IGNORECASE)
 """What a container's environment calls what is nobody's business."""
 _PRIVATE_KEY: Final = "PRIVATE KEY-----"
@@ -58,7 +60,10 @@ def diff_manifests(
 
 
 def masked(manifest: Manifest, before: Manifest) -> Manifest:
-    """Hide what a Secret holds, and a container's variables whose names say that they are secret; not that they change.
+    """Hide what is secret in an object; not that it changes.
+
+    That is what a Secret holds, a container's variables whose names say that they are secret, and private keys: of a
+    load balancer's listener in an annotation, and in PEM anywhere.
 
     What equals the state before is hidden in the same words, and anything else says so.
     """
@@ -84,8 +89,13 @@ def masked_value(value: Any, key: str = "") -> Any:
         return {name: masked_value(inner, called if name == "value" else name) for name, inner in value.items()}
     if isinstance(value, list):
         return [masked_value(item) for item in value]
-    secret = isinstance(value, str) and value and (_is_secret(key) or _PRIVATE_KEY in value)
+    secret = isinstance(value, str) and value and (_is_secret(key) or _is_private_key(key, value))
     return _hidden(value, value) if secret else value
+
+
+def _is_private_key(name: str, text: str) -> bool:
+    """Tell a private key, by the annotation that holds it or by its own first line."""
+    return is_tls_key(name) or _PRIVATE_KEY in text
 
 
 def _is_secret(name: str) -> bool:
@@ -97,6 +107,8 @@ def _discreet(value: Any, before: Any, field: str = "") -> Any:
     if isinstance(value, Mapping):
         known = before if isinstance(before, Mapping) else {}
         return {key: _discreet(inner, known.get(key), str(key)) for key, inner in value.items()}
+    if isinstance(value, str) and value and _is_private_key(field, value):
+        return _hidden(value, value if before is None else before)
     if not isinstance(value, list):
         return value
     keys, there = by_key(field, value), by_key(field, before) or {}
@@ -113,4 +125,4 @@ def _variable(variable: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping
 
 
 def _hidden(value: Any, before: Any) -> str:
-    return f"{_MASKED} {counted(len(str(value)), 'character')}{'' if value == before else ', others'}"
+    return f"{MASKED} {counted(len(str(value)), 'character')}{'' if value == before else ', others'}"

@@ -15,6 +15,7 @@ class LayerKind(StrEnum):
     CATALOG = "catalog"
     IMAGES = "images"
     MESH = "mesh"
+    LOAD_BALANCER = "load balancer"
     ENVIRONMENT = "environment"
     PRESERVED = "preserved"
     FILE = "file"
@@ -30,6 +31,7 @@ class LayerKind(StrEnum):
 
 
 _OPTIONS: Final = {
+    LayerKind.LOAD_BALANCER: "-e",
     LayerKind.ENVIRONMENT: "-e",
     LayerKind.PRESERVED: "-e",
     LayerKind.FILE: "-f",
@@ -44,7 +46,8 @@ class Layer:
     Attributes:
         name: What a reader knows it by: ``profile demo``, ``region kr1``, ``-f istiod=x.yaml``, ``--set``.
         kind: CATALOG for the components' and the profile's files, IMAGES for the region's or the hub's, MESH for what
-            follows from the mesh itself, PRESERVED for what another tool had set.
+            follows from the mesh itself, LOAD_BALANCER for a gateway's ``load_balancer`` of mesh.yaml, PRESERVED for
+            what another tool had set.
         ours: It ships with nksmesh: its keys are never called misspelt.
         replaces: The keys whose maps take the place of those beneath, and are not merged with them.
     """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nksmesh.adapters.files.catalog import load_environment
+from nksmesh.adapters.files.catalog import load_catalog, load_environment
 from nksmesh.adapters.files.documents import dump_document, parse_document
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.files.mesh_files import MeshFiles
@@ -70,3 +70,33 @@ def test_a_folder_that_cannot_be_written_is_left_as_it_was(folders: ValuesFolder
     with pytest.raises(ConfigError, match="cannot be written"):
         MeshFiles(folders=folders).write_environment("prod", {"mesh.yaml": {}})
     assert (meshes / "values").read_text() == "no folder"
+
+
+def with_load_balancer(meshes: Path, text: str) -> None:
+    home = meshes / "values/environments/prod"
+    home.mkdir(parents=True)
+    gateway = f"region: kr1\ngateways:\n  - name: edge\n    load_balancer:\n{text}"
+    (home / "mesh.yaml").write_text(gateway)
+
+
+def test_a_load_balancer_is_read_as_it_is_written(folders: ValuesFolders, meshes: Path) -> None:
+    with_load_balancer(meshes, "      internal: yes\n      listeners:\n        443: {protocol: HTTPS}\n")
+    gateway = GatewaySpec(name="edge", load_balancer={"internal": True, "listeners": {"443": {"protocol": "HTTPS"}}})
+    assert load_environment(folders, "prod").gateways == (gateway,)
+
+
+def test_what_contradicts_itself_is_told_with_file_line_and_key(folders: ValuesFolders, meshes: Path) -> None:
+    with_load_balancer(meshes, "      health:\n        interval: 5\n        timeout: 9\n")
+    with pytest.raises(ConfigError) as failed:
+        load_environment(folders, "prod")
+    assert failed.value.message == (
+        "values/environments/prod/mesh.yaml, line 7: gateways[0].load_balancer.health.timeout does not fit: the "
+        "timeout (9 s) must be shorter than the interval (5 s)"
+    )
+
+
+def test_the_catalog_reads_yaml_in_values() -> None:
+    read = load_catalog(ValuesFolders()).read_map
+    assert read("gatewayTopology:\n  numTrustedProxies: 1\n") == {"gatewayTopology": {"numTrustedProxies": 1}}
+    with pytest.raises(ConfigError):
+        read("- a list")

@@ -30,6 +30,14 @@ gateways:
   - name: edge
     namespace: edge
     values: {service: {type: ClusterIP}}
+    load_balancer:
+      address: 10.0.0.7
+      connection_limit: 60000
+      keepalive_timeout: 0
+      listeners:
+        443: {protocol: TERMINATED_HTTPS, certificate_manager_name: shop, tls_version: TLSv1.0_2016}
+        65535: {}
+      health: {port: 0, interval: 5000, timeout: 1, retries: 10}
 """
 
 
@@ -83,6 +91,83 @@ def test_a_good_mesh_is_admitted() -> None:
         ('namespace: "a\\n"\n', "namespace cannot be 'a\\n'", "control plane"),
         ("sandbox: ../x\n", "sandbox cannot be '../x'", "sandbox"),
         ("pull_secrets: [1]\n", "pull_secrets[0] must be a string, not the number 1", "quotes"),
+        *(
+            (
+                f"gateways:\n  - name: a\n    load_balancer:\n      {text}\n",
+                f"line 4: {message.format(key='gateways[0].load_balancer')}",
+                hint,
+            )
+            for text, message, hint in (
+                ("intern: true", "there is no key '{key}.intern'", "internal"),
+                ("internal: 'true'", "{key}.internal must be true or false", "inside the VPC"),
+                ("address: 10.0.0.256", "{key}.address cannot be '10.0.0.256'", "IPv4 address"),
+                ("address: 1.2.3", "{key}.address cannot be '1.2.3'", "IPv4 address"),
+                ("keep_address: 1", "{key}.keep_address must be true or false", "keep-floatingip"),
+                ("subnet_id: abc", "{key}.subnet_id cannot be 'abc'", "UUID"),
+                ("network_id: 1", "{key}.network_id must be a string", "quotes"),
+                ("name: a b", "{key}.name cannot be 'a b'", "A-Z, a-z"),
+                (f"name: {'x' * 256}", "{key}.name cannot be", "at most 255"),
+                ("type: physical", "{key}.type cannot be 'physical'", "shared"),
+                ("algorithm: RANDOM", "{key}.algorithm cannot be 'RANDOM'", "ROUND_ROBIN"),
+                (
+                    "session_persistence: COOKIE",
+                    "{key}.session_persistence cannot be 'COOKIE'",
+                    "SOURCE_IP",
+                ),
+                ("connection_limit: 0", "{key}.connection_limit cannot be 0", "1 to 60000"),
+                ("connection_limit: 60001", "{key}.connection_limit cannot be 60001", "1 to 60000"),
+                (
+                    "connection_limit: '9'",
+                    "{key}.connection_limit must be a whole number, not the string '9'",
+                    "60000",
+                ),
+                (
+                    "connection_limit: true",
+                    "{key}.connection_limit must be a whole number, not true",
+                    "60000",
+                ),
+                ("keepalive_timeout: -1", "{key}.keepalive_timeout cannot be -1", "0 to 3600"),
+                ("keepalive_timeout: 3601", "{key}.keepalive_timeout cannot be 3601", "0 to 3600"),
+                (
+                    "proxy_protocol: v2",
+                    "{key}.proxy_protocol must be true or false",
+                    "client's address",
+                ),
+                (
+                    "listeners: {0: {}}",
+                    "{key}.listeners.0 the key does not look like",
+                    "1 to 65535",
+                ),
+                (
+                    "listeners: {65536: {}}",
+                    "{key}.listeners.65536 the key does not look like",
+                    "port",
+                ),
+                ("listeners: {https: {}}", "{key}.listeners.https the key does not look", "port"),
+                (
+                    "listeners: {443: {protocol: TLS}}",
+                    "{key}.listeners.443.protocol cannot be 'TLS'",
+                    "TERMINATED_HTTPS",
+                ),
+                (
+                    "listeners: {443: {tls_version: '1.2'}}",
+                    "{key}.listeners.443.tls_version cannot be '1.2'",
+                    "TLSv1.2",
+                ),
+                (
+                    "listeners: {443: {certificate_manager_name: ''}}",
+                    "{key}.listeners.443.certificate_manager_name cannot be ''",
+                    "NHN",
+                ),
+                ("listeners: {443: {key: x}}", "there is no key '{key}.listeners.443.key'", ""),
+                ("health: {type: UDP}", "{key}.health.type cannot be 'UDP'", "TCP"),
+                ("health: {path: x}", "{key}.health.path cannot be 'x'", "begins with /"),
+                ("health: {port: 65536}", "{key}.health.port cannot be 65536", "0 to 65535"),
+                ("health: {interval: 0}", "{key}.health.interval cannot be 0", "1 to 5000"),
+                ("health: {timeout: 5001}", "{key}.health.timeout cannot be 5001", "1 to 5000"),
+                ("health: {retries: 11}", "{key}.health.retries cannot be 11", "1 to 10"),
+            )
+        ),
         (f"namespace: {'x' * 64}\n", "namespace cannot be", "namespace"),
     ],
 )

@@ -38,6 +38,7 @@ from nksmesh.domain.mesh.request import Recorded
 from nksmesh.domain.plan.diff import ObjectDiff
 from nksmesh.domain.plan.history import Outcome as RunOutcome
 from nksmesh.domain.plan.history import ReleaseMove, Run
+from nksmesh.domain.plan.load_balancers import AddressFate
 from nksmesh.domain.plan.plan import Action, CrdChange, Plan, ReleaseChange, Step
 from nksmesh.domain.plan.rollback_target import RollbackTarget
 from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
@@ -229,6 +230,7 @@ UNINSTALL: Final = UninstallPlan(
     installation=INSTALLATION,
     purge=True,
     addresses={"istio-system/istio-ingressgateway": ("203.0.113.7",)},
+    fates={"istio-system/istio-ingressgateway": AddressFate.DELETED},
     leftovers=(
         Leftover(
             ref=ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.networking.istio.io"),

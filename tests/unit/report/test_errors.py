@@ -49,6 +49,11 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----"
         ("client-certificate-data: TFMwdExTMUNSVWRK", f"client-certificate-data: {REDACTED}"),
         ("https://me:pw@charts.example.com/x", f"https://{REDACTED}@charts.example.com/x"),
         ("oci://tok3n@registry.example.com", f"oci://{REDACTED}@registry.example.com"),
+        ('a/listener-terminated-https-key":"MIIE"', f'a/listener-terminated-https-key":{REDACTED}'),
+        (
+            "listener-terminated-https-key: (hidden) 80 characters",
+            "listener-terminated-https-key: (hidden) 80 characters",
+        ),
         (f"got {JWT}!", f"got {REDACTED}!"),
         (f"key {PEM} end", f"key {REDACTED} end"),
         ("-----BEGIN PRIVATE KEY-----\nMIIEabc", REDACTED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,10 @@ from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.mesh.catalog import Catalog, Environment, ValuesFile
 from nksmesh.domain.mesh.location import Location
 from nksmesh.domain.mesh.mesh import GatewaySpec, IstioVersion, Mesh, Network
+from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.request import Recorded, Request
 from nksmesh.domain.mesh.resolve import resolve
-from nksmesh.domain.values.layers import compose
+from nksmesh.domain.values.layers import LayerKind, compose
 from nksmesh.domain.values.set_values import SetKind, parse_set
 
 
@@ -180,6 +182,38 @@ def test_recorded_gateways_hold_until_a_profile_or_an_environment_is_named(catal
     assert [gateway.name for gateway in named.gateways] == ["istio-ingressgateway", "istio-egressgateway"]
     silent = replace(prod, gateways=None, files={})
     assert len(resolve(Request(), catalog, silent, recorded).mesh.gateways) == 2
+
+
+def balanced(catalog: Catalog, prod: Environment, **said: Any) -> tuple[Environment, Mesh]:
+    gateway = GatewaySpec(name="edge", values={"service": {"type": "LoadBalancer"}}, load_balancer=said)
+    environment = replace(prod, gateways=(gateway,), files={})
+    return environment, resolve(Request(), catalog, environment).mesh
+
+
+def test_a_load_balancer_lies_below_every_values_file_and_holds_until_the_next_environment(
+    catalog: Catalog, prod: Environment
+) -> None:
+    environment, mesh = balanced(catalog, prod, name="own", proxy_protocol=True, keep_address=True)
+    kinds = [layer.kind for layer in mesh.layers["edge"]]
+    assert kinds.index(LayerKind.LOAD_BALANCER) < kinds.index(LayerKind.ENVIRONMENT)
+    annotations = values(mesh, "edge")["service"]["annotations"]
+    assert annotations == {
+        "loadbalancer.openstack.org/keep-floatingip": "true",
+        "loadbalancer.nhncloud/loadbalancer-name": "own",
+        "loadbalancer.nhncloud/proxy-protocol": "true",
+    }
+    both_sides = values(mesh, "edge")["podAnnotations"]["proxy.istio.io/config"]
+    assert json.loads(both_sides) == {"gatewayTopology": {"proxyProtocol": {}}}
+    # as installed, from the record's own form
+    recorded = Record.from_data(json.loads(json.dumps(Record(settings=Recorded.of(mesh), hub="h").to_data()))).settings
+    assert values(resolve(Request(), catalog, None, recorded).mesh, "edge") == values(mesh, "edge")
+    said = {"proxy.istio.io/config": json.dumps({"concurrency": 2})}
+    setting = parse_set(f"edge:podAnnotations={json.dumps(said)}", SetKind.JSON)
+    text = values(resolve(Request(sets=(setting,)), catalog, None, recorded).mesh, "edge")["podAnnotations"]
+    merged = json.loads(text["proxy.istio.io/config"])
+    assert merged == {"concurrency": 2, "gatewayTopology": {"proxyProtocol": {}}}
+    silent = replace(environment, gateways=(GatewaySpec(name="edge"),))
+    assert "service" not in values(resolve(Request(), catalog, silent, recorded).mesh, "edge")
 
 
 def test_a_hub_of_ones_own_needs_no_region(catalog: Catalog) -> None:

@@ -13,6 +13,7 @@ CLUSTER_IP = read("{apiVersion: v1, kind: Service, metadata: {name: edge}, spec:
 SECRET = read("{apiVersion: v1, kind: Secret, metadata: {name: key}, data: {password: c2VjcmV0}}")
 
 
+TLS_KEY = "loadbalancer.nhncloud/listener-terminated-https-key"
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHc\n-----END EC PRIVATE KEY-----\n"
 
 
@@ -73,6 +74,22 @@ def test_a_containers_password_is_never_shown_and_still_compared() -> None:
     assert "hunter" not in "\n".join(new.lines)
 
 
+def annotated(**annotations: str) -> Manifest:
+    return {**SERVICE, "metadata": {"name": "edge", "annotations": annotations}}
+
+
+def test_a_private_key_in_an_annotation_is_never_shown_and_still_compared() -> None:
+    before = annotated(**{f"TCP-443.{TLS_KEY}": "hunter22", "mine": "shown"})
+    (diff,) = diff_manifests([before], [annotated(**{f"TCP-443.{TLS_KEY}": "hunter33"})], "n", dump)
+    shown = "\n".join(diff.lines)
+    assert "hunter" not in shown
+    assert "(hidden) 8 characters, others" in shown
+    assert '"mine": "shown"' in shown
+    (added,) = diff_manifests([SERVICE], [annotated(pem=PEM)], "n", dump)
+    assert "MHc" not in "\n".join(added.lines)
+    assert "(hidden)" in "\n".join(added.lines)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -82,6 +99,8 @@ def test_a_containers_password_is_never_shown_and_still_compared() -> None:
         ("env", [{"name": "MY_PASSWORD", "value": "hunter2"}]),
         ("ca", f"{PEM}hunter2"),
         ("files", ["a", {"b": f"{PEM}hunter2"}]),
+        ("annotations", {TLS_KEY: "hunter2", "mine": "shown"}),
+        ("annotations", {f"TCP-443.{TLS_KEY}": "hunter2"}),
     ],
 )
 def test_a_values_secret_is_hidden(key: str, value: object) -> None:
