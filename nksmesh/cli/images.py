@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import MeshOptions, request_of
+from nksmesh.cli.mesh_options import MeshOptions, SourceOptions, request_of
 from nksmesh.cli.options import PlainHttp, RegistryConfig, Shell
 from nksmesh.cli.run import run, run_on
 from nksmesh.domain.charts.releases import OPTIONAL
 
-app = command_group("List the images that a mesh pulls, and look for them in their registries.")
+if TYPE_CHECKING:
+    from nksmesh.commands.mirror import ImageMirror
+    from nksmesh.domain.common.events import Listener
+
+app = command_group("List the images that a mesh pulls, look for them in their registries, and copy them to your own.")
 
 
 @command(
@@ -87,3 +91,76 @@ def check(
     where = replace(wiring.target(shell, request.environment, files.folder), registries=access)
 
     run_on(shell, where, lambda runtime: workflow(request, runtime))
+
+
+@command(
+    app,
+    shared=SourceOptions,
+    examples=[
+        "nksmesh images mirror --to HOST/REGISTRY/istio --version 1.30.2",
+        "nksmesh images mirror --to HOST/REGISTRY/istio --version 1.30.2 --platform linux/amd64 --charts-too",
+        "nksmesh images mirror --to HOST/REGISTRY/istio --version 1.30.2 --verify-as private-HOST --dry-run",
+    ],
+)
+def mirror(
+    shell: Shell,
+    options: SourceOptions,
+    to: Annotated[
+        str, typer.Option("--to", metavar="HUB", help="The registry path they go to: later the --hub of install.")
+    ],
+    all_components: Annotated[
+        bool, typer.Option("--all-components", help=f"Also copy the images of {' and '.join(OPTIONAL)}.")
+    ] = False,
+    charts_too: Annotated[
+        bool, typer.Option("--charts-too", help="Also copy the charts, to HUB/charts/NAME:VERSION.")
+    ] = False,
+    platforms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--platform",
+            metavar="OS/ARCH",
+            help="Copy the images for this platform only. Changes the index and its digest. Can be repeated.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace tags that are other images.")] = False,
+    verify_as: Annotated[
+        str,
+        typer.Option(
+            "--verify-as",
+            metavar="HOST_OR_HUB",
+            help="The address that the nodes pull from, such as NCR's private- host. Default: --to.",
+        ),
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be copied. Write nothing.")] = False,
+    registry_config: RegistryConfig = None,
+    plain_http: PlainHttp = None,
+) -> None:
+    """Copy every image of the mesh into your own registry, with its attestations and the same digest.
+
+    The cluster is not read. What the registry has already is not sent again: run the same command again after an
+    interruption. At the end, each copy is looked for as the nodes will.
+    """
+    from nksmesh.commands.mirror import mirror_images
+    from nksmesh.engine.mirror import MirrorOptions
+
+    request = request_of(shell, options, wiring.files(options.directory))
+    request = request.with_every_component() if all_components else request
+    how = MirrorOptions(
+        to=to, platforms=tuple(platforms or ()), overwrite=overwrite, verify_as=verify_as, dry_run=dry_run
+    )
+
+    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+
+    async def copy(listener: Listener) -> ImageMirror:
+        async with access.open(to) as registries:
+            return await mirror_images(
+                request,
+                wiring.offline_helm(shell),
+                wiring.chart_store(),
+                registries,
+                how,
+                charts_too=charts_too,
+                listener=listener,
+            )
+
+    run(shell, copy)

@@ -86,6 +86,15 @@ class MeshOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceOptions(MeshOptions):
+    """What is said of a mesh whose images are copied: its hub is where they are."""
+
+    hub: Annotated[
+        str, typer.Option("--from", metavar="HUB", help="The registry path that the images are copied from.")
+    ] = "docker.io/istio"
+
+
+@dataclass(frozen=True, kw_only=True)
 class WaitingOptions(MeshOptions):
     """The same, and how long is waited for what."""
 

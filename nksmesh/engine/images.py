@@ -77,7 +77,7 @@ async def prove_images(
             checked = await look_for_images(written, mesh, runtime, later=later, new=new)
     except TimeoutError:
         message = f"the registry of {mesh.hub} does not answer within {_PROOF_SECONDS:.0f} s"
-        late = _failed(mesh.hub, ImageError(message, hint="", passing=True))
+        late = failure_of(mesh.hub, ImageError(message, hint="", passing=True))
         checked = (CheckedImage(image=mesh.hub, findings=(late,)),)
     findings = [finding for image in checked for finding in image.findings]
     unreached = {parse_reference(finding.subject).host: finding for finding in findings if _unreached(finding)}
@@ -111,7 +111,22 @@ async def look_for_images(
     if runtime.registries is None or not named:
         return ()
     async with runtime.registries(mesh.hub) as registries:
-        return await check_images(dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries, new=new)
+        checked = await check_images(dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries, new=new)
+    versions = (mesh.version, *later)
+    return tuple(
+        replace(image, findings=tuple(_with_mirror(finding, mesh, versions) for finding in image.findings))
+        for image in checked
+    )
+
+
+def _with_mirror(finding: Finding, mesh: Mesh, versions: Collection[str]) -> Finding:
+    """Name the command that brings an image which an own hub lacks."""
+    if finding.id != "images.missing" or not mesh.own_hub or not finding.subject.startswith(f"{mesh.hub}/"):
+        return finding
+    tag = parse_reference(finding.subject).tag
+    version = next((version for version in versions if tag.startswith(version)), mesh.version)
+    command = f"nksmesh images mirror --to {mesh.hub} --version {version}"
+    return replace(finding, hint=f"Run {command}, or pass another --hub or --version.")
 
 
 def _unreached(finding: Finding) -> bool:
@@ -167,7 +182,7 @@ async def _checked(
     try:
         found, doubts = await _found(image, login, registries)
     except ImageError as error:
-        return CheckedImage(image=name, login=login.source if login else "", findings=(_failed(name, error),))
+        return CheckedImage(image=name, login=login.source if login else "", findings=(failure_of(name, error),))
     return CheckedImage(
         image=name,
         login=login.source if login else "",
@@ -215,7 +230,8 @@ def _check_platforms(name: str, found: FoundManifest, platforms: frozenset[str])
     )
 
 
-def _failed(name: str, error: ImageError) -> Finding:
+def failure_of(name: str, error: ImageError) -> Finding:
+    """Make a finding of why an image cannot be had."""
     match error:
         case MissingImageError():
             rule = "images.missing"

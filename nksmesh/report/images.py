@@ -8,7 +8,7 @@ from rich.text import Text
 from nksmesh.commands.images import ImageCheck, ImageList
 from nksmesh.domain.common.findings import Level, warnings_of
 from nksmesh.domain.common.spelling import counted
-from nksmesh.report.layout import BAD, FAINT, GOOD, gap, sentence, warnings
+from nksmesh.report.layout import BAD, FAINT, GOOD, failures, gap, sentence, warnings
 from nksmesh.report.text import renders
 
 
@@ -27,8 +27,8 @@ def _image_list(result: ImageList, console: Console, verbose: bool) -> str:
 
 @renders(ImageCheck)
 def _image_check(result: ImageCheck, console: Console, _verbose: bool) -> None:
-    failures = [finding for finding in result.findings if finding.level is Level.FAILURE]
-    failed = len({finding.subject for finding in failures})
+    found = [finding for finding in result.findings if finding.level is Level.FAILURE]
+    failed = len({finding.subject for finding in found})
     images = counted(len(result.images), "image")
     told = f"{failed} of {images} of Istio {result.version} failed the check"
     sentence(
@@ -41,8 +41,4 @@ def _image_check(result: ImageCheck, console: Console, _verbose: bool) -> None:
             facts = [image.found.digest, ", ".join(image.found.platforms), image.login and f"with {image.login}"]
             console.print(Text("  " + "; ".join(filter(None, facts)), style=FAINT), soft_wrap=True)
     warnings(console, warnings_of(result.findings))
-    for finding in {finding.message: finding for finding in failures}.values():  # one registry fails all its images
-        sentence(console, f"error: {finding.message}", BAD)
-        for line in finding.detail.splitlines():
-            sentence(console, f"  | {line}")
-        sentence(console, f"hint: {finding.hint}")
+    failures(console, found)

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from nksmesh.domain.common.findings import Finding
 from nksmesh.report.redaction import redact
 
 UNBOUNDED: Final = 1000
@@ -55,6 +56,15 @@ def warnings(console: Console, texts: Iterable[str]) -> None:
     """Print warnings, one a line."""
     for text in texts:
         console.print(Text.assemble(("warning:", DOUBTFUL), " ", redact(text)))
+
+
+def failures(console: Console, findings: Iterable[Finding]) -> None:
+    """Print failures as errors are printed, each sentence once: one registry fails all its images."""
+    for finding in {finding.message: finding for finding in findings}.values():
+        sentence(console, redact(f"error: {finding.message}"), BAD)
+        for line in finding.detail.splitlines():
+            sentence(console, redact(f"  | {line}"))
+        sentence(console, redact(f"hint: {finding.hint}"))
 
 
 def facts(console: Console, pairs: Iterable[tuple[str, Cell]]) -> None:

@@ -51,7 +51,7 @@ class _Row:
         if event.kind is EventKind.WARNING:
             self.warned = True
             return
-        if event.kind is not EventKind.NOTE:
+        if event.kind not in {EventKind.NOTE, EventKind.PROGRESS}:
             self.kind = event.kind
         message = " ".join(redact(event.message).split())
         if event.kind is EventKind.WAITING:

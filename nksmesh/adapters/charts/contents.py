@@ -48,9 +48,7 @@ def read_contents(folder: Path, *, title: str) -> Contents:
         ChartError: One of them is not what a chart's file must be.
         OSError: One of them cannot be read.
     """
-    about = _parsed(folder / "Chart.yaml", title)
-    if not isinstance(about, dict):
-        raise _broken(title, "Chart.yaml is not a mapping")
+    about = about_chart(folder, title=title)
     for key in ("name", "version"):
         if not isinstance(about.get(key), str):
             raise _broken(title, f"Chart.yaml has no {key}")
@@ -70,6 +68,19 @@ def read_contents(folder: Path, *, title: str) -> Contents:
         return Contents.from_json(contents.to_json())
     except (TypeError, ValueError, RecursionError) as error:
         raise _broken(title, f"a value cannot be written as JSON, which Helm needs: {error}") from error
+
+
+def about_chart(folder: Path, *, title: str) -> dict[str, Any]:
+    """Parse a chart's Chart.yaml.
+
+    Raises:
+        ChartError: It is no mapping.
+        OSError: It cannot be read.
+    """
+    about = _parsed(folder / "Chart.yaml", title)
+    if not isinstance(about, dict):
+        raise _broken(title, "Chart.yaml is not a mapping")
+    return about
 
 
 def check_identity(contents: Contents, ref: ChartRef, *, title: str) -> None:

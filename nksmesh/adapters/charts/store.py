@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of, digest_of_folder
 from nksmesh.adapters.charts.cache import Cache, cache_folder
-from nksmesh.adapters.charts.contents import Contents, Templates, check_identity
+from nksmesh.adapters.charts.contents import Contents, Templates, about_chart, check_identity
 from nksmesh.adapters.charts.sources import Folder, Repository, source_named, unknown_version
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock, public_ref, public_source
@@ -20,6 +20,7 @@ from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 
 if TYPE_CHECKING:
     from nksmesh.adapters.charts.repository import Repositories
+    from nksmesh.domain.images.mirroring import PackedChart
 
 STEP = "charts"
 
@@ -78,6 +79,28 @@ class ChartStore:
             return source.archive_of(ref) is not None
         digest = lock.digest(ref) or self._cache.digest_known(ref)
         return digest is not None and (self._cache.unpacked(digest) or self._cache.archive(digest)) is not None
+
+    def packed(self, chart: Chart) -> PackedChart:
+        """Read the archive of a chart that was fetched, as an OCI registry takes it.
+
+        Raises:
+            ChartError: It is a folder, or its archive is not what it was.
+        """
+        from nksmesh.domain.images.mirroring import PackedChart  # noqa: PLC0415 - for those alone who copy charts
+
+        source = source_named(chart.ref.source)
+        path = source.archive_of(chart.ref) if isinstance(source, Folder) else None
+        try:
+            archive = path.read_bytes() if path else self._cache.archive(chart.digest)
+        except OSError:
+            archive = None
+        if archive is None or digest_of(archive) != chart.digest:
+            raise ChartError(
+                f"chart {chart.ref} in {public_source(chart.ref.source)} has no archive that can be copied",
+                hint="Pack it with `helm package`, and pass the archive's folder with --charts.",
+            )
+        about = about_chart(chart.folder, title=f"chart {chart.ref}")
+        return PackedChart(name=chart.ref.name, version=chart.ref.version, about=about, archive=archive)
 
 
 class _Fetching:

@@ -66,8 +66,12 @@ class Registries:
         Raises:
             ImageError: As ``Registry.find`` says.
         """
+        return await self.at(image, login).find(image)
+
+    def at(self, image: Reference, login: Login | None) -> Registry:
+        """Return the registry that an image is of, for one login or for nobody's."""
         key = (image.server, login)
         if key not in self._open:
-            self._open[key] = Registry(self._http, image.server, login, plain=image.host in self._plain)
-        async with self._turns:
-            return await self._open[key].find(image)
+            plain = image.host in self._plain
+            self._open[key] = Registry(self._http, image.server, login, plain=plain, turns=self._turns)
+        return self._open[key]

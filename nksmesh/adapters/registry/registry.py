@@ -1,4 +1,4 @@
-"""One registry: requests with the login that it asks for, and what it has under an image's name.
+"""One registry: what it has under an image's name, and what is put there.
 
 The protocol is the OCI distribution specification 1.1; how real servers differ from it was tried against distribution
 2.8 and 3.1.
@@ -6,37 +6,23 @@ The protocol is the OCI distribution specification 1.1; how real servers differ 
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import re
-from collections.abc import Mapping
-from typing import Final
-from urllib.parse import urljoin, urlsplit
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final
 
-import httpx
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
-
-from nksmesh.adapters.http import PASSING, status_of
-from nksmesh.adapters.registry.authorization import Authorization
-from nksmesh.adapters.registry.transport import PassingError, Transport
+from nksmesh.adapters.registry.blobs import Blobs
+from nksmesh.adapters.registry.requests import Requests, Stream
 from nksmesh.domain.common.errors import ImageError
 from nksmesh.domain.images.login import Login
-from nksmesh.domain.images.manifest import INDEXES, MANIFESTS, FoundManifest, platforms_of
+from nksmesh.domain.images.manifest import INDEXES, MANIFESTS, Descriptor, FoundManifest, Manifest, platforms_of
 from nksmesh.domain.images.reference import Reference
+
+if TYPE_CHECKING:
+    import httpx
 
 ACCEPT: Final = ", ".join(sorted(INDEXES | MANIFESTS))
 """All four, always: distribution 2.8 answers an index with 404, or with another digest, where one is left out."""
-
-ATTEMPTS: Final = 4
-_MOST_REDIRECTS: Final = 5
-_LONGEST_PAUSE: Final = 10.0
-"""Seconds. A registry that asks for a longer one is not asked again: whoever waits should know."""
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -47,11 +33,21 @@ class Registry:
     Args:
         server: Where its API is: a host, with a port where it is not HTTPS's own.
         plain: It speaks HTTP. One on this machine may do so without being told, as Docker treats them.
+        turns: Bounds how many requests that move no blob are under way.
     """
 
-    def __init__(self, http: httpx.AsyncClient, server: str, login: Login | None, *, plain: bool = False) -> None:
-        self._transport = Transport(http, server, login, plain=plain)
-        self._authorization = Authorization(self._transport, login)
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        server: str,
+        login: Login | None,
+        *,
+        plain: bool = False,
+        turns: asyncio.Semaphore | None = None,
+    ) -> None:
+        self._requests = Requests(http, server, login, plain=plain, turns=turns)
+        self._transport = self._requests.transport
+        self._blobs = Blobs(self._requests)
 
     async def find(self, image: Reference) -> FoundManifest:
         """Look for an image: HEAD first, which Docker Hub does not count, then the index by its digest.
@@ -61,89 +57,104 @@ class Registry:
             DeniedImageError: The registry refuses this login, or wants one.
             ImageError: The registry cannot be reached, or answers nonsense.
         """
-        answer = await self._manifest("HEAD", image, image.at)
-        said = answer.headers.get("docker-content-digest", "")
-        said = said if _DIGEST.fullmatch(said) else ""
-        media_type = _media_type(answer)
+        said, media_type = await self._head(image)
         if said and media_type in MANIFESTS:
-            _check_digest(image, said, asked_for=image.digest)
             return FoundManifest(digest=said, media_type=media_type)
-        answer = await self._manifest("GET", image, said or image.at)
-        found = "sha256:" + hashlib.sha256(answer.content).hexdigest()
-        _check_digest(image, found, asked_for=image.digest, said=said)
-        media_type = _media_type(answer)
-        if media_type not in INDEXES | MANIFESTS:
-            raise ImageError(
-                f"{image}: the registry's answer is not an image but {media_type or 'of no media type'}",
-                hint="Check that this is the address of a registry, and that no sign-in page stands before it.",
-            )
+        manifest = await self._get(image, said)
         try:
-            platforms = platforms_of(answer.content) if media_type in INDEXES else ()
+            platforms = platforms_of(manifest.content) if manifest.media_type in INDEXES else ()
         except ValueError as error:
             raise ImageError(
                 f"{image}: the registry's answer is not an index: {error}", hint="Push the image again."
             ) from error
-        return FoundManifest(digest=found, media_type=media_type, platforms=platforms)
+        return FoundManifest(digest=manifest.digest, media_type=manifest.media_type, platforms=platforms)
+
+    async def digest(self, image: Reference) -> str:
+        """Return the digest of what an image's name stands for, by a HEAD where the registry tells it there.
+
+        Raises:
+            ImageError: As ``find`` says.
+        """
+        said, _ = await self._head(image)
+        return said or (await self._get(image)).digest
+
+    async def read(self, image: Reference) -> Manifest:
+        """Read what an image's name stands for: the bytes as they are stored.
+
+        Raises:
+            ImageError: As ``find`` says.
+        """
+        return await self._get(image)
+
+    async def write(self, image: Reference, manifest: Manifest) -> None:
+        """Put a manifest under an image's name; what it consists of has to be there.
+
+        Raises:
+            DeniedImageError: This login may not push there.
+            ImageError: The registry cannot be reached, or does not take it.
+        """
+        path, scope = f"/v2/{image.repository}/manifests/{image.at}", f"repository:{image.repository}:pull,push"
+        headers = {"Content-Type": manifest.media_type}
+        answer = await self._requests.send("PUT", path, scope, headers, content=manifest.content)
+        if not answer.is_success:
+            raise self._transport.failure(answer, str(image), push=True)
+        _check_digest(image, answer.headers.get("docker-content-digest") or manifest.digest, asked_for=manifest.digest)
+
+    async def has(self, image: Reference, blob: Descriptor) -> bool:
+        """Tell whether an image's repository has a blob; a DeniedImageError says that this login may not ask.
+
+        Raises:
+            ImageError: The registry cannot be reached, or refuses.
+        """
+        return await self._blobs.has(image, blob)
+
+    def pull(self, image: Reference, blob: Descriptor) -> AsyncGenerator[bytes, None]:
+        """Read a blob of an image's repository, as ``Blobs.pull`` does."""
+        return self._blobs.pull(image, blob)
+
+    async def push(
+        self,
+        image: Reference,
+        blob: Descriptor,
+        content: Stream,
+        *,
+        mount_from: str = "",
+    ) -> bool:
+        """Write a blob into an image's repository, as ``Blobs.push`` does."""
+        return await self._blobs.push(image, blob, content, mount_from=mount_from)
+
+    async def _head(self, image: Reference) -> tuple[str, str]:
+        """Ask for digest and media type; the digest is empty where the registry does not tell it."""
+        answer = await self._manifest("HEAD", image, image.at)
+        said = answer.headers.get("docker-content-digest", "")
+        said = said if _DIGEST.fullmatch(said) else ""
+        if said:
+            _check_digest(image, said, asked_for=image.digest)
+        return said, _media_type(answer)
+
+    async def _get(self, image: Reference, said: str = "") -> Manifest:
+        answer = await self._manifest("GET", image, said or image.at)
+        manifest = Manifest(content=answer.content, media_type=_media_type(answer))
+        _check_digest(image, manifest.digest, asked_for=image.digest, said=said)
+        if manifest.media_type not in INDEXES | MANIFESTS:
+            raise ImageError(
+                f"{image}: the registry's answer is not an image but {manifest.media_type or 'of no media type'}",
+                hint="Check that this is the address of a registry, and that no sign-in page stands before it.",
+            )
+        return manifest
 
     async def _manifest(self, method: str, image: Reference, at: str) -> httpx.Response:
         path = f"/v2/{image.repository}/manifests/{at}"
         scope = f"repository:{image.repository}:pull"
         headers = {"Accept": ACCEPT, "Accept-Encoding": "identity"}  # a digest is that of the bytes as they are stored
-        answer = await self._send(method, path, scope, headers)
+        answer = await self._requests.send(method, path, scope, headers)
         if answer.is_success:
             return answer
         if method == "HEAD":  # its error has no words
-            answer = await self._send("GET", path, scope, headers)
+            answer = await self._requests.send("GET", path, scope, headers)
             if answer.is_success:
                 return answer
         raise self._transport.failure(answer, str(image))
-
-    async def _send(self, method: str, path: str, scope: str, headers: Mapping[str, str]) -> httpx.Response:
-        """Send, with the login once the registry has said which kind it wants, and again where that may help."""
-        await self._transport.prove_scheme()
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=_pause,
-            retry=retry_if_exception(lambda error: isinstance(error, PassingError) and error.pause <= _LONGEST_PAUSE),
-            reraise=True,
-        )
-        try:
-            answer: httpx.Response = await retrying(
-                self._attempt, method, f"{self._transport.base}{path}", scope, headers
-            )
-        except PassingError as error:
-            if error.answer is not None:
-                return error.answer
-            raise self._transport.unreachable(error.reason) from error
-        return answer
-
-    async def _attempt(self, method: str, url: str, scope: str, headers: Mapping[str, str]) -> httpx.Response:
-        challenged = False
-        for _ in range(_MOST_REDIRECTS):
-            here = urlsplit(url).netloc == self._transport.server
-            login = self._authorization.headers(scope) if here else {}
-            answer = await self._transport.once(method, url, {**headers, **login})
-            if answer.status_code == httpx.codes.UNAUTHORIZED and here and not challenged:
-                challenged = True
-                await self._authorization.meet(answer.headers.get_list("www-authenticate"), scope, login)
-            elif answer.is_redirect:
-                try:
-                    url = urljoin(url, answer.headers.get("location", ""))
-                except ValueError:
-                    raise self._transport.unreachable("it redirects to what is not a URL") from None
-                if self._transport.secure and urlsplit(url).scheme != "https":
-                    raise self._transport.unreachable(f"it redirects to {urlsplit(url).scheme}://, which is not safe")
-            elif answer.status_code in PASSING:
-                raise PassingError(status_of(answer), answer)
-            else:
-                return answer
-        raise self._transport.unreachable("it redirects in a loop")
-
-
-def _pause(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.pause if isinstance(error, PassingError) else 0.0
-    return max(asked, (wait_exponential(multiplier=0.3, max=5) + wait_random(0, 0.3))(state))
 
 
 def _check_digest(image: Reference, found: str, *, asked_for: str, said: str = "") -> None:

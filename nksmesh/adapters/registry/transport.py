@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import httpx
@@ -82,25 +82,35 @@ class Transport:
         headers: Mapping[str, str],
         *,
         form: Mapping[str, str] | None = None,
+        content: bytes | AsyncIterator[bytes] | None = None,
+        streamed: bool = False,
         whose: str = "",
     ) -> httpx.Response:
         """Send one request.
 
         Args:
             form: What is posted, as a form.
+            content: What is sent, where it is no form.
+            streamed: A success is returned unread: whoever asked for it reads it and closes it.
             whose: Whose answer it is, where not the registry's own: the beginning of a sentence.
 
         Raises:
             PassingError: What failed may be over in a moment.
             ImageError: It certainly is not.
         """
-        content = bytearray()
+        read = bytearray()
         try:
-            async with self._http.stream(method, url, headers=dict(headers), data=form) as answer:
+            request = self._http.build_request(method, url, headers=dict(headers), data=form, content=content)
+            answer = await self._http.send(request, stream=True)
+            if streamed and answer.is_success:
+                return answer
+            try:
                 async for part in answer.aiter_bytes():  # decoded: some servers compress, whatever they are asked
-                    content += part
-                    if len(content) > _MOST_ANSWER:
+                    read += part
+                    if len(read) > _MOST_ANSWER:
                         raise self.unreachable(f"{whose}its answer is larger than any manifest")
+            finally:
+                await answer.aclose()
         except httpx.InvalidURL:
             raise self.unreachable(f"{whose}it sends this machine to what is not a URL") from None
         except httpx.DecodingError as error:
@@ -111,26 +121,46 @@ class Transport:
                 raise self.unreachable(whose + reason_of(error)) from error
             raise PassingError(whose + reason_of(error)) from error
         kept = [(name, text) for name, text in answer.headers.multi_items() if name != "content-encoding"]
-        return httpx.Response(answer.status_code, headers=kept, content=bytes(content), request=answer.request)
+        return httpx.Response(answer.status_code, headers=kept, content=bytes(read), request=answer.request)
 
-    def failure(self, answer: httpx.Response, what: str, *, denied: bool = False) -> ImageError:
-        """Say what an answer's error means, with the registry's own words and without a secret."""
+    def failure(self, answer: httpx.Response, what: str, *, denied: bool = False, push: bool = False) -> ImageError:
+        """Say what an answer's error means, with the registry's own words and without a secret.
+
+        Args:
+            what: What was asked for, as a reader knows it.
+            denied: A refusal, whatever the status says.
+            push: It was to be written, not read.
+        """
         sent = Login(source="the request", token=answer.request.headers.get("authorization", "").partition(" ")[2])
         words = without_secrets(_words(answer), [self._login, sent])[:_MOST_WORDS]
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status_code == httpx.codes.NOT_FOUND and not push:
             return MissingImageError(
                 f"{what} does not exist", hint="Copy it there, or pass another --hub or --version.", detail=words
             )
         if denied or answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             with_login = f"the login of {self._login.source}" if self._login else "a request without a login"
+            may = "push to" if push else "pull from"
+            without = (
+                f"Run nksmesh registry login {self.server}."
+                if push
+                else "Name a pull secret in pull_secrets of mesh.yaml."
+            )
             return DeniedImageError(
-                f"{what}: the registry refuses {with_login}",
-                hint="Check that this login may pull from that repository, and that it has not expired."
+                f"{what}: the registry refuses {with_login}" + (", which may not push there" if push else ""),
+                hint=f"Check that this login may {may} that repository, and that it has not expired."
                 if self._login
-                else "Name a pull secret in pull_secrets of mesh.yaml.",
+                else without,
                 detail=words,
             )
-        return ImageError(f"{what}: {status_of(answer)}", hint="Try again later.", detail=words, passing=True)
+        full = answer.status_code == httpx.codes.INSUFFICIENT_STORAGE
+        return ImageError(
+            f"{what}: {status_of(answer)}",
+            hint=f"Free some space in the registry {self.server}, and run the same command again."
+            if full
+            else "Try again later.",
+            detail=words,
+            passing=True,
+        )
 
     def unreachable(self, reason: str) -> ImageError:
         """Say that a registry gives no answer that can be used."""

@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     WAITING = "waiting"
     WARNING = "warning"
     NOTE = "note"
+    PROGRESS = "progress"
     DONE = "done"
     KEPT = "kept"
     FAILED = "failed"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Final
+
+_THOUSAND: Final = 999.5
+"""What rounds to 1000 in three digits."""
 
 
 def counted(number: int, singular: str, plural: str = "") -> str:
@@ -32,3 +36,12 @@ def perhaps(word: str, known: Iterable[str], kinds: str) -> str:
     meant = nearest(word, names)
     all_of_them = f"The {kinds} are {', '.join(names)}." if names else f"There are no {kinds}."
     return f"Did you mean {meant!r}? {all_of_them}" if meant else all_of_them
+
+
+def sized(number: float) -> str:
+    """Write a number of bytes: ``512 B``, ``2.5 kB``, ``210 MB``; a kB is 1000 of them, as registries count."""
+    for unit in ("B", "kB", "MB"):
+        if number < _THOUSAND:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} GB"

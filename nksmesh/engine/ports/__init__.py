@@ -5,13 +5,14 @@ from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Sto
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects
-from nksmesh.engine.ports.registries import Registries
+from nksmesh.engine.ports.registries import ImageReader, Registries, Registry
 
 __all__ = [
     "Charts",
     "Cluster",
     "Helm",
     "Histories",
+    "ImageReader",
     "Lease",
     "Live",
     "LockFile",
@@ -20,5 +21,6 @@ __all__ = [
     "Processes",
     "Records",
     "Registries",
+    "Registry",
     "Storage",
 ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.common.events import Listener
+
+if TYPE_CHECKING:
+    from nksmesh.domain.images.mirroring import PackedChart
 
 
 class Charts(Protocol):
@@ -21,6 +24,9 @@ class Charts(Protocol):
 
     def cached(self, ref: ChartRef, lock: Lock) -> bool:
         """Whether a fetch of this chart would need no network."""
+
+    def packed(self, chart: Chart) -> PackedChart:
+        """Read the archive of a chart that was fetched."""
 
 
 class LockFile(Protocol):

@@ -5,9 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # every command imports the ports, and few ask a registry
+    from collections.abc import AsyncGenerator, Callable
+
     from nksmesh.domain.images.login import Login
-    from nksmesh.domain.images.manifest import FoundManifest
+    from nksmesh.domain.images.manifest import Descriptor, FoundManifest, Manifest
     from nksmesh.domain.images.reference import Reference
+
+
+class ImageReader(Protocol):
+    """What images are read from; each is named in full."""
+
+    async def digest(self, image: Reference) -> str:
+        """Return the digest of what an image's name stands for."""
+
+    async def read(self, image: Reference) -> Manifest:
+        """Read the manifest or the index under an image's name."""
+
+    def pull(self, image: Reference, blob: Descriptor) -> AsyncGenerator[bytes, None]:
+        """Read a blob in pieces; the last one comes only when the digest of all is right."""
+
+
+class Registry(ImageReader, Protocol):
+    """One registry, with one login or for nobody's."""
+
+    async def write(self, image: Reference, manifest: Manifest) -> None:
+        """Put a manifest under an image's name."""
+
+    async def has(self, image: Reference, blob: Descriptor) -> bool:
+        """Tell whether an image's repository has a blob."""
+
+    async def push(
+        self,
+        image: Reference,
+        blob: Descriptor,
+        content: Callable[[], AsyncGenerator[bytes, None]],
+        *,
+        mount_from: str = "",
+    ) -> bool:
+        """Write a blob, or mount it from a repository of the same registry; tell whether it was mounted."""
 
 
 class Registries(Protocol):
@@ -18,3 +53,6 @@ class Registries(Protocol):
 
     async def find(self, image: Reference, login: Login | None) -> FoundManifest:
         """Look for an image with one login, or without any."""
+
+    def at(self, image: Reference, login: Login | None) -> Registry:
+        """Return the registry that an image is of."""

@@ -112,7 +112,7 @@ def faulty(answer: Callable[[Asked], Answer], *, tls: Path | None = None) -> Ite
     class Handler(QuietHandler):
         def handle_one(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length).decode()
+            body = self.rfile.read(length).decode(errors="replace")
             asked = Asked(self.command, self.path, {name.lower(): text for name, text in self.headers.items()}, body)
             shared.asked.append(asked)
             said = shared.answer(asked)
@@ -129,7 +129,7 @@ def faulty(answer: Callable[[Asked], Answer], *, tls: Path | None = None) -> Ite
                 self.wfile.write(said.body[: len(said.body) // 2] if said.cut else said.body)
                 self.close_connection = self.close_connection or said.cut
 
-        do_HEAD = do_GET = do_POST = handle_one
+        do_HEAD = do_GET = do_POST = do_PUT = handle_one
 
     context = None
     if tls:

@@ -11,7 +11,7 @@ import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -57,8 +57,10 @@ class Server:
 
 
 @contextmanager
-def registry(folder: Path, *, tls: bool = False, auth: Mapping[str, Any] | None = None) -> Iterator[Server]:
-    """Start a registry that keeps what it has in memory, and stop it in the end."""
+def registry(
+    folder: Path, *, tls: bool = False, auth: Mapping[str, Any] | None = None, on_disk: bool = False
+) -> Iterator[Server]:
+    """Start a registry that keeps what it has in memory, or below the folder, and stop it in the end."""
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("there is no docker-registry: apt-get install docker-registry")
@@ -67,10 +69,10 @@ def registry(folder: Path, *, tls: bool = False, auth: Mapping[str, Any] | None 
     authority = None
     if tls:
         authority, http["tls"] = certificates(folder)
-    settings = {
+    settings: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "info", "accesslog": {"disabled": False}},
-        "storage": {"inmemory": {}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}} if on_disk else {"inmemory": {}},
         "http": http,
         **({"auth": dict(auth)} if auth else {}),
     }
@@ -121,13 +123,15 @@ class TokenService:
     """A token service as distribution describes it: it signs what a user may do (``GET ?service=&scope=``).
 
     Attributes:
-        users: Passwords by name; each may pull. Without a login, only what is below ``public/`` may be pulled.
+        users: Passwords by name. Without a login, only what is below ``public/`` may be pulled.
+        may: What a user may do; everything, where it does not say.
         asked: The scopes that were asked for.
         realm: Where it is, once it is served.
     """
 
     def __init__(self, folder: Path, users: Mapping[str, str], *, seconds: int = 300) -> None:
         self.users = users
+        self.may: dict[str, set[str]] = {}
         self.asked: list[str] = []
         self._seconds = seconds
         folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +157,7 @@ class TokenService:
         if user and not known:
             body, status = {"errors": [{"code": "UNAUTHORIZED", "message": "wrong password"}]}, 401
         else:
-            body, status = {"token": self._signed(" ".join(asked.get("scope", [])).split(), known=known)}, 200
+            body, status = {"token": self._signed(" ".join(asked.get("scope", [])).split(), user if known else "")}, 200
         data = json.dumps({**body, "expires_in": self._seconds}).encode()
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(data)))
@@ -162,13 +166,15 @@ class TokenService:
 
     def token(self, scope: str) -> str:
         """Sign a token for a scope, whoever asks."""
-        return self._signed([scope], known=True)
+        return self._signed([scope], "of tests")
 
-    def _signed(self, scopes: list[str], *, known: bool) -> str:
+    def _signed(self, scopes: list[str], user: str) -> str:
         access = []
         for scope in scopes:
             kind, name, actions = scope.split(":")
-            allowed = actions.split(",") if known else ["pull"] if name.startswith("public/") else []
+            anybody = {"pull"} if name.startswith("public/") else set()
+            may = self.may.get(user, set(actions.split(","))) if user else anybody
+            allowed = [action for action in actions.split(",") if action in may]
             access.append({"type": kind, "name": name, "actions": allowed})
         now = int(time.time())
         head = {"typ": "JWT", "alg": "ES256", "x5c": [base64.b64encode(self._certificate).decode()]}
@@ -203,9 +209,26 @@ class Pusher:
     server: Server
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def push(self, repository: str, tag: str, *, platforms: tuple[str, ...] = (), docker: bool = False) -> str:
-        """Push one image, or an index with one for each platform and an attestation; return the digest."""
+    def push(
+        self,
+        repository: str,
+        tag: str,
+        *,
+        platforms: tuple[str, ...] = (),
+        docker: bool = False,
+        layers: Sequence[bytes] = (),
+    ) -> str:
+        """Push one image, or an index with one for each platform and an attestation of it; return the digest.
+
+        Args:
+            layers: What each image has beside a small layer of its own.
+        """
         manifest, index = (f"{DOCKER}.v2+json", f"{DOCKER}.list.v2+json") if docker else (MANIFEST, INDEX)
+        config_type, layer_type = (
+            ("application/vnd.docker.container.image.v1+json", "application/vnd.docker.image.rootfs.diff.tar.gzip")
+            if docker
+            else (f"{OCI}.config.v1+json", f"{OCI}.layer.v1.tar+gzip")
+        )
         verify: Any = ssl.create_default_context(cafile=self.server.authority) if self.server.authority else True
         base = f"{'https' if self.server.authority else 'http'}://{self.server.host}/v2/{repository}"
         with httpx.Client(verify=verify, headers=dict(self.headers), trust_env=False) as http:
@@ -222,18 +245,21 @@ class Pusher:
                     ).raise_for_status()
                 return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
-            def image(platform: str, at: str = "") -> dict[str, Any]:
+            def image(platform: str, at: str = "", of: str = "") -> dict[str, Any]:
                 system, _, architecture = platform.partition("/")
-                layer = put(
-                    gzip.compress(f"{repository} {tag} {platform}".encode(), mtime=0), f"{OCI}.layer.v1.tar+gzip"
-                )
-                config = put(json.dumps({"architecture": architecture, "os": system}).encode(), f"{OCI}.config.v1+json")
-                body = {"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": [layer]}
+                layer = put(gzip.compress(f"{repository} {tag} {platform}{of}".encode(), mtime=0), layer_type)
+                config = put(json.dumps({"architecture": architecture, "os": system}).encode(), config_type)
+                more = [put(content, layer_type) for content in layers]
+                body = {"schemaVersion": 2, "mediaType": manifest, "config": config, "layers": [layer, *more]}
                 found = put(json.dumps(body).encode(), manifest, at)
                 return {**found, "platform": {"os": system, "architecture": architecture}}
 
             if not platforms:
                 return str(image("linux/amd64", tag)["digest"])
-            images = [image(platform) for platform in (*platforms, "unknown/unknown")]
+            images = [image(platform) for platform in platforms]
+            for of in tuple(images):
+                digest = str(of["digest"])
+                note = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest}
+                images.append({**image("unknown/unknown", of=digest), "annotations": note})
             body = {"schemaVersion": 2, "mediaType": index, "manifests": images}
             return str(put(json.dumps(body).encode(), index, tag)["digest"])

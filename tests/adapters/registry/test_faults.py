@@ -18,7 +18,7 @@ import httpx
 import pytest
 from tenacity import wait_none
 
-from nksmesh.adapters.registry import registry
+from nksmesh.adapters.registry import requests
 from nksmesh.adapters.registry.credentials import Credentials
 from nksmesh.adapters.registry.registries import Registries
 from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
@@ -54,8 +54,8 @@ Serve = Callable[..., Faulty]
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "wait_exponential", lambda **_: wait_none())
-    monkeypatch.setattr(registry, "wait_random", lambda *_: wait_none())
+    monkeypatch.setattr(requests, "wait_exponential", lambda **_: wait_none())
+    monkeypatch.setattr(requests, "wait_random", lambda *_: wait_none())
 
 
 @pytest.fixture
@@ -152,14 +152,14 @@ async def test_a_registry_that_is_always_too_busy_is_told_with_its_words(serve: 
     told = await failed(server, login=LOGIN)
     assert "429 Too Many Requests" in told
     assert "TOOMANYREQUESTS: slow down, ***" in told
-    assert len(server.asked) <= 2 * registry.ATTEMPTS
+    assert len(server.asked) <= 2 * requests.ATTEMPTS
 
 
 async def test_a_registry_that_never_answers_ends_the_wait(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nksmesh.adapters.http.SILENCE_SECONDS", 0.2)
     server = serve(lambda _: Answer(silent=True))
     assert "no answer for 0 s" in await failed(server)
-    assert len(server.asked) == registry.ATTEMPTS
+    assert len(server.asked) == requests.ATTEMPTS
 
 
 async def test_an_answer_that_is_cut_off_once_is_asked_for_again(serve: Serve) -> None:

@@ -53,6 +53,16 @@ async def test_nothing_is_written_where_an_image_is_missing(world: World) -> Non
     assert world.cluster.records.asked("write") == []
 
 
+async def test_a_missing_image_of_an_own_hub_names_the_command_that_brings_it(world: World) -> None:
+    world.registries = istio(["pilot"])
+    own = replace(REQUEST, options=replace(REQUEST.options, region="", hub=HUB))
+    with pytest.raises(ImageError) as caught:
+        await world.install(own)
+    assert caught.value.hint.startswith(
+        f"Run nksmesh images mirror --to {HUB} --version 1.20.0, or pass another --hub or --version."
+    )
+
+
 async def test_a_dry_run_looks_for_images_as_well(world: World) -> None:
     world.registries = istio([])
     with pytest.raises(ImageError):

@@ -20,6 +20,7 @@ from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import MeshError, RefusedError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.images.mirroring import PackedChart
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, owned_by, ref_of
 from nksmesh.domain.mesh.holding import Holder
 from nksmesh.domain.mesh.record import Record
@@ -482,6 +483,10 @@ class FakeCharts(Failing):
     def cached(self, ref: ChartRef, lock: Lock) -> bool:
         del lock
         return ref.name in self.there
+
+    def packed(self, chart: Chart) -> PackedChart:
+        about = {"name": chart.ref.name, "version": chart.ref.version}
+        return PackedChart(name=chart.ref.name, version=chart.ref.version, about=about, archive=b"of a fake")
 
 
 class FakeProcesses(Failing):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.images.login import Login
@@ -55,6 +56,9 @@ class Table:
         if image.repository.rpartition("/")[2] not in self.images or (self.tags and image.tag not in self.tags):
             raise MissingImageError(f"{image} does not exist", hint="x", detail="MANIFEST_UNKNOWN")
         return self.images[image.repository.rpartition("/")[2]]
+
+    def at(self, image: Reference, login: Login | None) -> NoReturn:
+        raise AssertionError(f"{image} is looked for, not read ({login})")
 
 
 def index(*platforms: str) -> FoundManifest:

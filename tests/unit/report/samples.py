@@ -13,6 +13,7 @@ from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentSho
 from nksmesh.commands.history import HistoryResult
 from nksmesh.commands.images import ImageCheck, ImageList, ListedImage, Source
 from nksmesh.commands.install import InstallResult
+from nksmesh.commands.mirror import ImageMirror
 from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
 from nksmesh.commands.rollback.plan import RollbackPlan
 from nksmesh.commands.rollback.rollback import RollbackResult
@@ -47,6 +48,7 @@ from nksmesh.domain.values.layers import Layer, compose
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
 from nksmesh.engine.images import CheckedImage
+from nksmesh.engine.mirror import CopyState, MirroredImage
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import (
@@ -551,6 +553,43 @@ SAMPLES: Final[dict[str, Any]] = {
                 used_by=("Deployment istio-system/kiali (container kiali)",),
             ),
         ),
+    ),
+    "images mirror": ImageMirror(
+        version="1.30.2",
+        source="docker.io/istio",
+        to="registry.example.com/istio",
+        platforms=("linux/amd64",),
+        images=(
+            MirroredImage(
+                source="docker.io/istio/proxyv2:1.30.2",
+                image="registry.example.com/istio/proxyv2:1.30.2",
+                digest=f"sha256:{'a' * 64}",
+                state=CopyState.COPIED,
+                bytes=98_765_432,
+                missing_bytes=98_765_432,
+                moved_bytes=60_000_000,
+                mounted_bytes=38_765_432,
+                verified=True,
+            ),
+            MirroredImage(
+                source="docker.io/istio/pilot:1.30.2",
+                image="registry.example.com/istio/pilot:1.30.2",
+                digest=f"sha256:{'b' * 64}",
+                state=CopyState.THERE,
+                bytes=0,
+                missing_bytes=0,
+            ),
+        ),
+        findings=(
+            Finding(
+                id="images.unverified",
+                level=Level.WARNING,
+                subject="registry.example.com/istio/pilot:1.30.2",
+                message="registry.example.com/istio/pilot:1.30.2 was pushed and not verified",
+                hint="Run nksmesh images check with a login that may pull.",
+            ),
+        ),
+        next_command="nksmesh install --hub registry.example.com/istio --version 1.30.2",
     ),
     "charts list": ChartRows(charts=CHARTS, lock=LOCK),
     "charts lock": Locked(charts=CHARTS, lock=LOCK, added=1),

@@ -261,3 +261,23 @@ def test_warnings_stay_above_the_table_and_notes_too_when_asked_for(verbose: boo
     written = written_by(console)
     assert written.count("a: warning: back-off") == 1
     assert written.count("a: Helm 3.17.3") == notes
+
+
+def test_progress_is_a_line_every_five_seconds_and_lives_in_the_table() -> None:
+    clock, written = Clock(), list[str]()
+    lines = ProgressLines(written.append, now=lambda: NOON, clock=clock)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    table = LiveSteps(console=console, clock=clock)
+    for second in range(12):
+        clock.now = 100.0 + second
+        kind = EventKind.PROGRESS if second else EventKind.STARTED
+        for listener in (lines, table):
+            listener(event("pilot", kind, f"{second} MB of 12 MB, 1 MB/s" if second else ""))
+    assert [line.split(": ", 1)[1] for line in written] == [
+        "started\n",
+        "5 MB of 12 MB, 1 MB/s\n",
+        "10 MB of 12 MB, 1 MB/s\n",
+    ]
+    with console.capture() as captured:
+        console.print(table)
+    assert "11 MB of 12 MB, 1 MB/s" in captured.get()
