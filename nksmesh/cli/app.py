@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "canary": "nksmesh.cli.canary",
     "tag": "nksmesh.cli.tag",
     "template": "nksmesh.cli.plan",
+    "check": "nksmesh.cli.check",
     "status": "nksmesh.cli.status",
     "history": "nksmesh.cli.history",
     "rollback": "nksmesh.cli.rollback",

@@ -124,8 +124,14 @@ class ApplyOptions(WaitingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """Whether and how images are looked for in their registries before anything is written."""
+    """What is made sure of before anything is written: the images in their registries, and the cluster's checks."""
 
+    skip_checks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip-check", metavar="ID", help="Continue although this check of nksmesh check fails. Can be repeated."
+        ),
+    ] = None
     no_check_images: Annotated[
         bool,
         typer.Option(
@@ -188,7 +194,11 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
     if isinstance(options, ImageOptions):
         registries = wiring.RegistryAccess(config=options.registry_config, plain_http=tuple(options.plain_http or ()))
         wanted = request.environment is None or request.environment.check_images
-        request = replace(request, check_images=wanted and not options.no_check_images)
+        request = replace(
+            request,
+            check_images=wanted and not options.no_check_images,
+            skipped_checks=tuple(options.skip_checks or ()),
+        )
     return request, replace(where, waits=wait_options_of(options), registries=registries)
 
 

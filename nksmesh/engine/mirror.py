@@ -16,8 +16,9 @@ from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 from nksmesh.domain.common.spelling import sized
 from nksmesh.domain.images.manifest import Descriptor, Manifest
-from nksmesh.domain.images.mirroring import same_registry, seen_through
+from nksmesh.domain.images.mirroring import seen_through
 from nksmesh.domain.images.reference import Reference
+from nksmesh.domain.mesh.ncr import same_registry
 from nksmesh.engine.images import failure_of
 from nksmesh.engine.ports import ImageReader, Registries, Registry
 

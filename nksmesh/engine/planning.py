@@ -20,10 +20,11 @@ from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.mesh.revisions import kept_name
 from nksmesh.domain.plan.injection import Surrounding, check_injection
 from nksmesh.domain.plan.ordering import make_steps
-from nksmesh.domain.plan.plan import Plan, Step
+from nksmesh.domain.plan.plan import Plan, ReleaseChange, Step
 from nksmesh.domain.plan.rendered import moved_images
 from nksmesh.domain.plan.upgrade_path import another_version
 from nksmesh.engine import observation
+from nksmesh.engine.checks import check_before_writing
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
 from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden
@@ -96,7 +97,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     if looking:
         looked_for = f"the images in {mesh.hub} to be found"
         runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message=looked_for))
-    crds, owned, secrets, refused, pulled, _ = await asyncio.gather(
+    crds, owned, secrets, refused, (pulled, held), _ = await asyncio.gather(
         survey_crds(
             read.charts[BASE.name],
             runtime.cluster.objects,
@@ -106,7 +107,10 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
         check_owners(changes, runtime.cluster, take_over=request.take_over),
         survey_pull_secrets(changes.values(), mesh, runtime.cluster, absent=missing, new=new),
         dry_run_changes(changes.values(), runtime.cluster, runtime.helm),
-        prove_images(changes.values() if looking else (), mesh, runtime, later=request.later_versions, new=new),
+        asyncio.gather(
+            prove_images(changes.values() if looking else (), mesh, runtime, later=request.later_versions, new=new),
+            _held_to(request, changes, mesh, runtime.cluster),
+        ),
         runtime.cluster.live.follow(
             query for change in changes.values() for query in observation.queries_of(change.release, change.manifests)
         ),
@@ -115,7 +119,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     if not request.take_over:
         refuse_failures(await check_hidden(owned.not_shown, runtime.cluster))
     injection = check_injection(owned.changes.values(), _around(runtime.cluster, read.namespaces))
-    refuse_failures((*injection, *pulled))
+    refuse_failures((*injection, *held, *pulled))
     proxy = proxy_image(changes[_only(mesh, ISTIOD).name].manifests)
     changes = {
         name: with_stale_pods(change, runtime.cluster, runtime.helm, proxy) for name, change in owned.changes.items()
@@ -150,6 +154,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
             *injection,
             *refused,
             *secrets.findings,
+            *held,
             *pulled,
             *balanced,
             *_about_the_name(mesh, moved=before not in {"", mesh.version}),
@@ -161,6 +166,15 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
         ending=(*ending_of(read.namespaces), *owned.ending),
         keep=request.scope.keep if request.scope else None,
     )
+
+
+async def _held_to(
+    request: MeshRequest, changes: Mapping[str, ReleaseChange], mesh: Mesh, cluster: Cluster
+) -> tuple[Finding, ...]:
+    """Judge a cluster by the checks that whatever writes a mesh is held to; nothing where nothing is to be written."""
+    if request.skipped_checks is None or not any(change.reasons for change in changes.values()):
+        return ()
+    return await check_before_writing(changes, mesh, cluster, skipped=request.skipped_checks)
 
 
 async def _read(request: MeshRequest, found: ClusterState, runtime: Runtime) -> MeshState:

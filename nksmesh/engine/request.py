@@ -58,6 +58,7 @@ class MeshRequest:
         prune: Remove releases that the mesh no longer has.
         allow_version_change: The installed istiod may become another version: ``nksmesh upgrade`` alone says so.
         check_images: Look for the images of what changes in their registries, before anything is written.
+        skipped_checks: The ids of the checks that the user leaves out before anything is written; None makes none.
         pull_secret: Make the pull secrets; None leaves them to the user.
         later_versions: The versions that the same command goes on to, one after the other.
         scope: What the run is about, where it is about a canary.
@@ -74,6 +75,7 @@ class MeshRequest:
     prune: bool = False
     allow_version_change: bool = False
     check_images: bool = False
+    skipped_checks: tuple[str, ...] | None = None
     pull_secret: PullSecretOrder | None = field(default=None, repr=False)
     later_versions: tuple[str, ...] = ()
     scope: ReleaseScope | None = None

@@ -41,7 +41,7 @@ THIRD_PARTY: Final = {
     "httpcore": {"adapters/registry/blobs.py"},
     "certifi": {"adapters/http.py"},
     "tenacity": {"adapters/charts/repository.py", "adapters/cluster/answers.py", "adapters/registry"},
-    "cryptography": {"sandbox/certificates.py"},
+    "cryptography": {"sandbox/certificates.py", "adapters/cluster/certificates.py"},
     "jsonschema": {"adapters/files"},
     "yaml": {
         "adapters/helm_yaml.py",

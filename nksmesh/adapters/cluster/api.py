@@ -11,6 +11,7 @@ import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar
@@ -55,10 +56,19 @@ class Api(AbstractAsyncContextManager["Api"]):
     Every method that asks raises ClusterError where the cluster cannot be reached, or refuses.
     """
 
-    def __init__(self, client: Client, *, context: str, account: str = "", renew: Renewal | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        context: str,
+        account: str = "",
+        user: Mapping[str, Any] | None = None,
+        renew: Renewal | None = None,
+    ) -> None:
         """Wrap a configured client; ``Api.connect`` makes one.
 
         Args:
+            user: The credentials, as the kubeconfig has them.
             renew: Makes the same client with fresh credentials; None where they cannot be had anew.
 
         Attributes:
@@ -74,6 +84,7 @@ class Api(AbstractAsyncContextManager["Api"]):
         self.in_sequence = 0
         self.context = context
         self.account = account
+        self._user = user or {}
 
     @classmethod
     async def connect(cls, *, kubeconfig: Path | None, context: str = "") -> Self:
@@ -88,12 +99,20 @@ class Api(AbstractAsyncContextManager["Api"]):
         """
         chosen = read(kubeconfig, context)
         renew = functools.partial(open_client, chosen) if chosen.renewable else None
-        return cls(await open_client(chosen), context=chosen.name, account=chosen.account, renew=renew)
+        return cls(
+            await open_client(chosen), context=chosen.name, account=chosen.account, user=chosen.user, renew=renew
+        )
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connection."""
         for client in (self._client, *self._retired):
             await client.close()
+
+    def credential_ends(self) -> datetime | None:
+        """Tell when the user's credential ends; None where it does not say."""
+        from nksmesh.adapters.cluster.certificates import credential_ends  # noqa: PLC0415 - a check's alone
+
+        return credential_ends(self._user)
 
     @property
     def server(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -57,6 +58,16 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
     def traffic(self) -> str:
         """How many requests were sent, and how many of them one after another."""
         return f"{self._api.requests} requests, {self._api.in_sequence} in sequence"
+
+    def credential_ends(self) -> datetime | None:
+        """Tell when the user's credential ends; None where it does not say."""
+        return self._api.credential_ends()
+
+    def certificate_ends(self, pem: str) -> datetime | None:
+        """Tell when the first of some certificates ends; None where there is none."""
+        from nksmesh.adapters.cluster.certificates import certificate_ends  # noqa: PLC0415 - a check's alone
+
+        return certificate_ends(pem)
 
     async def version(self) -> str:
         """Ask for the Kubernetes version, such as ``v1.28.15``."""

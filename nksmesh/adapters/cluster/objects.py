@@ -249,6 +249,33 @@ class Objects:
             version for version, kinds in zip(versions, served, strict=True) if kinds is None
         )
 
+    async def serves(self, api_version: str, resource: str) -> bool:
+        """Tell whether the server has a resource, such as ``serviceaccounts/token``."""
+        answer = await self._api.get(_root(api_version)) or {}
+        return any(row.get("name") == resource for row in answer.get("resources") or ())
+
+    async def may(self, verb: str, ref: ObjectRef | None = None) -> bool:
+        """Ask whether the user may do something to an object, or everything to all; a kind not served yet counts so.
+
+        Args:
+            verb: ``create``, ``patch`` and the like, or ``*``.
+        """
+        attributes = {"verb": verb, "group": "*", "resource": "*"}
+        if ref is not None:
+            resource = await self.resource(ref.api_version, ref.kind)
+            if resource is None:
+                return True
+            group = ref.api_version.rpartition("/")[0]
+            attributes |= {"group": group, "resource": resource.plural, "namespace": ref.namespace}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = await self._api.request("POST", path, body=review)
+        return bool((answer.get("status") or {}).get("allowed"))
+
     def forget(self, api_version: str) -> None:
         """Ask again next time which kinds an API version has: its CRDs are new."""
         self._kinds.pop(api_version, None)

@@ -15,6 +15,7 @@ import yaml
 from nksmesh.adapters.helm.program import HelmProgram, find_helm
 from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.charts.chart import Chart
+from nksmesh.domain.charts.gateway_schema import STRICT_SCHEMAS, has_broken_schema
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import ChartError, ClusterError, HelmStartError, ReleaseError
 from nksmesh.domain.kube.objects import Manifest
@@ -39,9 +40,6 @@ _RATE: Final = ("--qps", "200", "--burst-limit", "400")
 
 _NOT_REMOVED: Final = "uninstall: Failed to delete release"
 """How both Helms begin, of what they say in debugging, the line that has the reason."""
-
-_STRICT_SCHEMAS: Final = semver.Version(3, 18, 5)
-"""From here on Helm refuses the gateway charts below for their own defaults (istio #57354, helm #31160)."""
 
 
 class Helm:
@@ -85,6 +83,15 @@ class Helm:
         if self._found is None:
             self._found = asyncio.ensure_future(find_helm(self._named))
         return await asyncio.shield(self._found)
+
+    async def version(self) -> str:
+        """Return the version of the Helm that is driven, X.Y.Z.
+
+        Raises:
+            ConfigError: There is none that is new enough.
+        """
+        found = (await self.program()).version
+        return f"{found.major}.{found.minor}.{found.patch}"
 
     async def render(
         self, release: Release, chart: Chart, values: Mapping[str, Any], *, kubernetes: str = "", upgrade: bool
@@ -220,7 +227,11 @@ class Helm:
 
     async def _schema_flags(self, chart: Chart) -> list[str]:
         version = (await self.program()).version
-        broken = chart.ref.name == "gateway" and version >= _STRICT_SCHEMAS and _has_broken_schema(chart.ref.version)
+        broken = (
+            chart.ref.name == "gateway"
+            and version >= semver.Version(*STRICT_SCHEMAS)
+            and has_broken_schema(chart.ref.version)
+        )
         return ["--skip-schema-validation"] if broken else []
 
     async def _command(self, *flags: str) -> HelmCommand:
@@ -270,13 +281,3 @@ def _not_objects(words: str) -> ReleaseError:
         hint="Run helm get manifest to see what Helm has stored, or nksmesh template to see what is rendered.",
         detail=words,
     )
-
-
-def _has_broken_schema(version: str) -> bool:
-    """Tell the gateway charts whose schema lacks their own defaults (istio-facts 2.5: 1.21.0 to 1.27.0)."""
-    try:
-        found = semver.Version.parse(version)
-    except ValueError:
-        return False
-    fixed = {25: 5, 26: 4, 27: 1}
-    return found.major == 1 and 21 <= found.minor <= 27 and found.patch < fixed.get(found.minor, found.patch + 1)  # noqa: PLR2004

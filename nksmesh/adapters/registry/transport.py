@@ -143,7 +143,7 @@ class Transport:
             without = (
                 f"Run nksmesh registry login {self.server}."
                 if push
-                else "Name a pull secret in pull_secrets of mesh.yaml."
+                else "Name a pull secret in pull_secrets of mesh.yaml, or run nksmesh install --create-pull-secret."
             )
             return DeniedImageError(
                 f"{what}: the registry refuses {with_login}" + (", which may not push there" if push else ""),

@@ -14,9 +14,6 @@ from nksmesh.domain.images.reference import Reference, parse_reference
 CHARTS: Final = "charts"
 """The part of a path that charts lie below, beside the images."""
 
-PRIVATE: Final = "private-"
-"""What NCR puts before a registry's host for its address inside a VPC (nks-facts 4)."""
-
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG: Final = "application/vnd.cncf.helm.config.v1+json"
 _CONTENT: Final = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -44,11 +41,6 @@ def seen_through(copy: Reference, to: str, address: str) -> Reference:
     hub = address.rstrip("/") if "/" in address else f"{address}/{path}"
     name = f"{copy}".removeprefix(f"{parse_reference(f'{host}/{path}/x').host}/")
     return parse_reference(f"{hub}/{name.removeprefix(f'{path}/')}")
-
-
-def same_registry(first: str, second: str) -> bool:
-    """Tell whether two hosts are NCR's two names of one registry, for which one login is good."""
-    return first.removeprefix(PRIVATE) == second.removeprefix(PRIVATE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,17 @@ def region_code(hub: str) -> str:
     return found["region"] if found else ""
 
 
+def is_private(hub: str) -> bool:
+    """Tell whether a registry of NCR is named by its private address."""
+    found = _HOST.fullmatch(hub.partition("/")[0])
+    return bool(found and found["private"])
+
+
+def same_registry(first: str, second: str) -> bool:
+    """Tell whether two hosts are NCR's two names of one registry, for which one login is good."""
+    return hub_for(first, Network.PUBLIC) == hub_for(second, Network.PUBLIC)
+
+
 def hub_for(hub: str, network: Network) -> str:
     """Return the address that a registry of NCR has in a network; another registry has one address in all of them."""
     found = _HOST.fullmatch(hub.partition("/")[0])

@@ -17,6 +17,9 @@ from nksmesh.domain.mesh.nks import Nks
 CANARY_MINORS: Final = 2
 """How many minors a canary may go at once; in place it is one."""
 
+OWN_HUB: Final = "HOST/REGISTRY/istio"
+"""How a registry of a user's own is written where it is not known."""
+
 
 def minors_between(first: str, second: str) -> int:
     """Count the minors from one version to another, whichever is older.
@@ -144,7 +147,7 @@ class VersionQuestion:
     today: date | None = None
     verb: str = "install"
 
-    def command(self, version: str, hub: str = "HOST/REGISTRY/istio") -> str:
+    def command(self, version: str, hub: str = OWN_HUB) -> str:
         """Write the command that takes a version from another registry."""
         return f"nksmesh {self.verb} --hub {hub} {self.option(version)}"
 

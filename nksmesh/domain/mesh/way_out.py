@@ -13,6 +13,7 @@ from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.mesh import IstioVersion, Region
 from nksmesh.domain.mesh.nks import support_told
 from nksmesh.domain.mesh.versions import (
+    OWN_HUB,
     VersionQuestion,
     check_version,
     minor_of,
@@ -64,7 +65,8 @@ def _way_out(question: VersionQuestion, cluster: str, known: Sequence[IstioVersi
     if version:
         entry = next(entry for entry in known if version in entry.versions)
         yield f"Istio {entry.minor} supports Kubernetes {entry.kubernetes_min} to {entry.kubernetes_max}."
-        yield f"Copy its images pilot and proxyv2 into a registry of your own: {question.command(version)}."
+        yield f"Copy its images into a registry of your own: nksmesh images mirror --to {OWN_HUB} --version {version}."
+        yield f"Then install them: {question.command(version)}."
         cached = question.command(version, _IMAGE_CACHE)
         yield f"Or use an image cache of NCR, with pull_secrets in mesh.yaml: {cached}."
     else:

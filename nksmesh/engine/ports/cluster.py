@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 from nksmesh.domain.charts.installed import InstalledRelease
@@ -130,6 +131,12 @@ class Cluster(Protocol):
     @property
     def host(self) -> str:
         """The API server's host name."""
+
+    def credential_ends(self) -> datetime | None:
+        """Tell when the user's credential ends; None where it does not say."""
+
+    def certificate_ends(self, pem: str) -> datetime | None:
+        """Tell when the first of some certificates ends; None where there is none."""
 
     async def version(self) -> str:
         """Ask for the Kubernetes version."""

@@ -14,6 +14,9 @@ from nksmesh.domain.mesh.holding import Holder
 class Helm(Protocol):
     """The Helm program."""
 
+    async def version(self) -> str:
+        """Return its version, X.Y.Z."""
+
     async def render(
         self, release: Release, chart: Chart, values: Mapping[str, Any], *, kubernetes: str = "", upgrade: bool
     ) -> str:

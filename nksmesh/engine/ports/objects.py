@@ -54,6 +54,12 @@ class Objects(Protocol):
     async def kinds(self) -> tuple[Sequence[tuple[str, str]], Sequence[str]]:
         """List every (apiVersion, kind) that can be listed inside a namespace, and the API versions that are silent."""
 
+    async def serves(self, api_version: str, resource: str) -> bool:
+        """Tell whether the server has a resource, such as ``serviceaccounts/token``."""
+
+    async def may(self, verb: str, ref: ObjectRef | None = None) -> bool:
+        """Ask whether the user may do something to an object, or everything to all."""
+
     async def log_tail(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
         """Return a container's last lines."""
 

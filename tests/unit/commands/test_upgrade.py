@@ -46,7 +46,7 @@ def restarts(world: Journeys, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def restart(workloads: Iterable[Workload], *_: Any, proxy_image: str = "", **__: Any) -> RestartResult:
         assert world.cluster.lease.holding
         done.append(proxy_image)
-        world.have_sidecar(world.helm.version)
+        world.have_sidecar(world.helm.istio)
         return RestartResult(
             restarts=tuple(Restart(workload=workload, outcome=Outcome.RESTARTED, message="") for workload in workloads)
         )

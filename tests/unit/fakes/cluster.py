@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from nksmesh.domain.charts.chart import Chart, ChartRef
@@ -58,6 +59,8 @@ class FakeObjects(Failing):
         self.silent: list[str] = []
         self.refuses: dict[tuple[str, str], MeshError] = {}
         self.logs: dict[str, str] = {}
+        self.forbidden: set[tuple[str, str]] = set()
+        self.resources = {"serviceaccounts/token"}
         self._live = live
 
     def put(self, manifest: Manifest, namespace: str = "") -> None:
@@ -102,6 +105,12 @@ class FakeObjects(Failing):
             and all(_has(one["metadata"].get("labels") or {}, part) for part in labels.split(",") if part)
             and (not fields or fields == f"metadata.name={ref.name}")
         ]
+
+    async def serves(self, api_version: str, resource: str) -> bool:
+        return resource in self.resources
+
+    async def may(self, verb: str, ref: ObjectRef | None = None) -> bool:
+        return not self.forbidden if ref is None else (verb, ref.kind) not in self.forbidden
 
     async def apply(
         self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True, manager: str = "nksmesh"
@@ -374,9 +383,16 @@ class FakeCluster:
         self.account = "nks-admin"
         self.host = "kubernetes.example"
         self.kubernetes = "v1.28.15"
+        self.ends: dict[str, datetime] = {}
 
     async def version(self) -> str:
         return self.kubernetes
+
+    def credential_ends(self) -> datetime | None:
+        return self.ends.get("credential")
+
+    def certificate_ends(self, pem: str) -> datetime | None:
+        return self.ends.get(pem)
 
     async def uid(self) -> str:
         return "uid-1"
@@ -397,6 +413,10 @@ class FakeHelm(Failing):
         self.finished: list[str] = []
         self.running = 0
         self.cluster: FakeCluster | None = None
+        self.helm_version = "3.17.3"
+
+    async def version(self) -> str:
+        return self.helm_version
 
     async def render(
         self, release: Release, chart: Chart, values: Mapping[str, Any], *, kubernetes: str = "", upgrade: bool

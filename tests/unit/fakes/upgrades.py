@@ -70,14 +70,14 @@ class VersionedCharts(FakeCharts):
 class VersionedHelm(KeepingHelm):
     """A Helm whose releases are of the version of their chart."""
 
-    version = ""
+    istio = ""
 
     async def render(self, release: Release, chart: Chart, values: Any, *, kubernetes: str = "", upgrade: bool) -> str:
         self.be_at(chart.ref.version)
         return await super().render(release, chart, values, kubernetes=kubernetes, upgrade=upgrade)
 
     def be_at(self, version: str) -> None:
-        self.version = version
+        self.istio = version
         rendered: list[Manifest] = [deployment("istiod", image=f"{HUB}/pilot:{version}"), injector(version)]
         self.renders[ISTIOD.name] = rendered
 
@@ -88,7 +88,7 @@ class VersionedHelm(KeepingHelm):
             installed(
                 release,
                 helm_revision=before.helm_revision + 1 if before else 1,
-                chart_version=self.version,
+                chart_version=self.istio,
                 values=values,
                 manifest=self.text(rendered),
             )
@@ -98,7 +98,7 @@ class VersionedHelm(KeepingHelm):
         if release == ISTIOD:
             self.cluster.live.show(*rolled_out("istiod"), *answering())
         elif release == INGRESS:
-            gateway = pod(release.name, image=proxy(self.version))
+            gateway = pod(release.name, image=proxy(self.istio))
             self.cluster.live.show(*rolled_out(release.name, gateway))
 
 
@@ -119,7 +119,7 @@ class Journeys(World):
         super().__init__(cluster, heard)
         self.helm: VersionedHelm = VersionedHelm(cluster)
         self.charts: VersionedCharts = VersionedCharts()
-        cluster.objects.admit = lambda manifest: injected(manifest, proxy(self.helm.version))
+        cluster.objects.admit = lambda manifest: injected(manifest, proxy(self.helm.istio))
 
     async def upgrade(
         self, version: str, way: UpgradeExtent = UpgradeExtent.ASK, *, asked: MeshRequest | None = None, **how: Any

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nksmesh.commands.catalog import Look, Regions, Versions
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
+from nksmesh.commands.check import CheckResult, GroupResult
 from nksmesh.commands.env import EnvironmentList, EnvironmentRow, EnvironmentShown, StarterWritten
 from nksmesh.commands.history import HistoryResult
 from nksmesh.commands.images import ImageCheck, ImageList, ListedImage, Source
@@ -25,6 +26,7 @@ from nksmesh.commands.values import ReleaseValues, ValuesShown
 from nksmesh.domain.charts.chart import OFFICIAL_SOURCE, Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
+from nksmesh.domain.checks.rule import Checked, Status
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.images.manifest import FoundManifest
 from nksmesh.domain.kube.objects import ObjectRef
@@ -502,6 +504,38 @@ SAMPLES: Final[dict[str, Any]] = {
     "env show": EnvironmentShown(environment=ENVIRONMENT),
     "init": StarterWritten(folder="meshes", files=("charts.lock", "values/environments/dev/mesh.yaml")),
     "charts fetch": ChartRows(charts=CHARTS, lock=LOCK),
+    "check": CheckResult(
+        kubernetes="v1.34.3",
+        context="prod",
+        version="1.30.2",
+        groups=(
+            GroupResult(
+                group="cluster",
+                results=(
+                    Checked(id="cluster.reachable", status=Status.OK, message="the API server answers"),
+                    Checked(
+                        id="cluster.capacity",
+                        status=Status.FAILURE,
+                        message="a pod of Deployment istiod asks for 0.5 CPUs and 2Gi of memory; the largest node "
+                        "has 2 CPUs and 1600Mi of memory: it would stay Pending",
+                        hint="Use larger nodes, or lower what it asks for.",
+                    ),
+                ),
+            ),
+            GroupResult(
+                group="mesh",
+                results=(
+                    Checked(
+                        id="mesh.left-crds",
+                        status=Status.WARNING,
+                        message="15 CRDs of Istio and no mesh: an earlier one left them",
+                        hint="An install goes on with them.",
+                    ),
+                ),
+            ),
+        ),
+        counts={"ok": 1, "warning": 1, "failure": 1},
+    ),
     "images check": ImageCheck(
         version="1.20.0",
         hub="registry.example.com/istio",

@@ -16,7 +16,7 @@ from nksmesh.domain.common.findings import Finding, Level, refuse_failures
 
 PACKAGE = Path(nksmesh.__file__).parent
 TABLE = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \| (\d*) ?\|$", re.MULTILINE)
-ID = re.compile(r"[a-z]+\.[a-z]+(-[a-z]+)*")
+ID = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*")
 
 
 def finding(name: str, level: Level = Level.FAILURE, error: type[MeshError] = CheckError) -> Finding:

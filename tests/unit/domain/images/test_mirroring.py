@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nksmesh.domain.images.manifest import INDEXES, MANIFESTS, Manifest
-from nksmesh.domain.images.mirroring import PackedChart, same_registry, seen_through, target_of
+from nksmesh.domain.images.mirroring import PackedChart, seen_through, target_of
 from nksmesh.domain.images.reference import parse_reference
 
 NCR = "1a2b3c4d-kr1-registry.container.nhncloud.com"
@@ -39,12 +39,6 @@ def test_a_copy_is_below_its_hub_what_the_image_was(image: str, hub: str, to: st
 def test_a_copy_is_seen_through_another_host_or_hub(address: str, seen: str) -> None:
     to = f"{NCR}/mesh/istio"
     assert str(seen_through(parse_reference(f"{to}/pilot:1"), to, address)) == seen
-
-
-def test_the_two_hosts_of_one_ncr_share_a_login() -> None:
-    assert same_registry(NCR, f"private-{NCR}")
-    assert same_registry(f"private-{NCR}", NCR)
-    assert not same_registry(NCR, f"private-{NCR}.example.com")
 
 
 def test_a_chart_is_what_helm_writes() -> None:

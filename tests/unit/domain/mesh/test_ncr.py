@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nksmesh.domain.mesh.mesh import Network
-from nksmesh.domain.mesh.ncr import hub_for, region_code
+from nksmesh.domain.mesh.ncr import hub_for, is_private, region_code, same_registry
 
 OWN = "0a1b2c3d-kr1-registry.container.nhncloud.com"
 
@@ -35,3 +35,13 @@ def test_ncr_alone_has_another_address_in_a_private_network() -> None:
         assert hub_for(hub, Network.PUBLIC) == f"{OWN}/team/istio"
     assert hub_for("private-registry.example.com/istio", Network.PUBLIC) == "private-registry.example.com/istio"
     assert hub_for("registry.example.com/istio", Network.PRIVATE) == "registry.example.com/istio"
+
+
+def test_the_two_hosts_of_one_ncr_share_a_login_and_those_of_nobody_else() -> None:
+    assert same_registry(OWN, f"private-{OWN}")
+    assert same_registry(f"private-{OWN}", OWN)
+    assert not same_registry(OWN, f"private-{OWN}.example.com")
+    # anybody may have a domain of that name
+    assert not same_registry("example.com", "private-example.com")
+    assert is_private(f"private-{OWN}/team")
+    assert not is_private("private-example.com/team")

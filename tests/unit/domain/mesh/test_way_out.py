@@ -56,6 +56,7 @@ def test_a_cluster_too_new_for_its_region_gets_one_finding_with_the_way_out(
     assert finding.message == (
         f"Region {region} provides Istio up to 1.20.0, which runs on Kubernetes up to 1.29; this cluster runs {cluster}"
     )
+    assert f"nksmesh images mirror --to HOST/REGISTRY/istio --version {version}." in finding.hint
     assert f"nksmesh install --hub HOST/REGISTRY/istio --version {version}." in finding.hint
     assert f"nksmesh install --hub HOST/CACHE/istio --version {version}." in finding.hint
     assert "pull_secrets" in finding.hint
