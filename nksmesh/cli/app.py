@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "init": "nksmesh.cli.init",
     "charts": "nksmesh.cli.charts",
     "images": "nksmesh.cli.images",
+    "registry": "nksmesh.cli.registry",
     "sandbox": "nksmesh.cli.sandbox",
 }
 """Every command or group of commands at the top level, as the help lists them, and the module whose ``app`` has it."""

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from nksmesh.domain.images.login import Login
 
 
-def ask_login(purpose: str, *, username: str = "") -> Login:
+def ask_login(purpose: str, *, username: str = "", otherwise: str = "") -> Login:
     """Ask for an account and its password.
 
     Args:
         purpose: What the login is for, as the beginning of the question.
         username: The account, where it is known.
+        otherwise: What to do without a terminal; empty for the environment's login, or a stored one.
 
     Raises:
         ConfigError: There is no terminal to ask on, or nothing was typed in.
@@ -29,7 +30,7 @@ def ask_login(purpose: str, *, username: str = "") -> Login:
     if not sys.stdin.isatty():
         raise ConfigError(
             f"cannot ask for a login without a terminal: {purpose}",
-            hint="Set NKSMESH_REGISTRY_USERNAME and NKSMESH_REGISTRY_PASSWORD, or pass --from-login.",
+            hint=otherwise or "Set NKSMESH_REGISTRY_USERNAME and NKSMESH_REGISTRY_PASSWORD, or pass --from-login.",
         )
     write_err(f"{purpose}\n")
     if not username:
@@ -39,3 +40,21 @@ def ask_login(purpose: str, *, username: str = "") -> Login:
     if not password:
         raise ConfigError("no login was typed in", hint="Run the same command again.")
     return Login(source="the terminal", username=username, password=password)
+
+
+def read_login(username: str) -> Login:
+    """Read a password from stdin, to its end, as ``docker login --password-stdin`` does.
+
+    Raises:
+        ConfigError: There is no user name, or nothing on stdin, or a terminal.
+    """
+    from nksmesh.domain.images.login import Login
+
+    if not username:
+        raise ConfigError("--password-stdin needs a user name", hint="Pass --username, too.")
+    if sys.stdin.isatty():
+        raise ConfigError("--password-stdin reads no terminal", hint="Leave it out: the password is asked for.")
+    password = sys.stdin.read().rstrip("\r\n")
+    if not password:
+        raise ConfigError("there is no password on stdin", hint="Write it there, with a pipe or a file.")
+    return Login(source="stdin", username=username, password=password)

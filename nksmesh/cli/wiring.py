@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nksmesh.adapters.cluster.connection import Cluster
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
+    from nksmesh.adapters.registry.credentials import StoredLogins
     from nksmesh.adapters.registry.registries import Registries
     from nksmesh.cli.options import Shell
     from nksmesh.domain.common.events import Listener
@@ -75,6 +76,17 @@ def login_in_environment() -> bool:
     from nksmesh.adapters.registry.credentials import USERNAME
 
     return bool(os.environ.get(USERNAME))
+
+
+def stored_logins(config: Path | None) -> StoredLogins:
+    """Make what changes the logins that this machine keeps.
+
+    Args:
+        config: Docker's config.json; None for the usual one.
+    """
+    from nksmesh.adapters.registry.credentials import StoredLogins
+
+    return StoredLogins(os.environ, config=config)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ class Authorization:
         service = realm.netloc.decode()
         if self._transport.secure and realm.scheme != "https":
             raise self._transport.unreachable(f"it names a token service without TLS, {service}")
-        form = {"service": said.get("service", ""), "scope": scope}
+        form = {name: text for name, text in (("service", said.get("service")), ("scope", scope)) if text}
         login, whose = self._login, f"its token service {service}: "
         if login is not None and login.token:
             form |= {"grant_type": "refresh_token", "client_id": "nksmesh", "refresh_token": login.token}

@@ -124,7 +124,7 @@ class Blobs:
         """
         answer = await self._requests.retried(lambda: self._pushed(image, blob, content, mount_from))
         if answer.status_code != httpx.codes.CREATED:
-            raise self._transport.failure(answer, _named(image, blob), push=True)
+            raise self._transport.failure(answer, _named(image, blob), to="push")
         return answer.request.method == "POST"
 
     async def _pushed(self, image: Reference, blob: Descriptor, content: Stream, mount_from: str) -> httpx.Response:

@@ -68,6 +68,14 @@ class Registries:
         """
         return await self.at(image, login).find(image)
 
+    async def prove(self, host: str, login: Login) -> bool:
+        """Try a login at a registry; tell whether the registry asked for one at all.
+
+        Raises:
+            ImageError: As ``Registry.prove_login`` says.
+        """
+        return await self.at(Reference(host, ""), login).prove_login()
+
     def at(self, image: Reference, login: Login | None) -> Registry:
         """Return the registry that an image is of, for one login or for nobody's."""
         key = (image.server, login)

@@ -49,6 +49,18 @@ class Registry:
         self._transport = self._requests.transport
         self._blobs = Blobs(self._requests)
 
+    async def prove_login(self) -> bool:
+        """Try the login; tell whether the registry asked for one at all.
+
+        Raises:
+            DeniedImageError: The registry, or its token service, refuses the login.
+            ImageError: The registry cannot be reached.
+        """
+        answer = await self._requests.send("GET", "/v2/", "", {})
+        if not answer.is_success:
+            raise self._transport.failure(answer, self._transport.server, to="log in")
+        return self._requests.logged_in
+
     async def find(self, image: Reference) -> FoundManifest:
         """Look for an image: HEAD first, which Docker Hub does not count, then the index by its digest.
 
@@ -97,7 +109,7 @@ class Registry:
         headers = {"Content-Type": manifest.media_type}
         answer = await self._requests.send("PUT", path, scope, headers, content=manifest.content)
         if not answer.is_success:
-            raise self._transport.failure(answer, str(image), push=True)
+            raise self._transport.failure(answer, str(image), to="push")
         _check_digest(image, answer.headers.get("docker-content-digest") or manifest.digest, asked_for=manifest.digest)
 
     async def has(self, image: Reference, blob: Descriptor) -> bool:

@@ -56,6 +56,11 @@ class Requests:
         self._authorization = Authorization(self.transport, login)
         self._turns = turns
 
+    @property
+    def logged_in(self) -> bool:
+        """Whether the registry has asked for a login, and been given it, for no scope."""
+        return bool(self._authorization.headers(""))
+
     async def send(
         self,
         method: str,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 
@@ -123,30 +123,32 @@ class Transport:
         kept = [(name, text) for name, text in answer.headers.multi_items() if name != "content-encoding"]
         return httpx.Response(answer.status_code, headers=kept, content=bytes(read), request=answer.request)
 
-    def failure(self, answer: httpx.Response, what: str, *, denied: bool = False, push: bool = False) -> ImageError:
+    def failure(
+        self, answer: httpx.Response, what: str, *, denied: bool = False, to: Literal["pull", "push", "log in"] = "pull"
+    ) -> ImageError:
         """Say what an answer's error means, with the registry's own words and without a secret.
 
         Args:
             what: What was asked for, as a reader knows it.
             denied: A refusal, whatever the status says.
-            push: It was to be written, not read.
+            to: What it was asked for.
         """
         sent = Login(source="the request", token=answer.request.headers.get("authorization", "").partition(" ")[2])
         words = without_secrets(_words(answer), [self._login, sent])[:_MOST_WORDS]
-        if answer.status_code == httpx.codes.NOT_FOUND and not push:
+        if answer.status_code == httpx.codes.NOT_FOUND and to == "pull":
             return MissingImageError(
                 f"{what} does not exist", hint="Copy it there, or pass another --hub or --version.", detail=words
             )
         if denied or answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             with_login = f"the login of {self._login.source}" if self._login else "a request without a login"
-            may = "push to" if push else "pull from"
+            may = "push to" if to == "push" else "pull from"
             without = (
                 f"Run nksmesh registry login {self.server}."
-                if push
+                if to == "push"
                 else "Name a pull secret in pull_secrets of mesh.yaml, or run nksmesh install --create-pull-secret."
             )
             return DeniedImageError(
-                f"{what}: the registry refuses {with_login}" + (", which may not push there" if push else ""),
+                f"{what}: the registry refuses {with_login}" + (", which may not push there" if to == "push" else ""),
                 hint=f"Check that this login may {may} that repository, and that it has not expired."
                 if self._login
                 else without,

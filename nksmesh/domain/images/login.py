@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.images.reference import DOCKER_HUB, Reference
 
+HUB_KEY = "https://index.docker.io/v1/"
+"""What Docker calls its Hub where it keeps logins."""
+
 _HUB_KEYS = frozenset({"index.docker.io", "registry-1.docker.io", DOCKER_HUB})
 
 
@@ -51,7 +54,7 @@ def logins_of(config: Any, source: str) -> dict[str, Login]:
     if auths is not None and not isinstance(auths, Mapping):
         raise _unusable(source, "auths is not a map")
     return {
-        _key(str(key), source): login
+        key_of(str(key), source): login
         for key, entry in (auths or {}).items()
         if (login := _login(entry, source)) is not None
     }
@@ -95,8 +98,15 @@ def _login(entry: Any, source: str) -> Login | None:
     return None
 
 
-def _key(text: str, source: str) -> str:
-    """Normalise a key: ``https://host/v1/`` and ``host`` are the same, and Docker Hub has several."""
+def key_of(text: str, source: str) -> str:
+    """Normalise a key of ``auths``: ``https://host/v1/`` and ``host`` are the same, and Docker Hub has several.
+
+    Args:
+        source: Whose key it is, for messages.
+
+    Raises:
+        ConfigError: It is no host.
+    """
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
     except ValueError:

@@ -48,6 +48,19 @@ class Reference:
         return _HUB_API if self.host == DOCKER_HUB else self.host
 
 
+def parse_host(text: str) -> str:
+    """Read a registry's host, such as ``registry.example.com:5000``; ``https://`` may stand before it.
+
+    Raises:
+        ConfigError: It is no host.
+    """
+    host = text.removeprefix("https://").rstrip("/")
+    found = _NAME.fullmatch(f"{host}/x/x")
+    if "/" in host or found is None or parse_reference(f"{host}/x/x").repository != "x/x":
+        raise ConfigError(f"{text!r} is not the host of a registry", hint="Write HOST or HOST:PORT, without a path.")
+    return parse_reference(f"{host}/x/x").host
+
+
 def parse_reference(text: str) -> Reference:
     """Read an image's name; without a registry it is of Docker Hub, without tag and digest it is ``latest``.
 

@@ -5,7 +5,7 @@ from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Sto
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects
-from nksmesh.engine.ports.registries import ImageReader, Registries, Registry
+from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries, Registry, StoredLogins
 
 __all__ = [
     "Charts",
@@ -16,6 +16,7 @@ __all__ = [
     "Lease",
     "Live",
     "LockFile",
+    "LoginProof",
     "MeshFiles",
     "Objects",
     "Processes",
@@ -23,4 +24,5 @@ __all__ = [
     "Registries",
     "Registry",
     "Storage",
+    "StoredLogins",
 ]

@@ -45,6 +45,23 @@ class Registry(ImageReader, Protocol):
         """Write a blob, or mount it from a repository of the same registry; tell whether it was mounted."""
 
 
+class LoginProof(Protocol):
+    """What tries a login."""
+
+    async def prove(self, host: str, login: Login) -> bool:
+        """Try a login at a registry; tell whether the registry asked for one at all."""
+
+
+class StoredLogins(Protocol):
+    """The logins that this machine keeps."""
+
+    async def store(self, host: str, login: Login) -> str:
+        """Keep a login for a registry; return where, for a reader."""
+
+    async def remove(self, host: str) -> tuple[str, ...]:
+        """Forget a registry's login; return where it was kept."""
+
+
 class Registries(Protocol):
     """The registries that images lie in."""
 

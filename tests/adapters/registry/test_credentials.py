@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nksmesh.adapters.registry import credentials as module
+from nksmesh.adapters.registry import credential_helper as module
 from nksmesh.adapters.registry.credentials import Credentials
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.images.login import Login
@@ -219,7 +219,7 @@ async def test_a_helper_that_has_no_login_leaves_the_file_to_be_read(machine: Ma
 
 @pytest.mark.parametrize("script", ["exec sleep 30", "sleep 30", "trap '' TERM; sleep 30"], ids=range(3))
 async def test_a_helper_that_hangs_is_ended(machine: Machine, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    monkeypatch.setattr(module, "_HELPER_SECONDS", 0.3)
+    monkeypatch.setattr(module, "_SECONDS", 0.3)
     machine.write(credsStore="slow")
     machine.helper("slow", f'echo $$ > "$0.pid"; {script}')
     begun = time.monotonic()

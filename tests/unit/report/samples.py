@@ -16,6 +16,7 @@ from nksmesh.commands.images import ImageCheck, ImageList, ListedImage, Source
 from nksmesh.commands.install import InstallResult
 from nksmesh.commands.mirror import ImageMirror
 from nksmesh.commands.plan import ChartMove, PlanResult, TemplateResult
+from nksmesh.commands.registry import LoggedIn, LoggedOut
 from nksmesh.commands.rollback.plan import RollbackPlan
 from nksmesh.commands.rollback.rollback import RollbackResult
 from nksmesh.commands.status import GatewayAddress, ReleaseStatus, StatusResult
@@ -625,6 +626,14 @@ SAMPLES: Final[dict[str, Any]] = {
         ),
         next_command="nksmesh install --hub registry.example.com/istio --version 1.30.2",
     ),
+    "registry login": LoggedIn(
+        host="1a2b3c4d-kr1-registry.container.nhncloud.com",
+        username="key-id",
+        stored_in="/home/kim/.docker/config.json",
+        proved=True,
+        ncr=True,
+    ),
+    "registry logout": LoggedOut(host="registry.example.com", removed_from=("/home/kim/.docker/config.json",)),
     "charts list": ChartRows(charts=CHARTS, lock=LOCK),
     "charts lock": Locked(charts=CHARTS, lock=LOCK, added=1),
     "sandbox build": Built(programs={"etcd": "/cache/etcd", "kwok": "/cache/kwok"}),
