@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.sandbox.layout import HOME_VARIABLE
+from nksmesh.sandbox.releases import OLDEST, Kubernetes
 from nksmesh.sandbox.results import State
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.emptying import EmptyCluster, NotEmptyError
@@ -30,43 +31,67 @@ def sandbox_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield homes
 
 
+class Clusters:
+    """The sandboxes of one worker, by their Kubernetes: each is brought up when the first test asks for it."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        self._up: dict[Kubernetes, tuple[Sandbox, EmptyCluster]] = {}
+
+    def of(self, node: pytest.Item | pytest.Collector) -> tuple[Sandbox, EmptyCluster]:
+        """Give the sandbox that a test asks for, and what is known of how its cluster was before any test."""
+        marker = node.get_closest_marker("kubernetes")
+        kubernetes = Kubernetes(marker.args[0]) if marker else OLDEST
+        if kubernetes not in self._up:
+            sandbox = Sandbox(f"test-{self._worker}-{kubernetes.replace('.', '-')}")
+            try:
+                asyncio.run(sandbox.up(kubernetes=kubernetes))
+                self._up[kubernetes] = sandbox, EmptyCluster(sandbox)
+            except BaseException:
+                asyncio.run(sandbox.delete())
+                raise
+        return self._up[kubernetes]
+
+    def close(self) -> None:
+        """Delete every one."""
+        for sandbox, empty in self._up.values():
+            empty.close()
+            asyncio.run(sandbox.delete())
+
+
 @pytest.fixture(scope="session")
-def _empty_cluster(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Sandbox, EmptyCluster]]:
-    """Bring up this worker's sandbox, and note what its cluster has before any test."""
+def _clusters(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[Clusters]:
     assert sandbox_homes.is_dir()
-    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
-    sandbox = Sandbox(f"test-{worker}")
-    asyncio.run(sandbox.up())
-    try:
-        with closing(EmptyCluster(sandbox)) as empty:
-            yield sandbox, empty
-    finally:
-        asyncio.run(sandbox.delete())
+    with closing(Clusters(getattr(request.config, "workerinput", {}).get("workerid", "main"))) as clusters:
+        yield clusters
 
 
 @pytest.fixture
-def shared_sandbox(_empty_cluster: tuple[Sandbox, EmptyCluster]) -> Sandbox:
+def shared_sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandbox:
     """Give this worker's sandbox; its cluster is as the last test left it, and every part runs.
 
     A test that stops the API server of a cluster that has just come up takes the controller manager along: it ends
     for good where the API server refuses it while its roles are not there yet.
     """
-    shared, _ = _empty_cluster
+    shared, _ = _clusters.of(request.node)
     if shared.status().state is not State.RUNNING:
         asyncio.run(shared.up())
     return shared
 
 
 @pytest.fixture
-def sandbox(_empty_cluster: tuple[Sandbox, EmptyCluster]) -> Sandbox:
-    """Give a test an empty cluster, up and ready, with ``.kubeconfig`` and ``.context``."""
-    return _emptied(*_empty_cluster)
+def sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandbox:
+    """Give a test an empty cluster, up and ready, with ``.kubeconfig`` and ``.context``.
+
+    It is of the oldest Kubernetes, or of the one that the test's marker ``kubernetes`` names.
+    """
+    return _emptied(*_clusters.of(request.node))
 
 
 @pytest.fixture(scope="module")
-def module_sandbox(_empty_cluster: tuple[Sandbox, EmptyCluster]) -> Sandbox:
+def module_sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandbox:
     """Give a module's tests one cluster, empty when the first of them begins."""
-    return _emptied(*_empty_cluster)
+    return _emptied(*_clusters.of(request.node))
 
 
 def _emptied(shared: Sandbox, empty: EmptyCluster) -> Sandbox:

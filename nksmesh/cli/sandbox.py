@@ -12,6 +12,7 @@ from nksmesh.cli.run import run, show
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.layout import DEFAULT_NAME
 from nksmesh.sandbox.programs import build_programs
+from nksmesh.sandbox.releases import OLDEST, Kubernetes
 from nksmesh.sandbox.sandbox import Sandbox, statuses
 
 app = command_group("Run a real Kubernetes control plane on this machine, without root or containers.")
@@ -27,22 +28,37 @@ LoadBalancer = Annotated[
 ]
 
 
-@command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name try-1"])
-def up(shell: Shell, name: Name = DEFAULT_NAME, load_balancer: LoadBalancer = None) -> None:
+@command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name current --kubernetes 1.34"])
+def up(
+    shell: Shell,
+    name: Name = DEFAULT_NAME,
+    kubernetes: Annotated[
+        Kubernetes | None,
+        typer.Option(
+            "--kubernetes",
+            help=f"The cluster's Kubernetes. Default: as before (a new sandbox has {OLDEST}).",
+            show_default=False,
+        ),
+    ] = None,
+    load_balancer: LoadBalancer = None,
+) -> None:
     """Start a sandbox, or those parts of it that do not run.
 
     The first start builds the programs, which takes minutes.
     """
-    run(shell, lambda listener: Sandbox(name).up(listener, load_balancer=load_balancer))
+    run(shell, lambda listener: Sandbox(name).up(listener, kubernetes=kubernetes, load_balancer=load_balancer))
 
 
-@command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --helm4"])
+@command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --kubernetes 1.34 --helm4"])
 def build(
     shell: Shell,
+    kubernetes: Annotated[
+        Kubernetes, typer.Option("--kubernetes", help="The Kubernetes whose programs are built.")
+    ] = OLDEST,
     helm4: Annotated[bool, typer.Option("--helm4", help="Also build Helm 4, to try nksmesh with it.")] = False,
 ) -> None:
     """Build the sandbox's programs into the cache, without starting anything."""
-    run(shell, lambda listener: build_programs(with_helm4=helm4, listener=listener))
+    run(shell, lambda listener: build_programs(kubernetes, with_helm4=helm4, listener=listener))
 
 
 @command(app, examples=["nksmesh sandbox status"])

@@ -30,7 +30,11 @@ def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
     sentence(console, f"sandbox {result.name} is {how}", GOOD)
     facts(
         console,
-        [("server", result.server), ("kubeconfig", str(result.kubeconfig)), ("context", result.context)],
+        [
+            ("server", f"{result.server}, Kubernetes {result.kubernetes}"),
+            ("kubeconfig", str(result.kubeconfig)),
+            ("context", result.context),
+        ],
     )
     sentence(console, f"Try it: kubectl --kubeconfig {result.kubeconfig} get nodes", FAINT)
 
@@ -48,7 +52,7 @@ def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
     console.print(Text.assemble((f"sandbox {status.name}", "bold"), ": ", _state(status.state)))
     if status.state is State.ABSENT:
         return
-    facts(console, [("server", status.server), ("kubeconfig", str(status.kubeconfig)), ("context", status.context)])
+    facts(console, [("server", _server(status)), ("kubeconfig", str(status.kubeconfig)), ("context", status.context)])
     headers = ["part", "state", "pid", *(["log"] if verbose else [])]
     rows(console, headers, [_part(part)[: len(headers)] for part in status.parts])
     for part in status.parts:
@@ -57,6 +61,10 @@ def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
             sentence(console, f"the end of {part.log}:", FAINT)
             for line in part.log_tail.splitlines():
                 console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _server(sandbox: SandboxStarted | SandboxStatus) -> str:
+    return f"{sandbox.server}, Kubernetes {sandbox.kubernetes}"
 
 
 def _part(part: PartStatus) -> list[str | Text]:

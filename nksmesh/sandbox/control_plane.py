@@ -12,11 +12,10 @@ from typing import Final
 from nksmesh.adapters.files.private import write_private
 from nksmesh.sandbox.credentials import program_kubeconfig
 from nksmesh.sandbox.documents import to_yaml
-from nksmesh.sandbox.layout import Layout
+from nksmesh.sandbox.layout import Layout, Settings
 from nksmesh.sandbox.processes import Program
 from nksmesh.sandbox.stages import stages
 
-KUBERNETES_VERSION: Final = "1.28.15"
 SERVICE_RANGE: Final = "10.96.0.0/16"
 SERVICE_ADDRESS: Final = "10.96.0.1"
 POD_RANGE: Final = "10.244.0.1/16"
@@ -42,14 +41,14 @@ class Part(StrEnum):
 CLIENTS_OF_THE_API_SERVER: Final = (Part.CONTROLLER_MANAGER, Part.SCHEDULER, Part.KWOK)
 
 
-def program(part: Part, layout: Layout, binaries: Mapping[str, Path], *, port: int, load_balancer: bool) -> Program:
+def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: Settings) -> Program:
     """Say how a part is started."""
     environment: dict[str, str] = {}
     match part:
         case Part.ETCD:
             command = _etcd(layout, binaries)
         case Part.API_SERVER:
-            command = _api_server(layout, binaries, port)
+            command = _api_server(layout, binaries, settings.port)
         case Part.CONTROLLER_MANAGER:
             command = _controller_manager(layout, binaries)
         case Part.SCHEDULER:
@@ -57,7 +56,7 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], *, port: i
         case Part.KWOK:
             command = _kwok(layout, binaries)
         case Part.AGENT:
-            command = _agent(layout, load_balancer=load_balancer)
+            command = _agent(layout, load_balancer=settings.load_balancer)
             package_root = str(Path(__file__).parents[2])
             environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return Program(

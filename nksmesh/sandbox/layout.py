@@ -15,6 +15,7 @@ from platformdirs import user_data_path
 from nksmesh.adapters.files.private import write_private
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
+from nksmesh.sandbox.releases import OLDEST, Kubernetes
 
 DEFAULT_NAME: Final = "default"
 HOME_VARIABLE: Final = "NKSMESH_SANDBOX_HOME"
@@ -127,10 +128,12 @@ class Settings:
 
     Attributes:
         port: The API server's, on 127.0.0.1.
+        kubernetes: What the cluster is of, from its first start on.
         load_balancer: Whether Services of type LoadBalancer get addresses.
     """
 
     port: int
+    kubernetes: Kubernetes = OLDEST
     load_balancer: bool = True
 
     @property
@@ -147,7 +150,12 @@ def load_settings(layout: Layout) -> Settings | None:
     """
     try:
         content = json.loads(layout.settings.read_text(encoding="utf-8"))
-        return Settings(port=int(content["port"]), load_balancer=bool(content["load_balancer"]))
+        return Settings(
+            port=int(content["port"]),
+            # the settings of a sandbox from before there was a choice do not say it
+            kubernetes=Kubernetes(content.get("kubernetes", OLDEST)),
+            load_balancer=bool(content["load_balancer"]),
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

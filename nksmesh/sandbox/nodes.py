@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nksmesh.domain.common.errors import RefusedError
 from nksmesh.domain.kube.objects import Manifest, Query
 from nksmesh.domain.kube.readiness import is_ready
-from nksmesh.sandbox.control_plane import KUBERNETES_VERSION
+from nksmesh.sandbox.releases import Kubernetes
 
 if TYPE_CHECKING:
     from nksmesh.adapters.cluster.api import Api
@@ -23,11 +23,11 @@ _LEASES: Final = Query("coordination.k8s.io/v1", "Lease", "kube-node-lease")
 _ACCOUNTS: Final = Query("v1", "ServiceAccount", "default")
 
 
-async def create_nodes(api: Api) -> None:
+async def create_nodes(api: Api, kubernetes: Kubernetes) -> None:
     """Register the nodes, as their kubelets would, unless they are there."""
     for name, address in NODES.items():
         with unless("AlreadyExists"):
-            await api.request("POST", "/api/v1/nodes", body=_node(name, address))
+            await api.request("POST", "/api/v1/nodes", body=_node(name, address, kubernetes))
 
 
 async def nodes_ready(api: Api) -> None:
@@ -70,7 +70,7 @@ def _takes_pods(node: Manifest) -> bool:
     return is_ready(node) and not node["spec"].get("taints")
 
 
-def _node(name: str, address: str) -> dict[str, Any]:
+def _node(name: str, address: str, kubernetes: Kubernetes) -> dict[str, Any]:
     capacity = {"cpu": "32", "memory": "128Gi", "ephemeral-storage": "1Ti", "pods": "250"}
     return {
         "apiVersion": "v1",
@@ -98,8 +98,8 @@ def _node(name: str, address: str) -> dict[str, Any]:
                 "bootID": "",
                 "containerRuntimeVersion": "containerd://1.6.0",
                 "kernelVersion": "",
-                "kubeProxyVersion": f"v{KUBERNETES_VERSION}",
-                "kubeletVersion": f"v{KUBERNETES_VERSION}",
+                "kubeProxyVersion": f"v{kubernetes.release}",
+                "kubeletVersion": f"v{kubernetes.release}",
                 "machineID": "",
                 "operatingSystem": "linux",
                 "osImage": "simulated by kwok",

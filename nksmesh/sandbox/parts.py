@@ -56,7 +56,7 @@ class Parts:
                 for part in CLIENTS_OF_THE_API_SERVER:
                     if not self.running(part):
                         self.start(part, binaries, chosen)
-                await create_nodes(api)
+                await create_nodes(api, chosen.kubernetes)
                 await self._wait_for_nodes(api)
         return chosen
 
@@ -136,9 +136,7 @@ class Parts:
 
     def start(self, part: Part, binaries: Mapping[str, Path], chosen: Settings) -> processes.ProcessId:
         """Start a part."""
-        return processes.start(
-            control_plane.program(part, self._layout, binaries, port=chosen.port, load_balancer=chosen.load_balancer)
-        )
+        return processes.start(control_plane.program(part, self._layout, binaries, chosen))
 
     async def stop(self, *parts: Part, grace: float | None = None) -> None:
         """Stop parts, at the same time; after the grace, in seconds, they are killed."""

@@ -32,13 +32,14 @@ class PartStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxStatus:
-    """How a sandbox is: crashed where any part is."""
+    """How a sandbox is: crashed where any part is. ``kubernetes`` is the release, such as 1.34.4."""
 
     name: str
     state: State
     kubeconfig: Path
     context: str
     server: str
+    kubernetes: str
     parts: tuple[PartStatus, ...]
 
 
@@ -50,6 +51,7 @@ class SandboxStarted:
     kubeconfig: Path
     context: str
     server: str
+    kubernetes: str
     started: tuple[Part, ...]
     seconds: float = field(metadata=rounded(2))
 

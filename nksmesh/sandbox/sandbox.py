@@ -27,6 +27,7 @@ from nksmesh.sandbox.layout import (
 )
 from nksmesh.sandbox.nodes import release_nodes
 from nksmesh.sandbox.parts import Parts, timed
+from nksmesh.sandbox.releases import OLDEST, Kubernetes
 from nksmesh.sandbox.results import (
     Deleted,
     FailuresEnded,
@@ -61,20 +62,28 @@ class Sandbox:
         """The context's name in that file."""
         return self.layout.context
 
-    async def up(self, listener: Listener = unheard, *, load_balancer: bool | None = None) -> SandboxStarted:
+    async def up(
+        self,
+        listener: Listener = unheard,
+        *,
+        kubernetes: Kubernetes | None = None,
+        load_balancer: bool | None = None,
+    ) -> SandboxStarted:
         """Bring the sandbox up: start what does not run, and return when pods can be made.
 
         Args:
             listener: Is told what starts, and how long it took.
+            kubernetes: What the cluster is to be of; None leaves it as it was, and a new one gets the oldest.
             load_balancer: Whether Services of type LoadBalancer get addresses; None leaves it as it was.
 
         Raises:
-            ConfigError: The programs are missing and cannot be built here.
+            ConfigError: The programs are missing and cannot be built here, or the sandbox is of another Kubernetes.
             ClusterError: A part does not come up.
         """
-        binaries = await programs.sandbox_programs(listener)
+        release = self._kubernetes(kubernetes)
+        binaries = await programs.sandbox_programs(release, listener=listener)
         async with self._locked():
-            return await self._up(binaries, listener, load_balancer)
+            return await self._up(binaries, listener, kubernetes=release, load_balancer=load_balancer)
 
     def status(self) -> SandboxStatus:
         """Say how each part is."""
@@ -93,6 +102,7 @@ class Sandbox:
             kubeconfig=self.layout.kubeconfig,
             context=self.layout.context,
             server=chosen.server if chosen else "",
+            kubernetes=chosen.kubernetes.release if chosen else "",
             parts=parts,
         )
 
@@ -122,12 +132,12 @@ class Sandbox:
 
     async def reset(self, listener: Listener = unheard) -> SandboxStarted:
         """Go back to the cluster as it was when first up, with the same kubeconfig and port."""
-        self._require()
-        binaries = await programs.sandbox_programs(listener)
+        chosen = self._require()
+        binaries = await programs.sandbox_programs(chosen.kubernetes, listener=listener)
         async with self._locked():
             await self._parts.stop(*Part, grace=0)
             snapshot.restore(self.layout)
-            return await self._up(binaries, listener, None)
+            return await self._up(binaries, listener, kubernetes=chosen.kubernetes)
 
     async def stop_part(self, part: str) -> None:
         """Kill one part, as a crash would; ``status`` then reports it as crashed."""
@@ -140,7 +150,7 @@ class Sandbox:
         wanted = _part(part)
         if self._parts.running(wanted):
             return
-        binaries = await programs.sandbox_programs()
+        binaries = await programs.sandbox_programs(chosen.kubernetes)
         if wanted is Part.KWOK:
             async with self.api() as api:
                 await release_nodes(api)
@@ -169,10 +179,17 @@ class Sandbox:
         async with await self._parts.connect() as api:
             yield api
 
-    async def _up(self, binaries: Mapping[str, Path], listener: Listener, load_balancer: bool | None) -> SandboxStarted:
+    async def _up(
+        self,
+        binaries: Mapping[str, Path],
+        listener: Listener,
+        *,
+        kubernetes: Kubernetes,
+        load_balancer: bool | None = None,
+    ) -> SandboxStarted:
         begun = time.monotonic()
         first = not self.layout.snapshot.exists()
-        chosen = await self._prepare(load_balancer)
+        chosen = await self._prepare(kubernetes, load_balancer)
         missing = [part for part in Part if not self._parts.running(part)]
         if missing:
             chosen = await self._parts.bring_up(missing, binaries, chosen, listener)
@@ -183,17 +200,18 @@ class Sandbox:
             kubeconfig=self.layout.kubeconfig,
             context=self.layout.context,
             server=chosen.server,
+            kubernetes=chosen.kubernetes.release,
             started=tuple(missing),
             seconds=time.monotonic() - begun,
         )
 
-    async def _prepare(self, load_balancer: bool | None) -> Settings:
+    async def _prepare(self, kubernetes: Kubernetes, load_balancer: bool | None) -> Settings:
         layout = self.layout
         for folder in (layout.home, layout.run, layout.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_certificates(layout.certificates, service_address=control_plane.SERVICE_ADDRESS)
         known = load_settings(layout)
-        chosen = known or Settings(port=free_port())
+        chosen = known or Settings(port=free_port(), kubernetes=kubernetes)
         if load_balancer is not None and load_balancer != chosen.load_balancer:
             chosen = replace(chosen, load_balancer=load_balancer)
             await self._parts.stop(Part.AGENT)
@@ -202,6 +220,18 @@ class Sandbox:
         write_kubeconfigs(layout, chosen.server)
         control_plane.write_configuration(layout)
         return chosen
+
+    def _kubernetes(self, wanted: Kubernetes | None) -> Kubernetes:
+        """Say what the sandbox is of; a cluster's data is not carried to another Kubernetes."""
+        known = load_settings(self.layout)
+        if known and wanted and known.kubernetes is not wanted:
+            name = self.layout.name
+            raise ConfigError(
+                f"sandbox {name} runs Kubernetes {known.kubernetes}, not {wanted}: a sandbox keeps its Kubernetes",
+                hint=f"Run nksmesh sandbox up --name {name}-{wanted.replace('.', '-')} --kubernetes {wanted} to start "
+                f"another sandbox, or first nksmesh sandbox delete --name {name}.",
+            )
+        return known.kubernetes if known else wanted or OLDEST
 
     def _require(self) -> Settings:
         chosen = load_settings(self.layout)

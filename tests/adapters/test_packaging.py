@@ -26,8 +26,10 @@ NEEDED: Final = (
     "nksmesh/data/examples/charts/gateway/values.schema.json",
     "nksmesh/adapters/helm/proof/Chart.yaml",
     "nksmesh/adapters/helm/proof/templates/cluster.yaml",
-    "nksmesh/sandbox/go/control-plane/go.mod",
-    "nksmesh/sandbox/go/control-plane/go.sum",
+    "nksmesh/sandbox/go/kubernetes-1.28/go.mod",
+    "nksmesh/sandbox/go/kubernetes-1.28/go.sum",
+    "nksmesh/sandbox/go/kubernetes-1.34/go.mod",
+    "nksmesh/sandbox/go/kubernetes-1.34/go.sum",
     "nksmesh/sandbox/go/kwok/go.mod",
     "nksmesh/sandbox/go/kwok/go.sum",
 )

@@ -6,8 +6,8 @@ import pytest
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind
-from nksmesh.sandbox import programs
-from nksmesh.sandbox.programs import CACHE_VARIABLE, KWOK
+from nksmesh.sandbox import go_build, programs
+from nksmesh.sandbox.builds import CACHE_VARIABLE, KWOK
 
 GO = """#!/bin/sh
 case "$1" in
@@ -71,7 +71,7 @@ async def test_without_go_the_error_says_how_to_get_one(
     cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(programs, "_packaged_go", lambda: None)
+    monkeypatch.setattr(go_build, "_packaged_go", lambda: None)
     with pytest.raises(ConfigError) as refused:
         await programs.ensure(KWOK)
     assert "nksmesh[sandbox]" in refused.value.hint
@@ -80,8 +80,8 @@ async def test_without_go_the_error_says_how_to_get_one(
 
 async def test_a_go_too_old_is_refused(cache: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_go(path, "true")
-    monkeypatch.setattr(programs, "OLDEST_GO", (99, 0))
-    monkeypatch.setattr(programs, "_packaged_go", lambda: None)
+    monkeypatch.setattr(go_build, "OLDEST_GO", (99, 0))
+    monkeypatch.setattr(go_build, "_packaged_go", lambda: None)
     with pytest.raises(ConfigError, match="too old"):
         await programs.ensure(KWOK)
     assert not is_there(cache)

@@ -386,6 +386,7 @@ SANDBOX: Final = SandboxStatus(
     kubeconfig=Path("/data/default/kubeconfig"),
     context="nksmesh-sandbox",
     server="https://127.0.0.1:6443",
+    kubernetes="1.28.15",
     parts=(
         PartStatus(part=Part.ETCD, state=State.RUNNING, pid=7, log=Path("/data/default/etcd.log")),
         PartStatus(
@@ -402,6 +403,7 @@ RAISED: Final = SandboxStarted(
     kubeconfig=SANDBOX.kubeconfig,
     context=SANDBOX.context,
     server=SANDBOX.server,
+    kubernetes=SANDBOX.kubernetes,
     started=(Part.ETCD, Part.API_SERVER),
     seconds=5.44,
 )

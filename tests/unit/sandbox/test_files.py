@@ -7,10 +7,12 @@ import pytest
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.sandbox import snapshot
+from nksmesh.sandbox.builds import HELM, KWOK, MODULES, REGISTRY, control_plane
 from nksmesh.sandbox.certificates import load_authority, make_authority
 from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
 from nksmesh.sandbox.documents import mapping_from_yaml
 from nksmesh.sandbox.failures import SCHEDULABLE_LABEL, failure_patch, parse_selector
+from nksmesh.sandbox.go_build import _binary_name
 from nksmesh.sandbox.layout import (
     HOME_VARIABLE,
     Layout,
@@ -20,7 +22,8 @@ from nksmesh.sandbox.layout import (
     sandbox_names,
     save_settings,
 )
-from nksmesh.sandbox.programs import CONTROL_PLANE, HELM, KWOK, _binary_name
+from nksmesh.sandbox.releases import OLDEST, Kubernetes
+from nksmesh.sandbox.sandbox import Sandbox
 from nksmesh.sandbox.stages import FAILURE_ANNOTATION, stages
 
 
@@ -39,9 +42,28 @@ def test_a_name_that_could_be_no_folder_is_refused(name: str) -> None:
 def test_sandboxes_are_found_by_their_settings(layout: Layout) -> None:
     assert sandbox_names() == []
     layout.home.mkdir()
-    save_settings(layout, Settings(port=1234, load_balancer=False))
+    settings = Settings(port=1234, kubernetes=Kubernetes.V1_34, load_balancer=False)
+    save_settings(layout, settings)
     assert sandbox_names() == ["try"]
-    assert load_settings(layout) == Settings(port=1234, load_balancer=False)
+    assert load_settings(layout) == settings
+
+
+def test_a_sandbox_from_before_there_was_a_choice_is_of_the_oldest_kubernetes(layout: Layout) -> None:
+    layout.home.mkdir()
+    layout.settings.write_text('{"port": 1234, "load_balancer": true}')
+    assert load_settings(layout) == Settings(port=1234, kubernetes=OLDEST)
+    layout.settings.write_text('{"port": 1234, "load_balancer": true, "kubernetes": "1.2"}')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(layout)
+
+
+async def test_a_sandbox_keeps_its_kubernetes(layout: Layout) -> None:
+    layout.home.mkdir()
+    save_settings(layout, Settings(port=1234))
+    with pytest.raises(ConfigError, match=r"runs Kubernetes 1\.28, not 1\.34") as refused:
+        await Sandbox("try").up(kubernetes=Kubernetes.V1_34)
+    assert "sandbox up --name try-1-34 --kubernetes 1.34" in refused.value.hint
+    assert sandbox_names() == ["try"]
 
 
 def test_settings_that_are_not_ours_are_refused(layout: Layout) -> None:
@@ -119,6 +141,19 @@ def test_stages_have_names_of_their_own() -> None:
 
 
 def test_builds_are_told_apart_and_their_programs_named() -> None:
-    assert len({build.key for build in (CONTROL_PLANE, KWOK, HELM)}) == 3
-    names = {_binary_name(package) for build in (CONTROL_PLANE, KWOK, HELM) for package in build.packages.values()}
-    assert names == {"server", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "helm"}
+    builds = (*map(control_plane, Kubernetes), KWOK, HELM, REGISTRY)
+    assert len({build.key for build in builds}) == len(builds)
+    names = {_binary_name(package) for build in builds for package in build.packages.values()}
+    control = {"server", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+    assert names == {*control, "kwok", "helm", "registry"}
+
+
+@pytest.mark.parametrize("kubernetes", Kubernetes)
+def test_the_modules_of_a_kubernetes_are_of_its_release_and_of_its_etcd(kubernetes: Kubernetes) -> None:
+    build = control_plane(kubernetes)
+    assert build.module
+    text = (MODULES / build.module / "go.mod").read_text()
+    assert f"k8s.io/kubernetes v{kubernetes.release}\n" in text
+    assert f"go.etcd.io/etcd/server/v3 v{kubernetes.etcd}\n" in text
+    staging = f"v0{kubernetes.release.removeprefix('1')}"
+    assert {line.split()[-1] for line in text.splitlines() if "=>" in line} == {staging}

@@ -1,0 +1,105 @@
+"""The programs of a sandbox: of which modules and versions they are, and where the cache keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nksmesh.sandbox.releases import Kubernetes
+
+HELM_VERSION: Final = "4.3.1"
+REGISTRY_VERSION: Final = "3.1.2"
+CACHE_VARIABLE: Final = "NKSMESH_CACHE"
+MODULES: Final = Path(__file__).with_name("go")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """Programs that one call of Go builds.
+
+    Attributes:
+        module: The folder with go.mod and go.sum; None where ``packages`` name a version themselves.
+        packages: Each program's name, and its Go package.
+        minutes: About how long it takes on two processors.
+    """
+
+    title: str
+    module: str | None
+    flags: tuple[str, ...]
+    packages: Mapping[str, str]
+    minutes: int
+
+    @property
+    def key(self) -> str:
+        """What tells one build's result from another's: the pinned modules, the flags, the platform."""
+        digest = hashlib.sha256()
+        if self.module:
+            for name in ("go.mod", "go.sum"):
+                digest.update((MODULES / self.module / name).read_bytes())
+        digest.update(repr((self.flags, sorted(self.packages.items()))).encode())
+        digest.update(f"{sys.platform} {platform.machine()}".encode())
+        return digest.hexdigest()[:16]
+
+    @property
+    def folder(self) -> Path:
+        """Where its programs are, once built."""
+        from nksmesh.adapters.charts.cache import cache_folder
+
+        return cache_folder(os.environ) / "programs" / self.key
+
+    @property
+    def built(self) -> bool:
+        """Whether its programs are there."""
+        return all((self.folder / name).exists() for name in self.packages)
+
+
+def control_plane(kubernetes: Kubernetes) -> Build:
+    """The programs of a control plane of one Kubernetes, and the etcd that it asks for."""
+    major, minor = kubernetes.split(".")
+    numbers = {"gitVersion": f"v{kubernetes.release}", "gitMajor": major, "gitMinor": minor}
+    # without these the API server says that it is v0.0.0, which no client can read
+    version = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in numbers.items())
+    flags: Mapping[Kubernetes, tuple[str, ...]] = {
+        Kubernetes.V1_28: ("-trimpath", "-tags=providerless", f"-ldflags=-s -w -checklinkname=0 {version}"),
+    }
+    return Build(
+        title=f"the programs of Kubernetes {kubernetes.release}",
+        module=f"kubernetes-{kubernetes}",
+        flags=flags.get(kubernetes, ("-trimpath", f"-ldflags=-s -w {version}")),
+        packages={
+            "etcd": "go.etcd.io/etcd/server/v3",
+            "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+            "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+        },
+        minutes=9,
+    )
+
+
+KWOK: Final = Build(
+    title="kwok",
+    module="kwok",
+    flags=("-trimpath", "-ldflags=-s -w"),
+    packages={"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+    minutes=4,
+)
+HELM: Final = Build(
+    title=f"Helm {HELM_VERSION}",
+    module=None,
+    flags=("-trimpath", f"-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=v{HELM_VERSION}"),
+    packages={"helm": f"helm.sh/helm/v4/cmd/helm@v{HELM_VERSION}"},
+    minutes=4,
+)
+REGISTRY: Final = Build(
+    title=f"the registry (distribution {REGISTRY_VERSION})",
+    module=None,
+    flags=("-trimpath", "-ldflags=-s -w"),
+    packages={"registry": f"github.com/distribution/distribution/v3/cmd/registry@v{REGISTRY_VERSION}"},
+    minutes=2,
+)
