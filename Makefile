@@ -35,7 +35,7 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m compileall -q nksmesh  # as pip does what it installs; every run of a test reads it
 	$(BIN)/nksmesh sandbox build --helm4
-	$(BIN)/nksmesh sandbox build --kubernetes 1.34
+	$(BIN)/nksmesh sandbox build --kubernetes 1.34 --registry
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 ## unit: the tests that touch nothing

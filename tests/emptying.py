@@ -37,7 +37,10 @@ OWN = {"componentstatuses", "apiservices", "leases"}
 """What Kubernetes itself makes, and renews all the time; Leases are, where they are its own."""
 
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
-DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+DISCOVERY = ", ".join(
+    f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
+)
+"""Kubernetes 1.28 has v2beta1 alone, and 1.34 v2 alone."""
 AT_ONCE = {"gracePeriodSeconds": "0", "propagationPolicy": "Background"}
 
 

@@ -45,7 +45,7 @@ class Clusters:
         if kubernetes not in self._up:
             sandbox = Sandbox(f"test-{self._worker}-{kubernetes.replace('.', '-')}")
             try:
-                asyncio.run(sandbox.up(kubernetes=kubernetes))
+                asyncio.run(sandbox.up(kubernetes=kubernetes, with_registry=kubernetes is not OLDEST))
                 self._up[kubernetes] = sandbox, EmptyCluster(sandbox)
             except BaseException:
                 asyncio.run(sandbox.delete())
@@ -83,7 +83,7 @@ def shared_sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandb
 def sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandbox:
     """Give a test an empty cluster, up and ready, with ``.kubeconfig`` and ``.context``.
 
-    It is of the oldest Kubernetes, or of the one that the test's marker ``kubernetes`` names.
+    It is of the oldest Kubernetes, or of the one that the test's marker ``kubernetes`` names; that one has a registry.
     """
     return _emptied(*_clusters.of(request.node))
 

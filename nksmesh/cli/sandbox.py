@@ -28,7 +28,7 @@ LoadBalancer = Annotated[
 ]
 
 
-@command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name current --kubernetes 1.34"])
+@command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name current --kubernetes 1.34 --registry"])
 def up(
     shell: Shell,
     name: Name = DEFAULT_NAME,
@@ -41,12 +41,24 @@ def up(
         ),
     ] = None,
     load_balancer: LoadBalancer = None,
+    registry: Annotated[
+        bool,
+        typer.Option(
+            "--registry",
+            help="Add a registry with a login, from which the nodes pull. A sandbox that has one keeps it.",
+        ),
+    ] = False,
 ) -> None:
     """Start a sandbox, or those parts of it that do not run.
 
     The first start builds the programs, which takes minutes.
     """
-    run(shell, lambda listener: Sandbox(name).up(listener, kubernetes=kubernetes, load_balancer=load_balancer))
+    run(
+        shell,
+        lambda listener: Sandbox(name).up(
+            listener, kubernetes=kubernetes, load_balancer=load_balancer, with_registry=registry
+        ),
+    )
 
 
 @command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --kubernetes 1.34 --helm4"])
@@ -55,10 +67,13 @@ def build(
     kubernetes: Annotated[
         Kubernetes, typer.Option("--kubernetes", help="The Kubernetes whose programs are built.")
     ] = OLDEST,
+    registry: Annotated[
+        bool, typer.Option("--registry", help="Also build the registry of sandbox up --registry.")
+    ] = False,
     helm4: Annotated[bool, typer.Option("--helm4", help="Also build Helm 4, to try nksmesh with it.")] = False,
 ) -> None:
     """Build the sandbox's programs into the cache, without starting anything."""
-    run(shell, lambda listener: build_programs(kubernetes, with_helm4=helm4, listener=listener))
+    run(shell, lambda listener: build_programs(kubernetes, with_registry=registry, with_helm4=helm4, listener=listener))
 
 
 @command(app, examples=["nksmesh sandbox status"])

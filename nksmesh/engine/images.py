@@ -6,22 +6,19 @@ Before a run writes anything its images are proved: pods that would wait for an 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from nksmesh.domain.common.errors import ConfigError, DeniedImageError, ImageError, MissingImageError
+from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.common.findings import Finding, Level
-from nksmesh.domain.images.login import Login, login_for, logins_of
+from nksmesh.domain.images.login import Login, login_for, logins_in
 from nksmesh.domain.images.manifest import FoundManifest
 from nksmesh.domain.images.reference import Reference, parse_reference
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
-from nksmesh.domain.plan.pull_secrets import CONFIG_KEY, NewPullSecret, wanted_secrets
+from nksmesh.domain.plan.pull_secrets import NewPullSecret, wanted_secrets
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster, Registries
 from nksmesh.engine.runtime import Runtime
@@ -251,17 +248,7 @@ async def _logins(secrets: Iterable[ObjectRef], cluster: Cluster, new: NewPullSe
         if new is not None and ref.name == new.name and new.may_replace(secret):
             logins[new.registry] = new.login
             continue
-        encoded = ((secret or {}).get("data") or {}).get(CONFIG_KEY)
-        if encoded is None:
-            continue
-        try:
-            config = json.loads(base64.b64decode(encoded))
-        except (binascii.Error, ValueError):  # its words would repeat a piece of the secret
-            raise ConfigError(
-                f"Secret {ref.namespace}/{ref.name} is no pull secret: its {CONFIG_KEY} is not JSON",
-                hint=f"Make it again with kubectl create secret docker-registry {ref.name} -n {ref.namespace}.",
-            ) from None
-        logins |= logins_of(config, f"Secret {ref.namespace}/{ref.name}")
+        logins |= logins_in(secret or {}, f"{ref.namespace}/{ref.name}")
     return logins
 
 

@@ -28,14 +28,7 @@ from nksmesh.sandbox.results import (
 def _raised(result: SandboxStarted, console: Console, _verbose: bool) -> None:
     how = f"up in {spoken(result.seconds)}" if result.started else "already up"
     sentence(console, f"sandbox {result.name} is {how}", GOOD)
-    facts(
-        console,
-        [
-            ("server", f"{result.server}, Kubernetes {result.kubernetes}"),
-            ("kubeconfig", str(result.kubeconfig)),
-            ("context", result.context),
-        ],
-    )
+    _facts(result, console)
     sentence(console, f"Try it: kubectl --kubeconfig {result.kubeconfig} get nodes", FAINT)
 
 
@@ -52,7 +45,7 @@ def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
     console.print(Text.assemble((f"sandbox {status.name}", "bold"), ": ", _state(status.state)))
     if status.state is State.ABSENT:
         return
-    facts(console, [("server", _server(status)), ("kubeconfig", str(status.kubeconfig)), ("context", status.context)])
+    _facts(status, console)
     headers = ["part", "state", "pid", *(["log"] if verbose else [])]
     rows(console, headers, [_part(part)[: len(headers)] for part in status.parts])
     for part in status.parts:
@@ -63,8 +56,16 @@ def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
                 console.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _server(sandbox: SandboxStarted | SandboxStatus) -> str:
-    return f"{sandbox.server}, Kubernetes {sandbox.kubernetes}"
+def _facts(sandbox: SandboxStarted | SandboxStatus, console: Console) -> None:
+    known = [
+        ("server", f"{sandbox.server}, Kubernetes {sandbox.kubernetes}"),
+        ("kubeconfig", str(sandbox.kubeconfig)),
+        ("context", sandbox.context),
+        ("registry", sandbox.registry),
+    ]
+    facts(console, [fact for fact in known if fact[1]])
+    if sandbox.registry:
+        sentence(console, f"Log in to the registry: export DOCKER_CONFIG={sandbox.docker_config}", FAINT)
 
 
 def _part(part: PartStatus) -> list[str | Text]:

@@ -20,6 +20,7 @@ SERVICE_RANGE: Final = "10.96.0.0/16"
 SERVICE_ADDRESS: Final = "10.96.0.1"
 POD_RANGE: Final = "10.244.0.1/16"
 EGRESS_SOCKET: Final = "egress.sock"
+REGISTRY_CONFIGURATION: Final = "registry.yaml"
 
 # a unix socket's URL needs the form of a host and a port, and no path: the socket is a file of this
 # name in the working folder. It is reachable for its owner alone, which a loopback port is not.
@@ -30,6 +31,7 @@ _ETCD_PEER: Final = "unix://etcd-peer:0"
 class Part(StrEnum):
     """One process of a sandbox, in starting order."""
 
+    REGISTRY = "registry"
     ETCD = "etcd"
     AGENT = "agent"
     API_SERVER = "kube-apiserver"
@@ -41,10 +43,20 @@ class Part(StrEnum):
 CLIENTS_OF_THE_API_SERVER: Final = (Part.CONTROLLER_MANAGER, Part.SCHEDULER, Part.KWOK)
 
 
+def parts_of(settings: Settings | None) -> tuple[Part, ...]:
+    """Name the parts that a sandbox has: a registry only where one was asked for."""
+    return tuple(part for part in Part if part is not Part.REGISTRY or (settings and settings.registry_port))
+
+
 def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: Settings) -> Program:
     """Say how a part is started."""
     environment: dict[str, str] = {}
+    command: tuple[str, ...]
     match part:
+        case Part.REGISTRY:
+            command = (str(binaries[part]), "serve", str(layout.run / REGISTRY_CONFIGURATION))
+            # without this it looks for a collector of traces
+            environment["OTEL_TRACES_EXPORTER"] = "none"
         case Part.ETCD:
             command = _etcd(layout, binaries)
         case Part.API_SERVER:
@@ -56,7 +68,7 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: 
         case Part.KWOK:
             command = _kwok(layout, binaries)
         case Part.AGENT:
-            command = _agent(layout, load_balancer=settings.load_balancer)
+            command = _agent(layout, settings)
             package_root = str(Path(__file__).parents[2])
             environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return Program(
@@ -68,7 +80,7 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: 
     )
 
 
-def write_configuration(layout: Layout) -> None:
+def write_configuration(layout: Layout, settings: Settings) -> None:
     """Write the files that the programs read beside their flags."""
     egress = {
         "apiVersion": "apiserver.k8s.io/v1beta1",
@@ -84,7 +96,7 @@ def write_configuration(layout: Layout) -> None:
         ],
     }
     write_private(layout.run / "egress.yaml", to_yaml([egress]))
-    write_private(layout.run / "kwok.yaml", to_yaml(stages()))
+    write_private(layout.run / "kwok.yaml", to_yaml(stages(settings.registry)))
 
 
 def _etcd(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
@@ -177,12 +189,13 @@ def _kwok(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
     )
 
 
-def _agent(layout: Layout, *, load_balancer: bool) -> tuple[str, ...]:
+def _agent(layout: Layout, settings: Settings) -> tuple[str, ...]:
     return (
         sys.executable,
         "-m",
         "nksmesh.sandbox.agent",
         f"--certificates={layout.certificates}",
         f"--kubeconfig={program_kubeconfig(layout, Part.AGENT)}",
-        *(() if load_balancer else ("--no-load-balancer",)),
+        *(() if settings.load_balancer else ("--no-load-balancer",)),
+        *((f"--registry={settings.registry}",) if settings.registry else ()),
     )

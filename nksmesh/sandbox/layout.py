@@ -88,6 +88,16 @@ class Layout:
         return self.run / f"{part}.pid.json"
 
     @property
+    def registry(self) -> Path:
+        """What the registry keeps: its images, and who may log in."""
+        return self.home / "registry"
+
+    @property
+    def docker_config(self) -> Path:
+        """The folder with the login to the registry, as DOCKER_CONFIG names one."""
+        return self.home / "docker"
+
+    @property
     def exists(self) -> bool:
         """Whether the sandbox has ever been brought up."""
         return self.settings.exists()
@@ -130,16 +140,23 @@ class Settings:
         port: The API server's, on 127.0.0.1.
         kubernetes: What the cluster is of, from its first start on.
         load_balancer: Whether Services of type LoadBalancer get addresses.
+        registry_port: The registry's, on 127.0.0.1; 0 where there is none.
     """
 
     port: int
     kubernetes: Kubernetes = OLDEST
     load_balancer: bool = True
+    registry_port: int = 0
 
     @property
     def server(self) -> str:
         """The API server's address."""
         return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def registry(self) -> str:
+        """The registry's host, as images name it; empty where there is none."""
+        return f"127.0.0.1:{self.registry_port}" if self.registry_port else ""
 
 
 def load_settings(layout: Layout) -> Settings | None:
@@ -155,6 +172,7 @@ def load_settings(layout: Layout) -> Settings | None:
             # the settings of a sandbox from before there was a choice do not say it
             kubernetes=Kubernetes(content.get("kubernetes", OLDEST)),
             load_balancer=bool(content["load_balancer"]),
+            registry_port=int(content.get("registry_port", 0)),
         )
     except FileNotFoundError:
         return None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # addresses of a network kept for documentation: nothing ever listens there
 NODES: Final = {"sandbox-1": "198.51.100.1", "sandbox-2": "198.51.100.2"}
+PLATFORM: Final = "linux/amd64"
 KUBELET_PORT: Final = 10250
 
 

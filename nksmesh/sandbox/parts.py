@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.sandbox import control_plane, processes
+from nksmesh.sandbox import control_plane, processes, registry
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
 from nksmesh.sandbox.credentials import write_kubeconfigs
 from nksmesh.sandbox.layout import Layout, Settings, free_port, save_settings
@@ -42,6 +42,11 @@ class Parts:
         Raises:
             ClusterError: A part does not come up.
         """
+        if Part.REGISTRY in missing:
+            with timed(listener, "registry"):
+                await registry.prepare(self._layout, chosen, binaries[Part.REGISTRY])
+                process = self.start(Part.REGISTRY, binaries, chosen)
+                await self._until(Part.REGISTRY, process, lambda: registry.answers(chosen))
         if Part.ETCD in missing:
             self.start(Part.ETCD, binaries, chosen)
         if Part.API_SERVER in missing:
@@ -98,16 +103,19 @@ class Parts:
         Raises:
             ClusterError: It ended, or takes too long.
         """
-        # before it serves, an API server has nothing that could be watched
+        await self._until(Part.API_SERVER, process, api.ready)
+
+    async def _until(self, part: Part, process: processes.ProcessId, ready: Callable[[], Awaitable[bool]]) -> None:
+        # before it serves, a server has nothing that could be watched
         ended = asyncio.ensure_future(processes.ended(process))
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                while not await api.ready():
+                while not await ready():
                     if ended.done():
-                        raise self._failed(Part.API_SERVER, "ended while it was starting")
+                        raise self._failed(part, "ended while it was starting")
                     await asyncio.wait([ended], timeout=_READY_POLL_SECONDS)
         except TimeoutError as error:
-            raise self._failed(Part.API_SERVER, f"is not ready after {_READY_SECONDS:.0f} s") from error
+            raise self._failed(part, f"is not ready after {_READY_SECONDS:.0f} s") from error
         finally:
             ended.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -16,7 +16,7 @@ def status(
     """Write the template of a pod's status.
 
     Args:
-        waiting: The reason and the message (%s: the image) that its containers wait for.
+        waiting: The reason and the message (%s: the image; or a template) that its containers wait for.
         crashed: Whether its containers crashed and wait to be started again.
         only: The template condition that picks the containers that wait.
         init_only: The one that picks the init containers that wait; where there are any, the pod has
@@ -57,6 +57,8 @@ def _waiting(reason: str, message: str) -> str:
     words = message.replace('"', '\\"')
     count = message.count("%s")
     text = f'{{{{ printf "{words}"{" .image" * count} | Quote }}}}' if count else f'{{{{ "{words}" | Quote }}}}'
+    if message.startswith("{{"):
+        text = message
     said = f", message: {text}" if message else ""
     return f"  ready: false\n  started: false\n  restartCount: 0\n  state: {{waiting: {{reason: {reason}{said}}}}}"
 

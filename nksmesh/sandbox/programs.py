@@ -8,25 +8,29 @@ from typing import Final
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Listener, unheard
 from nksmesh.sandbox import go_build
-from nksmesh.sandbox.builds import CACHE_VARIABLE, HELM, KWOK, Build, control_plane
-from nksmesh.sandbox.releases import OLDEST, Kubernetes
+from nksmesh.sandbox.builds import CACHE_VARIABLE, HELM, KWOK, REGISTRY, Build, control_plane
+from nksmesh.sandbox.releases import Kubernetes
 from nksmesh.sandbox.results import Built
 
 _LOCK_SECONDS: Final = 3600
 
 
-async def build_programs(kubernetes: Kubernetes = OLDEST, *, with_helm4: bool, listener: Listener = unheard) -> Built:
-    """Build a sandbox's programs, and Helm 4 on request, unless the cache has them."""
-    found = await sandbox_programs(kubernetes, listener=listener)
+async def build_programs(
+    kubernetes: Kubernetes, *, with_registry: bool, with_helm4: bool, listener: Listener = unheard
+) -> Built:
+    """Build a sandbox's programs, and the registry and Helm 4 on request, unless the cache has them."""
+    found = await sandbox_programs(kubernetes, with_registry=with_registry, listener=listener)
     if with_helm4:
         found["helm4"] = await helm4(listener)
     return Built(programs={name: str(path) for name, path in found.items()})
 
 
-async def sandbox_programs(kubernetes: Kubernetes, *, listener: Listener = unheard) -> dict[str, Path]:
+async def sandbox_programs(
+    kubernetes: Kubernetes, *, with_registry: bool = False, listener: Listener = unheard
+) -> dict[str, Path]:
     """Return where each program of a sandbox is, building what is missing."""
     found: dict[str, Path] = {}
-    for build in (control_plane(kubernetes), KWOK):
+    for build in (control_plane(kubernetes), KWOK, *([REGISTRY] if with_registry else [])):
         folder = await ensure(build, listener)
         found.update({name: folder / name for name in build.packages})
     return found

@@ -32,7 +32,13 @@ class PartStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxStatus:
-    """How a sandbox is: crashed where any part is. ``kubernetes`` is the release, such as 1.34.4."""
+    """How a sandbox is: crashed where any part is.
+
+    Attributes:
+        kubernetes: Its release, such as 1.34.4.
+        registry: The host of its registry, as images name it; empty where it has none.
+        docker_config: The folder with the login to that registry, as DOCKER_CONFIG names one.
+    """
 
     name: str
     state: State
@@ -40,6 +46,8 @@ class SandboxStatus:
     context: str
     server: str
     kubernetes: str
+    registry: str
+    docker_config: Path
     parts: tuple[PartStatus, ...]
 
 
@@ -52,6 +60,8 @@ class SandboxStarted:
     context: str
     server: str
     kubernetes: str
+    registry: str
+    docker_config: Path
     started: tuple[Part, ...]
     seconds: float = field(metadata=rounded(2))
 

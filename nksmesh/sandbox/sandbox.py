@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Listener, unheard
 from nksmesh.sandbox import control_plane, failures, processes, programs, snapshot
-from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part
+from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part, parts_of
 from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
 from nksmesh.sandbox.layout import (
     DEFAULT_NAME,
@@ -68,6 +68,7 @@ class Sandbox:
         *,
         kubernetes: Kubernetes | None = None,
         load_balancer: bool | None = None,
+        with_registry: bool = False,
     ) -> SandboxStarted:
         """Bring the sandbox up: start what does not run, and return when pods can be made.
 
@@ -75,20 +76,21 @@ class Sandbox:
             listener: Is told what starts, and how long it took.
             kubernetes: What the cluster is to be of; None leaves it as it was, and a new one gets the oldest.
             load_balancer: Whether Services of type LoadBalancer get addresses; None leaves it as it was.
+            with_registry: Whether it gets a registry that its nodes pull from; it keeps one that it has.
 
         Raises:
             ConfigError: The programs are missing and cannot be built here, or the sandbox is of another Kubernetes.
             ClusterError: A part does not come up.
         """
-        release = self._kubernetes(kubernetes)
-        binaries = await programs.sandbox_programs(release, listener=listener)
+        wanted = self._wanted(kubernetes, load_balancer, with_registry=with_registry)
+        binaries = await self._programs(wanted, listener)
         async with self._locked():
-            return await self._up(binaries, listener, kubernetes=release, load_balancer=load_balancer)
+            return await self._up(binaries, listener, wanted)
 
     def status(self) -> SandboxStatus:
         """Say how each part is."""
         chosen = load_settings(self.layout)
-        parts = tuple(self._parts.status(part) for part in Part)
+        parts = tuple(self._parts.status(part) for part in parts_of(chosen))
         states = {part.state for part in parts}
         if chosen is None:
             state = State.ABSENT
@@ -103,6 +105,8 @@ class Sandbox:
             context=self.layout.context,
             server=chosen.server if chosen else "",
             kubernetes=chosen.kubernetes.release if chosen else "",
+            registry=chosen.registry if chosen else "",
+            docker_config=self.layout.docker_config,
             parts=parts,
         )
 
@@ -113,7 +117,7 @@ class Sandbox:
             return stopped
         async with self._locked():
             with timed(listener, f"stop {self.layout.name}"):
-                await self._parts.stop(Part.AGENT, *CLIENTS_OF_THE_API_SERVER)
+                await self._parts.stop(Part.REGISTRY, Part.AGENT, *CLIENTS_OF_THE_API_SERVER)
                 await self._parts.stop(Part.API_SERVER)
                 await self._parts.stop(Part.ETCD)
         return stopped
@@ -133,11 +137,11 @@ class Sandbox:
     async def reset(self, listener: Listener = unheard) -> SandboxStarted:
         """Go back to the cluster as it was when first up, with the same kubeconfig and port."""
         chosen = self._require()
-        binaries = await programs.sandbox_programs(chosen.kubernetes, listener=listener)
+        binaries = await self._programs(chosen, listener)
         async with self._locked():
             await self._parts.stop(*Part, grace=0)
             snapshot.restore(self.layout)
-            return await self._up(binaries, listener, kubernetes=chosen.kubernetes)
+            return await self._up(binaries, listener, chosen)
 
     async def stop_part(self, part: str) -> None:
         """Kill one part, as a crash would; ``status`` then reports it as crashed."""
@@ -150,7 +154,7 @@ class Sandbox:
         wanted = _part(part)
         if self._parts.running(wanted):
             return
-        binaries = await programs.sandbox_programs(chosen.kubernetes)
+        binaries = await self._programs(chosen)
         if wanted is Part.KWOK:
             async with self.api() as api:
                 await release_nodes(api)
@@ -179,18 +183,16 @@ class Sandbox:
         async with await self._parts.connect() as api:
             yield api
 
-    async def _up(
-        self,
-        binaries: Mapping[str, Path],
-        listener: Listener,
-        *,
-        kubernetes: Kubernetes,
-        load_balancer: bool | None = None,
-    ) -> SandboxStarted:
+    async def _programs(self, chosen: Settings, listener: Listener = unheard) -> dict[str, Path]:
+        return await programs.sandbox_programs(
+            chosen.kubernetes, with_registry=bool(chosen.registry_port), listener=listener
+        )
+
+    async def _up(self, binaries: Mapping[str, Path], listener: Listener, chosen: Settings) -> SandboxStarted:
         begun = time.monotonic()
         first = not self.layout.snapshot.exists()
-        chosen = await self._prepare(kubernetes, load_balancer)
-        missing = [part for part in Part if not self._parts.running(part)]
+        await self._prepare(chosen)
+        missing = [part for part in parts_of(chosen) if not self._parts.running(part)]
         if missing:
             chosen = await self._parts.bring_up(missing, binaries, chosen, listener)
             if first:
@@ -201,37 +203,40 @@ class Sandbox:
             context=self.layout.context,
             server=chosen.server,
             kubernetes=chosen.kubernetes.release,
+            registry=chosen.registry,
+            docker_config=self.layout.docker_config,
             started=tuple(missing),
             seconds=time.monotonic() - begun,
         )
 
-    async def _prepare(self, kubernetes: Kubernetes, load_balancer: bool | None) -> Settings:
+    async def _prepare(self, wanted: Settings) -> None:
         layout = self.layout
         for folder in (layout.home, layout.run, layout.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_certificates(layout.certificates, service_address=control_plane.SERVICE_ADDRESS)
         known = load_settings(layout)
-        chosen = known or Settings(port=free_port(), kubernetes=kubernetes)
-        if load_balancer is not None and load_balancer != chosen.load_balancer:
-            chosen = replace(chosen, load_balancer=load_balancer)
-            await self._parts.stop(Part.AGENT)
-        if chosen != known:
-            save_settings(layout, chosen)
-        write_kubeconfigs(layout, chosen.server)
-        control_plane.write_configuration(layout)
-        return chosen
+        if known and wanted != known:
+            # the agent knows the options, and kwok which images are pulled
+            await self._parts.stop(Part.AGENT, *([Part.KWOK] if wanted.registry != known.registry else []))
+        if wanted != known:
+            save_settings(layout, wanted)
+        write_kubeconfigs(layout, wanted.server)
+        control_plane.write_configuration(layout, wanted)
 
-    def _kubernetes(self, wanted: Kubernetes | None) -> Kubernetes:
-        """Say what the sandbox is of; a cluster's data is not carried to another Kubernetes."""
+    def _wanted(self, kubernetes: Kubernetes | None, load_balancer: bool | None, *, with_registry: bool) -> Settings:
+        """Say what the sandbox is to be; a cluster's data is not carried to another Kubernetes."""
         known = load_settings(self.layout)
-        if known and wanted and known.kubernetes is not wanted:
+        if known and kubernetes and known.kubernetes is not kubernetes:
             name = self.layout.name
             raise ConfigError(
-                f"sandbox {name} runs Kubernetes {known.kubernetes}, not {wanted}: a sandbox keeps its Kubernetes",
-                hint=f"Run nksmesh sandbox up --name {name}-{wanted.replace('.', '-')} --kubernetes {wanted} to start "
-                f"another sandbox, or first nksmesh sandbox delete --name {name}.",
+                f"sandbox {name} runs Kubernetes {known.kubernetes}, not {kubernetes}: a sandbox keeps its Kubernetes",
+                hint=f"Run nksmesh sandbox up --name {name}-{kubernetes.replace('.', '-')} --kubernetes {kubernetes} "
+                f"to start another sandbox, or first nksmesh sandbox delete --name {name}.",
             )
-        return known.kubernetes if known else wanted or OLDEST
+        wanted = known or Settings(port=free_port(), kubernetes=kubernetes or OLDEST)
+        if load_balancer is not None:
+            wanted = replace(wanted, load_balancer=load_balancer)
+        return replace(wanted, registry_port=free_port()) if with_registry and not wanted.registry_port else wanted
 
     def _require(self) -> Settings:
         chosen = load_settings(self.layout)

@@ -14,6 +14,9 @@ Stage = dict[str, Any]
 
 FAILURES_SERVICE: Final = ("kube-system", "nksmesh-sandbox-failures")
 FAILURE_ANNOTATION: Final = "nksmesh.io/failure"
+PULL_ANNOTATION: Final = "nksmesh.io/sandbox-pull"
+PULL_ERROR_ANNOTATION: Final = "nksmesh.io/sandbox-pull-error"
+PULLED: Final = "pulled"
 CRASH: Final = "crash"
 UNREADY: Final = "unready"
 CRASH_EXIT_CODE: Final = 255
@@ -49,6 +52,7 @@ IMAGE_FAILURES: Final = tuple(f"image-{reason}" for reason in (*PULL_ERRORS, INV
 _START_MS: Final = 700
 _BACK_OFF_AFTER_MS: Final = 2_000
 _CRASH_AGAIN_MS: Final = 10_000
+_PULL_AGAIN_MS: Final = 10_000
 
 _FAILURE = f'.metadata.annotations["{FAILURE_ANNOTATION}"]'
 _READY = '.status.conditions.[] | select( .type == "Ready" ) | .status'
@@ -60,13 +64,28 @@ _BROKEN = ":[^/@]*:|/[^:@]*[A-Z]"
 _BROKEN_IMAGE = f'[.spec.containers[].image | test("{_BROKEN}")] | any'
 _BROKEN_INIT_IMAGE = f'[(.spec.initContainers // [])[].image | test("{_BROKEN}")] | any'
 _IF_BROKEN = f'{{{{ if regexMatch "{_BROKEN}" .image }}}}'
+# an image of the registry that stands in for %s, in a pod that the agent has not found to be pulled
+_UNPULLED = (
+    '([.spec.containers[], (.spec.initContainers // [])[] | .image | startswith("%s/")] | any) '
+    f'and .metadata.annotations["{PULL_ANNOTATION}"] != "{PULLED}"'
+)
+_NOT_PULLED = f'.metadata.annotations["{PULL_ANNOTATION}"]'
+_NOT_PULLED_IN_INIT = f"{_NOT_PULLED} as $image | [(.spec.initContainers // [])[].image == $image] | any"
+_IF_NOT_PULLED = f'{{{{ if eq .image (index $root.metadata.annotations "{PULL_ANNOTATION}") }}}}'
+_PULL_ERROR = f'{{{{ index $root.metadata.annotations "{PULL_ERROR_ANNOTATION}" | Quote }}}}'
 _OVER = ("Succeeded", "Failed")
 
 
-def stages() -> list[Stage]:
-    """Every stage of a pod; kwok's own are not used once stages for pods are given."""
+def stages(registry: str = "") -> list[Stage]:
+    """Every stage of a pod; kwok's own are not used once stages for pods are given.
+
+    Args:
+        registry: The host of the registry that the nodes pull from. A pod with an image of it waits until the agent
+            has marked it.
+    """
     return [
-        _ready(),
+        _ready(registry),
+        *(_pulls_from_registry(registry) if registry else ()),
         _complete(),
         _delete(),
         *_pulls_of_auto(),
@@ -78,7 +97,7 @@ def stages() -> list[Stage]:
     ]
 
 
-def _ready() -> Stage:
+def _ready(registry: str) -> Stage:
     return _stage(
         "pod-ready",
         [
@@ -88,6 +107,7 @@ def _ready() -> Stage:
             _expression(_IMAGES, "NotIn", AUTO_IMAGE),
             _expression(_BROKEN_IMAGE, "In", "false"),
             _expression(_BROKEN_INIT_IMAGE, "In", "false"),
+            *([_expression(_UNPULLED % registry, "In", "false")] if registry else []),
         ],
         status(ready=True),
         delay_ms=_START_MS,
@@ -136,6 +156,28 @@ def _pulls_of_auto() -> list[Stage]:
             delay_ms=_BACK_OFF_AFTER_MS,
         ),
     ]
+
+
+def _pulls_from_registry(registry: str) -> list[Stage]:
+    """What a pod goes through whose image the registry does not give, in a container or in an init container."""
+    refused, back_off = ("ErrImagePull", _PULL_ERROR), ("ImagePullBackOff", 'Back-off pulling image "%s"')
+    found: list[Stage] = []
+    for name, in_init, init_only in (("pod-registry", "false", ""), ("pod-registry-init", "true", _IF_NOT_PULLED)):
+        matches = [
+            _expression(_FAILURE, "NotIn", *IMAGE_FAILURES, CRASH, UNREADY),
+            _expression(_NOT_PULLED, "Exists"),
+            _expression(_UNPULLED % registry, "In", "true"),
+            _expression(_NOT_PULLED_IN_INIT, "In", in_init),
+        ]
+        for step, before, waiting, delay_ms in (
+            ("err-image-pull", _expression(_WAITING, "NotIn", refused[0], back_off[0]), refused, 0),
+            ("image-pull-back-off", _expression(_WAITING, "In", refused[0]), back_off, _BACK_OFF_AFTER_MS),
+            # by then the reason may be another one
+            ("pull-again", _expression(_WAITING, "In", back_off[0]), refused, _PULL_AGAIN_MS),
+        ):
+            template = status(waiting=waiting, only=_IF_NOT_PULLED, init_only=init_only)
+            found.append(_stage(f"{name}-{step}", [*matches, before], template, delay_ms=delay_ms))
+    return found
 
 
 def _pulls(reason: str, words: str) -> list[Stage]:

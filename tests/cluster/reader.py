@@ -8,6 +8,7 @@ import hashlib
 import json
 import ssl
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ Object = dict[str, Any]
 
 PASSING = {"Event", "ComponentStatus", "Endpoints", "EndpointSlice", "Node"}
 """Kinds that come, go and change without anybody installing anything."""
+
+PATIENCE = 20.0
+"""Seconds after which an API server that is not ready never will be."""
 
 HEARTBEATS = {"kube-node-lease", "kube-system"}
 """Namespaces whose Leases are renewed all the time by Kubernetes itself."""
@@ -189,4 +193,18 @@ def client_of(kubeconfig: Path) -> httpx.Client:
         pair.touch(mode=0o600)
         pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
         context.load_cert_chain(pair)
-    return httpx.Client(base_url=cluster["server"], verify=context, trust_env=False, timeout=20)
+    return httpx.Client(base_url=cluster["server"], transport=_Patient(verify=context), trust_env=False, timeout=20)
+
+
+class _Patient(httpx.HTTPTransport):
+    """Asks again where an API server is not ready to list a kind: 1.34 says 429 of one that has just come or goes."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and again while the answer is 429."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            answer = super().handle_request(request)
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or time.monotonic() > until:
+                return answer
+            answer.close()
+            time.sleep(0.1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nksmesh.domain.common.errors import ConfigError
@@ -16,6 +17,7 @@ from nksmesh.domain.images.reference import DOCKER_HUB, Reference
 HUB_KEY = "https://index.docker.io/v1/"
 """What Docker calls its Hub where it keeps logins."""
 
+CONFIG_KEY: Final = ".dockerconfigjson"
 _HUB_KEYS = frozenset({"index.docker.io", "registry-1.docker.io", DOCKER_HUB})
 
 
@@ -69,6 +71,29 @@ def config_of(host: str, login: Login) -> dict[str, Any]:
     key = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
     auth = login.basic.partition(" ")[2]
     return {"auths": {key: {"username": login.username, "password": login.password, "auth": auth}}}
+
+
+def logins_in(secret: Mapping[str, Any], name: str) -> dict[str, Login]:
+    """Read the logins of a Secret; one that is no pull secret has none.
+
+    Args:
+        name: The Secret's namespace and name, for messages.
+
+    Raises:
+        ConfigError: It is a pull secret without a Docker configuration; nothing of its contents is repeated.
+    """
+    encoded = (secret.get("data") or {}).get(CONFIG_KEY)
+    if encoded is None:
+        return {}
+    try:
+        config = json.loads(base64.b64decode(encoded))
+    except ValueError:  # its words would repeat a piece of the secret
+        namespace, _, own = name.partition("/")
+        raise ConfigError(
+            f"Secret {name} is no pull secret: its {CONFIG_KEY} is not JSON",
+            hint=f"Make it again with kubectl create secret docker-registry {own} -n {namespace}.",
+        ) from None
+    return logins_of(config, f"Secret {name}")
 
 
 def login_for(image: Reference, logins: Mapping[str, Login]) -> Login | None:

@@ -16,7 +16,7 @@ from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import first_few
-from nksmesh.domain.images.login import Login, config_of, login_for, logins_of
+from nksmesh.domain.images.login import CONFIG_KEY, Login, config_of, login_for, logins_of
 from nksmesh.domain.images.reference import Reference
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, pod_template, ref_of
 from nksmesh.domain.plan.plan import Action, Need, ReleaseChange, Step
@@ -27,7 +27,6 @@ DEFAULT_NAME: Final = "nksmesh-pull-secret"
 MADE_FOR: Final = "nksmesh.io/pull-secret-of"
 """The label of a pull secret that nksmesh made: the namespace of its mesh's control plane."""
 
-CONFIG_KEY: Final = ".dockerconfigjson"
 _MOST_NAMES: Final = 3
 
 

@@ -20,18 +20,20 @@ def main() -> int:
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--certificates", type=Path, required=True)
     parser.add_argument("--no-load-balancer", action="store_true")
+    parser.add_argument("--registry", default="")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(_run(given.kubeconfig, given.certificates, load_balancer=not given.no_load_balancer))
+    asyncio.run(_run(given))
     return 0
 
 
-async def _run(kubeconfig: Path, certificates: Path, *, load_balancer: bool) -> None:
-    async with await Api.connect(kubeconfig=kubeconfig) as api:
-        agent = asyncio.create_task(Agent(api, certificates, load_balancer=load_balancer).run())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.cancel)
+async def _run(given: argparse.Namespace) -> None:
+    async with await Api.connect(kubeconfig=given.kubeconfig) as api:
+        agent = Agent(api, given.certificates, load_balancer=not given.no_load_balancer, registry=given.registry)
+        running = asyncio.create_task(agent.run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
         with contextlib.suppress(asyncio.CancelledError):
-            await agent
+            await running
 
 
 if __name__ == "__main__":

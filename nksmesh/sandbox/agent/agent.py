@@ -10,7 +10,7 @@ from collections.abc import Collection, Coroutine
 from ipaddress import IPv4Network
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.adapters.cluster.live import LiveView
@@ -37,6 +37,9 @@ from nksmesh.sandbox.failures import failure_patch, merge
 from nksmesh.sandbox.nodes import KUBELET_PORT, NODES
 from nksmesh.sandbox.stages import FAILURES_SERVICE
 
+if TYPE_CHECKING:
+    from nksmesh.sandbox.agent.pulls import Pulls
+
 PENDING_ANNOTATION: Final = "nksmesh.io/sandbox-load-balancer"
 PENDING: Final = "pending"
 
@@ -60,7 +63,7 @@ logger = logging.getLogger(__name__)
 class Agent:
     """One sandbox's agent, over one client of its API server."""
 
-    def __init__(self, api: Api, certificates: Path, *, load_balancer: bool) -> None:
+    def __init__(self, api: Api, certificates: Path, *, load_balancer: bool, registry: str = "") -> None:
         self._api = api
         self._certificates = certificates
         self._load_balancer = load_balancer
@@ -69,6 +72,7 @@ class Agent:
         self._sockets = count(1)
         self._event_numbers = count(1)
         self._told: dict[str, set[kubelet.PodEvent]] = {}
+        self._pulls = _pulls(api, registry) if registry else None
         self._live = LiveView(api, Objects(api), self._changed)
 
     async def run(self) -> None:
@@ -137,6 +141,8 @@ class Agent:
         return stand_in.socket if stand_in and stand_in.socket.exists() else None
 
     def _pod_changed(self, pod: Manifest, *, gone: bool) -> None:
+        if self._pulls:
+            self._pulls.seen(pod, gone=gone)
         if gone:
             self._told.pop(pod["metadata"]["uid"], None)
         elif not pod["metadata"].get("deletionTimestamp"):
@@ -193,6 +199,13 @@ class Agent:
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _pulls(api: Api, registry: str) -> Pulls:
+    # what asks a registry takes a quarter of a second to import, and most sandboxes have none
+    from nksmesh.sandbox.agent.pulls import Pulls
+
+    return Pulls(api, registry)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

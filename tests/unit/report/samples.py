@@ -386,7 +386,9 @@ SANDBOX: Final = SandboxStatus(
     kubeconfig=Path("/data/default/kubeconfig"),
     context="nksmesh-sandbox",
     server="https://127.0.0.1:6443",
-    kubernetes="1.28.15",
+    kubernetes="1.34.4",
+    registry="127.0.0.1:5000",
+    docker_config=Path("/data/default/docker"),
     parts=(
         PartStatus(part=Part.ETCD, state=State.RUNNING, pid=7, log=Path("/data/default/etcd.log")),
         PartStatus(
@@ -404,6 +406,8 @@ RAISED: Final = SandboxStarted(
     context=SANDBOX.context,
     server=SANDBOX.server,
     kubernetes=SANDBOX.kubernetes,
+    registry="",
+    docker_config=SANDBOX.docker_config,
     started=(Part.ETCD, Part.API_SERVER),
     seconds=5.44,
 )
