@@ -8,7 +8,7 @@ EXTRAS := $(shell command -v go >/dev/null 2>&1 || echo '[sandbox]')
 JOBS   ?= 3
 VERSION ?= 1.20.0
 
-.PHONY: help demo test unit bench lint types check clean
+.PHONY: help demo demo-current test unit bench lint types check clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ demo: $(VENV)/.ready
 	  $(BIN)/nksmesh install -e sandbox --version $(VERSION) --charts examples/charts; \
 	fi
 	$(BIN)/nksmesh status -e sandbox
+
+## demo-current: a current Istio from an own registry, on Kubernetes 1.34: mirror, install, check, status
+demo-current: $(VENV)/.ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/own-registry.sh
 
 ## test: the whole suite, cluster tests included
 test: $(VENV)/.ready
