@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench import mirrors
 from bench.contenders import VERSION, MeasureError
 from bench.figures import Row
 from bench.rows import Bench, medians
@@ -31,6 +32,8 @@ NAMES: Final = (
     "upgrade",
     "done",
     "memory",
+    "mirror",
+    "lookups",
 )
 _FEWEST: Final = 5
 
@@ -79,6 +82,8 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
         ("upgrade",): bench.upgrade,
         ("done",): bench.done,
         ("memory",): bench.memory,
+        ("mirror",): lambda: mirrors.mirror(bench),
+        ("lookups",): lambda: mirrors.lookups(bench),
     }
     rows: list[Row] = []
     failed: list[str] = []
