@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from bench.contenders import VERSION, MeasureError, Ran, timed
 from bench.figures import Pairs, Row, Singles
 from bench.link import slow_link
-from nksmesh.sandbox.programs import Build, ensure
+from nksmesh.sandbox.builds import Build
+from nksmesh.sandbox.programs import ensure
 from tests.adapters.registry.servers import Pusher, Server, TokenService, registry, token_service
 
 if TYPE_CHECKING:

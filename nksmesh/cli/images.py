@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,6 +18,9 @@ from nksmesh.domain.charts.releases import OPTIONAL
 if TYPE_CHECKING:
     from nksmesh.commands.mirror import ImageMirror
     from nksmesh.domain.common.events import Listener
+
+ISTIO_HUB: Final = "docker.io/istio"
+"""Where Istio's own images are (istio.io, "Installation Configuration Profiles")."""
 
 app = command_group("List the images that a mesh pulls, look for them in their registries, and copy them to your own.")
 
@@ -143,7 +146,8 @@ def mirror(
     from nksmesh.commands.mirror import mirror_images
     from nksmesh.engine.mirror import MirrorOptions
 
-    request = request_of(shell, options, wiring.files(options.directory))
+    source = replace(options, hub=options.hub or ("" if options.region else ISTIO_HUB))
+    request = request_of(shell, source, wiring.files(options.directory))
     request = request.with_every_component() if all_components else request
     how = MirrorOptions(
         to=to, platforms=tuple(platforms or ()), overwrite=overwrite, verify_as=verify_as, dry_run=dry_run

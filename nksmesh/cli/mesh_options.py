@@ -90,8 +90,14 @@ class SourceOptions(MeshOptions):
     """What is said of a mesh whose images are copied: its hub is where they are."""
 
     hub: Annotated[
-        str, typer.Option("--from", metavar="HUB", help="The registry path that the images are copied from.")
-    ] = "docker.io/istio"
+        str,
+        typer.Option(
+            "--from",
+            metavar="HUB",
+            help="The registry path that the images are copied from. "
+            "Default: docker.io/istio, or the registry of --region.",
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

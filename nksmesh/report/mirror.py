@@ -31,7 +31,7 @@ def _image_mirror(result: ImageMirror, console: Console, _verbose: bool) -> None
         console.print(Text(image.image, style="bold"), soft_wrap=True)
         console.print(Text(f"  {'; '.join(filter(None, _facts(image)))}", style=FAINT), soft_wrap=True)
     failures(console, failed)
-    if not failed:
+    if not failed and not result.dry_run:
         gap(console)
         sentence(console, f"next: {result.next_command}")
 

@@ -86,5 +86,6 @@ def refuse_failures(findings: Iterable[Finding]) -> None:
     if failures:
         first = failures[0]
         alike = [failure for failure in failures if failure.error is first.error]
-        detail = "\n".join(failure.detail for failure in alike if failure.detail)
-        raise first.error("; ".join(failure.message for failure in alike), hint=first.hint, detail=detail)
+        detail = "\n".join(dict.fromkeys(failure.detail for failure in alike if failure.detail))
+        message = "; ".join(dict.fromkeys(failure.message for failure in alike))  # one registry fails all its images
+        raise first.error(message, hint=first.hint, detail=detail)

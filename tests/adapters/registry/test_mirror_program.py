@@ -177,3 +177,17 @@ def test_a_missing_image_is_exit_code_3(charts: str, pushed: Pusher, target: Ser
     assert "half/proxyv2:1.20.0 does not exist" in ended.stderr
     assert "hint: Check the version, or pass another --from." in ended.stderr
     assert not [request for request in target.requests if "half-too" in request and request[:3] in {"PUT", "POS"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "host"), [((), "registry-1.docker.io"), (("--region", "kr1"), "dfe965c3-kr1-registry.container")]
+)
+def test_without_from_it_is_istios_registry_or_that_of_the_region(
+    options: tuple[str, ...], host: str, charts: str, target: Server, tmp_path: Path
+) -> None:
+    """Nothing is reached: the proxy on the way is not there."""
+    env = environment(tmp_path, HTTPS_PROXY="http://127.0.0.1:1", NO_PROXY="127.0.0.1")
+    ended = run(program("--charts", charts, "--to", f"{target.host}/x", *options), env, code=3)
+    assert f"the registry {host}" in ended.stderr
+    assert "through the proxy http://127.0.0.1:1" in ended.stderr
+    assert ended.stderr.count("cannot be reached") == 1, "told once, not for each image"
