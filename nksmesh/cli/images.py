@@ -62,7 +62,7 @@ def list_(
     run(
         shell,
         lambda listener: list_images(
-            request, wiring.offline_helm(shell), wiring.chart_store(), beside, listener=listener
+            request, wiring.offline_helm(shell), wiring.chart_store(shell), beside, listener=listener
         ),
     )
 
@@ -160,7 +160,7 @@ def mirror(
             return await mirror_images(
                 request,
                 wiring.offline_helm(shell),
-                wiring.chart_store(),
+                wiring.chart_store(shell),
                 registries,
                 how,
                 charts_too=charts_too,

@@ -122,7 +122,7 @@ ChartSource: TypeAlias = Annotated[
     typer.Option(
         "--charts",
         metavar="SOURCE",
-        help="A Helm repository's URL, or a folder of chart archives or unpacked charts. "
+        help="A Helm repository's URL, a registry (oci://HOST/PATH), or a folder of chart archives or unpacked charts. "
         "Default: Istio's own repository.",
     ),
 ]

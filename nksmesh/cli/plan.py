@@ -66,5 +66,5 @@ def template(shell: Shell, options: MeshOptions) -> None:
     request = request_of(shell, options, wiring.files(options.directory))
     run(
         shell,
-        lambda listener: workflow(request, wiring.offline_helm(shell), wiring.chart_store(), listener=listener),
+        lambda listener: workflow(request, wiring.offline_helm(shell), wiring.chart_store(shell), listener=listener),
     )

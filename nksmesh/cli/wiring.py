@@ -144,11 +144,11 @@ def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
 
 
-def chart_store() -> ChartStore:
+def chart_store(shell: Shell) -> ChartStore:
     """Make the store that charts are fetched into."""
     from nksmesh.adapters.charts.store import ChartStore
 
-    return ChartStore()
+    return ChartStore(helm=shell.helm)
 
 
 def offline_helm(shell: Shell) -> Helm:
@@ -267,7 +267,7 @@ async def runtime(shell: Shell, where: Target, listener: Listener) -> AsyncItera
             runtime = Runtime(
                 cluster=cluster,
                 helm=helm,
-                charts=chart_store(),
+                charts=chart_store(shell),
                 processes=processes,
                 listener=listener,
                 waits=where.waits or WaitOptions(),

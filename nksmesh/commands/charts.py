@@ -13,7 +13,7 @@ from nksmesh.domain.charts.releases import ALWAYS, COMPONENTS
 from nksmesh.domain.common.data import MERGED, fields_of
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
-from nksmesh.engine.ports import Charts, LockFile
+from nksmesh.engine.ports import Archives, Charts, LockFile
 
 STEP: Final = "charts"
 
@@ -27,6 +27,7 @@ class ChartRow:
         digest: ``sha256:<hex>``, or None where nobody knows it yet.
         pinned: The lock has that digest.
         cached: It is there without network.
+        manifest: The digest of its manifest, where it came from a registry; empty where that is not known.
         folder: Where it is unpacked, where it was fetched.
     """
 
@@ -34,11 +35,12 @@ class ChartRow:
     digest: str | None
     pinned: bool
     cached: bool
+    manifest: str = ""
     folder: Path | None = None
 
     def json_form(self) -> dict[str, Any]:
-        """Return what JSON has: the chart in parts, and the folder where it was fetched."""
-        return {key: part for key, part in fields_of(self).items() if key != "folder" or part is not None}
+        """Return what JSON has: the chart in parts, the manifest where it has one, the folder where it was fetched."""
+        return {key: part for key, part in fields_of(self).items() if key not in {"folder", "manifest"} or part}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +60,13 @@ class Locked:
     """What ``charts lock`` comes to.
 
     Attributes:
-        added: How many digests it did not hold before; 0 where nothing was written.
+        added: Of how many charts it has digests that it had not before; 0 where nothing was written.
+        renewed: The digest before of each chart whose pin was renewed, by chart and version.
     """
 
     lock: Path
     added: int
+    renewed: Mapping[str, str] = field(default_factory=dict)
     charts: tuple[ChartRow, ...]
 
 
@@ -99,9 +103,10 @@ async def lock_charts(
     versions: Sequence[str] = (),
     *,
     source: str | None = None,
-    charts: Charts,
+    charts: Archives,
     locks: LockFile,
     components: Sequence[str] = (),
+    upgrade: bool = False,
     listener: Listener = unheard,
 ) -> Locked:
     """Pin the archives of some versions in charts.lock; of everything it names, where no version is given.
@@ -110,6 +115,7 @@ async def lock_charts(
         source: Where to fetch from; by default the official repository, or what the lock's entries say.
         locks: The charts.lock to read and write.
         components: Components to pin at these versions, beside those that the lock names or every mesh has.
+        upgrade: Fetch the charts again, and pin what their sources have now in the place of what is pinned.
 
     Raises:
         ConfigError: There is nothing to pin, a component is none, or the lock cannot be read or written.
@@ -118,19 +124,20 @@ async def lock_charts(
     more = _known(components)
     lock = locks.read()
     wanted = _to_pin(lock, versions, source, more)
-    fetched = await charts.fetch(wanted, lock=lock, listener=listener)
-    pinned = lock
+    fetched = await charts.fetch(wanted, lock=Lock() if upgrade else lock, fresh=upgrade, listener=listener)
+    pinned = lock.without(ref for ref, chart in fetched.items() if chart.from_archive) if upgrade else lock
     for ref, chart in fetched.items():
         if chart.from_archive:
-            pinned = pinned.pin(ref, chart.digest)
+            pinned = pinned.pin(ref, chart.digest, chart.manifest)
         else:
             listener(
                 Event(step=STEP, kind=EventKind.WARNING, message=f"{ref} is a folder, not an archive: nothing to pin")
             )
-    if pinned.entries != lock.entries:
+    if pinned != lock:
         locks.write(pinned)
-    added = sum(pinned.digest(ref) != lock.digest(ref) for ref in fetched)
-    return Locked(charts=_rows(fetched, pinned), lock=locks.path, added=added)
+    changed = [ref for ref in fetched if pinned.pins(ref) != lock.pins(ref)]
+    renewed = {str(ref): old for ref in changed for old in lock.pins(ref) if old and old not in pinned.pins(ref)}
+    return Locked(charts=_rows(fetched, pinned), lock=locks.path, added=len(changed), renewed=renewed)
 
 
 def list_charts(*, charts: Charts, locks: LockFile) -> ChartRows:
@@ -141,7 +148,13 @@ def list_charts(*, charts: Charts, locks: LockFile) -> ChartRows:
     """
     lock = locks.read()
     rows = (
-        ChartRow(ref=ref, digest=digest, pinned=digest is not None, cached=charts.cached(ref, lock))
+        ChartRow(
+            ref=ref,
+            digest=digest,
+            pinned=digest is not None,
+            cached=charts.cached(ref, lock),
+            manifest=lock.pins(ref)[1],
+        )
         for ref, digest in lock.entries.items()
     )
     return ChartRows(charts=tuple(sorted(rows, key=_order)), lock=locks.path)
@@ -199,6 +212,7 @@ def _rows(fetched: Mapping[ChartRef, Chart], lock: Lock) -> tuple[ChartRow, ...]
             digest=chart.digest,
             pinned=lock.digest(chart.ref) == chart.digest,
             cached=True,
+            manifest=chart.manifest,
             folder=chart.folder,
         )
         for chart in fetched.values()

@@ -12,7 +12,7 @@ from nksmesh.domain.common.spelling import counted
 from nksmesh.report.layout import DOUBTFUL, FAINT, facts, rows, sentence
 from nksmesh.report.text import renders
 
-_DIGEST: Final = len("sha256:") + 12
+DIGEST: Final = len("sha256:") + 12
 """Characters of a digest that tell two charts apart at a glance; ``-v`` and JSON have all of it."""
 
 
@@ -24,10 +24,17 @@ def _chart_rows(result: ChartRows, console: Console, verbose: bool) -> None:
 @renders(Locked)
 def _locked(result: Locked, console: Console, verbose: bool) -> None:
     facts(console, _table(result.charts, console, verbose=verbose))
+    for name, before in result.renewed.items():
+        sentence(console, f"{name} was pinned to {before if verbose else before[:DIGEST]}", DOUBTFUL)
     if result.added:
         sentence(console, f"{counted(result.added, 'digest')} written to {result.lock}")
     else:
         sentence(console, f"{result.lock} is complete: nothing was written")
+
+
+def pin(*, pinned: bool) -> str | Text:
+    """Say whether charts.lock pins a chart."""
+    return "pinned" if pinned else Text("not pinned", style=DOUBTFUL)
 
 
 def _table(charts: tuple[ChartRow, ...], console: Console, *, verbose: bool) -> list[tuple[str, str]]:
@@ -41,12 +48,12 @@ def _table(charts: tuple[ChartRow, ...], console: Console, *, verbose: bool) -> 
 
 
 def _line(row: ChartRow, headers: list[str], *, verbose: bool) -> list[str | Text]:
-    digest = (row.digest or "") if verbose else (row.digest or "")[:_DIGEST]
+    digest = (row.digest or "") if verbose else (row.digest or "")[:DIGEST]
     line: list[str | Text] = [
         row.ref.name,
         row.ref.version,
         digest or Text("unknown", style=FAINT),
-        "pinned" if row.pinned else Text("not pinned", style=DOUBTFUL),
+        pin(pinned=row.pinned),
         "cached" if row.cached else Text("-", style=FAINT),
     ]
     return [*line, row.ref.source] if "source" in headers else line

@@ -59,7 +59,8 @@ def unpack(archive: IO[bytes], into: Path, *, title: str) -> None:
         # The checksum stands at the very end, which tarfile has no need to read.
         while bounded.read(MIB):
             pass
-    except (tarfile.TarError, zlib.error, EOFError, UnicodeError) as error:
+    # tarfile lets some of what its parsing of headers meets through as it is.
+    except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, LookupError) as error:
         raise _refused(title, f"is not a whole .tgz archive ({error})") from error
     except OSError as error:
         # gzip raises a bare OSError without errno for what is not gzip.
@@ -106,6 +107,8 @@ class _Members:
             raise self._refused(f"holds more than {MOST_ENTRIES} entries")
 
     def _admit_size(self, member: tarfile.TarInfo) -> None:
+        if member.size < 0:
+            raise self._refused(f"gives {member.name!r} a size below zero")
         self._whole += member.size
         if member.size > MOST_FILE or self._whole > MOST_WHOLE:
             limits = f"{MOST_FILE // MIB} MiB a file and {MOST_WHOLE // MIB} MiB in all are the limits"

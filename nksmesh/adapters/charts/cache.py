@@ -63,6 +63,13 @@ class Cache:
             return None
         return content if digest_of(content) == digest else None
 
+    def digest_kept(self, digest: str) -> str:
+        """The digest of the archive that is kept under a digest, which is another where it is damaged; or empty."""
+        try:
+            return digest_of(self._archive_path(digest).read_bytes())
+        except OSError:
+            return ""
+
     def keep_archive(self, content: bytes, digest: str) -> None:
         """Put an archive into the cache.
 
@@ -74,21 +81,29 @@ class Cache:
 
     def digest_known(self, ref: ChartRef) -> str | None:
         """The digest this chart had when it last came from this source."""
+        return self._known(ref, "digest") or None
+
+    def manifest_known(self, ref: ChartRef, digest: str) -> str:
+        """The digest of the manifest that an archive had in its registry; empty where that is not known."""
+        return self._known(ref, "manifest") if self._known(ref, "digest") == digest else ""
+
+    def _known(self, ref: ChartRef, part: str) -> str:
         try:
             entry = json.loads(self._known_path(ref).read_bytes())
         except (OSError, ValueError):
-            return None
-        digest = entry.get("digest") if isinstance(entry, dict) and entry.get("key") == _key(ref) else None
-        return digest if isinstance(digest, str) else None
+            return ""
+        found = entry.get(part) if isinstance(entry, dict) and entry.get("key") == _key(ref) else None
+        return found if isinstance(found, str) else ""
 
-    def keep_known(self, ref: ChartRef, digest: str) -> None:
-        """Remember which digest a chart, version and source had.
+    def keep_known(self, ref: ChartRef, digest: str, manifest: str = "") -> None:
+        """Remember which digest a chart, version and source had, and its manifest where it has one.
 
         Raises:
             ChartError: The cache cannot be written.
         """
-        if self.digest_known(ref) != digest:
-            self._write(self._known_path(ref), json.dumps({"key": _key(ref), "digest": digest}).encode())
+        if (self.digest_known(ref), self.manifest_known(ref, digest)) != (digest, manifest):
+            known = {"key": _key(ref), "digest": digest, "manifest": manifest}
+            self._write(self._known_path(ref), json.dumps(known).encode())
 
     def unpacked(self, digest: str) -> tuple[Path, Contents] | None:
         """The folder an archive was unpacked to, and its contents; None where it is not there, or damaged."""

@@ -1,14 +1,16 @@
-"""Where charts come from: a folder of archives or unpacked charts, or a Helm repository."""
+"""Where charts come from: a folder of archives or unpacked charts, a Helm repository, or a registry of images."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from nksmesh.adapters.charts.archive import digest_of
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.lock import newest_first, public_source
 from nksmesh.domain.common.errors import ChartError, ConfigError
@@ -39,6 +41,29 @@ class Folder:
         found = (stem.removeprefix(f"{name}-") for stem in stems)
         return newest_first(version for version in found if version[:1].isdigit())
 
+    def digests(self) -> dict[str, str]:
+        """The digest of each archive here, by its file's name.
+
+        Raises:
+            OSError: One of them cannot be read.
+        """
+        return {path.name: digest_of(path.read_bytes()) for path in sorted(self.path.glob("*.tgz"))}
+
+    def write(self, archives: Mapping[str, bytes]) -> None:
+        """Write archives into the folder, each whole or not at all; it is made where it is not there.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name, content in archives.items():
+            fresh = self.path / f".{name}-{os.getpid()}"
+            try:
+                fresh.write_bytes(content)
+                fresh.replace(self.path / name)
+            finally:
+                fresh.unlink(missing_ok=True)
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -51,14 +76,26 @@ class Repository:
     url: str
 
 
-Source: TypeAlias = Folder | Repository
+@dataclass(frozen=True)
+class Registry:
+    """A registry of images that holds charts: ``oci://HOST/PATH``, and below it a repository for each chart.
+
+    Attributes:
+        host: Its address, with the port where it has one.
+    """
+
+    url: str
+    host: str
+
+
+Source: TypeAlias = Folder | Repository | Registry
 
 
 def source_named(text: str) -> Source:
     """Tell what a source is from how it is written.
 
     Raises:
-        ConfigError: It is a URL that is neither of a Helm repository nor of a folder.
+        ConfigError: It is a URL that is none of a Helm repository, a registry or a folder.
         ChartError: It is a folder that is not there.
     """
     if "://" not in text:
@@ -74,9 +111,16 @@ def source_named(text: str) -> Source:
         return _folder(Path(unquote(parts.path)), text)
     if parts.scheme in {"http", "https"} and parts.hostname:
         return Repository(text)
+    if parts.scheme == "oci" and parts.hostname:
+        if parts.username or parts.query or parts.fragment:
+            raise ConfigError(
+                f"--charts {public_source(text)}: the address of a registry holds a login or a query",
+                hint=f"Write oci://HOST/PATH, and run docker login {parts.netloc.rpartition('@')[2]} for the login.",
+            )
+        return Registry(text.rstrip("/"), parts.netloc)
     raise ConfigError(
         f"--charts {public_source(text)}: charts cannot be fetched from {parts.scheme}://",
-        hint="Pass a Helm repository (https://...), or a folder with charts fetched by `helm pull`.",
+        hint="Pass a Helm repository (https://...), a registry (oci://...), or a folder with fetched charts.",
     )
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of, digest_of_folder
 from nksmesh.adapters.charts.cache import Cache, cache_folder
 from nksmesh.adapters.charts.contents import Contents, Templates, about_chart, check_identity
-from nksmesh.adapters.charts.sources import Folder, Repository, source_named, unknown_version
+from nksmesh.adapters.charts.sources import Folder, Registry, Repository, source_named, unknown_version
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock, public_ref, public_source
-from nksmesh.domain.common.errors import ChartError, MeshError
+from nksmesh.domain.common.errors import ChartError, ConfigError, MeshError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ class ChartStore:
     Args:
         cache: The cache's folder; by default NKSMESH_CACHE or the user's own.
         environ: The environment, for NKSMESH_CACHE and the bundles that SSL_CERT_FILE and its like name.
+        helm: The Helm that pulls charts of a registry, as ``--helm`` names it; empty for the one that is found.
     """
 
-    def __init__(self, *, cache: Path | None = None, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, *, cache: Path | None = None, environ: Mapping[str, str] = os.environ, helm: str = "") -> None:
         self._environ = environ
+        self._helm = helm
         self._cache = Cache(cache or cache_folder(environ))
 
     @property
@@ -43,7 +45,13 @@ class ChartStore:
         return self._cache.folder
 
     async def fetch(
-        self, refs: Iterable[ChartRef], *, lock: Lock, locked: bool = False, listener: Listener = unheard
+        self,
+        refs: Iterable[ChartRef],
+        *,
+        lock: Lock,
+        locked: bool = False,
+        fresh: bool = False,
+        listener: Listener = unheard,
     ) -> dict[ChartRef, Chart]:
         """Fetch charts, all at once.
 
@@ -54,6 +62,7 @@ class ChartStore:
             refs: What is wanted; a source may hold a user and password, a chart's own ``ref`` never does.
             lock: What each archive must be.
             locked: Refuse what the lock does not pin.
+            fresh: Ask the source again for what the cache has.
             listener: Hears what is fetched from where.
 
         Raises:
@@ -63,11 +72,67 @@ class ChartStore:
         wanted = sorted(set(refs))
         listener(Event(step=STEP, kind=EventKind.STARTED, message=", ".join(map(str, wanted))))
         async with AsyncExitStack() as stack:
-            fetching = _Fetching(self._cache, lock, locked, listener, stack, self._environ)
+            fetching = _Fetching(
+                self._cache, lock, listener, stack, self._environ, self._helm, locked=locked, fresh=fresh
+            )
             ended = await asyncio.gather(*map(fetching.chart, wanted), return_exceptions=True)
         fetched = {ref: _chart_of(outcome) for ref, outcome in zip(wanted, ended, strict=True)}
         listener(Event(step=STEP, kind=EventKind.DONE))
         return fetched
+
+    async def archives(
+        self, refs: Iterable[ChartRef], *, lock: Lock, locked: bool = False, listener: Listener = unheard
+    ) -> dict[ChartRef, bytes]:
+        """Fetch charts, and return their archives.
+
+        Raises:
+            ChartError: As ``fetch`` says, or a chart is a folder, which has no archive.
+            ConfigError: As ``fetch`` says.
+        """
+        fetched = await self.fetch(refs, lock=lock, locked=locked, listener=listener)
+        lost = [ref for ref, chart in fetched.items() if not self._has_archive(ref, chart)]
+        if lost:  # the cache has what they unpack to, and not the archives
+            fetched |= await self.fetch(lost, lock=lock, locked=locked, fresh=True, listener=listener)
+        return {ref: (await asyncio.to_thread(self.packed, chart)).archive for ref, chart in fetched.items()}
+
+    def archives_in(self, folder: str) -> tuple[Path, dict[str, str]]:
+        """Return a folder, and the digest of each archive in it by its file's name.
+
+        Raises:
+            ChartError: It is not there, or cannot be read.
+            ConfigError: It is not a folder's path.
+        """
+        source = source_named(folder)
+        if not isinstance(source, Folder):
+            raise ConfigError(
+                f"--charts {public_source(folder)}: it is not a folder",
+                hint="charts verify works without a network: pass a folder of archives, or leave --charts out.",
+            )
+        try:
+            return source.path, source.digests()
+        except OSError as error:
+            raise _unreadable(f"{error.filename}", error) from error
+
+    def digest_in_cache(self, digest: str) -> str:
+        """Return the digest of the archive that the cache has under a digest; empty where it has none."""
+        return self._cache.digest_kept(digest)
+
+    def write_archives(self, folder: Path, archives: Mapping[str, bytes]) -> dict[str, str]:
+        """Write archives into a folder, each whole or not at all, and return their digests.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+        """
+        try:
+            Folder(folder).write(archives)
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be written: {error.strerror or error}", hint="Pass a folder that you can write to."
+            ) from error
+        return {name: digest_of(content) for name, content in archives.items()}
+
+    def _has_archive(self, ref: ChartRef, chart: Chart) -> bool:
+        return isinstance(source_named(ref.source), Folder) or self._cache.archive(chart.digest) is not None
 
     def cached(self, ref: ChartRef, lock: Lock) -> bool:
         """Whether a fetch of this chart would need no network."""
@@ -110,14 +175,19 @@ class _Fetching:
         self,
         cache: Cache,
         lock: Lock,
-        locked: bool,
         listener: Listener,
         stack: AsyncExitStack,
         environ: Mapping[str, str],
+        helm: str,
+        *,
+        locked: bool,
+        fresh: bool,
     ) -> None:
         self._cache = cache
         self._lock = lock
         self._locked = locked
+        self._fresh = fresh
+        self._helm = helm
         self._listener = listener
         self._stack = stack
         self._environ = environ
@@ -129,8 +199,13 @@ class _Fetching:
             return await asyncio.to_thread(self._from_folder, ref, source)
         if self._locked:
             self._lock.require(ref)
-        kept = await asyncio.to_thread(self._from_cache, ref)
-        return kept or await self._from_repository(ref, source)
+        kept = None if self._fresh else await asyncio.to_thread(self._from_cache, ref)
+        if kept:
+            return kept
+        self._listener(Event(step=STEP, kind=EventKind.WAITING, message=f"{ref} from {public_source(ref.source)}"))
+        if isinstance(source, Registry):
+            return await self._from_registry(ref, source)
+        return await self._from_repository(ref, source)
 
     def _from_folder(self, ref: ChartRef, folder: Folder) -> Chart:
         try:
@@ -141,12 +216,9 @@ class _Fetching:
                 raise _too_large(str(path))
             content = path.read_bytes()
         except OSError as error:
-            raise ChartError(
-                f"chart {ref} in {public_source(ref.source)} cannot be read: {error.strerror or error}",
-                hint="Make the folder readable, or pass another source with --charts.",
-            ) from error
+            raise _unreadable(f"chart {ref} in {public_source(ref.source)}", error) from error
         if self._locked:
-            self._lock.require(ref)
+            self._lock.require(ref, digest_of(content))
         return self._checked(ref, content, title=str(path))
 
     def _unpacked(self, ref: ChartRef, folder: Folder) -> Chart:
@@ -177,7 +249,13 @@ class _Fetching:
             found = self._cache.unpack(content, digest, title=f"chart {ref} in the cache")
         folder, contents = found
         check_identity(contents, ref, title=f"the archive {digest}")
-        return _chart(ref, folder, digest, contents)
+        return _chart(ref, folder, digest, contents, manifest=self._cache.manifest_known(ref, digest))
+
+    async def _from_registry(self, ref: ChartRef, source: Registry) -> Chart:
+        from nksmesh.adapters.charts.oci import pull  # noqa: PLC0415 - semver, where no registry has charts
+
+        pulled = await pull(ref, source, helm=self._helm)
+        return await asyncio.to_thread(self._keep, ref, pulled.archive, pulled.manifest)
 
     async def _from_repository(self, ref: ChartRef, source: Repository) -> Chart:
         if self._opened is None:
@@ -185,25 +263,26 @@ class _Fetching:
 
             self._opened = Repositories(self._environ)
             self._stack.push_async_callback(self._opened.close)
-        self._listener(Event(step=STEP, kind=EventKind.WAITING, message=f"{ref} from {public_source(ref.source)}"))
         content = await self._opened.archive(ref, source)
         return await asyncio.to_thread(self._keep, ref, content)
 
-    def _keep(self, ref: ChartRef, content: bytes) -> Chart:
-        chart = self._checked(ref, content, title=f"chart {ref} from {public_source(ref.source)}")
+    def _keep(self, ref: ChartRef, content: bytes, manifest: str = "") -> Chart:
+        chart = self._checked(ref, content, manifest, title=f"chart {ref} from {public_source(ref.source)}")
         self._cache.keep_archive(content, chart.digest)
-        self._cache.keep_known(ref, chart.digest)
+        self._cache.keep_known(ref, chart.digest, manifest)
         return chart
 
-    def _checked(self, ref: ChartRef, content: bytes, *, title: str) -> Chart:
+    def _checked(self, ref: ChartRef, content: bytes, manifest: str = "", *, title: str) -> Chart:
         digest = digest_of(content)
-        self._lock.check(ref, digest)
+        self._lock.check(ref, digest, manifest)
         folder, contents = self._cache.unpacked(digest) or self._cache.unpack(content, digest, title=title)
         check_identity(contents, ref, title=title)
-        return _chart(ref, folder, digest, contents)
+        return _chart(ref, folder, digest, contents, manifest=manifest)
 
 
-def _chart(ref: ChartRef, folder: Path, digest: str, contents: Contents, *, from_archive: bool = True) -> Chart:
+def _chart(
+    ref: ChartRef, folder: Path, digest: str, contents: Contents, *, manifest: str = "", from_archive: bool = True
+) -> Chart:
     return Chart(
         ref=public_ref(ref),
         folder=folder,
@@ -212,7 +291,15 @@ def _chart(ref: ChartRef, folder: Path, digest: str, contents: Contents, *, from
         defaults=contents.defaults,
         crds=tuple(contents.crds),
         templates=Templates(folder, title=f"chart {ref}"),
+        manifest=manifest,
         from_archive=from_archive,
+    )
+
+
+def _unreadable(title: str, error: OSError) -> ChartError:
+    return ChartError(
+        f"{title} cannot be read: {error.strerror or error}",
+        hint="Make the folder readable, or pass another source with --charts.",
     )
 
 

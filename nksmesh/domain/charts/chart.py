@@ -33,7 +33,7 @@ class ChartRef:
     Attributes:
         name: The chart's name: base, istiod, gateway.
         version: Its exact version, such as ``1.20.0``.
-        source: Where it comes from: a Helm repository's URL, or a folder's path.
+        source: Where it comes from: a Helm repository's or a registry's URL, or a folder's path.
     """
 
     name: str = field(metadata=named("chart"))
@@ -57,6 +57,7 @@ class Chart:
         crds: The documents of crds/, parsed, in file order; empty from Istio 1.24 on, where they are templates.
         templates: The texts of templates/ and of the templates below files/, by their paths in the chart; read when
             they are asked for, which may raise a ChartError.
+        manifest: ``sha256:<hex>`` of its manifest, where it came from a registry; empty where that is not known.
         from_archive: False for a folder that was unpacked already: charts.lock then has nothing to say.
     """
 
@@ -67,4 +68,5 @@ class Chart:
     defaults: Mapping[str, Any] = field(repr=False)
     crds: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     templates: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    manifest: str = ""
     from_archive: bool = True

@@ -25,13 +25,14 @@ _VERSION: Final = re.compile(r"v?\d+(\.\d+){0,2}([-+][0-9A-Za-z.+-]*[0-9A-Za-z])
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*|\d+\.\d+\.\d+|https?://[A-Za-z0-9._/-]+")
 _YAML_WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
-_KEYS: Final = ("chart", "version", "source", "sha256")
+_KEYS: Final = ("chart", "version", "source", "sha256", "manifest")
 
 _HEADER: Final = """\
 # The charts nksmesh may install: for each chart, version and source the sha256 of its archive.
 # An archive that differs from its entry is refused. An entry without sha256 is not pinned yet: the archive
 # was not at hand to learn it from, and a digest must not be invented. `nksmesh charts lock` fetches and pins.
 """
+_MANIFEST_NOTE: Final = "# manifest: the sha256 of a chart's manifest in its registry; another one is refused, too.\n"
 
 
 def public_source(source: str) -> str:
@@ -60,52 +61,69 @@ class Lock:
 
     Attributes:
         entries: For each chart, version and source its archive's digest, ``sha256:<hex>``, or None: not pinned yet.
+        manifests: For each chart of a registry that is pinned so, the digest of its manifest, ``sha256:<hex>``.
         file: The file it was read from, for error messages.
     """
 
     entries: Mapping[ChartRef, str | None] = field(default_factory=dict)
+    manifests: Mapping[ChartRef, str] = field(default_factory=dict)
     file: str = LOCK_NAME
 
     def digest(self, ref: ChartRef) -> str | None:
         """The digest the lock has for a chart; None where it is not pinned, or not in the lock."""
         return self.entries.get(public_ref(ref))
 
-    def check(self, ref: ChartRef, digest: str) -> None:
+    def pins(self, ref: ChartRef) -> tuple[str, str]:
+        """The digests of a chart's archive and of its manifest; each empty where it is not pinned."""
+        return self.digest(ref) or "", self.manifests.get(public_ref(ref), "")
+
+    def check(self, ref: ChartRef, digest: str, manifest: str = "") -> None:
         """Compare an archive with its entry.
+
+        Args:
+            manifest: The digest of its manifest, where it came from a registry; empty where that is not known.
 
         Raises:
             ChartError: The entry is pinned to another digest.
         """
-        pinned = self.digest(ref)
-        if pinned is not None and pinned != digest:
-            raise ChartError(
-                f"chart {ref} from {public_source(ref.source)} is not the archive that {self.file} pins",
-                hint="Find out why it changed. If the new archive is correct, remove the entry's "
-                f"sha256 from {self.file} and run `nksmesh charts lock {ref.version}`.",
-                detail=f"in the lock: {pinned}\nthe archive: {digest}",
-            )
+        for what, pinned, found in zip(("archive", "manifest"), self.pins(ref), (digest, manifest), strict=True):
+            if pinned and found and pinned != found:
+                raise ChartError(
+                    f"chart {ref} from {public_source(ref.source)} is not the {what} that {self.file} pins",
+                    hint="Find out why it changed. If the new one is correct, run nksmesh charts lock --upgrade "
+                    f"{ref.version} --charts {public_source(ref.source)}",
+                    detail=f"in the lock: {pinned}\nthe {what}: {found}",
+                )
 
-    def require(self, ref: ChartRef) -> None:
+    def require(self, ref: ChartRef, digest: str = "") -> None:
         """Refuse a chart that is not pinned: what ``--locked`` means.
+
+        Args:
+            digest: Its archive's, where that is known: the same archive may be pinned for another source.
 
         Raises:
             ChartError: The lock has no digest for it.
         """
-        if self.digest(ref) is None:
+        if self.digest(ref) is None and digest not in self.digests(ref.name, ref.version):
             raise ChartError(
                 f"chart {ref} from {public_source(ref.source)} is not pinned in {self.file}, and --locked requires it",
                 hint=f"Run `nksmesh charts lock {ref.version} --charts {public_source(ref.source)}` "
                 "to pin it, or leave out --locked.",
             )
 
-    def pin(self, ref: ChartRef, digest: str) -> Lock:
-        """The lock with this archive's digest.
+    def digests(self, name: str, version: str) -> frozenset[str]:
+        """The digests that the lock has for a chart and version, whatever their source."""
+        known = (digest for ref, digest in self.entries.items() if (ref.name, ref.version) == (name, version))
+        return frozenset(digest for digest in known if digest)
+
+    def pin(self, ref: ChartRef, digest: str, manifest: str = "") -> Lock:
+        """The lock with this archive's digest, and that of its manifest where it has one.
 
         Raises:
             ChartError: It is pinned to another digest already.
             ConfigError: The chart cannot be written into a lock.
         """
-        self.check(ref, digest)
+        self.check(ref, digest, manifest)
         key = public_ref(ref)
         entry = {
             "chart": key.name,
@@ -113,18 +131,31 @@ class Lock:
             "source": key.source,
             "sha256": digest.removeprefix("sha256:"),
         }
-        known, pinned = _Reading(self.file, {}).entry(0, entry)
-        return replace(self, entries={**self.entries, known: pinned})
+        known, pinned, _ = _Reading(self.file, {}).entry(0, entry)
+        manifests = {**self.manifests, known: manifest} if manifest else self.manifests
+        return replace(self, entries={**self.entries, known: pinned}, manifests=manifests)
+
+    def without(self, refs: Iterable[ChartRef]) -> Lock:
+        """The lock with what it pins of some charts forgotten; that it names them stays."""
+        gone = {public_ref(ref) for ref in refs}
+        return replace(
+            self,
+            entries={ref: None if ref in gone else digest for ref, digest in self.entries.items()},
+            manifests={ref: digest for ref, digest in self.manifests.items() if ref not in gone},
+        )
 
     def text(self) -> str:
         """The lock as a file: the same entries always give the same text."""
-        lines = [_HEADER + f"{MARKER}: {FORMAT}", "charts:" if self.entries else "charts: []"]
+        note = _MANIFEST_NOTE if self.manifests else ""
+        lines = [f"{_HEADER}{note}{MARKER}: {FORMAT}", "charts:" if self.entries else "charts: []"]
         for ref in sorted(self.entries, key=_order):
             digest = self.entries[ref]
             lines += [f"  - chart: {_scalar(ref.name)}", f"    version: {_scalar(ref.version)}"]
             lines += [f"    source: {_scalar(ref.source)}"]
             if digest is not None:
                 lines += [f'    sha256: "{digest.removeprefix("sha256:")}"']
+            if manifest := self.manifests.get(ref):
+                lines += [f'    manifest: "{manifest.removeprefix("sha256:")}"']
         return "\n".join(lines) + "\n"
 
 
@@ -148,12 +179,15 @@ def parse_lock(data: Any, *, file: str = LOCK_NAME, lines: Mapping[Where, int] |
     if not isinstance(charts, list):
         raise reading.error(("charts",), "needs `charts`, a list")
     entries: dict[ChartRef, str | None] = {}
+    manifests: dict[ChartRef, str] = {}
     for index, item in enumerate(charts):
-        ref, digest = reading.entry(index, item)
+        ref, digest, manifest = reading.entry(index, item)
         if ref in entries:
             raise reading.error(("charts", index), f"names {ref} from {ref.source} twice")
         entries[ref] = digest
-    return Lock(entries=entries, file=file)
+        if manifest:
+            manifests[ref] = manifest
+    return Lock(entries=entries, manifests=manifests, file=file)
 
 
 def version_order(version: str) -> tuple[tuple[int, ...], bool, str]:
@@ -188,10 +222,10 @@ class _Reading:
                 place = (*where, key) if isinstance(key, str | int) else where
                 raise self.error(place, f"is not a key of charts.lock; the valid keys are {', '.join(keys)}")
 
-    def entry(self, index: int, item: Any) -> tuple[ChartRef, str | None]:
+    def entry(self, index: int, item: Any) -> tuple[ChartRef, str | None, str | None]:
         where: Where = ("charts", index)
         if not isinstance(item, dict):
-            raise self.error(where, "is not a mapping of chart, version, source and sha256")
+            raise self.error(where, f"is not a mapping of {', '.join(_KEYS)}")
         self.known(where, item, _KEYS)
         source = self.string((*where, "source"), item)
         if source != public_source(source):
@@ -205,12 +239,15 @@ class _Reading:
         if not _VERSION.fullmatch(version):
             raise self.error((*where, "version"), f"is {version!r}, which is not a version")
         ref = ChartRef(name=name, version=version, source=source)
-        if "sha256" not in item:
-            return ref, None
-        sha256 = self.string((*where, "sha256"), item)
-        if not _SHA256.fullmatch(sha256):
-            raise self.error((*where, "sha256"), f"is {sha256!r}, which is not 64 lower-case hexadecimal digits")
-        return ref, f"sha256:{sha256}"
+        return ref, self.digest((*where, "sha256"), item), self.digest((*where, "manifest"), item)
+
+    def digest(self, where: Where, item: Mapping[Any, Any]) -> str | None:
+        if where[-1] not in item:
+            return None
+        digits = self.string(where, item)
+        if not _SHA256.fullmatch(digits):
+            raise self.error(where, f"is {digits!r}, which is not 64 lower-case hexadecimal digits")
+        return f"sha256:{digits}"
 
     def string(self, where: Where, item: Mapping[Any, Any]) -> str:
         if where[-1] not in item:

@@ -1,6 +1,6 @@
 """What commands and the engine need of the outside world. The adapters satisfy these; tests may stand others in."""
 
-from nksmesh.engine.ports.charts import Charts, LockFile
+from nksmesh.engine.ports.charts import Archives, Charts, LockFile
 from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Storage
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
@@ -8,6 +8,7 @@ from nksmesh.engine.ports.objects import Live, Objects
 from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries, Registry, StoredLogins
 
 __all__ = [
+    "Archives",
     "Charts",
     "Cluster",
     "Helm",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,6 +27,39 @@ class Charts(Protocol):
 
     def packed(self, chart: Chart) -> PackedChart:
         """Read the archive of a chart that was fetched."""
+
+
+class Archives(Charts, Protocol):
+    """The same, and the archives themselves."""
+
+    @property
+    def cache(self) -> Path:
+        """The folder that archives are kept in."""
+
+    async def fetch(
+        self,
+        refs: Iterable[ChartRef],
+        *,
+        lock: Lock,
+        locked: bool = False,
+        fresh: bool = False,
+        listener: Listener = ...,
+    ) -> dict[ChartRef, Chart]:
+        """Fetch, check and unpack charts, all at once; from their sources again where that is asked for."""
+
+    async def archives(
+        self, refs: Iterable[ChartRef], *, lock: Lock, locked: bool = False, listener: Listener = ...
+    ) -> dict[ChartRef, bytes]:
+        """Fetch and check charts, and return their archives."""
+
+    def archives_in(self, folder: str) -> tuple[Path, Mapping[str, str]]:
+        """Return a folder, and the digest of each archive in it by its file's name."""
+
+    def digest_in_cache(self, digest: str) -> str:
+        """Return the digest of the archive that the cache has under a digest; empty where it has none."""
+
+    def write_archives(self, folder: Path, archives: Mapping[str, bytes]) -> Mapping[str, str]:
+        """Write archives into a folder, which is made where it is not there, and return their digests."""
 
 
 class LockFile(Protocol):

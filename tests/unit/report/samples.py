@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from nksmesh.commands.archives import ArchiveState, Vendored, VendoredChart, Verified, VerifiedArchive
 from nksmesh.commands.catalog import Look, Regions, Versions
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.commands.check import CheckResult, GroupResult
@@ -367,6 +368,14 @@ CHARTS: Final = (
 )
 LOCK: Final = Path("charts.lock")
 
+
+def _archive(name: str, state: ArchiveState, found: str = "") -> VerifiedArchive:
+    """Make what was found of a chart of the lock."""
+    return VerifiedArchive(
+        name=name, state=state, found=found, pinned=(DIGEST,), source=CHARTS[0].ref.source, version="1.20.0"
+    )
+
+
 ENVIRONMENT: Final = Environment(
     name="prod",
     path="values/environments/prod/mesh.yaml",
@@ -642,6 +651,24 @@ SAMPLES: Final[dict[str, Any]] = {
     "registry logout": LoggedOut(host="registry.example.com", removed_from=("/home/kim/.docker/config.json",)),
     "charts list": ChartRows(charts=CHARTS, lock=LOCK),
     "charts lock": Locked(charts=CHARTS, lock=LOCK, added=1),
+    "charts vendor": Vendored(
+        folder=Path("charts"),
+        charts=(
+            VendoredChart(ref=CHARTS[0].ref, file="base-1.20.0.tgz", digest=DIGEST, pinned=True),
+            VendoredChart(ref=CHARTS[1].ref, file="istiod-1.20.0.tgz", digest=DIGEST, pinned=False),
+        ),
+    ),
+    "charts verify": Verified(
+        lock=LOCK,
+        place=Path("charts"),
+        archives=(
+            _archive("base 1.20.0", ArchiveState.VERIFIED, DIGEST),
+            _archive("gateway 1.20.0", ArchiveState.MISSING),
+            _archive("istiod 1.20.0", ArchiveState.DIFFERS, DIGEST.replace("0", "9")),
+            VerifiedArchive(name="evil-1.0.0.tgz", state=ArchiveState.FOREIGN, found=DIGEST),
+        ),
+        unpinned=("cni 1.20.0",),
+    ),
     "sandbox build": Built(programs={"etcd": "/cache/etcd", "kwok": "/cache/kwok"}),
     "sandbox up": RAISED,
     "sandbox reset": RAISED,
@@ -701,6 +728,12 @@ MORE: Final[dict[str, Any]] = {
     "rollback, asked": ROLLBACK,
     "rollback, not agreed": RollbackResult(plan=ROLLBACK, agreed=False),
     "charts lock, none new": Locked(charts=CHARTS[:1], lock=LOCK, added=0),
+    "charts lock, renewed": Locked(
+        charts=CHARTS[:1], lock=LOCK, added=1, renewed={"base 1.20.0": DIGEST.replace("0", "9")}
+    ),
+    "charts verify, all": Verified(
+        lock=LOCK, place=Path("charts"), archives=(_archive("base 1.20.0", ArchiveState.VERIFIED, DIGEST),)
+    ),
     "charts list, empty": ChartRows(charts=(), lock=LOCK),
 }
 """Other ways for a command to end, worth a look of their own."""

@@ -209,7 +209,7 @@ async def test_a_folder_that_is_not_there_is_said(source: str, store: ChartStore
         await fetch(store, ChartRef(name="base", version="1.20.0", source=source))
 
 
-@pytest.mark.parametrize("source", ["oci://host/charts", "ftp://host/charts", "https://", "https://u:s3cret@h:port/x"])
+@pytest.mark.parametrize("source", ["s3://host/charts", "ftp://host/charts", "https://", "https://u:s3cret@h:port/x"])
 async def test_what_is_no_source_is_refused(source: str, store: ChartStore) -> None:
     with pytest.raises(ConfigError) as refused:
         await fetch(store, ChartRef(name="base", version="1.20.0", source=source))

@@ -26,11 +26,13 @@ digests = st.none() | st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
 refs = st.builds(ChartRef, name=names, version=versions, source=sources)
 
 
-@given(st.dictionaries(refs, digests, max_size=6))
-def test_a_lock_reads_as_it_was_written(entries: dict[ChartRef, str | None]) -> None:
-    text = Lock(entries=entries).text()
+@given(st.dictionaries(refs, digests, max_size=6), st.data())
+def test_a_lock_reads_as_it_was_written(entries: dict[ChartRef, str | None], data: st.DataObject) -> None:
+    some = st.dictionaries(st.sampled_from(sorted(entries)), digests.filter(bool)) if entries else st.just({})
+    manifests: Any = data.draw(some)
+    text = Lock(entries=entries, manifests=manifests).text()
     again = parse_lock(document(text.encode()))
-    assert again.entries == entries
+    assert (again.entries, again.manifests) == (entries, manifests)
     assert again.text() == text
 
 
@@ -143,3 +145,25 @@ def test_what_is_no_lock_is_refused_with_its_place(text: str, words: str) -> Non
 
 def test_versions_sort_by_number() -> None:
     assert newest_first(["1.9.0", "1.10.0", "1.10.0-rc.1", "1.10.0"]) == ["1.10.0", "1.10.0-rc.1", "1.9.0"]
+
+
+def test_a_manifest_is_pinned_and_compared_where_it_is_known() -> None:
+    oci = ChartRef(name="istiod", version="1.20.0", source="oci://registry.example.com/charts")
+    lock = Lock().pin(oci, ONE, OTHER)
+    assert lock.pins(oci) == (ONE, OTHER)
+    lock.check(oci, ONE, OTHER)
+    lock.check(oci, ONE)
+    with pytest.raises(ChartError, match="is not the manifest that") as refused:
+        lock.check(oci, ONE, ONE)
+    assert refused.value.detail == f"in the lock: {OTHER}\nthe manifest: {ONE}"
+    assert "charts lock --upgrade 1.20.0 --charts oci://registry.example.com/charts" in refused.value.hint
+    assert Lock().pin(oci, ONE).pins(oci) == (ONE, "")
+    forgotten = lock.pin(REF, ONE).without([oci])
+    assert (forgotten.pins(oci), forgotten.pins(REF), oci in forgotten.entries) == (("", ""), (ONE, ""), True)
+
+
+def test_a_manifest_that_is_no_digest_is_told_with_its_place() -> None:
+    text = Lock().pin(REF, ONE, OTHER).text().replace("2" * 64, "2" * 63)
+    read = parse_document(text.encode(), "charts.lock")
+    with pytest.raises(ConfigError, match=r"charts\[0\]\.manifest is '2+', which is not 64"):
+        parse_lock(read.values, lines=read.lines)
