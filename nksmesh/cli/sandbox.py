@@ -11,7 +11,7 @@ from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run, show
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.layout import DEFAULT_NAME
-from nksmesh.sandbox.programs import build_programs
+from nksmesh.sandbox.programs import Source, build_programs
 from nksmesh.sandbox.releases import OLDEST, Kubernetes
 from nksmesh.sandbox.sandbox import Sandbox, statuses
 
@@ -51,7 +51,7 @@ def up(
 ) -> None:
     """Start a sandbox, or those parts of it that do not run.
 
-    The first start builds the programs, which takes minutes.
+    The first start downloads the programs, or builds them, which takes minutes.
     """
     run(
         shell,
@@ -61,7 +61,7 @@ def up(
     )
 
 
-@command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --kubernetes 1.34 --helm4"])
+@command(app, examples=["nksmesh sandbox build", "nksmesh sandbox build --kubernetes 1.34 --registry --from go"])
 def build(
     shell: Shell,
     kubernetes: Annotated[
@@ -70,10 +70,24 @@ def build(
     registry: Annotated[
         bool, typer.Option("--registry", help="Also build the registry of sandbox up --registry.")
     ] = False,
+    source: Annotated[
+        Source,
+        typer.Option(
+            "--from", help="download gets what Kubernetes and etcd publish, and builds the rest; go builds everything."
+        ),
+    ] = Source.DOWNLOAD,
     helm4: Annotated[bool, typer.Option("--helm4", help="Also build Helm 4, to try nksmesh with it.")] = False,
 ) -> None:
-    """Build the sandbox's programs into the cache, without starting anything."""
-    run(shell, lambda listener: build_programs(kubernetes, with_registry=registry, with_helm4=helm4, listener=listener))
+    """Download or build the sandbox's programs into the cache, without starting anything.
+
+    What comes is used only if the checksum that its project publishes is right.
+    """
+    run(
+        shell,
+        lambda listener: build_programs(
+            kubernetes, with_registry=registry, with_helm4=helm4, source=source, listener=listener
+        ),
+    )
 
 
 @command(app, examples=["nksmesh sandbox status"])

@@ -7,7 +7,8 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +20,38 @@ CACHE_VARIABLE: Final = "NKSMESH_CACHE"
 MODULES: Final = Path(__file__).with_name("go")
 
 
+class Host(StrEnum):
+    """Who publishes programs, and where."""
+
+    KUBERNETES = "https://dl.k8s.io"
+    GITHUB = "https://github.com"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A program that its project publishes.
+
+    Attributes:
+        host: Whose server it is on.
+        path: Where it is there; ``{arch}`` stands for Go's name of the processor.
+        checksums: Where the file with its SHA-256 is.
+        member: Its place in the archive that ``path`` names; empty where that is the program itself.
+    """
+
+    host: Host
+    path: str
+    checksums: str
+    member: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """Programs that one call of Go builds.
+    """Programs that one call of Go builds, or that are downloaded together.
 
     Attributes:
         module: The folder with go.mod and go.sum; None where ``packages`` name a version themselves.
         packages: Each program's name, and its Go package.
+        published: The same programs where their projects publish them all with checksums; else nothing.
         minutes: About how long it takes on two processors.
     """
 
@@ -34,6 +60,7 @@ class Build:
     flags: tuple[str, ...]
     packages: Mapping[str, str]
     minutes: int
+    published: Mapping[str, Published] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -68,6 +95,9 @@ def control_plane(kubernetes: Kubernetes) -> Build:
     flags: Mapping[Kubernetes, tuple[str, ...]] = {
         Kubernetes.V1_28: ("-trimpath", "-tags=providerless", f"-ldflags=-s -w -checklinkname=0 {version}"),
     }
+    server = f"release/v{kubernetes.release}/bin/linux/{{arch}}"
+    etcd = f"etcd-io/etcd/releases/download/v{kubernetes.etcd}"
+    archive = f"etcd-v{kubernetes.etcd}-linux-{{arch}}"
     return Build(
         title=f"the programs of Kubernetes {kubernetes.release}",
         module=f"kubernetes-{kubernetes}",
@@ -79,6 +109,13 @@ def control_plane(kubernetes: Kubernetes) -> Build:
             "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
         },
         minutes=9,
+        published={
+            "etcd": Published(Host.GITHUB, f"{etcd}/{archive}.tar.gz", f"{etcd}/SHA256SUMS", f"{archive}/etcd"),
+            **{
+                name: Published(Host.KUBERNETES, f"{server}/{name}", f"{server}/{name}.sha256")
+                for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+            },
+        },
     )
 
 
@@ -86,6 +123,7 @@ KWOK: Final = Build(
     title="kwok",
     module="kwok",
     flags=("-trimpath", "-ldflags=-s -w"),
+    # its releases have programs, but no checksums of them (hack/releases.sh): none of them is used
     packages={"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
     minutes=4,
 )
@@ -96,10 +134,18 @@ HELM: Final = Build(
     packages={"helm": f"helm.sh/helm/v4/cmd/helm@v{HELM_VERSION}"},
     minutes=4,
 )
+_REGISTRY_ARCHIVE: Final = (
+    f"distribution/distribution/releases/download/v{REGISTRY_VERSION}/registry_{REGISTRY_VERSION}_linux_{{arch}}"
+)
 REGISTRY: Final = Build(
     title=f"the registry (distribution {REGISTRY_VERSION})",
     module=None,
     flags=("-trimpath", "-ldflags=-s -w"),
     packages={"registry": f"github.com/distribution/distribution/v3/cmd/registry@v{REGISTRY_VERSION}"},
     minutes=2,
+    published={
+        "registry": Published(
+            Host.GITHUB, f"{_REGISTRY_ARCHIVE}.tar.gz", f"{_REGISTRY_ARCHIVE}.tar.gz.sha256", member="registry"
+        )
+    },
 )

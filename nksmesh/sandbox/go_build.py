@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -26,33 +25,31 @@ _TOLD_EVERY_SECONDS: Final = 5.0
 _SILENT_SECONDS: Final = 5.0
 
 
-async def build_with_go(build: Build, go: Path, listener: Listener) -> None:
-    """Build programs, and put them into the cache together, once all are there.
+async def build_with_go(build: Build, work: Path, results: Path, listener: Listener) -> None:
+    """Build programs.
+
+    Args:
+        work: An empty folder for Go to work in.
+        results: The folder that they are put into.
 
     Raises:
+        ConfigError: There is no Go.
         ClusterError: Go ends with an error.
     """
+    go = find_go()
     step = f"build {build.title}"
     listener(Event(step=step, kind=EventKind.STARTED, message=f"once, about {build.minutes} min on 2 processors"))
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=f".{build.key}-", dir=build.folder.parent) as scratch:
-        results = Path(scratch) / "bin"
-        results.mkdir()
-        work = Path(scratch) / "module"
-        if build.module:
-            # Go writes beside go.mod in some cases, and the package's own folder may be read-only
-            shutil.copytree(MODULES / build.module, work)
-            command = ["build", "-v", *build.flags, f"-o={results}/", *build.packages.values()]
-        else:
-            work.mkdir()
-            command = ["install", "-v", *build.flags, *build.packages.values()]
-        await _run_go(build, go, command, work, results, listener)
-        for name, package in build.packages.items():
-            made = results / _binary_name(package)
-            made.rename(results / name)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(build.folder)
-        results.rename(build.folder)
+    if build.module:
+        # Go writes beside go.mod in some cases, and the package's own folder may be read-only
+        shutil.copytree(MODULES / build.module, work, dirs_exist_ok=True)
+        command = ["build", "-v", *build.flags, f"-o={results}/", *build.packages.values()]
+    else:
+        command = ["install", "-v", *build.flags, *build.packages.values()]
+    await _run_go(build, go, command, work, results, listener)
+    for name, package in build.packages.items():
+        made = results / _binary_name(package)
+        made.rename(results / name)
     listener(Event(step=step, kind=EventKind.DONE, message=f"{time.monotonic() - begun:.0f} s"))
 
 

@@ -1,37 +1,62 @@
-"""The programs of a sandbox as the cache has them: what is missing is built once."""
+"""The programs of a sandbox as the cache has them: what is missing is downloaded or built, once."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
+import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
-from nksmesh.domain.common.events import Listener, unheard
+from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
+from nksmesh.domain.common.spelling import sized
 from nksmesh.sandbox import go_build
 from nksmesh.sandbox.builds import CACHE_VARIABLE, HELM, KWOK, REGISTRY, Build, control_plane
 from nksmesh.sandbox.releases import Kubernetes
 from nksmesh.sandbox.results import Built
 
+if TYPE_CHECKING:
+    from nksmesh.sandbox.published import Publishers
+
 _LOCK_SECONDS: Final = 3600
 
 
+class Source(StrEnum):
+    """Where programs come from."""
+
+    DOWNLOAD = "download"
+    GO = "go"
+
+
 async def build_programs(
-    kubernetes: Kubernetes, *, with_registry: bool, with_helm4: bool, listener: Listener = unheard
+    kubernetes: Kubernetes,
+    *,
+    with_registry: bool,
+    with_helm4: bool,
+    source: Source = Source.DOWNLOAD,
+    listener: Listener = unheard,
 ) -> Built:
-    """Build a sandbox's programs, and the registry and Helm 4 on request, unless the cache has them."""
-    found = await sandbox_programs(kubernetes, with_registry=with_registry, listener=listener)
+    """Get a sandbox's programs, and the registry and Helm 4 on request, unless the cache has them."""
+    found = await sandbox_programs(kubernetes, with_registry=with_registry, source=source, listener=listener)
     if with_helm4:
         found["helm4"] = await helm4(listener)
     return Built(programs={name: str(path) for name, path in found.items()})
 
 
 async def sandbox_programs(
-    kubernetes: Kubernetes, *, with_registry: bool = False, listener: Listener = unheard
+    kubernetes: Kubernetes,
+    *,
+    with_registry: bool = False,
+    source: Source = Source.DOWNLOAD,
+    listener: Listener = unheard,
 ) -> dict[str, Path]:
-    """Return where each program of a sandbox is, building what is missing."""
+    """Return where each program of a sandbox is, getting what is missing."""
     found: dict[str, Path] = {}
     for build in (control_plane(kubernetes), KWOK, *([REGISTRY] if with_registry else [])):
-        folder = await ensure(build, listener)
+        folder = await ensure(build, listener, source=source)
         found.update({name: folder / name for name in build.packages})
     return found
 
@@ -41,26 +66,38 @@ async def helm4(listener: Listener = unheard) -> Path:
     return await ensure(HELM, listener) / "helm"
 
 
-async def ensure(build: Build, listener: Listener = unheard) -> Path:
-    """Return the folder of a build's programs, building them where they are missing.
+async def ensure(
+    build: Build,
+    listener: Listener = unheard,
+    *,
+    source: Source = Source.DOWNLOAD,
+    publishers: Publishers | None = None,
+) -> Path:
+    """Return the folder of a build's programs; where they are missing they are downloaded, or else built.
+
+    Args:
+        source: ``DOWNLOAD`` downloads what is published, and builds what cannot be had so.
+        publishers: Where downloads come from; None for the projects themselves.
 
     Raises:
         ConfigError: There is no Go to build with, or the cache cannot be written.
-        ClusterError: The build failed.
+        ClusterError: The build failed, or a program that came is not what its project published.
     """
     if build.built:
         return build.folder
-    go = go_build.find_go()
+    downloads = bool(build.published) and source is Source.DOWNLOAD
+    if not downloads:
+        go_build.find_go()
     from filelock import AsyncFileLock, Timeout
 
     try:
         build.folder.parent.mkdir(parents=True, exist_ok=True)
         async with AsyncFileLock(f"{build.folder}.lock", timeout=_LOCK_SECONDS):
             if not build.built:
-                await go_build.build_with_go(build, go, listener)
+                await _get(build, listener, downloads=downloads, publishers=publishers)
     except Timeout as error:
         raise ClusterError(
-            f"another process has been building {build.title} for an hour",
+            f"another process has been getting {build.title} for an hour",
             hint=f"End that process, or remove {build.folder}.lock.",
         ) from error
     except OSError as error:
@@ -69,3 +106,54 @@ async def ensure(build: Build, listener: Listener = unheard) -> Path:
             hint=f"Free some space there, or set {CACHE_VARIABLE} to another folder.",
         ) from error
     return build.folder
+
+
+async def _get(build: Build, listener: Listener, *, downloads: bool, publishers: Publishers | None) -> None:
+    """Put programs into the cache, together, once all are there."""
+    with tempfile.TemporaryDirectory(prefix=f".{build.key}-", dir=build.folder.parent) as scratch:
+        results = _new(scratch, "downloaded")
+        if not (downloads and await _downloaded(build, results, listener, publishers)):
+            results = _new(scratch, "built")
+            await go_build.build_with_go(build, _new(scratch, "module"), results, listener)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(build.folder)
+        results.rename(build.folder)
+
+
+async def _downloaded(build: Build, folder: Path, listener: Listener, publishers: Publishers | None) -> bool:
+    """Download programs; tell why where that cannot be."""
+    # httpx takes a tenth of a second to import, and is needed once
+    from nksmesh.adapters.downloads import ChecksumError, DownloadError
+    from nksmesh.sandbox.published import Publishers
+
+    begun, came = time.monotonic(), 0
+
+    def tell(kind: EventKind, message: str) -> None:
+        listener(Event(step=f"download {build.title}", kind=kind, message=message))
+
+    def told(number: int) -> None:
+        nonlocal came
+        came += number
+        tell(EventKind.PROGRESS, sized(came))
+
+    tell(EventKind.STARTED, "")
+    try:
+        await (publishers or Publishers()).download(build, folder, told)
+    except ChecksumError as error:
+        raise ClusterError(
+            f"{build.title} are not what was published: nothing that came is used",
+            hint="Run nksmesh sandbox build --from go to build them here, or try again later.",
+            detail=str(error),
+        ) from error
+    except DownloadError as error:
+        tell(EventKind.WARNING, f"{error}; they are built with Go")
+        tell(EventKind.DONE, "not possible")
+        return False
+    tell(EventKind.DONE, f"{sized(came)}, {time.monotonic() - begun:.0f} s")
+    return True
+
+
+def _new(scratch: str, name: str) -> Path:
+    folder = Path(scratch, name)
+    folder.mkdir()
+    return folder

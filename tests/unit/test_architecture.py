@@ -37,7 +37,7 @@ THIRD_PARTY: Final = {
     "aiohttp": {"adapters/cluster", "sandbox/agent"},
     "python_socks": {"adapters/cluster/socks.py"},
     "urllib3": {"adapters/cluster"},
-    "httpx": {"adapters/http.py", "adapters/charts/repository.py", "adapters/registry"},
+    "httpx": {"adapters/http.py", "adapters/downloads.py", "adapters/charts/repository.py", "adapters/registry"},
     "httpcore": {"adapters/registry/blobs.py"},
     "certifi": {"adapters/http.py"},
     "tenacity": {"adapters/charts/repository.py", "adapters/cluster/answers.py", "adapters/registry"},
