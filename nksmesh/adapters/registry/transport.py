@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import httpx
 
-from nksmesh.adapters.http import certificate_error, reason_of, status_of, through
+from nksmesh.adapters.http import CONNECT_SECONDS, SILENCE_SECONDS, certificate_error, reason_of, status_of, through
 from nksmesh.domain.common.addresses import is_loopback
 from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.images.login import Login, without_secrets
@@ -19,6 +19,8 @@ _MOST_ANSWER: Final = 8 * 1024 * 1024
 """Bytes: more than any manifest has."""
 
 _MOST_WORDS: Final = 2000
+_STORING: Final = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, read=600.0)
+"""A registry may say nothing for long while it stores a layer: on object storage it copies all of it once more."""
 
 
 class PassingError(Exception):
@@ -100,7 +102,10 @@ class Transport:
         """
         read = bytearray()
         try:
-            request = self._http.build_request(method, url, headers=dict(headers), data=form, content=content)
+            waits = _STORING if method == "PUT" else self._http.timeout
+            request = self._http.build_request(
+                method, url, headers=dict(headers), data=form, content=content, timeout=waits
+            )
             answer = await self._http.send(request, stream=True)
             if streamed and answer.is_success:
                 return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gc
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from tenacity import wait_none
 
+from nksmesh.adapters import http
 from nksmesh.adapters.registry import blobs, requests
 from nksmesh.domain.common.errors import DeniedImageError, ImageError
 from nksmesh.domain.common.events import EventKind
@@ -168,6 +170,16 @@ async def test_a_full_disk_is_told_and_not_tried_again(mirror: Mirror, target: R
     assert "quota exceeded" in caught.value.detail
     digests = [asked.path.partition("digest=")[2] for asked in target.asked if asked.method == "PUT"]
     assert len(digests) == len(set(digests))
+
+
+async def test_a_registry_may_take_long_to_store_a_blob(
+    mirror: Mirror, target: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SILENCE_SECONDS", 2.0)
+    target.written = lambda digest: time.sleep(3.0) if digest == DIGEST else None
+    copied, _ = await mirror("pilot")
+    assert copied["pilot"].verified
+    assert target.up[DIGEST] == len(LAYER)
 
 
 async def test_a_manifest_that_is_stored_as_another_is_an_error(mirror: Mirror, target: Relay) -> None:
