@@ -151,8 +151,8 @@ def vendor(
 ) -> None:
     """Copy chart archives into a folder, which --charts FOLDER reads without a network.
 
-    Without -e: the archives of all charts in charts.lock, or of the given versions. With -e: those of the
-    environment's mesh.
+    Without -e: the charts that charts.lock pins, of all versions or of the given ones (if it pins none, all that it
+    lists). With -e: the charts of the environment's mesh.
     """
     files = wiring.files(directory)
     if environment and versions:

@@ -20,7 +20,7 @@ from nksmesh.engine.ports import Archives, LockFile
 from nksmesh.engine.request import MeshRequest
 
 _SHOWN: Final = 5
-_FETCH: Final = "Fetch it from a source you trust: nksmesh charts fetch {version} --charts {source}"
+_FETCH: Final = "Get it from a source you trust: nksmesh charts {command} {version} --charts {source}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ class Verified:
 
     Attributes:
         place: Where the archives are: a folder, or the cache.
+        in_cache: It is the cache.
         unpinned: The charts that the lock names without a digest.
     """
 
@@ -86,11 +87,13 @@ class Verified:
     place: Path
     archives: tuple[VerifiedArchive, ...]
     unpinned: tuple[str, ...] = ()
+    in_cache: bool = field(default=False, metadata=HIDDEN)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with them, in their order, and then what cannot be verified."""
-        return (*_judged(self.archives, self.place, self.lock), *_unpinned(self.unpinned, self.lock))
+        command = "fetch" if self.in_cache else f"vendor {self.place}"
+        return (*_judged(self.archives, self.place, self.lock, command), *_unpinned(self.unpinned, self.lock))
 
     @property
     def exit_code(self) -> int:
@@ -118,7 +121,7 @@ async def vendor_charts(
 
     Args:
         versions: Of the lock, these versions alone; all where empty.
-        request: The mesh; None for the lock.
+        request: The mesh; None for the charts that the lock pins, or names where it pins none.
         source: Of the lock, the charts of this source alone; it may hold a password.
         locked: Refuse what the lock does not pin.
 
@@ -185,6 +188,7 @@ def verify_charts(versions: Sequence[str] = (), *, folder: str = "", charts: Arc
             *(VerifiedArchive(name=file, state=ArchiveState.FOREIGN, found=there[file]) for file in sorted(foreign)),
         ),
         unpinned=tuple(unpinned),
+        in_cache=not folder,
     )
 
 
@@ -201,7 +205,12 @@ def _compared(ref: ChartRef, pinned: tuple[str, ...], found: str) -> VerifiedArc
     )
 
 
-def _judged(archives: Iterable[VerifiedArchive], place: Path, lock: Path) -> Iterator[Finding]:
+def _judged(archives: Iterable[VerifiedArchive], place: Path, lock: Path, command: str) -> Iterator[Finding]:
+    """Find what is wrong with archives.
+
+    Args:
+        command: Of ``nksmesh charts``, what brings an archive there.
+    """
     for archive in archives:
         match archive.state:
             case ArchiveState.DIFFERS:
@@ -209,7 +218,7 @@ def _judged(archives: Iterable[VerifiedArchive], place: Path, lock: Path) -> Ite
                     id="charts.other-archive",
                     subject=archive.name,
                     message=f"{archive.name} in {place} is not the archive that {lock} pins",
-                    hint=_FETCH.format(version=archive.version, source=archive.source),
+                    hint=_FETCH.format(command=command, version=archive.version, source=archive.source),
                     detail=f"in the lock: {', '.join(archive.pinned)}\nthe archive: {archive.found}",
                     error=ChartError,
                 )
@@ -218,7 +227,7 @@ def _judged(archives: Iterable[VerifiedArchive], place: Path, lock: Path) -> Ite
                     id="charts.missing-archive",
                     subject=archive.name,
                     message=f"{archive.name} is not in {place}",
-                    hint=_FETCH.format(version=archive.version, source=archive.source),
+                    hint=_FETCH.format(command=command, version=archive.version, source=archive.source),
                     error=ChartError,
                 )
             case ArchiveState.FOREIGN:
@@ -249,18 +258,17 @@ def _unpinned(charts: Sequence[str], lock: Path) -> Iterator[Finding]:
 def _of_lock(lock: Lock, versions: Sequence[str], source: str) -> list[ChartRef]:
     """List the charts of the lock that have a version and a source; the source is as it was given, a password too.
 
-    Of one chart and version from several sources it is the pinned one.
+    Those that are pinned; all where none is.
 
     Raises:
         ConfigError: There is none, or it is pinned to several archives.
     """
     asked = public_ref(ChartRef(name="", version="", source=source)).source if source else ""
+    listed = [ref for ref in _named(lock, versions) if not asked or ref.source == asked]
     wanted: dict[str, ChartRef] = {}
-    for ref in sorted(_named(lock, versions), key=lambda ref: lock.digest(ref) is None):
-        if asked and ref.source != asked:
-            continue
+    for ref in [ref for ref in listed if lock.digest(ref)] or listed:
         chosen = wanted.setdefault(_file(ref), ref)
-        if lock.digest(ref) and lock.digest(ref) != lock.digest(chosen):
+        if lock.digest(ref) != lock.digest(chosen):
             raise ConfigError(
                 f"{lock.file} pins {ref} to several archives, from {chosen.source} and {ref.source}",
                 hint="Name one of them with --charts SOURCE.",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,3 +209,36 @@ async def test_a_registry_is_vendored_into_a_folder_and_verified(
     assert verify_charts(charts=oci_store, locks=locks).exit_code == 0
     elsewhere = ChartRef(name="base", version="1.20.0", source=str(folder))
     assert (await fetch(oci_store, elsewhere, lock=locks.read(), locked=True)).digest == vendored.charts[0].digest
+
+
+def test_the_program_pins_copies_and_verifies(helm: str, server: Server, tmp_path: Path) -> None:
+    for name in NAMES:
+        push(helm, server, tmp_path, name)
+    environment = {**os.environ, "NKSMESH_CACHE": str(tmp_path / "cache"), "NKSMESH_HELM": helm}
+    home, folder = tmp_path / "home", tmp_path / "vendored"
+
+    def ran(*arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
+        command = [sys.executable, "-m", "nksmesh", *arguments, "-o", "json"]
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        return json.loads(ended.stdout), ended.stdout
+
+    ran("init", str(home))
+    at_home = ("--dir", str(home))
+    assert "pins no chart" in ran("charts", "verify", *at_home, code=2)[1]
+    locked, _ = ran("charts", "lock", "--version", "1.20.0", "--charts", ref(server).source, *at_home)
+    assert [row["manifest"] for row in locked["data"]["charts"]] == [manifest_of(server, name)[0] for name in NAMES]
+    vendored, _ = ran("charts", "vendor", str(folder), *at_home)
+    assert [row["file"] for row in vendored["data"]["charts"]] == [f"{name}-1.20.0.tgz" for name in NAMES]
+    clash = ran("charts", "vendor", str(folder), "1.20.0", "-e", "example", *at_home, code=2)[0]
+    assert "-e and VERSION" in clash["errors"][0]["message"]
+    of_mesh, _ = ran("charts", "vendor", str(tmp_path / "mesh"), "-e", "example", "--charts", str(folder), *at_home)
+    assert [row["pinned"] for row in of_mesh["data"]["charts"]] == [True] * 3
+    verified, _ = ran("charts", "verify", "1.20.0", "--charts", str(folder), *at_home)
+    assert {row["state"] for row in verified["data"]["archives"]} == {"verified"}
+    assert verified["data"]["unpinned"] == ["cni 1.20.0", "ztunnel 1.20.0"]
+    (folder / "base-1.20.0.tgz").unlink()
+    (folder / "evil.tgz").write_bytes(b"x")
+    failed, _ = ran("charts", "verify", "1.20.0", "--charts", str(folder), *at_home, code=3)
+    states = {row["name"]: row["state"] for row in failed["data"]["archives"]}
+    assert (states["base 1.20.0"], states["evil.tgz"]) == ("missing", "foreign")

@@ -263,7 +263,7 @@ def completions(words: str) -> list[str]:
     [
         ("nksmesh inst", ["install"]),
         ("nksmesh charts l", ["lock", "list"]),
-        ("nksmesh install --regi", ["--region"]),
+        ("nksmesh install --regio", ["--region"]),
         ("nksmesh charts list --kube", ["--kubeconfig"]),
         ("nksmesh --no-c", ["--no-color"]),
         ("nksmesh regions -o ", ["text", "json", "yaml"]),
