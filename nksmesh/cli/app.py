@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "init": "nksmesh.cli.init",
     "charts": "nksmesh.cli.charts",
     "images": "nksmesh.cli.images",
+    "bundle": "nksmesh.cli.bundle",
     "registry": "nksmesh.cli.registry",
     "sandbox": "nksmesh.cli.sandbox",
 }

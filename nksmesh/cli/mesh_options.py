@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,13 +15,17 @@ from nksmesh.cli.options import (
     EnvironmentName,
     ForceVersion,
     LockedOnly,
+    Offline,
     PlainHttp,
     RegistryConfig,
+    Sha256,
     Timeout,
 )
+from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
     from nksmesh.cli.options import Shell
+    from nksmesh.domain.common.findings import Finding
     from nksmesh.engine.request import MeshRequest
     from nksmesh.engine.waiting import WaitOptions
 
@@ -82,6 +87,7 @@ class MeshOptions:
         typer.Option("--allow-image", metavar="PREFIX", help="Allow images from registries other than the hub."),
     ] = None
     locked: LockedOnly = False
+    offline: Offline = False
     force_version: ForceVersion = False
 
 
@@ -154,6 +160,16 @@ class ImageOptions:
 class InstallOptions(ApplyOptions, ImageOptions):
     """What ``nksmesh install`` is told."""
 
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FILE",
+            help="Take charts and values from a bundle (nksmesh bundle). Implies --offline.",
+        ),
+    ] = None
+    sha256: Sha256 = ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeOptions(InstallOptions):
@@ -194,7 +210,10 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
         CheckError: The version is not supported, or not provided by the region.
     """
     files = wiring.files(options.directory)
-    request = request_of(shell, options, files)
+    findings: tuple[Finding, ...] = ()
+    if isinstance(options, InstallOptions):
+        files, options, findings = _of_bundle(shell, options, files)
+    request = replace(request_of(shell, options, files), findings=findings)
     where = wiring.target(shell, request.environment, files.folder)
     registries = None
     if isinstance(options, ImageOptions):
@@ -205,7 +224,37 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
             check_images=wanted and not options.no_check_images,
             skipped_checks=tuple(options.skip_checks or ()),
         )
-    return request, replace(where, waits=wait_options_of(options), registries=registries)
+    return request, replace(where, waits=wait_options_of(options), registries=registries, offline=options.offline)
+
+
+def _of_bundle(
+    shell: Shell, options: InstallOptions, files: wiring.Files
+) -> tuple[wiring.Files, InstallOptions, tuple[Finding, ...]]:
+    """Take charts, values and the version from a bundle, where one is given.
+
+    Raises:
+        ConfigError: The bundle is not alone in saying where charts and values are from, or cannot be read.
+        BundleError: It is damaged, or another file than was said.
+    """
+    if options.bundle is None:
+        if options.sha256:
+            raise ConfigError("--sha256 is of a bundle, and there is none", hint="Pass --bundle FILE, too.")
+        return files, options, ()
+    for option, given in (("--dir", options.directory), ("--charts", options.charts)):
+        if given:
+            raise ConfigError(
+                f"{option} contradicts --bundle, which brings charts and values", hint="Leave one of them out."
+            )
+    unpacked = wiring.unpacked_bundle(shell, options.bundle, options.sha256, files.lock)
+    contents = unpacked.contents
+    said = replace(
+        options,
+        offline=True,
+        environment=options.environment or contents.environment,
+        version=options.version or contents.version,
+        charts=contents.charts[0].source,
+    )
+    return unpacked.files, said, unpacked.findings
 
 
 def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshRequest, wiring.Target]:

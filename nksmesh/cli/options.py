@@ -134,6 +134,14 @@ ForceVersion: TypeAlias = Annotated[
     bool, typer.Option("--force-version", help="Continue even if this version is not supported here.")
 ]
 
+Offline: TypeAlias = Annotated[
+    bool,
+    typer.Option("--offline", help="Connect to the API server and the registry only: fetch no charts."),
+]
+Sha256: TypeAlias = Annotated[
+    str,
+    typer.Option("--sha256", metavar="HEX", help="What the bundle must be: nksmesh bundle create prints it."),
+]
 RegistryConfig: TypeAlias = Annotated[
     Path | None,
     typer.Option("--registry-config", metavar="FILE", help="The config.json with this machine's registry logins."),

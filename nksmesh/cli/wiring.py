@@ -13,6 +13,7 @@ from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 
 if TYPE_CHECKING:
+    from nksmesh.adapters.bundles.tar import Bundle
     from nksmesh.adapters.charts.lockfile import LockFile
     from nksmesh.adapters.charts.store import ChartStore
     from nksmesh.adapters.cluster.connection import Cluster
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from nksmesh.adapters.registry.credentials import StoredLogins
     from nksmesh.adapters.registry.registries import Registries
     from nksmesh.cli.options import Shell
+    from nksmesh.domain.bundles.contents import BundleContents
     from nksmesh.domain.common.events import Listener
+    from nksmesh.domain.common.findings import Finding
     from nksmesh.domain.kube.objects import Manifest
     from nksmesh.domain.mesh.catalog import Environment
+    from nksmesh.engine.ports import Bundles
     from nksmesh.engine.runtime import Runtime
     from nksmesh.engine.waiting import WaitOptions
 
@@ -97,6 +101,7 @@ class Target:
         namespace: The control plane's namespace; empty where neither the options nor the environment say it.
         waits: How long is waited for what; None is as ever.
         registries: How image registries are asked; None where they are not.
+        offline: No charts are fetched.
     """
 
     kubeconfig: Path | None
@@ -104,6 +109,7 @@ class Target:
     namespace: str = ""
     waits: WaitOptions | None = None
     registries: RegistryAccess | None = None
+    offline: bool = False
 
 
 _LEAST_TIMEOUT: Final = 1.0
@@ -144,11 +150,79 @@ def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
 
 
-def chart_store(shell: Shell) -> ChartStore:
-    """Make the store that charts are fetched into."""
+def chart_store(shell: Shell, *, offline: bool = False) -> ChartStore:
+    """Make the store that charts are fetched into; offline, no repository is asked."""
     from nksmesh.adapters.charts.store import ChartStore
 
-    return ChartStore(helm=shell.helm)
+    return ChartStore(helm=shell.helm, offline=offline)
+
+
+def bundles() -> Bundles:
+    """Return what writes bundles."""
+    from nksmesh.adapters.bundles import tar
+
+    return tar
+
+
+def bundle(path: Path) -> Bundle:
+    """Open a bundle; use as a context manager.
+
+    Raises:
+        ConfigError: The file cannot be read.
+        BundleError: It is no bundle.
+    """
+    from nksmesh.adapters.bundles.tar import open_bundle
+
+    return open_bundle(path)
+
+
+def values_of(files: Files, environment: str) -> dict[str, bytes]:
+    """Read the user's values for a bundle: those of one environment, and what all environments share.
+
+    Returns:
+        The files, by their path in the folder.
+
+    Raises:
+        ConfigError: One cannot be read.
+    """
+    from nksmesh.adapters.bundles.folder import values_for
+
+    return values_for(files.folder, environment) if files.folder else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpackedBundle:
+    """A bundle whose charts are in the cache, and whose values are a folder there.
+
+    Attributes:
+        findings: What its user should know of it.
+    """
+
+    contents: BundleContents
+    files: Files
+    findings: tuple[Finding, ...]
+
+
+def unpacked_bundle(shell: Shell, path: Path, sha256: str, outside: LockFile) -> UnpackedBundle:
+    """Take charts and values out of a bundle that somebody outside of it vouches for.
+
+    Args:
+        sha256: What the whole file must be; empty where nobody said it.
+        outside: The charts.lock that did not come with it.
+
+    Raises:
+        ConfigError: It cannot be read, or the cache cannot be written.
+        ChartError: It is damaged, or another file, or has other charts than the lock pins.
+    """
+    from nksmesh.adapters.bundles.folder import unpack
+    from nksmesh.adapters.bundles.tar import open_bundle
+    from nksmesh.adapters.charts.cache import cache_folder
+    from nksmesh.engine.bundles import admit
+
+    with open_bundle(path) as bundle:
+        findings = admit(bundle, outside.read(), chart_store(shell), sha256=sha256)
+        folder = unpack(bundle, cache_folder(os.environ) / "bundles")
+    return UnpackedBundle(contents=bundle.contents, files=files(folder), findings=findings)
 
 
 def offline_helm(shell: Shell) -> Helm:
@@ -267,7 +341,7 @@ async def runtime(shell: Shell, where: Target, listener: Listener) -> AsyncItera
             runtime = Runtime(
                 cluster=cluster,
                 helm=helm,
-                charts=chart_store(shell),
+                charts=chart_store(shell, offline=where.offline),
                 processes=processes,
                 listener=listener,
                 waits=where.waits or WaitOptions(),

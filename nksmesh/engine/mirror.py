@@ -99,15 +99,34 @@ class MirrorOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Tree:
+class Tree:
     """A manifest, and what it lists."""
 
     manifest: Manifest
-    children: tuple[_Tree, ...] = ()
+    children: tuple[Tree, ...] = ()
 
     def blobs(self) -> tuple[Descriptor, ...]:
+        """List all blobs, each once."""
         below = (blob for child in self.children for blob in child.blobs())
         return tuple(dict.fromkeys((*self.manifest.blobs, *below)))
+
+
+async def read_tree(registry: ImageReader, image: Reference, platforms: Collection[str] = ()) -> Tree:
+    """Read an image's manifest, and those that it lists.
+
+    Args:
+        platforms: Which images of an index; all of them, and the index as it is, where empty.
+
+    Raises:
+        ImageError: One cannot be read.
+        LookupError: The index has no image for one of the platforms, which the error names.
+        ValueError: One is no manifest that can be used.
+    """
+    manifest = (await registry.read(image)).only(platforms)
+    children = await asyncio.gather(
+        *(read_tree(registry, replace(image, tag="", digest=child.digest)) for child in manifest.children)
+    )
+    return Tree(manifest=manifest, children=tuple(children))
 
 
 @dataclass(kw_only=True)
@@ -126,7 +145,7 @@ class _Work:
     original: Original
     to: Registry
     digest: str = ""
-    tree: _Tree | None = None
+    tree: Tree | None = None
     missing: tuple[Descriptor, ...] = ()
     readable: bool = True
     sent: dict[str, int] = field(default_factory=dict)
@@ -202,7 +221,7 @@ class _Mirroring:
                 work.digest = there
                 return work
             async with _of_source(original):
-                work.tree = await self._read(original, original.image, self._platforms(original))
+                work.tree = await read_tree(original.registry, original.image, self._platforms(original))
             work.digest = work.tree.manifest.digest
             if there and (there == work.digest or await self._same_content(work, there)):
                 work.digest, work.tree = there, None
@@ -245,13 +264,6 @@ class _Mirroring:
             work.readable = False
             return ""
 
-    async def _read(self, original: Original, image: Reference, platforms: Collection[str] = ()) -> _Tree:
-        manifest = (await original.registry.read(image)).only(platforms)
-        children = await asyncio.gather(
-            *(self._read(original, replace(image, tag="", digest=child.digest)) for child in manifest.children)
-        )
-        return _Tree(manifest=manifest, children=tuple(children))
-
     async def _same_content(self, work: _Work, there: str) -> bool:
         """Tell whether a chart is there with the same archive: the manifests that Helm writes hold the time."""
         if not work.original.by_layers or work.tree is None:
@@ -283,7 +295,7 @@ class _Mirroring:
         work.done = True
         self._listener(Event(step=step, kind=EventKind.DONE, message=progress.told()))
 
-    async def _write(self, work: _Work, tree: _Tree, image: Reference) -> None:
+    async def _write(self, work: _Work, tree: Tree, image: Reference) -> None:
         await _together(
             self._write(work, child, replace(image, tag="", digest=child.manifest.digest)) for child in tree.children
         )

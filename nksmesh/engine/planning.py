@@ -148,6 +148,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
         proxy_image=proxy,
         kubernetes=found.kubernetes,
         findings=(
+            *request.findings,
             *versions,
             *about_the_place(request, found),
             *rendered.findings,

@@ -60,6 +60,7 @@ class MeshRequest:
         check_images: Look for the images of what changes in their registries, before anything is written.
         skipped_checks: The ids of the checks that the user leaves out before anything is written; None makes none.
         pull_secret: Make the pull secrets; None leaves them to the user.
+        findings: What was found while it was read.
         later_versions: The versions that the same command goes on to, one after the other.
         scope: What the run is about, where it is about a canary.
         take_over: Objects that istioctl made become the mesh's: ``nksmesh adopt`` alone says so.
@@ -77,6 +78,7 @@ class MeshRequest:
     check_images: bool = False
     skipped_checks: tuple[str, ...] | None = None
     pull_secret: PullSecretOrder | None = field(default=None, repr=False)
+    findings: tuple[Finding, ...] = ()
     later_versions: tuple[str, ...] = ()
     scope: ReleaseScope | None = None
     take_over: bool = False

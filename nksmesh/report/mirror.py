@@ -29,14 +29,15 @@ def _image_mirror(result: ImageMirror, console: Console, _verbose: bool) -> None
     gap(console)
     for image in result.images:
         console.print(Text(image.image, style="bold"), soft_wrap=True)
-        console.print(Text(f"  {'; '.join(filter(None, _facts(image)))}", style=FAINT), soft_wrap=True)
+        console.print(Text(f"  {'; '.join(filter(None, facts_of(image)))}", style=FAINT), soft_wrap=True)
     failures(console, failed)
     if not failed and not result.dry_run:
         gap(console)
         sentence(console, f"next: {result.next_command}")
 
 
-def _facts(image: MirroredImage) -> list[str]:
+def facts_of(image: MirroredImage) -> list[str]:
+    """Say what became of an image, in a few words each."""
     facts = {
         CopyState.THERE: "it was there",
         CopyState.PLANNED: f"{sized(image.missing_bytes)} of {sized(image.bytes)} would be sent",

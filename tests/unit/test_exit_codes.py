@@ -10,6 +10,7 @@ PINNED = {
     "ConfigError": ("config", 2),
     "ChartError": ("chart", 3),
     "ImageError": ("image", 3),
+    "BundleError": ("bundle", 3),
     "MissingImageError": ("image", 3),
     "DeniedImageError": ("image", 3),
     "ClusterError": ("cluster", 4),

@@ -32,11 +32,20 @@ class ChartStore:
         cache: The cache's folder; by default NKSMESH_CACHE or the user's own.
         environ: The environment, for NKSMESH_CACHE and the bundles that SSL_CERT_FILE and its like name.
         helm: The Helm that pulls charts of a registry, as ``--helm`` names it; empty for the one that is found.
+        offline: Fetch nothing from a repository: what is not in the cache, a folder or a registry cannot be had.
     """
 
-    def __init__(self, *, cache: Path | None = None, environ: Mapping[str, str] = os.environ, helm: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        cache: Path | None = None,
+        environ: Mapping[str, str] = os.environ,
+        helm: str = "",
+        offline: bool = False,
+    ) -> None:
         self._environ = environ
         self._helm = helm
+        self._offline = offline
         self._cache = Cache(cache or cache_folder(environ))
 
     @property
@@ -73,7 +82,15 @@ class ChartStore:
         listener(Event(step=STEP, kind=EventKind.STARTED, message=", ".join(map(str, wanted))))
         async with AsyncExitStack() as stack:
             fetching = _Fetching(
-                self._cache, lock, listener, stack, self._environ, self._helm, locked=locked, fresh=fresh
+                self._cache,
+                lock,
+                listener,
+                stack,
+                self._environ,
+                self._helm,
+                locked=locked,
+                fresh=fresh,
+                offline=self._offline,
             )
             ended = await asyncio.gather(*map(fetching.chart, wanted), return_exceptions=True)
         fetched = {ref: _chart_of(outcome) for ref, outcome in zip(wanted, ended, strict=True)}
@@ -145,6 +162,18 @@ class ChartStore:
         digest = lock.digest(ref) or self._cache.digest_known(ref)
         return digest is not None and (self._cache.unpacked(digest) or self._cache.archive(digest)) is not None
 
+    def keep(self, ref: ChartRef, archive: bytes, digest: str) -> None:
+        """Keep an archive as if it had been fetched from its source.
+
+        Raises:
+            ChartError: It is not the chart that it is called, or the cache cannot be written.
+        """
+        title = f"chart {ref} from {public_source(ref.source)}"
+        _, contents = self._cache.unpacked(digest) or self._cache.unpack(archive, digest, title=title)
+        check_identity(contents, ref, title=title)
+        self._cache.keep_archive(archive, digest)
+        self._cache.keep_known(ref, digest)
+
     def packed(self, chart: Chart) -> PackedChart:
         """Read the archive of a chart that was fetched, as an OCI registry takes it.
 
@@ -182,8 +211,10 @@ class _Fetching:
         *,
         locked: bool,
         fresh: bool,
+        offline: bool,
     ) -> None:
         self._cache = cache
+        self._offline = offline
         self._lock = lock
         self._locked = locked
         self._fresh = fresh
@@ -258,6 +289,11 @@ class _Fetching:
         return await asyncio.to_thread(self._keep, ref, pulled.archive, pulled.manifest)
 
     async def _from_repository(self, ref: ChartRef, source: Repository) -> Chart:
+        if self._offline:
+            raise ChartError(
+                f"chart {ref} from {public_source(ref.source)} is not in the cache, and --offline fetches nothing",
+                hint="Install from a bundle with --bundle, or pass a folder of charts with --charts.",
+            )
         if self._opened is None:
             from nksmesh.adapters.charts.repository import Repositories  # noqa: PLC0415 - 120 ms with httpx, where all is cached
 

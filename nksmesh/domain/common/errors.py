@@ -82,6 +82,12 @@ class DeniedImageError(ImageError):
     """A registry that does not give the image to this login, or to nobody without one."""
 
 
+class BundleError(ChartError):
+    """A bundle that is damaged, or that holds other things than it may."""
+
+    code = "bundle"
+
+
 class ClusterError(MeshError):
     """The cluster cannot be reached, refuses us, or is not the one that was meant."""
 

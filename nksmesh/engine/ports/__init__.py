@@ -1,5 +1,6 @@
 """What commands and the engine need of the outside world. The adapters satisfy these; tests may stand others in."""
 
+from nksmesh.engine.ports.bundles import Bundle, Bundles
 from nksmesh.engine.ports.charts import Archives, Charts, LockFile
 from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Storage
 from nksmesh.engine.ports.helm import Helm, Processes
@@ -9,6 +10,8 @@ from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries,
 
 __all__ = [
     "Archives",
+    "Bundle",
+    "Bundles",
     "Charts",
     "Cluster",
     "Helm",

@@ -25,6 +25,9 @@ class Charts(Protocol):
     def cached(self, ref: ChartRef, lock: Lock) -> bool:
         """Whether a fetch of this chart would need no network."""
 
+    def keep(self, ref: ChartRef, archive: bytes, digest: str) -> None:
+        """Keep an archive as if it had been fetched."""
+
     def packed(self, chart: Chart) -> PackedChart:
         """Read the archive of a chart that was fetched."""
 

@@ -137,7 +137,10 @@ def test_one_right_is_missing(
     token = credentials.token_of_account(cluster, "installer", credentials.everything_but(group, resource, verb))
     limited = replace(mesh, kubeconfig=credentials.kubeconfig_with(sandbox, tmp_path, {"token": token}))
     before = cluster.everything()
-    ran = limited("install", "--region", "kr1", code=code)
+    foreseen = limited("install", "--region", "kr1", code=7).error
+    assert f"may not {verb} {resource}" in foreseen["message"].lower()
+    assert difference(before, cluster.everything()) == {}
+    ran = limited("install", "--region", "kr1", "--skip-check", "cluster.permissions", code=code)
     assert resource in str(ran.error)
     assert "forbidden" in ran.error["detail"]
     assert "system:serviceaccount:default:installer" in ran.error["detail"]

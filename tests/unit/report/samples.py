@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nksmesh.commands.archives import ArchiveState, Vendored, VendoredChart, Verified, VerifiedArchive
+from nksmesh.commands.bundle import BundlePushed, BundleShown
 from nksmesh.commands.catalog import Look, Regions, Versions
 from nksmesh.commands.charts import ChartRow, ChartRows, Locked
 from nksmesh.commands.check import CheckResult, GroupResult
@@ -25,6 +26,7 @@ from nksmesh.commands.uninstall.namespace_contents import Contents
 from nksmesh.commands.uninstall.uninstall import UninstallPlan, UninstallResult, left_of
 from nksmesh.commands.upgrade.upgrade import UpgradeResult
 from nksmesh.commands.values import ReleaseValues, ValuesShown
+from nksmesh.domain.bundles.contents import BundleContents, BundledChart, BundledFile, BundledImage
 from nksmesh.domain.charts.chart import OFFICIAL_SOURCE, Chart, ChartRef
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
@@ -469,6 +471,28 @@ UPGRADED: Final = UpgradeResult(
     said=("values/environments/prod/mesh.yaml has version 1.19.0: change it to 1.20.0",),
 )
 
+BUNDLE = BundleShown(
+    file="mesh.tar",
+    sha256="c" * 64,
+    bytes=81_000_000,
+    contents=BundleContents(
+        version="1.30.2",
+        environment="prod",
+        hub="private-registry.example.com/istio",
+        charts=(BundledChart(name="base", version="1.30.2", source="https://charts.example.com", digest="sha256:d"),),
+        images=(
+            BundledImage(
+                name="pilot:1.30.2",
+                source="docker.io/istio/pilot:1.30.2",
+                digest=f"sha256:{'b' * 64}",
+                media_type="application/vnd.oci.image.index.v1+json",
+                platforms=("linux/amd64", "linux/arm64"),
+            ),
+        ),
+        files=(BundledFile(path="charts/base-1.30.2.tgz", size=36673, sha256="d" * 64),),
+    ),
+)
+
 SAMPLES: Final[dict[str, Any]] = {
     "adopt": ADOPTED,
     "install": InstallResult(plan=PLAN, progress=PROGRESS),
@@ -520,6 +544,27 @@ SAMPLES: Final[dict[str, Any]] = {
     "env show": EnvironmentShown(environment=ENVIRONMENT),
     "init": StarterWritten(folder="meshes", files=("charts.lock", "values/environments/dev/mesh.yaml")),
     "charts fetch": ChartRows(charts=CHARTS, lock=LOCK),
+    "bundle create": replace(BUNDLE, created=True),
+    "bundle inspect": BUNDLE,
+    "bundle verify": replace(BUNDLE, verified=True),
+    "bundle push": BundlePushed(
+        file="mesh.tar",
+        to="registry.example.com/istio",
+        version="1.30.2",
+        images=(
+            MirroredImage(
+                source="bundle/pilot:1.30.2",
+                image="registry.example.com/istio/pilot:1.30.2",
+                digest=f"sha256:{'b' * 64}",
+                state=CopyState.COPIED,
+                bytes=80_000_000,
+                missing_bytes=80_000_000,
+                moved_bytes=80_000_000,
+                verified=True,
+            ),
+        ),
+        next_command="nksmesh install --bundle mesh.tar -e prod --hub registry.example.com/istio",
+    ),
     "check": CheckResult(
         kubernetes="v1.34.3",
         context="prod",

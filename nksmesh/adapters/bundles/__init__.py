@@ -1,0 +1,1 @@
+"""Bundles on disk: written and read in pieces, whatever their size."""

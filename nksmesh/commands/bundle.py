@@ -1,0 +1,277 @@
+"""``nksmesh bundle``: a mesh in one file, for a network without internet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from nksmesh.domain.bundles.contents import ISTIOCTL, LOCK, BundleContents, BundledChart, BundledFile, BundledImage
+from nksmesh.domain.charts.chart import OFFICIAL_SOURCE
+from nksmesh.domain.charts.lock import Lock, public_ref, public_source
+from nksmesh.domain.common.data import HIDDEN
+from nksmesh.domain.common.errors import BundleError, ConfigError
+from nksmesh.domain.common.events import Event, EventKind, Listener
+from nksmesh.domain.common.findings import Finding, Level, warnings_of
+from nksmesh.domain.common.spelling import sized
+from nksmesh.domain.images.mirroring import PackedChart
+from nksmesh.domain.mesh.catalog import check_hub
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.plan.diff import masked_value
+from nksmesh.domain.values.layers import dotted, leaves
+from nksmesh.engine.bundles import (
+    LayoutReader,
+    Parts,
+    check_layout,
+    gather_images,
+    image_in_bundle,
+    name_at,
+    parts_of,
+    prove_file,
+)
+from nksmesh.engine.mirror import MirroredImage, MirrorOptions, Original, mirror
+from nksmesh.engine.pipeline import OfflineMesh, render_offline
+from nksmesh.engine.ports import Bundle, Bundles, Charts, Helm, Registries
+from nksmesh.engine.request import MeshRequest
+
+STEP: Final = "bundle"
+_PIECE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleShown:
+    """A bundle, as it was made or found.
+
+    Attributes:
+        file: Its path.
+        sha256: The digest of the whole file; empty where that was not wanted.
+        bytes: Its size.
+        verified: Every file in it was read, and is what the list says.
+        created: It was made by this run.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    contents: BundleContents
+    verified: bool = False
+    created: bool = field(default=False, metadata=HIDDEN)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know."""
+        return warnings_of(self.findings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundlePushed:
+    """The images of a bundle, in a registry.
+
+    Attributes:
+        next_command: What installs the mesh from there.
+    """
+
+    file: str
+    to: str
+    version: str
+    images: tuple[MirroredImage, ...]
+    findings: tuple[Finding, ...] = ()
+    next_command: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """3 where a copy is not found again."""
+        return BundleError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions:
+    """What goes into a bundle.
+
+    Attributes:
+        file: Where it is written.
+        values: The files of the folder that --dir takes, by their path in it.
+        images: Take the images, too.
+        source: The hub that images are read from; empty for the mesh's own.
+        platforms: Which images of an index; all where empty.
+        istioctl: An archive of istioctl; None for none.
+        include_secrets: Values with secrets in them may go in.
+    """
+
+    file: Path
+    values: Mapping[str, bytes] = field(repr=False)
+    images: bool = False
+    source: str = ""
+    platforms: tuple[str, ...] = ()
+    istioctl: Path | None = None
+    include_secrets: bool = False
+
+
+async def create(
+    request: MeshRequest,
+    helm: Helm,
+    charts: Charts,
+    registries: Registries,
+    bundles: Bundles,
+    options: BundleOptions,
+    *,
+    listener: Listener,
+) -> BundleShown:
+    """Put a mesh into one file; the same inputs give the same bytes.
+
+    Raises:
+        ConfigError: Values have secrets in them, or a file cannot be read or written.
+        MeshError: As ``render_offline`` and ``gather_images`` say.
+    """
+    offline = await render_offline(request, helm, charts, listener=listener)
+    mesh = offline.resolved.mesh
+    if not options.include_secrets:
+        _refuse_secrets(mesh)
+    chosen, packed = _charts(offline, charts)
+    pinned = {public_ref(chart.ref): chart.digest for chart in chosen}
+    parts = parts_of({chart.path: packed[chart].archive for chart in chosen})
+    parts = parts | parts_of({**options.values, LOCK: Lock(entries=pinned).text().encode()})
+    images: tuple[BundledImage, ...] = ()
+    if options.images:
+        source = check_hub(options.source, "--from") if options.source else mesh.hub
+        named = dict.fromkeys(
+            image.image for change in offline.rendered.changes.values() for image in change.images if not image.opt_in
+        )
+        images, layout = await gather_images(named, mesh.hub, source, registries, options.platforms)
+        parts = parts | layout
+    if options.istioctl is not None:
+        parts = parts | _given(options.istioctl)
+    contents = BundleContents(
+        version=mesh.version,
+        environment=mesh.environment,
+        hub=mesh.hub,
+        charts=chosen,
+        images=images,
+        istioctl=f"{ISTIOCTL}/{options.istioctl.name}" if options.istioctl else "",
+        files=parts.files,
+    )
+    whole, written = sum(file.size for file in parts.files), 0
+
+    def told(more: int) -> None:
+        nonlocal written
+        written += more
+        listener(Event(step=STEP, kind=EventKind.PROGRESS, message=f"{sized(written)} of {sized(whole)}"))
+
+    listener(Event(step=STEP, kind=EventKind.STARTED, message=sized(whole)))
+    digest = await bundles.write(options.file, contents, parts.content, told)
+    listener(Event(step=STEP, kind=EventKind.DONE, message=str(options.file)))
+    return BundleShown(
+        file=str(options.file),
+        sha256=digest,
+        bytes=options.file.stat().st_size,
+        contents=contents,
+        created=True,
+        findings=offline.rendered.findings,
+    )
+
+
+async def inspect(bundle: Bundle, *, verify: bool, sha256: str = "") -> BundleShown:
+    """Show what a bundle says it holds, and hold all of it against that where it is wanted.
+
+    Args:
+        sha256: What the whole file must be; empty where nobody said it.
+
+    Raises:
+        BundleError: It is another file, or something in it is not what it says.
+    """
+    digest = bundle.digest()
+    if sha256:
+        prove_file(bundle, digest, sha256)
+    if verify:
+        await bundle.verify()
+        await check_layout(bundle)
+    return BundleShown(
+        file=str(bundle.path), sha256=digest, bytes=bundle.size, contents=bundle.contents, verified=verify
+    )
+
+
+async def push(
+    bundle: Bundle, to: str, registries: Registries, *, overwrite: bool, verify_as: str, listener: Listener
+) -> BundlePushed:
+    """Copy the images of a bundle into a registry, digests kept; what is there is not sent again.
+
+    Raises:
+        ConfigError: It has no images, or the hub is no path of a registry.
+        MeshError: As ``mirror`` says.
+    """
+    hub = check_hub(to, "--to")
+    if not bundle.contents.images:
+        raise ConfigError(f"{bundle.path} has no images", hint="Make it with nksmesh bundle create --images.")
+    reader = LayoutReader(bundle)
+    originals = [
+        Original(image=image_in_bundle(image), copy=name_at(image, hub), registry=reader)
+        for image in bundle.contents.images
+    ]
+    options = MirrorOptions(to=hub, overwrite=overwrite, verify_as=verify_as)
+    images, findings = await mirror(originals, registries, options, listener=listener)
+    environment = f" -e {bundle.contents.environment}" if bundle.contents.environment else ""
+    return BundlePushed(
+        file=str(bundle.path),
+        to=hub,
+        version=bundle.contents.version,
+        images=images,
+        findings=findings,
+        next_command=f"nksmesh install --bundle {bundle.path}{environment} --hub {hub}",
+    )
+
+
+def _charts(offline: OfflineMesh, charts: Charts) -> tuple[tuple[BundledChart, ...], dict[BundledChart, PackedChart]]:
+    """Return the charts of a mesh, each once, and their archives."""
+    named = offline.resolved.mesh.chart_source
+    # A folder of this machine means nothing where the bundle goes.
+    source = public_source(named) if "://" in named else OFFICIAL_SOURCE
+    packed = {
+        BundledChart(name=chart.ref.name, version=chart.ref.version, source=source, digest=chart.digest): charts.packed(
+            chart
+        )
+        for chart in offline.charts.values()
+    }
+    return tuple(sorted(packed, key=lambda chart: (chart.name, chart.version))), packed
+
+
+def _refuse_secrets(mesh: Mesh) -> None:
+    """Refuse values with a secret in them: a bundle is copied from hand to hand.
+
+    Raises:
+        ConfigError: There are some; the keys are named, and nothing of them.
+    """
+    keys = {
+        f"{dotted(path)} ({layer.name})"
+        for layers in mesh.layers.values()
+        for layer in layers
+        for path, value in leaves(layer.values)
+        if path and masked_value(value, path[-1]) != value
+    }
+    if keys:
+        raise ConfigError(
+            f"the values hold what looks like a secret: {', '.join(sorted(keys))}",
+            hint="Keep it in a Secret of the cluster, or pass --include-secrets.",
+        )
+
+
+def _given(path: Path) -> Parts:
+    """Take a file as it is; it is read twice, and never as a whole."""
+    state, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                state.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Check the path of --istioctl.") from error
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    name = f"{ISTIOCTL}/{path.name}"
+    return Parts(files=(BundledFile(path=name, size=size, sha256=state.hexdigest()),), content={name: stream})

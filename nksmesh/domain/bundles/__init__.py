@@ -1,0 +1,1 @@
+"""Bundles: a mesh in one file, for a network without internet."""
