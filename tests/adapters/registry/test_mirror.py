@@ -6,8 +6,6 @@ Images are small ones of these tests under Istio's names: Istio's own cannot be 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
@@ -20,7 +18,7 @@ from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.images.reference import parse_reference
 from nksmesh.engine.mirror import CopyState
 from tests.adapters.registry.faulty import Answer, Asked, manifest
-from tests.adapters.registry.mirrors import VERSION, Mirror, raw
+from tests.adapters.registry.mirrors import VERSION, Mirror, raw, skopeo
 from tests.adapters.registry.relay import Relay, relay
 from tests.adapters.registry.servers import MANIFEST, Pusher, Server, registry
 
@@ -66,7 +64,7 @@ async def test_an_index_keeps_its_digest_its_platforms_and_its_attestations(
     hub, to = hub_of(mirror)
     pushed.push(f"{hub}-made/pilot", VERSION, platforms=NODES, docker=docker, layers=[LAYER])
     oci = f"docker://{pushed.server.host}/{hub}"
-    skopeo("copy", "--all", "--preserve-digests", f"{oci}-made/pilot:{VERSION}", f"{oci}/pilot:{VERSION}")
+    copy_by_skopeo(f"{oci}-made/pilot:{VERSION}", f"{oci}/pilot:{VERSION}")
 
     copied, findings = await mirror("pilot")
 
@@ -78,10 +76,7 @@ async def test_an_index_keeps_its_digest_its_platforms_and_its_attestations(
     assert raw(other_registry, f"{to}/pilot") == index
     assert len(index["manifests"]) == 2 * len(NODES)
     for name, server, path in (("before", pushed.server, hub), ("after", other_registry, to)):
-        skopeo(
-            "copy",
-            "--all",
-            "--preserve-digests",
+        copy_by_skopeo(
             f"docker://{server.host}/{path}/pilot:{VERSION}",
             f"dir:{tmp_path / name}",
         )
@@ -89,11 +84,9 @@ async def test_an_index_keeps_its_digest_its_platforms_and_its_attestations(
     assert len(files_of(tmp_path / "after")) > 2 * 4
 
 
-def skopeo(command: str, *arguments: str) -> None:
-    if shutil.which("skopeo") is None:
-        pytest.skip("there is no skopeo: apt-get install skopeo")
+def copy_by_skopeo(image: str, to: str) -> None:
     insecure = ("--src-tls-verify=false", "--dest-tls-verify=false")
-    subprocess.run(["skopeo", "--insecure-policy", command, *insecure, *arguments], check=True, capture_output=True)
+    skopeo("copy", "--all", "--preserve-digests", *insecure, image, to)
 
 
 def files_of(folder: Path) -> dict[str, str]:
