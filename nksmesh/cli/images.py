@@ -144,7 +144,7 @@ def mirror(
     interruption. At the end, each copy is looked for as the nodes will.
     """
     from nksmesh.commands.mirror import mirror_images
-    from nksmesh.engine.mirror import MirrorOptions
+    from nksmesh.engine.copies import MirrorOptions
 
     source = replace(options, hub=options.hub or ("" if options.region else ISTIO_HUB))
     request = request_of(shell, source, wiring.files(options.directory))

@@ -31,7 +31,8 @@ from nksmesh.engine.bundles import (
     parts_of,
     prove_file,
 )
-from nksmesh.engine.mirror import MirroredImage, MirrorOptions, Original, mirror
+from nksmesh.engine.copies import MirroredImage, MirrorOptions, Original
+from nksmesh.engine.mirror import mirror
 from nksmesh.engine.pipeline import OfflineMesh, render_offline
 from nksmesh.engine.ports import Bundle, Bundles, Charts, Helm, Registries
 from nksmesh.engine.request import MeshRequest

@@ -15,7 +15,8 @@ from nksmesh.domain.images.mirroring import PackedChart, target_of
 from nksmesh.domain.images.reference import Reference, parse_reference
 from nksmesh.domain.mesh.catalog import check_hub
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.engine.mirror import MirroredImage, MirrorOptions, Original, mirror
+from nksmesh.engine.copies import MirroredImage, MirrorOptions, Original
+from nksmesh.engine.mirror import mirror
 from nksmesh.engine.pipeline import render_offline
 from nksmesh.engine.ports import Charts, Helm, Registries
 from nksmesh.engine.request import MeshRequest

@@ -22,7 +22,7 @@ from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.images.manifest import Descriptor, Manifest, platforms_of
 from nksmesh.domain.images.mirroring import target_of
 from nksmesh.domain.images.reference import Reference, parse_reference
-from nksmesh.engine.mirror import Tree, read_tree
+from nksmesh.engine.copies import Tree, read_tree
 from nksmesh.engine.ports import Bundle, Charts, ImageReader, Registries
 
 Stream = Callable[[], AsyncGenerator[bytes, None]]

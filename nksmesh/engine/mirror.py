@@ -3,169 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
 from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures
+from nksmesh.domain.common.findings import Finding, refuse_failures
 from nksmesh.domain.common.spelling import sized
-from nksmesh.domain.images.manifest import Descriptor, Manifest
+from nksmesh.domain.images.manifest import Descriptor
 from nksmesh.domain.images.mirroring import seen_through
 from nksmesh.domain.images.reference import Reference
 from nksmesh.domain.mesh.ncr import same_registry
+from nksmesh.engine.copies import (
+    CopyProgress,
+    CopyWork,
+    MirroredImage,
+    MirrorOptions,
+    Original,
+    Tree,
+    no_platform,
+    not_found_again,
+    other_digest,
+    read_tree,
+    step_of,
+    unverified,
+)
 from nksmesh.engine.images import failure_of
-from nksmesh.engine.ports import ImageReader, Registries, Registry
+from nksmesh.engine.ports import Registries
 
 AT_ONCE: Final = 4
 """Blobs that are moved at the same time."""
-
-_TOLD_EVERY: Final = 0.5
-"""Seconds between two events that say how many bytes were moved."""
-
-
-class CopyState(StrEnum):
-    """What became of one image."""
-
-    PLANNED = "planned"
-    COPIED = "copied"
-    THERE = "there"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MirroredImage:
-    """An image, or a chart, and its copy.
-
-    Attributes:
-        image: The copy's name.
-        digest: The copy's digest.
-        bytes: How large it is, each blob once; 0 where it was there and nothing of it was read.
-        missing_bytes: What the target lacked of that.
-        moved_bytes: What was sent, and stayed.
-        mounted_bytes: What the target took from another repository of its own.
-        verified: It was found again, with this digest.
-    """
-
-    source: str
-    image: str
-    digest: str
-    state: CopyState
-    bytes: int
-    missing_bytes: int
-    moved_bytes: int = 0
-    mounted_bytes: int = 0
-    verified: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Original:
-    """What is copied.
-
-    Attributes:
-        image: Its name where it is.
-        copy: Its name where it goes.
-        registry: Where it is read from.
-        by_layers: A copy with the same layers is the same, whatever else its manifest says.
-    """
-
-    image: Reference
-    copy: Reference
-    registry: ImageReader
-    by_layers: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class MirrorOptions:
-    """How images are copied.
-
-    Attributes:
-        to: The hub that they go to.
-        platforms: Which images of an index; all of them, and the index as it is, where empty.
-        overwrite: A tag that stands for something else is written over.
-        verify_as: The address through which copies are looked for in the end; empty for ``to``.
-        dry_run: Nothing is written.
-    """
-
-    to: str
-    platforms: Collection[str] = ()
-    overwrite: bool = False
-    verify_as: str = ""
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tree:
-    """A manifest, and what it lists."""
-
-    manifest: Manifest
-    children: tuple[Tree, ...] = ()
-
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """List all blobs, each once."""
-        below = (blob for child in self.children for blob in child.blobs())
-        return tuple(dict.fromkeys((*self.manifest.blobs, *below)))
-
-
-async def read_tree(registry: ImageReader, image: Reference, platforms: Collection[str] = ()) -> Tree:
-    """Read an image's manifest, and those that it lists.
-
-    Args:
-        platforms: Which images of an index; all of them, and the index as it is, where empty.
-
-    Raises:
-        ImageError: One cannot be read.
-        LookupError: The index has no image for one of the platforms, which the error names.
-        ValueError: One is no manifest that can be used.
-    """
-    manifest = (await registry.read(image)).only(platforms)
-    children = await asyncio.gather(
-        *(read_tree(registry, replace(image, tag="", digest=child.digest)) for child in manifest.children)
-    )
-    return Tree(manifest=manifest, children=tuple(children))
-
-
-@dataclass(kw_only=True)
-class _Work:
-    """What one image needs.
-
-    Attributes:
-        digest: The copy's digest.
-        tree: What is written; None where the copy is there.
-        missing: The blobs that its repository lacks.
-        readable: The login may read where it goes.
-        sent: Bytes of each blob that were sent.
-        done: All of it was written.
-    """
-
-    original: Original
-    to: Registry
-    digest: str = ""
-    tree: Tree | None = None
-    missing: tuple[Descriptor, ...] = ()
-    readable: bool = True
-    sent: dict[str, int] = field(default_factory=dict)
-    mounted: int = 0
-    done: bool = False
-    verified: bool = False
-
-    @property
-    def result(self) -> MirroredImage:
-        return MirroredImage(
-            source=str(self.original.image),
-            image=str(self.original.copy),
-            digest=self.digest,
-            state=CopyState.THERE if self.tree is None else CopyState.COPIED if self.done else CopyState.PLANNED,
-            bytes=sum(blob.size for blob in self.tree.blobs()) if self.tree else 0,
-            missing_bytes=sum(blob.size for blob in self.missing),
-            moved_bytes=sum(self.sent.values()),
-            mounted_bytes=self.mounted,
-            verified=self.verified,
-        )
 
 
 async def mirror(
@@ -201,20 +71,20 @@ class _Mirroring:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._has: defaultdict[str, set[str]] = defaultdict(set)  # repositories of the target, by a blob that they have
 
-    async def look(self, originals: Sequence[Original]) -> list[_Work]:
+    async def look(self, originals: Sequence[Original]) -> list[CopyWork]:
         """See what is to be done, all failures together."""
         step = f"images in {self._options.to}"
         self._listener(Event(step=step, kind=EventKind.STARTED, message="looking for what is there"))
         looked = await asyncio.gather(*map(self._looked, originals))
-        there = sum(isinstance(work, _Work) and work.tree is None for work in looked)
+        there = sum(isinstance(work, CopyWork) and work.tree is None for work in looked)
         self._listener(Event(step=step, kind=EventKind.DONE, message=f"{there} of {len(looked)} are there"))
         refuse_failures(finding for finding in looked if isinstance(finding, Finding))
-        return [work for work in looked if isinstance(work, _Work)]
+        return [work for work in looked if isinstance(work, CopyWork)]
 
-    async def _looked(self, original: Original) -> _Work | Finding:
+    async def _looked(self, original: Original) -> CopyWork | Finding:
         name, copy = str(original.image), original.copy
         login = await self._registries.login(copy)
-        work = _Work(original=original, to=self._registries.at(copy, login))
+        work = CopyWork(original=original, to=self._registries.at(copy, login))
         try:
             there, digest = await asyncio.gather(self._there(work), self._digest(original))
             if digest and digest == there:
@@ -226,7 +96,7 @@ class _Mirroring:
             if there and (there == work.digest or await self._same_content(work, there)):
                 work.digest, work.tree = there, None
             elif there and not self._options.overwrite:
-                return _other_digest(work, there)
+                return other_digest(work, there)
             if work.tree is not None:
                 blobs = work.tree.blobs()
                 has = await asyncio.gather(*(self._has_blob(work, blob) for blob in blobs))
@@ -234,7 +104,7 @@ class _Mirroring:
         except ImageError as error:
             return failure_of(name, error)
         except LookupError as error:
-            return _no_platform(name, str(error.args[0]))
+            return no_platform(name, str(error.args[0]))
         except ValueError as error:
             problem = ImageError(f"{name}: its manifest cannot be used: {error}", hint="Push the image again.")
             return failure_of(name, problem)
@@ -251,7 +121,7 @@ class _Mirroring:
         """Return which images are left of an index; one that is named by its digest stays as it is."""
         return () if original.image.digest else self._options.platforms
 
-    async def _there(self, work: _Work) -> str:
+    async def _there(self, work: CopyWork) -> str:
         """Ask what stands at the target; an Image Uploader of NCR, who may not read there, finds nothing."""
         try:
             return await work.to.digest(work.original.copy)
@@ -264,14 +134,14 @@ class _Mirroring:
             work.readable = False
             return ""
 
-    async def _same_content(self, work: _Work, there: str) -> bool:
+    async def _same_content(self, work: CopyWork, there: str) -> bool:
         """Tell whether a chart is there with the same archive: the manifests that Helm writes hold the time."""
         if not work.original.by_layers or work.tree is None:
             return False
         found = await work.to.read(replace(work.original.copy, tag="", digest=there))
         return found.blobs[1:] == work.tree.manifest.blobs[1:]
 
-    async def _has_blob(self, work: _Work, blob: Descriptor) -> bool:
+    async def _has_blob(self, work: CopyWork, blob: Descriptor) -> bool:
         if not work.readable:
             return False
         has = await work.to.has(work.original.copy, blob)
@@ -279,9 +149,9 @@ class _Mirroring:
             self._has[blob.digest].add(work.original.copy.repository)
         return has
 
-    async def copy(self, work: _Work) -> None:
+    async def copy(self, work: CopyWork) -> None:
         """Move what is missing of an image, then write its manifests, and its tag last."""
-        step, progress = _step(work), _Progress(work, self._listener)
+        step, progress = step_of(work), CopyProgress(work, self._listener)
         if work.tree is None:
             self._listener(Event(step=step, kind=EventKind.KEPT, message="it is there"))
             return
@@ -295,7 +165,7 @@ class _Mirroring:
         work.done = True
         self._listener(Event(step=step, kind=EventKind.DONE, message=progress.told()))
 
-    async def _write(self, work: _Work, tree: Tree, image: Reference) -> None:
+    async def _write(self, work: CopyWork, tree: Tree, image: Reference) -> None:
         await _together(
             self._write(work, child, replace(image, tag="", digest=child.manifest.digest)) for child in tree.children
         )
@@ -304,7 +174,7 @@ class _Mirroring:
         if image.tag:
             await work.to.write(replace(image, digest=""), tree.manifest)
 
-    async def _copy_blob(self, work: _Work, blob: Descriptor, progress: _Progress) -> None:
+    async def _copy_blob(self, work: CopyWork, blob: Descriptor, progress: CopyProgress) -> None:
         original, copy = work.original, work.original.copy
 
         async def content() -> AsyncGenerator[bytes, None]:
@@ -324,7 +194,7 @@ class _Mirroring:
                 work.mounted += blob.size
             repositories.add(copy.repository)
 
-    async def verify(self, work: _Work) -> tuple[Finding, ...]:
+    async def verify(self, work: CopyWork) -> tuple[Finding, ...]:
         """Look for a copy as nodes will."""
         copy = work.original.copy
         seen = seen_through(copy, self._options.to, self._options.verify_as)
@@ -334,36 +204,13 @@ class _Mirroring:
         try:
             found = await self._registries.at(seen, login).digest(seen)
         except DeniedImageError as error:
-            return (_unverified(seen, error),)
+            return (unverified(seen, error),)
         except ImageError as error:
-            return (_not_found_again(seen, error.message, error.detail),)
+            return (not_found_again(seen, error.message, error.detail),)
         if found != work.digest:
-            return (_not_found_again(seen, f"{seen} has another digest", f"pushed: {work.digest}\nfound: {found}"),)
+            return (not_found_again(seen, f"{seen} has another digest", f"pushed: {work.digest}\nfound: {found}"),)
         work.verified = True
         return ()
-
-
-class _Progress:
-    """Tells how many bytes of an image were sent, and how fast."""
-
-    def __init__(self, work: _Work, listener: Listener) -> None:
-        self.size = sum(blob.size for blob in work.missing)
-        self._work = work
-        self._listener = listener
-        self._begun = self._told = time.monotonic()
-
-    def add(self, blob: Descriptor, size: int) -> None:
-        self._work.sent[blob.digest] += size
-        now = time.monotonic()
-        if now - self._told >= _TOLD_EVERY:
-            self._told = now
-            self._listener(Event(step=_step(self._work), kind=EventKind.PROGRESS, message=self.told()))
-
-    def told(self) -> str:
-        sent = sum(self._work.sent.values())
-        rate = sent / max(time.monotonic() - self._begun, 0.001)
-        mounted = f", {sized(self._work.mounted)} mounted" if self._work.mounted else ""
-        return f"{sized(sent)} of {sized(self.size)}, {sized(rate)}/s{mounted}"
 
 
 @asynccontextmanager
@@ -380,10 +227,6 @@ async def _of_source(original: Original) -> AsyncIterator[None]:
         raise
 
 
-def _step(work: _Work) -> str:
-    return str(work.original.copy).rpartition("/")[2]
-
-
 async def _together(tasks: Iterable[Coroutine[None, None, None]]) -> None:
     """Await all of them; the first that fails ends the others, and is raised itself.
 
@@ -396,48 +239,3 @@ async def _together(tasks: Iterable[Coroutine[None, None, None]]) -> None:
                 group.create_task(task)
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
-
-
-def _other_digest(work: _Work, there: str) -> Finding:
-    copy = work.original.copy
-    return Finding(
-        id="images.other-digest",
-        subject=str(copy),
-        message=f"{copy} exists, and is another image than {work.original.image}",
-        hint="Pass --overwrite to replace it, or another --to.",
-        detail=f"{copy} has {there}\n{work.original.image} has {work.digest}",
-        error=ImageError,
-    )
-
-
-def _no_platform(name: str, platform: str) -> Finding:
-    return Finding(
-        id="images.missing-platform",
-        subject=name,
-        message=f"{name} has no image for {platform}",
-        hint="Leave this --platform out, or write it as OS/ARCHITECTURE.",
-        error=ImageError,
-    )
-
-
-def _unverified(seen: Reference, error: DeniedImageError) -> Finding:
-    return Finding(
-        id="images.unverified",
-        level=Level.WARNING,
-        subject=str(seen),
-        message=f"{seen} was pushed and not verified: this login may push there, but not pull "
-        "(NCR's role Image Uploader is one of these)",
-        hint="Run nksmesh images check with a login that may pull.",
-        detail=error.detail,
-    )
-
-
-def _not_found_again(seen: Reference, problem: str, detail: str) -> Finding:
-    return Finding(
-        id="images.not-found-after-push",
-        subject=str(seen),
-        message=f"{seen} was pushed, and is not found there afterwards: {problem}",
-        hint="Check --verify-as, and that this machine reaches that address.",
-        detail=detail,
-        error=ImageError,
-    )

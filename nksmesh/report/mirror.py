@@ -8,7 +8,7 @@ from rich.text import Text
 from nksmesh.commands.mirror import ImageMirror
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.common.spelling import counted, sized
-from nksmesh.engine.mirror import CopyState, MirroredImage
+from nksmesh.engine.copies import CopyState, MirroredImage
 from nksmesh.report.layout import BAD, FAINT, GOOD, failures, gap, sentence
 from nksmesh.report.text import renders
 

@@ -20,7 +20,8 @@ from nksmesh.adapters.registry.registries import Registries
 from nksmesh.domain.common.events import Event
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.images.reference import parse_reference
-from nksmesh.engine.mirror import MirroredImage, MirrorOptions, Original, mirror
+from nksmesh.engine.copies import MirroredImage, MirrorOptions, Original
+from nksmesh.engine.mirror import mirror
 from tests.adapters.registry.relay import Relay
 from tests.adapters.registry.servers import Server
 

@@ -16,7 +16,7 @@ import pytest
 from nksmesh.domain.common.errors import ImageError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.images.reference import parse_reference
-from nksmesh.engine.mirror import CopyState
+from nksmesh.engine.copies import CopyState
 from tests.adapters.registry.faulty import Answer, Asked, manifest
 from tests.adapters.registry.mirrors import VERSION, Mirror, raw, skopeo
 from tests.adapters.registry.relay import Relay, relay

@@ -18,7 +18,7 @@ from nksmesh.adapters.registry import blobs, requests
 from nksmesh.domain.common.errors import DeniedImageError, ImageError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.common.findings import Level
-from nksmesh.engine.mirror import CopyState
+from nksmesh.engine.copies import CopyState
 from tests.adapters.registry.faulty import Answer, Asked, failure, faulty
 from tests.adapters.registry.mirrors import VERSION, Mirror
 from tests.adapters.registry.relay import Relay, relay

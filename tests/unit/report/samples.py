@@ -51,10 +51,10 @@ from nksmesh.domain.plan.rollback_target import RollbackTarget
 from nksmesh.domain.plan.upgrade_path import Hop, UpgradePath
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.domain.values.layers import Layer, compose
+from nksmesh.engine.copies import CopyState, MirroredImage
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
 from nksmesh.engine.images import CheckedImage
-from nksmesh.engine.mirror import CopyState, MirroredImage
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import (
