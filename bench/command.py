@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench import mirrors
+from bench import looks, mirrors
 from bench.contenders import VERSION, MeasureError
 from bench.figures import Row
 from bench.rows import Bench, medians
@@ -34,6 +34,9 @@ NAMES: Final = (
     "memory",
     "mirror",
     "lookups",
+    "check",
+    "proof",
+    "bundle",
 )
 _FEWEST: Final = 5
 
@@ -84,6 +87,9 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
         ("memory",): bench.memory,
         ("mirror",): lambda: mirrors.mirror(bench),
         ("lookups",): lambda: mirrors.lookups(bench),
+        ("check",): lambda: looks.check(bench),
+        ("proof",): lambda: looks.proof(bench),
+        ("bundle",): lambda: looks.bundle(bench),
     }
     rows: list[Row] = []
     failed: list[str] = []

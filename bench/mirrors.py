@@ -52,7 +52,7 @@ def mirror(bench: Bench) -> list[Row]:
     theirs: list[float] = []
     again: list[float] = []
     peaks: list[float] = []
-    with _registries(stage.folder) as (source, target):
+    with registries(stage.folder) as (source, target):
         for number in range(bench.pairs + 1):
             hub, to = f"{source.host}/istio", f"{target.host}/nksmesh-{number}"
             arguments = ["images", "mirror", "--from", hub, "--to", to, "--version", VERSION]
@@ -140,12 +140,18 @@ def _look(images: list[str], environment: dict[str, str], *, at_once: bool) -> f
 
 
 @contextmanager
-def _registries(folder: Path) -> Iterator[tuple[Server, Server]]:
-    """Start two registries that keep what they have on disk, one of them with the images."""
+def registries(folder: Path, *, small: bool = False) -> Iterator[tuple[Server, Server]]:
+    """Start two registries that keep what they have on disk, one of them with the images.
+
+    Args:
+        small: The images are of a few KB.
+    """
     _need_registry()
     with registry(folder / "source", on_disk=True) as source, registry(folder / "target", on_disk=True) as target:
         for name in NAMES:
-            Pusher(source).push(f"istio/{name}", VERSION, layers=[os.urandom(SIZE) for _ in range(BLOBS)])
+            Pusher(source).push(
+                f"istio/{name}", VERSION, layers=[os.urandom(1000 if small else SIZE) for _ in range(BLOBS)]
+            )
         yield source, target
 
 
