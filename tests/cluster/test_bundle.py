@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from nksmesh.sandbox.sandbox import Sandbox
 from tests.adapters.registry.servers import Pusher, registry
 from tests.cluster.program import ROOT, Program, Ran
 from tests.cluster.reader import Reader
+from tests.sandbox.test_registry import host_of, login_of
 
 pytestmark = pytest.mark.cluster
 
-VERSION = "1.20.0"
+VERSION, CURRENT = "1.20.0", "1.30.2"
 WATCHER = """
 import os, sys
 
@@ -35,44 +39,60 @@ def warned(ran: Ran) -> list[str]:
     return [finding["message"] for finding in ran.data["findings"] if finding["level"] == "warning"]
 
 
+@pytest.mark.kubernetes("1.34")
 def test_a_mesh_is_installed_from_a_file_and_nobody_else_is_asked(
-    istio: Program, cluster: Reader, tmp_path: Path
+    istio: Program, cluster: Reader, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    del cluster
-    closed = replace(
-        istio, charts="", environment={"NKSMESH_NO_CHECK_IMAGES": "", "NKSMESH_CACHE": str(tmp_path / "c")}
-    )
     with registry(tmp_path / "registry") as server:
         for name in ("pilot", "proxyv2"):
-            Pusher(server).push(f"istio/{name}", VERSION, platforms=("linux/amd64",))
-        hub = f"{server.host}/istio"
-        made = istio(
-            "bundle", "create", "mesh.tar", "--hub", hub, "--version", VERSION, "--charts", istio.charts, "--images"
-        )
+            Pusher(server).push(f"istio/{name}", CURRENT, platforms=("linux/amd64",))
+        mesh = ("--hub", f"{server.host}/istio", "--version", CURRENT, "--charts", istio.charts)
+        sha256 = istio("bundle", "create", "mesh.tar", *mesh, "--images").data["sha256"]
 
-        (tmp_path / "site").mkdir()
-        (tmp_path / "site" / "sitecustomize.py").write_text(WATCHER)
-        log = tmp_path / "connections"
-        watched = {"PYTHONPATH": f"{tmp_path / 'site'}:{ROOT}", "CONNECTIONS": str(log)}
+    # From here on there is the API server, the registry that the nodes pull from, and nothing else.
+    host, login, log = host_of(sandbox), login_of(sandbox), tmp_path / "connections"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(WATCHER)
+    own = {
+        "NKSMESH_NO_CHECK_IMAGES": "",
+        "NKSMESH_CACHE": str(tmp_path / "cache"),
+        "NKSMESH_REGISTRY_USERNAME": login.username,
+        "NKSMESH_REGISTRY_PASSWORD": login.password,
+        "PYTHONPATH": f"{tmp_path / 'site'}:{ROOT}",
+        "CONNECTIONS": str(log),
         # Whatever Helm asks beside the API server goes to a proxy that is not there, and fails the run.
-        away = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
-        program = replace(closed, environment={**closed.environment, **watched, **away})
-        sha256 = made.data["sha256"]
-        process = program.start("install", "--bundle", "mesh.tar", "--sha256", sha256, "--hub", hub)
-        stdout, stderr = process.communicate(timeout=120)
-        assert process.returncode == 0, stderr
-        assert not [one for one in json.loads(stdout)["data"]["findings"] if one["level"] == "warning"]
-        (entry,) = yaml.safe_load(istio.kubeconfig.read_text())["clusters"]
-        allowed = {urlsplit(entry["cluster"]["server"]).port, int(server.host.rpartition(":")[2])}
-        connected = [eval(line) for line in log.read_text().splitlines()]  # noqa: S307 - what the watcher wrote
-        assert connected
-        assert {(address[0], address[1]) for address in connected} <= {("127.0.0.1", port) for port in allowed}
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1",
+    }
+    closed = replace(istio, charts="", environment=own)
+    hub = f"{host}/closed/istio"
+    ended(closed, "bundle", "push", "mesh.tar", "--to", hub, "--sha256", sha256)
+    options = ("--bundle", "mesh.tar", "--sha256", sha256, "--hub", hub, "--create-pull-secret", "--yes")
+    installed = ended(closed, "install", *options)
+    told = [finding["message"] for finding in installed["findings"] if finding["level"] == "warning"]
+    assert [message for message in told if "can read the password" not in message] == []
+    assert cluster.images("app=istiod") == {f"{hub}/pilot:{CURRENT}"}
+    assert cluster.images("istio=ingressgateway") == {f"{hub}/proxyv2:{CURRENT}"}
+    assert ended(closed, "check", "--offline")["counts"]["failure"] == 0
+    (entry,) = yaml.safe_load(istio.kubeconfig.read_text())["clusters"]
+    allowed = {urlsplit(entry["cluster"]["server"]).port, int(host.rpartition(":")[2])}
+    connected = [ast.literal_eval(line) for line in log.read_text().splitlines()]
+    assert connected
+    assert {(address[0], address[1]) for address in connected} <= {("127.0.0.1", port) for port in allowed}
 
     # the charts are in the cache from then on, as if they had been fetched
-    later = replace(closed, environment={**closed.environment, "NKSMESH_NO_CHECK_IMAGES": "1"})
-    assert later("install", "--offline").changes == {}
-    missing = later("upgrade", "--to", "1.20.1", "--offline", code=3).error
+    assert all(step["action"] in {"keep", "prove"} for step in ended(closed, "install", "--offline")["steps"])
+    missing = closed("upgrade", "--to", "1.30.3", "--offline", "--force-version", code=3).error
     assert "is not in the cache, and --offline fetches nothing" in missing["message"]
+
+
+def ended(program: Program, *arguments: str) -> dict[str, Any]:
+    """Run the program as a process of its own to a good end; return its data."""
+    process = program.start(*arguments)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stdout + stderr
+    return dict(json.loads(stdout)["data"])
 
 
 @pytest.mark.parametrize(
