@@ -62,9 +62,11 @@ def create(
     files = wiring.files(options.directory)
     request = request_of(shell, options, files)
     access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    values = wiring.values_of(files, options.environment)
     how = BundleOptions(
         file=file,
-        values=wiring.values_of(files, options.environment),
+        values=values.files,
+        secrets=values.secrets,
         images=images,
         source=source,
         platforms=tuple(platforms or ()),
@@ -73,16 +75,15 @@ def create(
     )
 
     async def work(listener: Listener) -> BundleShown:
-        async with access.open("") as registries:
-            return await workflow(
-                request,
-                wiring.offline_helm(shell),
-                wiring.chart_store(shell, offline=options.offline),
-                registries,
-                wiring.bundles(),
-                how,
-                listener=listener,
-            )
+        return await workflow(
+            request,
+            wiring.offline_helm(shell),
+            wiring.chart_store(shell, offline=options.offline),
+            access.open,
+            wiring.bundles(),
+            how,
+            listener=listener,
+        )
 
     run(shell, work)
 

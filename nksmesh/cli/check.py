@@ -58,6 +58,6 @@ def check(
     files = wiring.files(options.directory)
     request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
     access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
-    where = replace(wiring.target(shell, request.environment, files.folder), registries=access)
+    where = replace(wiring.target(shell, request.environment, files.folder), registries=access, offline=options.offline)
 
     run_on(shell, where, lambda runtime: workflow(request, runtime, choice, wait=seconds))

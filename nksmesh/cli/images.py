@@ -62,7 +62,11 @@ def list_(
     run(
         shell,
         lambda listener: list_images(
-            request, wiring.offline_helm(shell), wiring.chart_store(shell), beside, listener=listener
+            request,
+            wiring.offline_helm(shell),
+            wiring.chart_store(shell, offline=options.offline),
+            beside,
+            listener=listener,
         ),
     )
 
@@ -91,7 +95,7 @@ def check(
     # looked for before an upgrade, too
     request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
     access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
-    where = replace(wiring.target(shell, request.environment, files.folder), registries=access)
+    where = replace(wiring.target(shell, request.environment, files.folder), registries=access, offline=options.offline)
 
     run_on(shell, where, lambda runtime: workflow(request, runtime))
 
@@ -160,7 +164,7 @@ def mirror(
             return await mirror_images(
                 request,
                 wiring.offline_helm(shell),
-                wiring.chart_store(shell),
+                wiring.chart_store(shell, offline=options.offline),
                 registries,
                 how,
                 charts_too=charts_too,

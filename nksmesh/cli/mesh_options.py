@@ -214,6 +214,9 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
     if isinstance(options, InstallOptions):
         files, options, findings = _of_bundle(shell, options, files)
     request = replace(request_of(shell, options, files), findings=findings)
+    if request.environment and isinstance(options, InstallOptions) and options.bundle:
+        # Which cluster is meant is said here, not by a file from elsewhere: a kubeconfig may name a program to run.
+        request = replace(request, environment=replace(request.environment, kubeconfig="", context="", sandbox=""))
     where = wiring.target(shell, request.environment, files.folder)
     registries = None
     if isinstance(options, ImageOptions):
@@ -238,7 +241,7 @@ def _of_bundle(
     """
     if options.bundle is None:
         if options.sha256:
-            raise ConfigError("--sha256 is of a bundle, and there is none", hint="Pass --bundle FILE, too.")
+            raise ConfigError("--sha256 works only with --bundle", hint="Pass --bundle FILE, too.")
         return files, options, ()
     for option, given in (("--dir", options.directory), ("--charts", options.charts)):
         if given:
@@ -254,6 +257,15 @@ def _of_bundle(
         version=options.version or contents.version,
         charts=contents.charts[0].source,
     )
+    if not said.environment:
+        elsewhere = bool(options.hub or options.region)
+        said = replace(
+            said,
+            profile=options.profile or contents.profile,
+            network=options.network or ("private" if contents.network == "private" else "public"),
+            region=options.region or ("" if elsewhere else contents.region),
+            hub=options.hub or ("" if elsewhere or contents.region else contents.hub),
+        )
     return unpacked.files, said, unpacked.findings
 
 
@@ -310,6 +322,7 @@ def request_of(shell: Shell, options: MeshOptions, files: wiring.Files, *, insta
         environment=files.mesh.environment(options.environment) if options.environment else None,
         lock=files.lock.read(),
         today=datetime.now(UTC).date(),
+        offline=options.offline,
         locked=options.locked,
         force_version=options.force_version,
         prune=isinstance(options, ApplyOptions) and options.prune,

@@ -42,7 +42,7 @@ def plan(
     files = wiring.files(options.directory)
     request = request_of(shell, replace(options, version=to) if to else options, files)
     request = replace(request, allow_version_change=bool(to))
-    where = wiring.target(shell, request.environment, files.folder)
+    where = replace(wiring.target(shell, request.environment, files.folder), offline=options.offline)
 
     run_on(shell, where, lambda runtime: preview(request, runtime, diff=diff, exit_code=exit_code))
 
@@ -66,5 +66,7 @@ def template(shell: Shell, options: MeshOptions) -> None:
     request = request_of(shell, options, wiring.files(options.directory))
     run(
         shell,
-        lambda listener: workflow(request, wiring.offline_helm(shell), wiring.chart_store(shell), listener=listener),
+        lambda listener: workflow(
+            request, wiring.offline_helm(shell), wiring.chart_store(shell, offline=options.offline), listener=listener
+        ),
     )

@@ -13,6 +13,7 @@ from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 
 if TYPE_CHECKING:
+    from nksmesh.adapters.bundles.folder import Values
     from nksmesh.adapters.bundles.tar import Bundle
     from nksmesh.adapters.charts.lockfile import LockFile
     from nksmesh.adapters.charts.store import ChartStore
@@ -176,18 +177,15 @@ def bundle(path: Path) -> Bundle:
     return open_bundle(path)
 
 
-def values_of(files: Files, environment: str) -> dict[str, bytes]:
-    """Read the user's values for a bundle: those of one environment, and what all environments share.
-
-    Returns:
-        The files, by their path in the folder.
+def values_of(files: Files, environment: str) -> Values:
+    """Read the values that go into a bundle.
 
     Raises:
         ConfigError: One cannot be read.
     """
     from nksmesh.adapters.bundles.folder import values_for
 
-    return values_for(files.folder, environment) if files.folder else {}
+    return values_for(files.folder, environment)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from nksmesh.domain.bundles.contents import ISTIOCTL, LOCK, BundleContents, BundledChart, BundledFile, BundledImage
-from nksmesh.domain.charts.chart import OFFICIAL_SOURCE
+from nksmesh.commands.mirror import left_out
+from nksmesh.domain.bundles.contents import (
+    ISTIOCTL,
+    LOCK,
+    BundleContents,
+    BundledChart,
+    BundledFile,
+    BundledImage,
+    usable_path,
+)
+from nksmesh.domain.charts.chart import BUNDLED_SOURCE
 from nksmesh.domain.charts.lock import Lock, public_ref, public_source
 from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.common.errors import BundleError, ConfigError
@@ -19,8 +29,6 @@ from nksmesh.domain.common.spelling import sized
 from nksmesh.domain.images.mirroring import PackedChart
 from nksmesh.domain.mesh.catalog import check_hub
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.plan.diff import masked_value
-from nksmesh.domain.values.layers import dotted, leaves
 from nksmesh.engine.bundles import (
     LayoutReader,
     Parts,
@@ -95,6 +103,7 @@ class BundleOptions:
     Attributes:
         file: Where it is written.
         values: The files of the folder that --dir takes, by their path in it.
+        secrets: What looks like a secret in them: a file and a key each.
         images: Take the images, too.
         source: The hub that images are read from; empty for the mesh's own.
         platforms: Which images of an index; all where empty.
@@ -104,6 +113,7 @@ class BundleOptions:
 
     file: Path
     values: Mapping[str, bytes] = field(repr=False)
+    secrets: tuple[str, ...] = ()
     images: bool = False
     source: str = ""
     platforms: tuple[str, ...] = ()
@@ -115,7 +125,7 @@ async def create(
     request: MeshRequest,
     helm: Helm,
     charts: Charts,
-    registries: Registries,
+    registries: Callable[[str], AbstractAsyncContextManager[Registries]],
     bundles: Bundles,
     options: BundleOptions,
     *,
@@ -123,33 +133,56 @@ async def create(
 ) -> BundleShown:
     """Put a mesh into one file; the same inputs give the same bytes.
 
+    Args:
+        registries: Opens the registries, given the mesh's hub.
+
     Raises:
-        ConfigError: Values have secrets in them, or a file cannot be read or written.
+        ConfigError: Values have secrets in them, are not of the environment, or a file cannot be read or written.
         MeshError: As ``render_offline`` and ``gather_images`` say.
     """
+    _check_request(request, options)
     offline = await render_offline(request, helm, charts, listener=listener)
     mesh = offline.resolved.mesh
-    if not options.include_secrets:
-        _refuse_secrets(mesh)
     chosen, packed = _charts(offline, charts)
     pinned = {public_ref(chart.ref): chart.digest for chart in chosen}
     parts = parts_of({chart.path: packed[chart].archive for chart in chosen})
     parts = parts | parts_of({**options.values, LOCK: Lock(entries=pinned).text().encode()})
     images: tuple[BundledImage, ...] = ()
+    findings = offline.rendered.findings
     if options.images:
         source = check_hub(options.source, "--from") if options.source else mesh.hub
         named = dict.fromkeys(
             image.image for change in offline.rendered.changes.values() for image in change.images if not image.opt_in
         )
-        images, layout = await gather_images(named, mesh.hub, source, registries, options.platforms)
-        parts = parts | layout
+        findings = (*findings, *(left_out(image, mesh) for image in named if not image.startswith(f"{mesh.hub}/")))
+        async with registries(mesh.hub) as opened:
+            images, layout = await gather_images(named, mesh.hub, source, opened, options.platforms)
+            parts = parts | layout
+            return await _written(mesh, chosen, images, parts, findings, bundles, options, listener)
+    return await _written(mesh, chosen, images, parts, findings, bundles, options, listener)
+
+
+async def _written(
+    mesh: Mesh,
+    charts: tuple[BundledChart, ...],
+    images: tuple[BundledImage, ...],
+    parts: Parts,
+    findings: tuple[Finding, ...],
+    bundles: Bundles,
+    options: BundleOptions,
+    listener: Listener,
+) -> BundleShown:
+    """Write the bundle, while the registries that its images come from are open."""
     if options.istioctl is not None:
         parts = parts | _given(options.istioctl)
     contents = BundleContents(
         version=mesh.version,
         environment=mesh.environment,
+        profile=mesh.profile,
+        region="" if mesh.own_hub else mesh.region,
+        network=mesh.network.value,
         hub=mesh.hub,
-        charts=chosen,
+        charts=charts,
         images=images,
         istioctl=f"{ISTIOCTL}/{options.istioctl.name}" if options.istioctl else "",
         files=parts.files,
@@ -162,7 +195,7 @@ async def create(
         listener(Event(step=STEP, kind=EventKind.PROGRESS, message=f"{sized(written)} of {sized(whole)}"))
 
     listener(Event(step=STEP, kind=EventKind.STARTED, message=sized(whole)))
-    digest = await bundles.write(options.file, contents, parts.content, told)
+    digest = await bundles.write(options.file, contents, parts.content, told, private=options.include_secrets)
     listener(Event(step=STEP, kind=EventKind.DONE, message=str(options.file)))
     return BundleShown(
         file=str(options.file),
@@ -170,7 +203,7 @@ async def create(
         bytes=options.file.stat().st_size,
         contents=contents,
         created=True,
-        findings=offline.rendered.findings,
+        findings=findings,
     )
 
 
@@ -220,7 +253,7 @@ async def push(
         version=bundle.contents.version,
         images=images,
         findings=findings,
-        next_command=f"nksmesh install --bundle {bundle.path}{environment} --hub {hub}",
+        next_command=f"nksmesh install --bundle {bundle.path}{environment} --sha256 {bundle.digest()} --hub {hub}",
     )
 
 
@@ -228,7 +261,7 @@ def _charts(offline: OfflineMesh, charts: Charts) -> tuple[tuple[BundledChart, .
     """Return the charts of a mesh, each once, and their archives."""
     named = offline.resolved.mesh.chart_source
     # A folder of this machine means nothing where the bundle goes.
-    source = public_source(named) if "://" in named else OFFICIAL_SOURCE
+    source = public_source(named) if "://" in named else BUNDLED_SOURCE
     packed = {
         BundledChart(name=chart.ref.name, version=chart.ref.version, source=source, digest=chart.digest): charts.packed(
             chart
@@ -238,24 +271,28 @@ def _charts(offline: OfflineMesh, charts: Charts) -> tuple[tuple[BundledChart, .
     return tuple(sorted(packed, key=lambda chart: (chart.name, chart.version))), packed
 
 
-def _refuse_secrets(mesh: Mesh) -> None:
-    """Refuse values with a secret in them: a bundle is copied from hand to hand.
+def _check_request(request: MeshRequest, options: BundleOptions) -> None:
+    """Refuse what an install from the bundle would not have, or could not read.
 
     Raises:
-        ConfigError: There are some; the keys are named, and nothing of them.
+        ConfigError: Values are given by options, have secrets in them, or a file's name is none for a bundle.
     """
-    keys = {
-        f"{dotted(path)} ({layer.name})"
-        for layers in mesh.layers.values()
-        for layer in layers
-        for path, value in leaves(layer.values)
-        if path and masked_value(value, path[-1]) != value
-    }
-    if keys:
+    if request.options.values_files or request.options.sets:
         raise ConfigError(
-            f"the values hold what looks like a secret: {', '.join(sorted(keys))}",
+            "-f and --set do not go into a bundle", hint="Write these values into files of the environment (-e)."
+        )
+    if options.secrets and not options.include_secrets:
+        raise ConfigError(
+            f"the values hold what looks like a secret: {', '.join(options.secrets)}",
             hint="Keep it in a Secret of the cluster, or pass --include-secrets.",
         )
+    names = [*options.values, *([f"{ISTIOCTL}/{options.istioctl.name}"] if options.istioctl else [])]
+    for name in names:
+        if not usable_path(name):
+            raise ConfigError(
+                f"{name} cannot go into a bundle: its name has other characters than letters, digits and ._+@-",
+                hint="Rename the file.",
+            )
 
 
 def _given(path: Path) -> Parts:

@@ -123,7 +123,7 @@ async def check(request: MeshRequest, runtime: Runtime) -> ImageCheck:
         MeshError: As ``make_plan`` and ``look_for_images`` say.
     """
     plan = await make_plan(request, runtime)
-    checked = await look_for_images(plan.releases.values(), plan.mesh, runtime)
+    checked = await look_for_images(plan.releases.values(), plan.mesh, runtime, offline=request.offline)
     return ImageCheck(version=plan.mesh.version, hub=plan.mesh.hub, images=checked)
 
 

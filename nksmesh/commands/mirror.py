@@ -93,7 +93,7 @@ async def mirror_images(
         packed = [charts.packed(chart) for chart in offline.charts.values()]
         originals += [_original(chart, to) for chart in {chart.name: chart for chart in packed}.values()]
     images, findings = await mirror(originals, registries, options, listener=listener)
-    left_out = tuple(_left_out(image, mesh) for image, copy in copies.items() if copy is None)
+    left_out = tuple(left_out(image, mesh) for image, copy in copies.items() if copy is None)
     return ImageMirror(
         version=mesh.version,
         source=mesh.hub,
@@ -106,7 +106,8 @@ async def mirror_images(
     )
 
 
-def _left_out(image: str, mesh: Mesh) -> Finding:
+def left_out(image: str, mesh: Mesh) -> Finding:
+    """Say that an image outside of the hub was not taken along."""
     return Finding(
         id="images.left-out",
         level=Level.WARNING,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from nksmesh.domain.bundles.contents import (
-    IMAGES,
     INDEX,
     LAYOUT,
-    BundleContents,
     BundledFile,
     BundledImage,
 )
@@ -25,7 +24,9 @@ from nksmesh.domain.images.reference import Reference, parse_reference
 from nksmesh.engine.copies import Tree, read_tree
 from nksmesh.engine.ports import Bundle, Charts, ImageReader, Registries
 
-Stream = Callable[[], AsyncGenerator[bytes, None]]
+Stream: TypeAlias = Callable[[], AsyncGenerator[bytes, None]]
+
+_AGAIN: Final = "Copy it again, or make it again with nksmesh bundle create."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +170,7 @@ async def check_layout(bundle: Bundle) -> None:
     for image in bundle.contents.images:
         name = image_in_bundle(image)
         try:
-            tree = await read_tree(reader, replace(name))
+            tree = await read_tree(reader, name)
         except ValueError as error:
             raise BundleError(f"{bundle.path}: {image.name} is no image: {error}", hint="Make it again.") from error
         lacking = [blob.digest for blob in tree.blobs() if not bundle.has(blob_path(blob.digest))]
@@ -194,43 +195,47 @@ def prove_file(bundle: Bundle, found: str, sha256: str) -> None:
 
 
 def admit(bundle: Bundle, outside: Lock, charts: Charts, *, sha256: str) -> tuple[Finding, ...]:
-    """Make sure that somebody outside of a bundle vouches for it, then keep its charts as if they had been fetched.
+    """Find out who outside of a bundle vouches for it, then keep its charts.
+
+    A chart that the lock pins, or of a file whose digest its user knows, is kept as if it had been fetched from its
+    source. Another one is kept by its digest alone, for this run: it must not pass for the source's own later.
 
     Args:
         outside: A charts.lock that did not come with it.
         sha256: What the whole file must be; empty where nobody said it.
 
     Returns:
-        A warning where nobody vouches for all of its charts: digests inside a file do not stop tampering.
+        A warning where nobody vouches for all of it: digests inside a file do not stop tampering.
 
     Raises:
-        BundleError: The file is another one.
+        BundleError: The file is another one, or a chart in it is not what it lists.
         ChartError: The lock pins another chart, or a chart cannot be kept.
     """
     if sha256:
         prove_file(bundle, bundle.digest(), sha256)
     archives = {chart: bundle.read(chart.path) for chart in bundle.contents.charts}
-    for chart in archives:
-        outside.check(chart.ref, chart.digest)
     for chart, archive in archives.items():
-        charts.keep(chart.ref, archive, chart.digest)
-    unknown = [f"{chart.name} {chart.version}" for chart in archives if outside.digest(chart.ref) is None]
-    if sha256 or not unknown:
+        if f"sha256:{hashlib.sha256(archive).hexdigest()}" != chart.digest:
+            raise BundleError(f"{bundle.path}: {chart.path} is not the chart that it lists", hint=_AGAIN)
+        outside.check(chart.ref, chart.digest)
+    unpinned = [chart for chart in archives if outside.digest(chart.ref) is None]
+    for chart, archive in archives.items():
+        charts.keep(chart.ref, archive, chart.digest, known=bool(sha256) or chart not in unpinned)
+    if sha256:
         return ()
+    contents = bundle.contents
+    named = f"hub {contents.hub}" + (f", environment {contents.environment}" if contents.environment else "")
+    covered = "not its charts either" if unpinned else "its charts alone"
     return (
         Finding(
-            id="bundle.unvouched",
+            id="bundle.unverified",
             level=Level.WARNING,
             subject=str(bundle.path),
-            message=f"nothing outside of {bundle.path} vouches for its charts {', '.join(unknown)}",
+            message=f"{bundle.path} cannot be verified without --sha256: charts.lock covers {covered}, "
+            f"and nothing covers its values ({named})",
             hint="Pass --sha256 with what nksmesh bundle create printed.",
         ),
     )
-
-
-def without_images(contents: BundleContents) -> tuple[BundledFile, ...]:
-    """List the files of a bundle that are not of images."""
-    return tuple(file for file in contents.files if not file.path.startswith(f"{IMAGES}/"))
 
 
 def name_at(image: BundledImage, hub: str) -> Reference:

@@ -29,6 +29,10 @@ class CopyState(StrEnum):
     THERE = "there"
 
 
+_DEEPEST: Final = 3
+"""Indexes in an index: one is what there is; a made-up one may name itself."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MirroredImage:
     """An image, or a chart, and its copy.
@@ -103,11 +107,14 @@ class Tree:
         return tuple(dict.fromkeys((*self.manifest.blobs, *below)))
 
 
-async def read_tree(registry: ImageReader, image: Reference, platforms: Collection[str] = ()) -> Tree:
+async def read_tree(
+    registry: ImageReader, image: Reference, platforms: Collection[str] = (), *, depth: int = _DEEPEST
+) -> Tree:
     """Read an image's manifest, and those that it lists.
 
     Args:
         platforms: Which images of an index; all of them, and the index as it is, where empty.
+        depth: How many indexes may stand in each other.
 
     Raises:
         ImageError: One cannot be read.
@@ -115,8 +122,13 @@ async def read_tree(registry: ImageReader, image: Reference, platforms: Collecti
         ValueError: One is no manifest that can be used.
     """
     manifest = (await registry.read(image)).only(platforms)
+    if manifest.children and not depth:
+        raise ValueError("its indexes stand in each other")
     children = await asyncio.gather(
-        *(read_tree(registry, replace(image, tag="", digest=child.digest)) for child in manifest.children)
+        *(
+            read_tree(registry, replace(image, tag="", digest=child.digest), depth=depth - 1)
+            for child in manifest.children
+        )
     )
     return Tree(manifest=manifest, children=tuple(children))
 

@@ -6,9 +6,10 @@ Before a run writes anything its images are proved: pods that would wait for an 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.common.findings import Finding, Level
@@ -26,6 +27,9 @@ from nksmesh.engine.runtime import Runtime
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 _SYSTEM: Final = "kubernetes.io/os"
 _MOST_NODES: Final = 1000
+_SOMETHING: Final[Mapping[str, Any]] = {"metadata": {}}
+"""A Secret that may not be read: it is taken to be somebody else's."""
+
 _PROOF_SECONDS: Final = 15.0
 """How long a run waits for registries before it goes on with a warning."""
 
@@ -52,12 +56,14 @@ async def prove_images(
     *,
     later: Collection[str] = (),
     new: NewPullSecret | None = None,
+    offline: bool = False,
 ) -> tuple[Finding, ...]:
     """Look for the images of the releases that are to be written.
 
     Args:
         later: The versions that the same command goes on to: the hub must have the same images of these.
         new: The pull secret that the run makes.
+        offline: Ask the hub's registry alone.
 
     Returns:
         A failure for each image that pods would not get; a warning for each registry that cannot be reached from here.
@@ -69,13 +75,9 @@ async def prove_images(
     written = tuple(change for change in changes if change.reasons)
     if runtime.registries is None or not written:
         return ()
-    try:
-        async with asyncio.timeout(_PROOF_SECONDS):
-            checked = await look_for_images(written, mesh, runtime, later=later, new=new)
-    except TimeoutError:
-        message = f"the registry of {mesh.hub} does not answer within {_PROOF_SECONDS:.0f} s"
-        late = failure_of(mesh.hub, ImageError(message, hint="", passing=True))
-        checked = (CheckedImage(image=mesh.hub, findings=(late,)),)
+    checked = await look_for_images(
+        written, mesh, runtime, later=later, new=new, patience=_PROOF_SECONDS, offline=offline
+    )
     findings = [finding for image in checked for finding in image.findings]
     unreached = {parse_reference(finding.subject).host: finding for finding in findings if _unreached(finding)}
     return (
@@ -91,11 +93,15 @@ async def look_for_images(
     *,
     later: Collection[str] = (),
     new: NewPullSecret | None = None,
+    patience: float | None = None,
+    offline: bool = False,
 ) -> tuple[CheckedImage, ...]:
     """Look for every image that pods of some releases pull, with the logins that these will have.
 
     Args:
         runtime: One that opens registries.
+        patience: Seconds that each image may take; None for as long as it takes.
+        offline: Ask the hub's registry alone.
 
     Raises:
         ConfigError: This machine's logins, or the pods', cannot be read.
@@ -105,10 +111,15 @@ async def look_for_images(
     named = [image.image for change in wanted for image in change.images if not image.opt_in]
     ours = [name for name in named if name.startswith(f"{mesh.hub}/")]
     named += [name.replace(f":{mesh.version}", f":{version}") for version in later for name in ours]
+    if offline:
+        host = mesh.hub.partition("/")[0]
+        named = [name for name in named if name.startswith(f"{host}/")]
     if runtime.registries is None or not named:
         return ()
     async with runtime.registries(mesh.hub) as registries:
-        checked = await check_images(dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries, new=new)
+        checked = await check_images(
+            dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries, new=new, patience=patience
+        )
     versions = (mesh.version, *later)
     return tuple(
         replace(image, findings=tuple(_with_mirror(finding, mesh, versions) for finding in image.findings))
@@ -155,6 +166,7 @@ async def check_images(
     registries: Registries,
     *,
     new: NewPullSecret | None = None,
+    patience: float | None = None,
 ) -> tuple[CheckedImage, ...]:
     """Look for images, several at a time, each as the pods will pull it.
 
@@ -162,24 +174,42 @@ async def check_images(
         images: The images, as pods name them.
         secrets: The pull secrets of the pods that pull them.
         new: The one that is to be made before they do.
+        patience: Seconds that each image may take; None for as long as it takes.
 
     Raises:
         ConfigError: This machine's logins cannot be read.
         ClusterError: The cluster cannot be reached.
     """
     logins, platforms = await asyncio.gather(_logins(secrets, cluster, new), _platforms(cluster))
-    return tuple(await asyncio.gather(*(_checked(image, logins, platforms, registries) for image in images)))
+    looking = (_in_time(image, logins, platforms, registries, patience) for image in images)
+    return tuple(await asyncio.gather(*looking))
+
+
+async def _in_time(
+    name: str,
+    pods: Sequence[Mapping[str, Login]],
+    platforms: frozenset[str],
+    registries: Registries,
+    patience: float | None,
+) -> CheckedImage:
+    """Look for an image; a registry that takes too long is one that cannot be reached."""
+    try:
+        async with asyncio.timeout(patience):
+            return await _checked(name, pods, platforms, registries)
+    except TimeoutError:
+        message = f"the registry {parse_reference(name).host} does not answer within {patience:.0f} s"
+        return CheckedImage(image=name, findings=(failure_of(name, ImageError(message, hint="", passing=True)),))
 
 
 async def _checked(
-    name: str, pods: Mapping[str, Login], platforms: frozenset[str], registries: Registries
+    name: str, pods: Sequence[Mapping[str, Login]], platforms: frozenset[str], registries: Registries
 ) -> CheckedImage:
     image = parse_reference(name)
-    login = login_for(image, pods)
+    logins = [login for some in pods if (login := login_for(image, some)) is not None]
     try:
-        found, doubts = await _found(image, login, registries)
+        found, login, doubts = await _found(image, logins, registries)
     except ImageError as error:
-        return CheckedImage(image=name, login=login.source if login else "", findings=(failure_of(name, error),))
+        return CheckedImage(image=name, login=logins[-1].source if logins else "", findings=(failure_of(name, error),))
     return CheckedImage(
         image=name,
         login=login.source if login else "",
@@ -189,25 +219,28 @@ async def _checked(
 
 
 async def _found(
-    image: Reference, login: Login | None, registries: Registries
-) -> tuple[FoundManifest, tuple[Finding, ...]]:
-    """Look for an image as pods do, and as this machine may where pods have no login."""
+    image: Reference, logins: Sequence[Login], registries: Registries
+) -> tuple[FoundManifest, Login | None, tuple[Finding, ...]]:
+    """Look for an image as the kubelet does, with each pull secret, and as this machine may where pods have none."""
+    for login in logins[:-1]:
+        with suppress(DeniedImageError):
+            return await registries.find(image, login), login, ()
+    last = logins[-1] if logins else None
     try:
-        return await registries.find(image, login), ()
+        return await registries.find(image, last), last, ()
     except DeniedImageError:
-        own = None if login else await registries.login(image)
+        own = None if logins else await registries.login(image)
         if own is None:
             raise
     found = await registries.find(image, own)
-    return found, (
-        Finding(
-            id="images.no-pull-secret",
-            level=Level.WARNING,
-            subject=str(image),
-            message=f"{image} needs a login: {own.source} of this machine has one, and the pods have none",
-            hint="Name a pull secret in pull_secrets of mesh.yaml, unless the nodes have a login of their own.",
-        ),
+    doubt = Finding(
+        id="images.no-pull-secret",
+        level=Level.WARNING,
+        subject=str(image),
+        message=f"{image} needs a login: {own.source} of this machine has one, and the pods have none",
+        hint="Name a pull secret in pull_secrets of mesh.yaml, unless the nodes have a login of their own.",
     )
+    return found, None, (doubt,)
 
 
 def _check_platforms(name: str, found: FoundManifest, platforms: frozenset[str]) -> tuple[Finding, ...]:
@@ -239,17 +272,21 @@ def failure_of(name: str, error: ImageError) -> Finding:
     return Finding(id=rule, subject=name, message=error.message, hint=error.hint, detail=error.detail, error=ImageError)
 
 
-async def _logins(secrets: Iterable[ObjectRef], cluster: Cluster, new: NewPullSecret | None) -> dict[str, Login]:
-    """Read the pull secrets of pods; one that is not there, or that may not be read, gives no login."""
+async def _logins(
+    secrets: Iterable[ObjectRef], cluster: Cluster, new: NewPullSecret | None
+) -> tuple[Mapping[str, Login], ...]:
+    """Read the logins of each pull secret of pods; one that is not there, or that may not be read, has none."""
     refs = tuple(secrets)
-    read = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), None) for ref in refs))
-    logins: dict[str, Login] = {}
+    read = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), _SOMETHING) for ref in refs))
+    logins: dict[tuple[str, ...], Mapping[str, Login]] = {}
     for ref, secret in zip(refs, read, strict=True):
         if new is not None and ref.name == new.name and new.may_replace(secret):
-            logins[new.registry] = new.login
-            continue
-        logins |= logins_in(secret or {}, f"{ref.namespace}/{ref.name}")
-    return logins
+            found: Mapping[str, Login] = {new.registry: new.login}
+        else:
+            found = logins_in(secret or {}, f"{ref.namespace}/{ref.name}")
+        told = tuple(f"{key} {login.basic} {login.token}" for key, login in sorted(found.items()))
+        logins.setdefault(told, found)  # the same in every namespace is tried once
+    return tuple(logins.values())
 
 
 async def _platforms(cluster: Cluster) -> frozenset[str]:

@@ -108,7 +108,14 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
         survey_pull_secrets(changes.values(), mesh, runtime.cluster, absent=missing, new=new),
         dry_run_changes(changes.values(), runtime.cluster, runtime.helm),
         asyncio.gather(
-            prove_images(changes.values() if looking else (), mesh, runtime, later=request.later_versions, new=new),
+            prove_images(
+                changes.values() if looking else (),
+                mesh,
+                runtime,
+                later=request.later_versions,
+                new=new,
+                offline=request.offline,
+            ),
             _held_to(request, changes, mesh, runtime.cluster),
         ),
         runtime.cluster.live.follow(

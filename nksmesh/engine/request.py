@@ -61,6 +61,7 @@ class MeshRequest:
         skipped_checks: The ids of the checks that the user leaves out before anything is written; None makes none.
         pull_secret: Make the pull secrets; None leaves them to the user.
         findings: What was found while it was read.
+        offline: Ask nobody but the API server and the registry of the hub.
         later_versions: The versions that the same command goes on to, one after the other.
         scope: What the run is about, where it is about a canary.
         take_over: Objects that istioctl made become the mesh's: ``nksmesh adopt`` alone says so.
@@ -79,6 +80,7 @@ class MeshRequest:
     skipped_checks: tuple[str, ...] | None = None
     pull_secret: PullSecretOrder | None = field(default=None, repr=False)
     findings: tuple[Finding, ...] = ()
+    offline: bool = False
     later_versions: tuple[str, ...] = ()
     scope: ReleaseScope | None = None
     take_over: bool = False

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from nksmesh.adapters.bundles.tar import Bundle
+from nksmesh.adapters.files.documents import read_document
+from nksmesh.adapters.files.folders import packaged
 from nksmesh.domain.bundles.contents import LOCK, VALUES
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.plan.diff import masked_value
+from nksmesh.domain.values.layers import dotted, leaves
 
 _ENVIRONMENTS: Final = "environments"
 
@@ -33,7 +39,9 @@ def unpack(bundle: Bundle, below: Path) -> Path:
                 place = fresh / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
-            if target.exists():  # somebody may have changed it since
+            if _holds(target, files):
+                return target
+            if target.exists():  # somebody has changed it since
                 shutil.rmtree(target)
             fresh.rename(target)
         finally:
@@ -46,21 +54,61 @@ def unpack(bundle: Bundle, below: Path) -> Path:
     return target
 
 
-def values_for(folder: Path, environment: str) -> dict[str, bytes]:
-    """Read what a folder of meshes has below ``values/``, but other environments.
+def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Tell whether a folder has these files and no others, so that whoever is reading it is left alone."""
+    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return there.keys() == files.keys() and all(there[name].read_bytes() == files[name] for name in files)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values that go into a bundle.
+
+    Attributes:
+        files: The files, by their path in a folder of meshes.
+        secrets: What looks like a secret in them: a file and a key each, and nothing of it.
+    """
+
+    files: dict[str, bytes]
+    secrets: tuple[str, ...]
+
+
+def values_for(folder: Path | None, environment: str) -> Values:
+    """Read what a mesh is resolved from: nksmesh's own values and the user's over them, of one environment alone.
+
+    Args:
+        folder: The user's folder of meshes; None without one.
 
     Raises:
-        ConfigError: A file cannot be read.
+        ConfigError: A file cannot be read, or is not YAML.
     """
-    values, found = folder / VALUES, {}
-    others = values / _ENVIRONMENTS
-    for path in sorted(values.rglob("*")):
-        elsewhere = path.is_relative_to(others) and path.relative_to(others).parts[:1] != (environment,)
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if elsewhere or hidden or not path.is_file():
-            continue
+    found: dict[str, Path] = {}
+    for home in filter(None, (packaged(VALUES).parent, folder)):
+        found |= {path.relative_to(home).as_posix(): path for path in _yaml_files(home / VALUES, environment)}
+    files: dict[str, bytes] = {}
+    secrets: list[str] = []
+    for name, path in sorted(found.items()):
         try:
-            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+            files[name] = path.read_bytes()
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions.") from error
-    return found
+        values = read_document(path, name).values
+        secrets += [
+            f"{dotted(key)} in {name}" for key, value in leaves(values) if key and masked_value(value, key[-1]) != value
+        ]
+    return Values(files, tuple(secrets))
+
+
+def _yaml_files(values: Path, environment: str) -> Iterator[Path]:
+    """Go through the YAML files below ``values/``, but those of other environments; links are not followed."""
+    others = values / _ENVIRONMENTS
+    for path in values.rglob("*.yaml"):
+        parts = path.relative_to(values).parts
+        elsewhere = path.is_relative_to(others) and parts[1] != environment
+        if (
+            not elsewhere
+            and path.is_file()
+            and not path.is_symlink()
+            and not any(part.startswith(".") for part in parts)
+        ):
+            yield path

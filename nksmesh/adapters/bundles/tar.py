@@ -31,13 +31,19 @@ Stream: TypeAlias = Callable[[], AsyncGenerator[bytes, None]]
 
 
 async def write(
-    path: Path, contents: BundleContents, parts: Mapping[str, bytes | Stream], told: Callable[[int], None]
+    path: Path,
+    contents: BundleContents,
+    parts: Mapping[str, bytes | Stream],
+    told: Callable[[int], None],
+    *,
+    private: bool = False,
 ) -> str:
     """Write a bundle, whole or not at all.
 
     Args:
         parts: The content of each of the files that the list names.
         told: Hears how many bytes more were written.
+        private: Nobody but its owner may read the file.
 
     Returns:
         The digest of the whole file, 64 hexadecimal digits.
@@ -50,13 +56,13 @@ async def write(
     first, last = (BundledFile(path=name, size=len(ends[name]), sha256="") for name in (CONTENTS, SUMS))
     places, size = _laid_out((first, *contents.files, last))
     turns = asyncio.Semaphore(AT_ONCE)
-    with _fresh(path) as (handle, temporary):
+    with _fresh(path, private=private) as (handle, temporary):
         os.truncate(handle, size)
 
         async def put(place: _Place) -> None:
             content = ends.get(place.file.path) or parts[place.file.path]
             async with turns:
-                await asyncio.to_thread(os.pwrite, handle, place.header, place.at - len(place.header))
+                await asyncio.to_thread(_write_all, handle, place.header, place.at - len(place.header))
                 await _put(handle, place, content, told)
 
         async with asyncio.TaskGroup() as group:
@@ -91,7 +97,7 @@ def _laid_out(files: Iterable[BundledFile]) -> tuple[list[_Place], int]:
 async def _put(handle: int, place: _Place, content: bytes | Stream, told: Callable[[int], None]) -> None:
     at = place.at
     if isinstance(content, bytes):
-        await asyncio.to_thread(os.pwrite, handle, content, at)
+        await asyncio.to_thread(_write_all, handle, content, at)
         at += len(content)
         told(len(content))
     else:
@@ -122,7 +128,7 @@ def _digest_of(handle: int) -> str:
 
 
 @contextmanager
-def _fresh(path: Path) -> Iterator[tuple[int, Path]]:
+def _fresh(path: Path, *, private: bool) -> Iterator[tuple[int, Path]]:
     """Open a new file beside a path; whoever renames it there keeps it."""
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
@@ -130,7 +136,7 @@ def _fresh(path: Path) -> Iterator[tuple[int, Path]]:
         raise _unwritable(path, error) from error
     temporary = Path(name)
     try:
-        os.fchmod(handle, 0o644)
+        os.fchmod(handle, 0o600 if private else 0o644)
         yield handle, temporary
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -250,6 +256,9 @@ class Bundle:
             async with aclosing(self.stream(name)) as pieces:
                 async for _ in pieces:
                     pass
+        for chart in self.contents.charts:
+            if not self.has(chart.path) or self._files[chart.path].sha256 != chart.digest.removeprefix("sha256:"):
+                raise _other(self.path, chart.path)
         at, size = self._places[SUMS]
         if _whole(self.path, self._handle, at, size) != self.contents.sums().encode():
             raise _other(self.path, SUMS)

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ from nksmesh.domain.charts.lock import public_ref
 from nksmesh.domain.common.errors import ChartError
 from nksmesh.domain.common.paths import at_home
 
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
@@ -209,6 +211,13 @@ def _key(ref: ChartRef) -> list[str]:
 
 
 def _hex(digest: str) -> str:
+    """Return what a digest is called in the cache.
+
+    Raises:
+        ValueError: It is none, and may lead anywhere.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest!r} is no digest")
     return digest.removeprefix("sha256:")
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from nksmesh.adapters.charts.archive import digest_of
-from nksmesh.domain.charts.chart import ChartRef
+from nksmesh.domain.charts.chart import BUNDLED_SOURCE, ChartRef
 from nksmesh.domain.charts.lock import newest_first, public_source
 from nksmesh.domain.common.errors import ChartError, ConfigError
 from nksmesh.domain.common.paths import at_home
@@ -88,7 +88,12 @@ class Registry:
     host: str
 
 
-Source: TypeAlias = Folder | Repository | Registry
+@dataclass(frozen=True)
+class Bundled:
+    """Charts that came in a bundle, and that no other source has: they are in the cache, or cannot be had."""
+
+
+Source: TypeAlias = Folder | Repository | Registry | Bundled
 
 
 def source_named(text: str) -> Source:
@@ -111,6 +116,8 @@ def source_named(text: str) -> Source:
         return _folder(Path(unquote(parts.path)), text)
     if parts.scheme in {"http", "https"} and parts.hostname:
         return Repository(text)
+    if text == BUNDLED_SOURCE:
+        return Bundled()
     if parts.scheme == "oci" and parts.hostname:
         if parts.username or parts.query or parts.fragment:
             raise ConfigError(

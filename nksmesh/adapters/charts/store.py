@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE, digest_of, digest_of_folder
 from nksmesh.adapters.charts.cache import Cache, cache_folder
 from nksmesh.adapters.charts.contents import Contents, Templates, about_chart, check_identity
-from nksmesh.adapters.charts.sources import Folder, Registry, Repository, source_named, unknown_version
+from nksmesh.adapters.charts.sources import Bundled, Folder, Registry, Repository, source_named, unknown_version
 from nksmesh.domain.charts.chart import Chart, ChartRef
 from nksmesh.domain.charts.lock import Lock, public_ref, public_source
 from nksmesh.domain.common.errors import ChartError, ConfigError, MeshError
@@ -162,17 +162,23 @@ class ChartStore:
         digest = lock.digest(ref) or self._cache.digest_known(ref)
         return digest is not None and (self._cache.unpacked(digest) or self._cache.archive(digest)) is not None
 
-    def keep(self, ref: ChartRef, archive: bytes, digest: str) -> None:
-        """Keep an archive as if it had been fetched from its source.
+    def keep(self, ref: ChartRef, archive: bytes, digest: str, *, known: bool) -> None:
+        """Keep an archive under its digest.
+
+        Args:
+            known: Remember it as what its source has, too.
 
         Raises:
-            ChartError: It is not the chart that it is called, or the cache cannot be written.
+            ChartError: It is not the chart that it is called, has another digest, or the cache cannot be written.
         """
         title = f"chart {ref} from {public_source(ref.source)}"
+        if digest_of(archive) != digest:
+            raise ChartError(f"{title} has another digest than {digest}", hint="Get it again from where it came.")
         _, contents = self._cache.unpacked(digest) or self._cache.unpack(archive, digest, title=title)
         check_identity(contents, ref, title=title)
         self._cache.keep_archive(archive, digest)
-        self._cache.keep_known(ref, digest)
+        if known:
+            self._cache.keep_known(ref, digest)
 
     def packed(self, chart: Chart) -> PackedChart:
         """Read the archive of a chart that was fetched, as an OCI registry takes it.
@@ -233,6 +239,11 @@ class _Fetching:
         kept = None if self._fresh else await asyncio.to_thread(self._from_cache, ref)
         if kept:
             return kept
+        if isinstance(source, Bundled):
+            raise ChartError(
+                f"chart {ref} came in a bundle, and is not in the cache",
+                hint="Pass the bundle with --bundle, or another source with --charts.",
+            )
         self._listener(Event(step=STEP, kind=EventKind.WAITING, message=f"{ref} from {public_source(ref.source)}"))
         if isinstance(source, Registry):
             return await self._from_registry(ref, source)

@@ -34,6 +34,10 @@ LAYOUT: Final = f"{IMAGES}/oci-layout"
 FORMAT: Final = 1
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+"""A chart's name or version: it becomes a part of a path."""
+
 _PATH: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+@-]*)*")
 """A relative path, of which no part leads upwards or is hidden."""
 
@@ -100,14 +104,20 @@ class BundleContents:
     """What a bundle holds.
 
     Attributes:
-        environment: The environment that its values are of.
-        hub: The hub that the environment names.
+        environment: The environment that its values are of; empty without one.
+        profile: The mesh's profile.
+        region: The region that it was resolved for; empty with a registry of one's own.
+        network: ``public`` or ``private``.
+        hub: Where its images are looked for.
         istioctl: The path of istioctl's archive; empty without one.
         files: Every file but the list itself and the sums, by path.
     """
 
     version: str
     environment: str
+    profile: str = ""
+    region: str = ""
+    network: str = ""
     hub: str
     charts: tuple[BundledChart, ...]
     images: tuple[BundledImage, ...] = ()
@@ -120,6 +130,9 @@ class BundleContents:
             "nksmesh": FORMAT,
             "version": self.version,
             "environment": self.environment,
+            "profile": self.profile,
+            "region": self.region,
+            "network": self.network,
             "hub": self.hub,
             "charts": [vars(chart) for chart in self.charts],
             "images": [vars(image) | {"platforms": list(image.platforms)} for image in self.images],
@@ -146,11 +159,9 @@ def parse_contents(text: bytes, bundle: str) -> BundleContents:
         if not said["charts"]:
             raise _unusable(bundle, "it has no charts")
         return BundleContents(
-            version=str(said["version"]),
-            environment=str(said["environment"]),
-            hub=str(said["hub"]),
-            charts=tuple(_chart(entry) for entry in said["charts"]),
-            images=tuple(_image(entry) for entry in said["images"]),
+            **{key: str(said[key]) for key in ("version", "environment", "profile", "region", "network", "hub")},
+            charts=tuple(_chart(entry, bundle) for entry in said["charts"]),
+            images=tuple(_image(entry, bundle) for entry in said["images"]),
             istioctl=str(said["istioctl"]),
             files=_files(said["files"], bundle),
         )
@@ -158,12 +169,22 @@ def parse_contents(text: bytes, bundle: str) -> BundleContents:
         raise _unusable(bundle, f"{CONTENTS} cannot be read") from error
 
 
-def _chart(said: Mapping[str, Any]) -> BundledChart:
-    return BundledChart(**{key: str(said[key]) for key in ("name", "version", "source", "digest")})
+def usable_path(path: str) -> bool:
+    """Tell whether a bundle may hold a file of this path: a relative one, of plain letters, with nothing hidden."""
+    return _PATH.fullmatch(path) is not None and path not in {CONTENTS, SUMS}
 
 
-def _image(said: Mapping[str, Any]) -> BundledImage:
+def _chart(said: Mapping[str, Any], bundle: str) -> BundledChart:
+    chart = BundledChart(**{key: str(said[key]) for key in ("name", "version", "source", "digest")})
+    if not (_WORD.fullmatch(chart.name) and _WORD.fullmatch(chart.version) and _DIGEST.fullmatch(chart.digest)):
+        raise _unusable(bundle, "it lists a chart whose name, version or digest is none")
+    return chart
+
+
+def _image(said: Mapping[str, Any], bundle: str) -> BundledImage:
     fields = {key: str(said[key]) for key in ("name", "source", "digest", "media_type")}
+    if not _DIGEST.fullmatch(fields["digest"]):
+        raise _unusable(bundle, "it lists an image whose digest is none")
     return BundledImage(**fields, platforms=tuple(map(str, said["platforms"])))
 
 
@@ -171,10 +192,12 @@ def _files(said: Iterable[Mapping[str, Any]], bundle: str) -> tuple[BundledFile,
     files = []
     for entry in said:
         path, size, digest = str(entry["path"]), int(entry["size"]), str(entry["sha256"])
-        if not _PATH.fullmatch(path) or path in {CONTENTS, SUMS}:
+        if not usable_path(path):
             raise _unusable(bundle, f"it lists {path!r}, which no bundle has")
         if size < 0 or not _SHA256.fullmatch(digest):
             raise _unusable(bundle, f"it lists {path} with a size or a digest that is none")
+        if path.startswith(f"{BLOBS}/") and path != f"{BLOBS}/{digest}":
+            raise _unusable(bundle, f"it lists {path} with another digest than its name")
         files.append(BundledFile(path=path, size=size, sha256=digest))
     if len({file.path for file in files}) != len(files):
         raise _unusable(bundle, "it lists a file twice")

@@ -10,6 +10,9 @@ from typing import Any, Final
 from nksmesh.domain.common.data import named
 from nksmesh.domain.common.paths import at_home
 
+BUNDLED_SOURCE: Final = "bundle://charts"
+"""What charts of a folder are from where they came in a bundle: their folder means nothing there."""
+
 OFFICIAL_SOURCE: Final = "https://istio-release.storage.googleapis.com/charts"
 """Istio's own Helm repository (istio.io, "Install with Helm")."""
 

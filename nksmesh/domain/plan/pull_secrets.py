@@ -73,8 +73,8 @@ class NewPullSecret:
         }
 
     def may_replace(self, secret: Manifest | None) -> bool:
-        """Tell whether a Secret of its name is not there, or is one that nksmesh made."""
-        return secret is None or MADE_FOR in (secret["metadata"].get("labels") or {})
+        """Tell whether a Secret of its name is not there, or is one that nksmesh made for this mesh."""
+        return secret is None or (secret["metadata"].get("labels") or {}).get(MADE_FOR) == self.mesh
 
     def is_in(self, secret: Manifest) -> bool:
         """Tell whether a Secret holds its login already."""
@@ -109,7 +109,7 @@ def pull_secret_step(
     if live is None:
         action, reasons = Action.CREATE, ("it does not exist", account)
     elif not new.may_replace(live):
-        action, reasons = Action.KEEP, ("it was not made by nksmesh, and stays as it is",)
+        action, reasons = Action.KEEP, ("it was not made by nksmesh for this mesh, and stays as it is",)
     elif new.is_in(live):
         action = Action.KEEP
     else:
@@ -133,7 +133,8 @@ def about_the_account(steps: Iterable[PullSecretStep]) -> tuple[Finding, ...]:
             id="images.pull-secret-account",
             level=Level.WARNING,
             subject=f"Secret {step.secret.name}",
-            message=f"whoever may read Secrets in {where} can read the password of account {step.new.login.username}",
+            message=f"anyone who can read Secrets in {where} can read the password of account "
+            f"{step.new.login.username}",
             hint="Use an account that may pull and nothing else: in NCR, the key of a Service Viewer.",
         )
         for step in written[:1]
@@ -185,8 +186,8 @@ def missing_secrets(missing: Iterable[ObjectRef], hub: str, absent: Collection[s
             subject=f"Secret {name}",
             message=f"pull secret {name} does not exist in {'namespaces' if len(where) > 1 else 'namespace'} "
             f"{first_few(where, _MOST_NAMES)}: pods there pull their images without it",
-            hint="Run nksmesh install with --create-pull-secret to create it. Or create it yourself: "
-            f"docker login {host} && "
+            hint="Run nksmesh install with --create-pull-secret to create it. Or create it yourself, with a login for "
+            f"{host} alone: export DOCKER_CONFIG=$(mktemp -d) && docker login {host} && "
             + " && ".join(
                 command for namespace in where[:_MOST_NAMES] for command in _commands(name, namespace, absent)
             ),
@@ -201,7 +202,7 @@ def _commands(name: str, namespace: str, absent: Collection[str]) -> Iterator[st
         yield f"kubectl create namespace {namespace}"
     yield (
         f"kubectl create secret docker-registry {name} -n {namespace} "
-        '--from-file=.dockerconfigjson="$HOME/.docker/config.json"'
+        '--from-file=.dockerconfigjson="$DOCKER_CONFIG/config.json"'
     )
 
 

@@ -51,5 +51,7 @@ class Bundles(Protocol):
         contents: BundleContents,
         parts: Mapping[str, bytes | Callable[[], AsyncGenerator[bytes, None]]],
         told: Callable[[int], None],
+        *,
+        private: bool = False,
     ) -> str:
         """Write a bundle, whole or not at all, and return its digest."""

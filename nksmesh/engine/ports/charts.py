@@ -25,8 +25,8 @@ class Charts(Protocol):
     def cached(self, ref: ChartRef, lock: Lock) -> bool:
         """Whether a fetch of this chart would need no network."""
 
-    def keep(self, ref: ChartRef, archive: bytes, digest: str) -> None:
-        """Keep an archive as if it had been fetched."""
+    def keep(self, ref: ChartRef, archive: bytes, digest: str, *, known: bool) -> None:
+        """Keep an archive under its digest, and on request as what its source has."""
 
     def packed(self, chart: Chart) -> PackedChart:
         """Read the archive of a chart that was fetched."""

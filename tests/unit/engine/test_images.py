@@ -10,6 +10,8 @@ import pytest
 from nksmesh.domain.common.errors import ConfigError, ImageError
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.images.login import Login
+from nksmesh.domain.images.manifest import FoundManifest
+from nksmesh.domain.images.reference import Reference
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.engine.images import CheckedImage, check_images
 from tests.unit.fakes.cluster import FakeCluster
@@ -102,3 +104,33 @@ async def test_a_secret_that_is_no_pull_secret_is_named_and_not_shown(cluster: F
     with pytest.raises(ConfigError, match="Secret istio-system/key is no pull secret") as caught:
         await check(cluster, Table())
     assert "a secret that" not in f"{caught.value.message}{caught.value.hint}{caught.value.detail}"
+
+
+async def test_each_pull_secret_is_tried_as_the_kubelet_does(cluster: FakeCluster) -> None:
+    put_nodes(cluster, "amd64")
+    table = Table(pilot=index(*BOTH))
+    table.lets_in = {"good"}
+    refs = [ObjectRef("v1", "Secret", name, "istio-system") for name in ("good", "stale")]
+    for ref in refs:
+        config = {"auths": {"registry.example.com": {"username": ref.name, "password": "x"}}}
+        data = {".dockerconfigjson": base64.b64encode(json.dumps(config).encode()).decode()}
+        metadata = {"name": ref.name, "namespace": ref.namespace}
+        cluster.objects.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+    for order in (refs, refs[::-1]):
+        (found,) = await check_images([PILOT], order, cluster, table)
+        assert (found.login, found.findings) == ("Secret istio-system/good", ())
+    (found,) = await check_images([PILOT], refs[1:], cluster, table)
+    assert [finding.id for finding in found.findings] == ["images.denied"]
+
+
+async def test_a_slow_registry_hides_nothing_that_another_one_says(cluster: FakeCluster) -> None:
+    class HalfSlow(Table):
+        async def find(self, image: Reference, login: Login | None) -> FoundManifest:
+            self.slow = 60.0 if image.host == "registry.example.net" else 0.0
+            return await super().find(image, login)
+
+    names = [PILOT, "registry.example.net/x:1"]
+    missing, slow = await check_images(names, [], cluster, HalfSlow(), patience=0.05)
+    assert [finding.id for finding in missing.findings] == ["images.missing"]
+    assert [finding.id for finding in slow.findings] == ["images.unreachable"]
+    assert "registry.example.net does not answer within" in slow.findings[0].message

@@ -504,8 +504,8 @@ class FakeCharts(Failing):
         del lock
         return ref.name in self.there
 
-    def keep(self, ref: ChartRef, archive: bytes, digest: str) -> None:
-        del archive
+    def keep(self, ref: ChartRef, archive: bytes, digest: str, *, known: bool) -> None:
+        del archive, known
         self._note("keep", f"{ref} {digest}")
 
     def packed(self, chart: Chart) -> PackedChart:

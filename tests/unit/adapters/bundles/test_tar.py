@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import tarfile
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
@@ -22,7 +23,12 @@ BLOB = f"images/blobs/sha256/{hashlib.sha256(LARGE).hexdigest()}"
 
 
 def contents_of(parts: Parts) -> BundleContents:
-    chart = BundledChart(name="base", version="1.20.0", source="https://charts.example", digest="sha256:0")
+    chart = BundledChart(
+        name="base",
+        version="1.20.0",
+        source="https://charts.example",
+        digest=f"sha256:{hashlib.sha256(b'an archive').hexdigest()}",
+    )
     return BundleContents(
         version="1.20.0", environment="prod", hub="registry.example/istio", charts=(chart,), files=parts.files
     )
@@ -174,3 +180,10 @@ async def test_a_blob_that_is_shorter_than_its_manifest_says_is_refused(tmp_path
     made = parts()
     with pytest.raises(BundleError, match="has 1 bytes instead of"):
         await write(tmp_path / "a.tar", contents_of(made), {**made.content, BLOB: short}, lambda _: None)
+
+
+async def test_a_bundle_that_holds_secrets_is_its_owners_alone(tmp_path: Path) -> None:
+    made = parts()
+    for private, mode in ((True, 0o600), (False, 0o644)):
+        await write(tmp_path / "a.tar", contents_of(made), made.content, lambda _: None, private=private)
+        assert stat.S_IMODE(os.stat(tmp_path / "a.tar").st_mode) == mode  # noqa: PTH116 - pathlib would block

@@ -83,7 +83,8 @@ def test_each_secret_that_is_missing_is_one_warning_with_its_commands(hub: str) 
     assert "pull secret ncr does not exist in namespaces istio-system, edge:" in ncr.message
     assert "in namespace edge:" in other.message
     make = "kubectl create secret docker-registry {} -n {} --from-file=.dockerconfigjson"
-    assert "docker login registry.example &&" in ncr.hint
+    assert "export DOCKER_CONFIG=$(mktemp -d) && docker login registry.example &&" in ncr.hint
+    assert "$HOME/.docker" not in ncr.hint  # it may hold the logins of other registries
     assert make.format("ncr", "istio-system") in ncr.hint
     assert f"kubectl create namespace edge && {make.format('ncr', 'edge')}" in ncr.hint
     assert "create namespace istio-system" not in ncr.hint
@@ -121,6 +122,7 @@ def test_one_that_does_not_exist_is_made_with_the_login() -> None:
         ({MADE_FOR: "istio-system"}, LOGIN, Action.KEEP),
         ({MADE_FOR: "istio-system"}, replace(LOGIN, password="another"), Action.APPLY),  # noqa: S106 - nobody's
         ({}, replace(LOGIN, password="another"), Action.KEEP),  # noqa: S106 - nobody's
+        ({MADE_FOR: "other-mesh"}, replace(LOGIN, password="another"), Action.KEEP),  # noqa: S106 - nobody's
     ],
 )
 def test_one_that_exists_is_renewed_only_where_nksmesh_made_it(
