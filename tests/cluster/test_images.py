@@ -116,7 +116,8 @@ def test_a_pull_secret_is_made_shown_before_and_removed_again(istio: Program, cl
     assert "refuses the login" in refused.error["message"]
     unasked = with_login("install", *hub, "--create-pull-secret", code=2)
     assert "without a terminal" in unasked.error["message"]
-    planned = with_login("install", *hub, "--create-pull-secret", "--dry-run", output="")
+    wide = replace(with_login, environment={**with_login.environment, "COLUMNS": "200"})
+    planned = wide("install", *hub, "--create-pull-secret", "--dry-run", output="")
     assert f"account puller of {server.host}, from NKSMESH_REGISTRY_USERNAME" in planned.stdout
     assert cluster.everything() == before
 

@@ -46,6 +46,25 @@ class Relay:
     up: dict[str, int] = field(default_factory=dict)
     written: Callable[[str], None] = lambda _: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _busy: int = 0
+    _idle: threading.Condition = field(default_factory=threading.Condition)
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Count a request that is under way."""
+        with self._idle:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def rest(self) -> None:
+        """Wait until nothing is under way: what a killed client has sent may pass a while after it."""
+        with self._idle:
+            assert self._idle.wait_for(lambda: not self._busy, timeout=60)
 
     def count(self, bytes_of: dict[str, int], blob: str, size: int) -> None:
         """Add to what passed of a blob, from any thread."""
@@ -67,6 +86,10 @@ class _Handler(QuietHandler):
     shared: Relay
 
     def handle_one(self) -> None:
+        with self.shared.passing():
+            self._handle()
+
+    def _handle(self) -> None:
         asked = Asked(self.command, self.path, {name.lower(): text for name, text in self.headers.items()})
         self.shared.asked.append(asked)
         said = self.shared.answer(asked)

@@ -74,6 +74,7 @@ def test_after_a_kill_only_what_is_missing_is_sent(charts: str, target: Server, 
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
         over.set()
+        relayed.rest()
         relayed.written = lambda _: None
         there = {digest for digest in sizes if digest in written}
         assert there
