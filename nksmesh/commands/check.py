@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from nksmesh.commands.status import StatusResult, status
 from nksmesh.domain.charts.releases import ISTIOD
@@ -16,7 +16,7 @@ from nksmesh.domain.checks.rule import Checked, Status, checked, judge
 from nksmesh.domain.common.errors import CheckError, ConfigError, MeshError, UnreachableError
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.common.findings import Level
-from nksmesh.domain.common.spelling import counted
+from nksmesh.domain.common.spelling import counted, perhaps
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.workloads import without_releases
@@ -24,11 +24,13 @@ from nksmesh.domain.plan.plan import Plan
 from nksmesh.engine import observation
 from nksmesh.engine.checks import Reader, read_facts
 from nksmesh.engine.crds import istio_crds
-from nksmesh.engine.images import look_for_images
+from nksmesh.engine.images import look_for_images, softened
 from nksmesh.engine.planning import make_plan
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.workloads import injected_workloads
+
+T = TypeVar("T")
 
 CHECK_STEP: Final = "check"
 RULES: Final = (*cluster.RULES, *network.RULES, *namespaces.RULES, *after_install.RULES)
@@ -41,6 +43,12 @@ PLAN: Final = "mesh.plan"
 
 _OF_PLANS: Final = {"images": "registry", "location": "region", "injection": "namespaces"}
 """Where what a plan finds belongs; all else of it is about the mesh."""
+
+_PLANS: Final = frozenset({*_OF_PLANS, "balancer", "charts", "kube", "mesh", "version"})
+"""How the ids of what a plan finds begin; docs/findings.md lists them."""
+
+_LEFT_CRDS: Final = "mesh.left-crds"
+_READY: Final = "after-install.ready"
 
 _AFTER: Final = "after-install"
 _PAUSE: Final = 5.0
@@ -63,20 +71,28 @@ class Choice:
 
     def takes(self, found: Checked) -> bool:
         """Tell whether what came of a rule is wanted."""
-        group = group_of(found)
+        group = group_of(found.id)
         names = {found.id, group}
         left_out = (self.before and group == _AFTER) or names.intersection(self.skip)
         return not left_out and (not self.only or bool(names.intersection(self.only)))
 
+    def concerns(self, group: str) -> bool:
+        """Tell whether anything of a group can be wanted."""
+        return group not in self.skip and (not self.only or any(group_of(name) == group for name in self.only))
+
     def check(self) -> None:
-        """Refuse what is neither a group nor written as a rule's id.
+        """Refuse what is neither a group nor the id of a check or of what a plan finds.
 
         Raises:
             ConfigError: It is neither.
         """
+        ids = (*(rule.id for rule in RULES), REACHABLE, IMAGES, PLAN)
         for name in (*self.only, *self.skip):
-            if name not in GROUPS and "." not in name:
-                raise ConfigError(f"there is no group of checks {name!r}", hint=f"The groups are {', '.join(GROUPS)}.")
+            group, dot, _ = name.partition(".")
+            if not dot and name not in GROUPS:
+                raise ConfigError(f"there is no group of checks {name!r}", hint=perhaps(name, GROUPS, "groups"))
+            if dot and name not in ids and group not in _PLANS:
+                raise ConfigError(f"there is no check {name!r}", hint=perhaps(name, ids, "checks"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +130,10 @@ class CheckResult:
         return CheckError.exit_code if self.failures else 0
 
 
-def group_of(found: Checked) -> str:
-    """Name the group that what came of a rule is shown in."""
-    group = _OF_PLANS.get(found.group, found.group)
+def group_of(name: str) -> str:
+    """Name the group that what came of a rule is shown in, by the rule's id."""
+    first = name.partition(".")[0]
+    group = _OF_PLANS.get(first, first)
     return group if group in GROUPS else "mesh"
 
 
@@ -139,7 +156,7 @@ async def check(request: MeshRequest, runtime: Runtime, choice: Choice, *, wait:
         left = deadline - clock()
         if not result.failures or left <= 0:
             return result
-        words = f"{counted(result.failures, 'failure')} to be over"
+        words = f"{counted(result.failures, 'failed check')} to pass"
         runtime.listener(Event(step=CHECK_STEP, kind=EventKind.WAITING, message=words))
         await runtime.cluster.live.changed(version, min(left, _PAUSE))
 
@@ -151,29 +168,43 @@ async def _look(request: MeshRequest, runtime: Runtime, choice: Choice) -> Check
     except UnreachableError as error:
         return _result(CheckResult(kubernetes="", context=context, counts={}), [_failed(REACHABLE, error)], choice)
     plan, facts, installed = await asyncio.gather(
-        _planned(request, runtime),
+        _tried(make_plan(request, runtime)),
         read_facts(reader, runtime.cluster, runtime.helm),
-        _nothing() if choice.before else _installed(runtime, request.options.namespace),
+        _nothing() if choice.before else _tried(_installed(runtime, request.options.namespace)),
     )
-    facts = replace(facts, installed=installed, unknown=reader.unknown)
+    facts = replace(facts, unknown=reader.unknown)
     found = [Checked(id=REACHABLE, status=Status.OK, message=f"the API server answers: Kubernetes {kubernetes}")]
+    if isinstance(installed, MeshError):
+        found.append(_failed(_READY, installed))
+    else:
+        facts = replace(facts, installed=installed)
     version = ""
     if isinstance(plan, MeshError):
         found.append(_failed(PLAN, plan))
     else:
         version = plan.mesh.version
-        denied, images, left = await asyncio.gather(
-            reader.denied(plan.releases), _images(plan, runtime), _left_crds(plan, runtime)
+        denied, more, images, left = await asyncio.gather(
+            reader.denied(plan.releases),
+            reader.daemon_sets(plan.mesh.namespace),
+            _tried(_images(plan, runtime)) if choice.concerns("registry") else _nothing(),
+            _tried(_left_crds(plan, runtime)),
         )
-        facts = replace(facts, denied=denied, left_crds=left, mesh=plan.mesh, changes=plan.releases)
-        found += [*images, *_of_plan(plan)]
+        if isinstance(left, MeshError):
+            found.append(Checked(id=_LEFT_CRDS, status=Status.WARNING, message=f"not checked: {left.message}"))
+        else:
+            facts = replace(facts, left_crds=left)
+        if facts.daemon_sets is not None:
+            facts = replace(facts, daemon_sets=(*facts.daemon_sets, *(more or ())))
+        facts = replace(facts, denied=denied, mesh=plan.mesh, changes=plan.releases)
+        found += [_failed(IMAGES, images)] if isinstance(images, MeshError) else images or ()
+        found += _of_plan(plan)
     bare = CheckResult(kubernetes=kubernetes, context=context, version=version, counts={})
     return _result(bare, [*found, *judge(RULES, facts)], choice)
 
 
 def _result(bare: CheckResult, found: Iterable[Checked], choice: Choice) -> CheckResult:
     wanted = [result for result in found if choice.takes(result)]
-    groups = {group: tuple(result for result in wanted if group_of(result) == group) for group in GROUPS}
+    groups = {group: tuple(result for result in wanted if group_of(result.id) == group) for group in GROUPS}
     counts = Counter(result.status for result in wanted)
     return replace(
         bare,
@@ -186,10 +217,10 @@ def _failed(name: str, error: MeshError) -> Checked:
     return Checked(id=name, status=Status.FAILURE, message=error.message, hint=error.hint)
 
 
-async def _planned(request: MeshRequest, runtime: Runtime) -> Plan | MeshError:
-    """Plan an install; what keeps it from being planned is what came of the rule about it."""
+async def _tried(reading: Awaitable[T]) -> T | MeshError:
+    """Return what is read, or what keeps it from being read: that is what came of the rule about it."""
     try:
-        return await make_plan(request, runtime)
+        return await reading
     except UnreachableError:
         raise
     except MeshError as error:
@@ -206,7 +237,8 @@ def _of_plan(plan: Plan) -> Iterator[Checked]:
 async def _images(plan: Plan, runtime: Runtime) -> tuple[Checked, ...]:
     """Look for all images of the mesh, with the pods' login."""
     images = await look_for_images(plan.releases.values(), plan.mesh, runtime)
-    found = tuple({finding.message: checked(finding) for image in images for finding in image.findings}.values())
+    findings = softened((finding for image in images for finding in image.findings), "--skip registry")
+    found = tuple({finding.message: checked(finding) for finding in findings}.values())
     pulled = sum(image.found is not None for image in images)
     words = f"{counted(pulled, 'image')} of {plan.mesh.hub} can be pulled"
     return (*found, Checked(id=IMAGES, status=Status.OK, message=words)) if pulled else found
@@ -231,6 +263,7 @@ async def _installed(runtime: Runtime, namespace: str) -> InstalledFacts | None:
     pem = ((root or {}).get("data") or {}).get("root-cert.pem", "")
     record = found.installation.record
     return InstalledFacts(
+        namespace=found.installation.namespace,
         version=record.settings.version if record else "",
         proxy_image=_proxy(found, runtime),
         readiness={row.release: row.readiness for row in found.releases},

@@ -6,16 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from nksmesh.domain.checks import cluster as about_cluster
 from nksmesh.domain.checks import network as about_network
 from nksmesh.domain.checks.facts import ClusterFacts
-from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.checks.rule import found_by
+from nksmesh.domain.common.errors import ConfigError, RefusedError
 from nksmesh.domain.common.findings import Finding
+from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, called_services, ref_of
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
+from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster, Helm, Objects
 
 T = TypeVar("T")
@@ -28,7 +32,11 @@ _GATEWAY_API: Final = ObjectRef(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.gateway.networking.k8s.io"
 )
 _WEBHOOKS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-_VERBS: Final = ("get", "create", "patch", "delete")
+_VERBS: Final = ("get", "create", "patch")
+_NAMESPACE_VERBS: Final = ("create", "patch")
+"""A namespace is applied, which takes both; one that is there is left as it is."""
+
+_HELD_TO: Final = tuple(rule for rule in (*about_cluster.RULES, *about_network.RULES) if rule.on_install)
 _KEPT: Final = (ObjectRef("v1", "Secret", "", _SYSTEM), ObjectRef("coordination.k8s.io/v1", "Lease", "", _SYSTEM))
 """What nksmesh keeps its records in, and what it holds a mesh with."""
 
@@ -49,10 +57,10 @@ class Reader:
         """List the nodes."""
         return await self._allowed("nodes", "list nodes", self._objects.list("v1", "Node", most=_MOST_NODES))
 
-    async def daemon_sets(self) -> Sequence[Manifest] | None:
-        """List the DaemonSets of kube-system, the CNI's among them."""
-        listed = self._objects.list("apps/v1", "DaemonSet", _SYSTEM)
-        return await self._allowed("daemon_sets", f"list DaemonSets in {_SYSTEM}", listed)
+    async def daemon_sets(self, namespace: str = _SYSTEM) -> Sequence[Manifest] | None:
+        """List the DaemonSets of a namespace: kube-system has the CNI's."""
+        listed = self._objects.list("apps/v1", "DaemonSet", namespace)
+        return await self._allowed("daemon_sets", f"list DaemonSets in {namespace}", listed)
 
     async def cilium(self) -> Mapping[str, Any] | None:
         """Read Cilium's settings; empty without Cilium."""
@@ -77,7 +85,7 @@ class Reader:
             return None, None
         webhooks = [webhook for some in listed for webhook in some]
         called = {service for webhook in webhooks for service in called_services(webhook)}
-        refs = {ObjectRef("v1", "Service", name, namespace) for namespace, name in called}
+        refs = {ObjectRef("v1", "Service", name, namespace) for namespace, name in called if name}
         found = await self._allowed("services", "read Services", self._objects.get_all(refs, metadata_only=True))
         there = None if found is None else frozenset((ref.namespace, ref.name) for ref, live in found.items() if live)
         return webhooks, there
@@ -96,9 +104,16 @@ class Reader:
 
         A cluster administrator is asked about once.
         """
+        return await self._allowed("denied", "ask for its rights", self._denied(changes))
+
+    async def _denied(self, changes: Mapping[str, ReleaseChange]) -> tuple[str, ...]:
         if await self._objects.may("*"):
             return ()
+        wanted = {ObjectRef("v1", "Namespace", change.release.namespace) for change in changes.values()}
+        namespaces = await where_allowed(self._objects.get_all(wanted, metadata_only=True), None)
         asked = dict.fromkeys((verb, ref) for ref in _kinds_of(changes) for verb in _VERBS)
+        if namespaces and None in namespaces.values():
+            asked |= dict.fromkeys((verb, ObjectRef("v1", "Namespace", "")) for verb in _NAMESPACE_VERBS)
         answers = await asyncio.gather(*(self._objects.may(verb, ref) for verb, ref in asked))
         refused: dict[ObjectRef, list[str]] = {}
         for (verb, ref), allowed in zip(asked, answers, strict=True):
@@ -120,7 +135,8 @@ class Reader:
         try:
             return await reading
         except RefusedError as exc:
-            self.unknown[fact] = f"the kubeconfig's user may not {doing} ({exc.reason})"
+            denied = exc.status == HTTPStatus.FORBIDDEN
+            self.unknown[fact] = f"the kubeconfig's user may not {doing} ({exc.reason})" if denied else exc.message
             return None
 
 
@@ -162,11 +178,18 @@ async def check_before_writing(
         skipped: The ids of rules that the user has left out.
 
     Returns:
-        What the rules find; of what could not be read nothing is said.
+        What the rules find; of what could not be read, or has an odd form, nothing is said.
 
     Raises:
+        ConfigError: The id of one that is left out is none of these rules'.
         ClusterError: The cluster cannot be reached.
     """
+    known = [rule.id for rule in _HELD_TO]
+    for name in skipped:
+        if name not in known:
+            raise ConfigError(
+                f"--skip-check {name}: there is no such check before an install", hint=perhaps(name, known, "checks")
+            )
     reader = Reader(cluster)
     nodes, daemon_sets, cilium, felix, denied = await asyncio.gather(
         reader.nodes(), reader.daemon_sets(), reader.cilium(), reader.felix(), reader.denied(changes)
@@ -181,22 +204,20 @@ async def check_before_writing(
         mesh=mesh,
         changes=changes,
     )
-    held_to = (rule for rule in (*about_cluster.RULES, *about_network.RULES) if rule.on_install)
     return tuple(
         replace(finding, hint=f"{finding.hint} Or pass --skip-check {rule.id} to continue.")
-        for rule in held_to
+        for rule in _HELD_TO
         if rule.id not in skipped and all(getattr(facts, name) is not None for name in rule.needs)
-        for finding in rule.judge(facts)
+        for finding in found_by(rule, facts)[0]
     )
 
 
 def _kinds_of(changes: Mapping[str, ReleaseChange]) -> Iterable[ObjectRef]:
-    """Name each kind of object that an install writes, once for a namespace; Helm's own records among them."""
+    """Name each kind of object that an install writes, once for a namespace, Namespaces left out."""
     for change in changes.values():
         yield ObjectRef("v1", "Secret", "", change.release.namespace)
         for manifest in change.manifests:
             ref = ref_of(manifest, change.release.namespace)
             yield ObjectRef(ref.api_version, ref.kind, "", ref.namespace)
     yield from _KEPT
-    yield ObjectRef("v1", "Namespace", "")
     yield ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", "")

@@ -79,10 +79,20 @@ async def prove_images(
         written, mesh, runtime, later=later, new=new, patience=_PROOF_SECONDS, offline=offline
     )
     findings = [finding for image in checked for finding in image.findings]
-    unreached = {parse_reference(finding.subject).host: finding for finding in findings if _unreached(finding)}
+    return tuple(_with_way_around(finding) for finding in softened(findings))
+
+
+def softened(findings: Iterable[Finding], option: str = "--no-check-images") -> tuple[Finding, ...]:
+    """Make one warning for each registry that cannot be reached from here; all other findings stay.
+
+    Args:
+        option: The option that leaves the registry out.
+    """
+    found = tuple(findings)
+    unreached = {parse_reference(finding.subject).host: finding for finding in found if _unreached(finding)}
     return (
-        *(_not_proved(host, finding) for host, finding in unreached.items()),
-        *(_with_way_around(finding) for finding in findings if not _unreached(finding)),
+        *(_not_proved(host, finding, option) for host, finding in unreached.items()),
+        *(finding for finding in found if not _unreached(finding)),
     )
 
 
@@ -141,14 +151,14 @@ def _unreached(finding: Finding) -> bool:
     return finding.id == "images.unreachable"
 
 
-def _not_proved(host: str, finding: Finding) -> Finding:
+def _not_proved(host: str, finding: Finding, option: str) -> Finding:
     """Let a registry that cannot be reached from here stop nothing: the nodes may reach it."""
     return replace(
         finding,
         level=Level.WARNING,
         subject=host,
         message=f"{finding.message}; its images were not looked for",
-        hint=f"Check that this machine can reach {host}, or pass --no-check-images.",
+        hint=f"Check that this machine can reach {host}, or pass {option}.",
     )
 
 

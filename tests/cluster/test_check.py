@@ -42,10 +42,10 @@ def found(ran: Ran) -> dict[str, list[str]]:
 
 def test_an_empty_cluster_before_an_install(istio: Program, cluster: Reader) -> None:
     before = cluster.everything()
-    ran = istio("check", "--pre", *HUB, "--charts", istio.charts, code=7)
+    ran = istio("check", "--pre", *HUB, "--charts", istio.charts)
     results = found(ran)
     assert results["mesh.plan"] == results["cluster.permissions"] == results["cluster.third-party-jwt"] == ["ok"]
-    assert results["images.unreachable"] == ["failure"]
+    assert results["images.unreachable"] == ["warning"]
     assert results["cluster.disruption-budget"] == ["warning"]
     assert not any(name.startswith("after-install.") for name in results)
     assert cluster.everything() == before
@@ -54,6 +54,7 @@ def test_an_empty_cluster_before_an_install(istio: Program, cluster: Reader) -> 
     only = istio("check", "--pre", *HUB, "--charts", istio.charts, "--only", "network", "--only", "cluster.capacity")
     assert {name.partition(".")[0] for name in found(only)} == {"network", "cluster"}
     assert istio("check", "--only", "nonsense", code=2).error["message"] == "there is no group of checks 'nonsense'"
+    assert "Did you mean 'cluster.capacity'?" in istio("check", "--only", "cluster.capcity", code=2).error["hint"]
 
 
 def test_a_cluster_that_cannot_be_planned_for_says_why(istio: Program, cluster: Reader) -> None:
@@ -65,6 +66,8 @@ def test_a_cluster_that_cannot_be_planned_for_says_why(istio: Program, cluster: 
 def test_an_install_is_held_to_the_checks_that_concern_it(istio: Program, cluster: Reader) -> None:
     cluster.post("/apis/apps/v1/namespaces/kube-system/daemonsets", EBPF)
     before = cluster.everything()
+    unknown = istio("install", *HUB, "--skip-check", "network.calico-epf", code=2).error
+    assert "Did you mean 'network.calico-ebpf'?" in unknown["hint"]
     refused = istio("install", *HUB, code=7).error
     assert "Calico runs in eBPF mode" in refused["message"]
     assert "--skip-check network.calico-ebpf" in refused["hint"]
@@ -88,7 +91,7 @@ def test_who_may_not_write_learns_it_before_the_first_write(istio: Program, clus
     results = found(limited("check", "--pre", *HUB, "--charts", istio.charts, "--skip", "registry", code=7))
     assert results["cluster.permissions"] == ["failure"]
     refused = limited("install", *HUB, code=7).error
-    assert "may not create or patch or delete Secrets in istio-system, " in refused["message"]
+    assert "may not create or patch Secrets in istio-system, " in refused["message"]
     assert cluster.everything() == before
 
 

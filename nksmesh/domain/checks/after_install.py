@@ -11,6 +11,7 @@ from nksmesh.domain.checks.facts import ClusterFacts
 from nksmesh.domain.checks.rule import Rule
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import counted, first_few
+from nksmesh.domain.kube.objects import Manifest, called_services
 from nksmesh.domain.kube.workloads import on_other_proxy
 from nksmesh.domain.plan.upgrade_path import proxies_too_old
 
@@ -34,8 +35,16 @@ def _ready(facts: ClusterFacts) -> Iterator[Finding]:
         )
 
 
-def _bundles(facts: ClusterFacts) -> Iterator[Finding]:
+def _own_webhooks(facts: ClusterFacts) -> Iterator[Manifest]:
+    """Return the webhook configurations that call a Service in the namespace of the installed mesh."""
     for webhook in facts.webhooks or ():
+        if facts.installed and facts.installed.namespace in {namespace for namespace, _ in called_services(webhook)}:
+            yield webhook
+
+
+def _bundles(facts: ClusterFacts) -> Iterator[Finding]:
+    namespace = facts.installed.namespace if facts.installed else ""
+    for webhook in _own_webhooks(facts):
         empty = [
             str(entry.get("name"))
             for entry in webhook.get("webhooks") or ()
@@ -47,12 +56,12 @@ def _bundles(facts: ClusterFacts) -> Iterator[Finding]:
                 id="after-install.webhook-trust",
                 subject=name,
                 message=f"{webhook.get('kind')} {name} has no caBundle: the API server cannot trust its istiod",
-                hint=f"Run kubectl logs -n istio-system -l app={ISTIOD.name} to see why istiod does not write it.",
+                hint=f"Run kubectl logs -n {namespace} -l app={ISTIOD.name} to see why istiod does not write it.",
             )
 
 
 def _validators(facts: ClusterFacts) -> Iterator[Finding]:
-    for webhook in facts.webhooks or ():
+    for webhook in _own_webhooks(facts):
         open_ = any(entry.get("failurePolicy") != "Fail" for entry in webhook.get("webhooks") or ())
         if webhook.get("kind") == _VALIDATOR and open_:
             name = webhook["metadata"]["name"]
@@ -60,7 +69,7 @@ def _validators(facts: ClusterFacts) -> Iterator[Finding]:
                 id="after-install.validation",
                 level=Level.WARNING,
                 subject=name,
-                message=f"{name} lets wrong Istio objects pass: istiod has not set its failurePolicy to Fail",
+                message=f"{name} accepts invalid Istio objects: istiod has not set its failurePolicy to Fail",
                 hint="istiod does so when its webhook answers. Run nksmesh check --wait 2m to wait for that.",
             )
 
@@ -96,7 +105,7 @@ def _root_certificate(facts: ClusterFacts) -> Iterator[Finding]:
     yield Finding(
         id="after-install.root-certificate",
         level=Level.FAILURE if over else Level.WARNING,
-        message=f"the mesh's root certificate {'ended' if over else 'ends'} on {ends:%Y-%m-%d}: "
+        message=f"the mesh's root certificate {'expired' if over else 'expires'} on {ends:%Y-%m-%d}: "
         f"proxies {'no longer trust' if over else 'will no longer trust'} each other",
         hint="Plug in a new certificate as istio.io, Plug in CA Certificates, says; then restart the workloads.",
     )
@@ -112,7 +121,7 @@ RULES: Final = (
     ),
     Rule(
         id="after-install.validation",
-        passed="wrong Istio objects are refused",
+        passed="invalid Istio objects are refused",
         judge=_validators,
         needs=("installed", "webhooks"),
     ),
@@ -124,7 +133,7 @@ RULES: Final = (
     ),
     Rule(
         id="after-install.root-certificate",
-        passed="the mesh's root certificate does not end within 90 days",
+        passed="the mesh's root certificate does not expire within 90 days",
         judge=_root_certificate,
         needs=("installed",),
     ),

@@ -24,6 +24,8 @@ from nksmesh.domain.values.layers import dotted
 _SOON: Final = timedelta(days=30)
 _MOST_NAMES: Final = 5
 _HOLDING: Final = frozenset({"NoSchedule", "NoExecute"})
+_PASSING: Final = "node.kubernetes.io/"
+"""How the keys of taints begin that Kubernetes itself sets for a while, such as not-ready and unschedulable."""
 
 
 def _helm_schema(facts: ClusterFacts) -> Iterator[Finding]:
@@ -52,7 +54,7 @@ def _credential(facts: ClusterFacts) -> Iterator[Finding]:
     yield Finding(
         id="cluster.credential-expiry",
         level=Level.FAILURE if over else Level.WARNING,
-        message=f"the kubeconfig's credential {'ended' if over else 'ends'} on {ends:%Y-%m-%d}",
+        message=f"the kubeconfig's credential {'expired' if over else 'expires'} on {ends:%Y-%m-%d}",
         hint="Download the cluster's kubeconfig again (NKS console, or its API), after its certificates were renewed.",
     )
 
@@ -76,16 +78,29 @@ def _third_party_jwt(facts: ClusterFacts) -> Iterator[Finding]:
 
 
 def _capacity(facts: ClusterFacts) -> Iterator[Finding]:
-    nodes = [node for node in facts.nodes or () if _takes_pods(node)]
-    room = [_allocatable(node) for node in nodes]
     for change in (facts.changes or {}).values():
         for manifest in change.manifests:
-            if manifest.get("kind") not in ROLLOUT_KINDS or not room:
+            if manifest.get("kind") not in ROLLOUT_KINDS or not facts.nodes:
                 continue
-            wanted = _requests(pod_template(manifest))
+            template = pod_template(manifest)
+            tolerations = (template.get("spec") or {}).get("tolerations") or ()
+            nodes = [node for node in facts.nodes if _admits(node, tolerations)]
+            room, wanted = [there for there in map(_allocatable, nodes) if there], _requests(template)
             if any(all(wanted[name] <= there[name] for name in wanted) for there in room):
                 continue
-            yield _too_big(manifest, change, wanted, room)
+            if len(room) < len(nodes):
+                raise ValueError("a node does not say what pods may have of it")
+            yield _too_big(manifest, change, wanted, room) if room else _not_tolerated(manifest, change)
+
+
+def _not_tolerated(manifest: Manifest, change: ReleaseChange) -> Finding:
+    return Finding(
+        id="cluster.capacity",
+        subject=change.release.name,
+        message=f"a pod of {manifest['kind']} {manifest['metadata']['name']} tolerates the taints of no node: "
+        "it would stay Pending",
+        hint="Add a node without taints, or set tolerations in the values of this component.",
+    )
 
 
 def _too_big(
@@ -96,7 +111,7 @@ def _too_big(
     keys = [
         dotted(path)
         for path, value, _ in change.composed.leaves()
-        if path[-3:] == ("resources", "requests", "memory") and parse_quantity(value) <= wanted["memory"]
+        if path[-3:] == ("resources", "requests", "memory") and 0 < _amount(value) <= wanted["memory"]
     ]
     set_it = f" --set {change.release.name}:{min(keys, key=len)}=512Mi" if keys else ""
     return Finding(
@@ -112,15 +127,39 @@ def _spoken(room: Mapping[str, Decimal]) -> str:
     return f"{room['cpu'].normalize():f} CPUs and {spoken_bytes(room['memory'])} of memory"
 
 
-def _takes_pods(node: Manifest) -> bool:
-    spec = node.get("spec") or {}
-    held = any(taint.get("effect") in _HOLDING for taint in spec.get("taints") or ())
-    return not spec.get("unschedulable") and not held
+def _admits(node: Manifest, tolerations: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether a pod tolerates a node's taints, those that pass left out: a cordoned node counts."""
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return all(
+        taint.get("effect") not in _HOLDING
+        or str(taint.get("key")).startswith(_PASSING)
+        or any(_tolerates(toleration, taint) for toleration in tolerations)
+        for taint in taints
+    )
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    """Match as Kubernetes does: no effect is every effect, and no key with Exists is every taint."""
+    if (toleration.get("effect") or taint["effect"]) != taint["effect"]:
+        return False
+    key, exists = toleration.get("key") or "", toleration.get("operator") == "Exists"
+    if not key:
+        return exists
+    return key == taint.get("key") and (exists or (toleration.get("value") or "") == (taint.get("value") or ""))
 
 
 def _allocatable(node: Manifest) -> dict[str, Decimal]:
+    """Return what pods may have of a node; empty where it does not say so yet."""
     found = (node.get("status") or {}).get("allocatable") or {}
-    return {name: parse_quantity(found.get(name) or 0) for name in ("cpu", "memory")}
+    return {name: parse_quantity(found[name]) for name in ("cpu", "memory")} if found else {}
+
+
+def _amount(value: object) -> Decimal:
+    """Read a quantity; none where it is not one: refusing that is the API server's."""
+    try:
+        return parse_quantity(value)
+    except ValueError:
+        return Decimal()
 
 
 def _requests(template: Mapping[str, Any]) -> dict[str, Decimal]:
@@ -129,7 +168,7 @@ def _requests(template: Mapping[str, Any]) -> dict[str, Decimal]:
         (container.get("resources") or {}).get("requests") or {}
         for container in (template.get("spec") or {}).get("containers") or ()
     ]
-    return {name: sum((parse_quantity(some.get(name) or 0) for some in asked), Decimal()) for name in ("cpu", "memory")}
+    return {name: sum((_amount(some.get(name) or 0) for some in asked), Decimal()) for name in ("cpu", "memory")}
 
 
 def _disruption_budget(facts: ClusterFacts) -> Iterator[Finding]:
@@ -147,9 +186,8 @@ def _disruption_budget(facts: ClusterFacts) -> Iterator[Finding]:
                     id="cluster.disruption-budget",
                     level=Level.WARNING,
                     subject=change.release.name,
-                    message=f"PodDisruptionBudget {budget['metadata']['name']} lets no pod of Deployment "
-                    f"{manifest['metadata']['name']} be evicted, for there is one: upgrading a worker node group of "
-                    "NKS fails",
+                    message=f"Deployment {manifest['metadata']['name']} has one replica, and PodDisruptionBudget "
+                    f"{budget['metadata']['name']} does not allow its eviction: upgrades of NKS node groups will fail",
                     hint=f"Install with {more} before you upgrade node groups.",
                 )
 
@@ -179,7 +217,7 @@ RULES: Final = (
     ),
     Rule(
         id="cluster.credential-expiry",
-        passed="the kubeconfig's credential does not end within 30 days",
+        passed="the kubeconfig's credential does not expire within 30 days",
         judge=_credential,
     ),
     Rule(

@@ -20,14 +20,16 @@ class InstalledFacts:
     """What is there of a mesh that is installed.
 
     Attributes:
+        namespace: The control plane's namespace.
         version: Its Istio version; empty where nothing records it.
         proxy_image: The proxy image that its istiod injects; empty where that is not known.
         readiness: For each release, whether it is ready.
         gone: Releases that the record has and Helm has not.
-        root_ends: When the root certificate that proxies trust ends; None where there is none to read.
+        root_ends: When the root certificate that proxies trust expires; None where there is none to read.
         workloads: The users' workloads with a sidecar.
     """
 
+    namespace: str
     version: str
     proxy_image: str
     readiness: Mapping[Release, Readiness]
@@ -43,10 +45,10 @@ class ClusterFacts:
     Attributes:
         now: When it was looked at.
         helm: The version of the Helm that is driven, X.Y.Z.
-        credential_ends: When the user's credential ends; None where it does not say.
+        credential_ends: When the user's credential expires; None where it does not say.
         nodes: The nodes.
         namespaces: The namespaces' metadata.
-        daemon_sets: The DaemonSets of kube-system.
+        daemon_sets: The DaemonSets of kube-system, and of the mesh's namespace where that is known.
         cilium: Cilium's ConfigMap; empty without Cilium.
         felix: The spec of Calico's FelixConfiguration ``default``; empty without one.
         gateway_api: The Gateway API's CRDs are there.

@@ -10,24 +10,31 @@ from nksmesh.domain.checks.rule import Rule
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.objects import called_services
-from nksmesh.domain.mesh.revisions import DEFAULT_TAG, INJECTION_LABEL, REVISION_LABEL, TAG_LABEL
+from nksmesh.domain.mesh.mesh import Mesh
+from nksmesh.domain.mesh.revisions import DEFAULT_TAG, INJECTION_LABEL, REVISION_LABEL, TAG_LABEL, follows
 
 _ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 _REFUSING: Final = frozenset({"baseline", "restricted"})
 """The Pod Security levels that refuse the capability NET_ADMIN, which istio-init needs."""
 
+_AMBIENT: Final = ("istio.io/dataplane-mode", "ambient")
+_CNI_NODE: Final = "istio-cni-node"
+"""The DaemonSet of the cni chart, whoever installed it."""
+
 _SETTINGS: Final = frozenset({"enabled", "disabled"})
 _MOST_NAMES: Final = 5
+_NO_SERVICE: Final = ("", "")
+"""What a webhook calls that has a URL: an istiod outside of the cluster."""
 
 
 def _dead_webhooks(facts: ClusterFacts) -> Iterator[Finding]:
     for webhook in facts.webhooks or ():
-        missing = sorted(called_services(webhook) - (facts.services or frozenset()))
+        missing = sorted(called_services(webhook) - (facts.services or frozenset()) - {_NO_SERVICE})
         if not missing:
             continue
         name, kind = webhook["metadata"]["name"], webhook.get("kind", "webhook configuration")
         refuses = any(entry.get("failurePolicy") == "Fail" for entry in webhook.get("webhooks") or ())
-        what = "every object it is about is refused" if refuses else "it does nothing"
+        what = "the API server rejects every object that this webhook matches" if refuses else "it does nothing"
         yield Finding(
             id="mesh.dead-webhook",
             level=Level.FAILURE if refuses else Level.WARNING,
@@ -48,12 +55,11 @@ def _left_crds(facts: ClusterFacts) -> Iterator[Finding]:
 
 
 def _pod_security(facts: ClusterFacts) -> Iterator[Finding]:
-    if facts.changes is None or any(change.release.component == "cni" for change in facts.changes.values()):
+    planned = any(change.release.component == "cni" for change in (facts.changes or {}).values())
+    if planned or any(found["metadata"]["name"] == _CNI_NODE for found in facts.daemon_sets or ()):
         return
     refused = [
-        name
-        for name, labels in _labels(facts)
-        if labels.get(_ENFORCED) in _REFUSING and (labels.get(INJECTION_LABEL) == "enabled" or REVISION_LABEL in labels)
+        name for name, labels in _labels(facts) if labels.get(_ENFORCED) in _REFUSING and _injected(labels, facts.mesh)
     ]
     if refused:
         yield Finding(
@@ -63,6 +69,16 @@ def _pod_security(facts: ClusterFacts) -> Iterator[Finding]:
             hint="Add the component cni (components: [cni] in mesh.yaml), or label them "
             f"{_ENFORCED}=privileged: kubectl label namespace {refused[0]} --overwrite {_ENFORCED}=privileged.",
         )
+
+
+def _injected(labels: Mapping[str, str], mesh: Mesh | None) -> bool:
+    """Tell whether a namespace's labels have the mesh inject its pods; ambient's pods get no init container."""
+    key, ambient = _AMBIENT
+    if mesh is None or labels.get(key) == ambient:
+        return False
+    names = mesh.revisions
+    default = not names.istio_revision or DEFAULT_TAG in names.tags
+    return follows(labels, istio_revision=names.istio_revision, tags=names.tags, default=default)
 
 
 def _injection_labels(facts: ClusterFacts) -> Iterator[Finding]:
@@ -120,11 +136,11 @@ RULES: Final = (
         id="namespaces.pod-security",
         passed="Pod Security lets injected pods start",
         judge=_pod_security,
-        needs=("namespaces", "changes"),
+        needs=("namespaces", "changes", "mesh", "daemon_sets"),
     ),
     Rule(
         id="namespaces.injection-labels",
-        passed="the labels for injection say what they seem to",
+        passed="the injection labels take effect as written",
         judge=_injection_labels,
         needs=("namespaces", "webhooks"),
     ),

@@ -19,18 +19,30 @@ _CILIUM: Final = "cilium"
 _CNI: Final = "cni"
 _CNI_FOLDER: Final = "/etc/cni/net.d"
 _TRUE: Final = "true"
+_FELIX_TRUE: Final = frozenset({"true", "1", "yes", "y", "t"})
+_FELIX_FALSE: Final = frozenset({"false", "0", "no", "n", "f"})
+"""How Felix reads a boolean, in upper or lower case (projectcalico/calico, felix/config/param_types.go)."""
+
 _REPLACING: Final = frozenset({"true", "strict", "partial", "probe"})
 """Values of Cilium's kube-proxy-replacement with which it may balance on sockets."""
 
 
 def _calico_ebpf(facts: ClusterFacts) -> Iterator[Finding]:
-    felix, environment = facts.felix or {}, _environment(facts.daemon_sets, _CALICO)
-    on = environment.get("FELIX_BPFENABLED", "").lower() == _TRUE or felix.get("bpfEnabled") is True
-    balancing = environment.get("FELIX_BPFCONNECTTIMELOADBALANCING") or felix.get("bpfConnectTimeLoadBalancing") or ""
-    if on and str(balancing) != "Disabled":
+    environment = {key.upper(): text for key, text in _environment(facts.daemon_sets, _CALICO).items()}
+
+    def setting(key: str) -> str:
+        """Return a setting of Felix; its environment is stronger (docs.tigera.io, Configuring Felix)."""
+        value = (facts.felix or {}).get(key)
+        return (environment.get(f"FELIX_{key.upper()}") or ("" if value is None else str(value))).lower()
+
+    disabled = (
+        setting("bpfConnectTimeLoadBalancing") == "disabled"
+        or setting("bpfConnectTimeLoadBalancingEnabled") in _FELIX_FALSE
+    )
+    if setting("bpfEnabled") in _FELIX_TRUE and not disabled:
         yield Finding(
             id="network.calico-ebpf",
-            message="Calico runs in eBPF mode: it chooses a Service's pod at connect time, past the sidecar",
+            message="Calico runs in eBPF mode, and its connect-time load balancing bypasses the sidecar",
             hint="NHN's advice is a cluster with Calico-VXLAN; the CNI of a cluster cannot be changed.",
         )
 

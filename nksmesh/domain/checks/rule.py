@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from nksmesh.domain.checks.facts import ClusterFacts
 from nksmesh.domain.common.findings import Finding, Level
+
+_ODD: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What a rule raises on an object that does not have the form that Kubernetes gives it."""
 
 
 class Status(StrEnum):
@@ -50,11 +54,6 @@ class Checked:
     message: str
     hint: str = ""
 
-    @property
-    def group(self) -> str:
-        """What its rule is about: the first part of its name."""
-        return self.id.partition(".")[0]
-
 
 def checked(finding: Finding) -> Checked:
     """Take a finding for what came of its rule; a note is no reason to do anything."""
@@ -62,16 +61,24 @@ def checked(finding: Finding) -> Checked:
     return Checked(id=finding.id, status=status, message=finding.message, hint=finding.hint)
 
 
+def found_by(rule: Rule, facts: ClusterFacts) -> tuple[tuple[Finding, ...], str]:
+    """Return what a rule finds, and why it could not look at an object of an odd form; empty where it could."""
+    try:
+        return tuple(rule.judge(facts)), ""
+    except _ODD as error:
+        return (), f"an object does not have the expected form ({type(error).__name__}: {error})"
+
+
 def judge(rules: Iterable[Rule], facts: ClusterFacts) -> Iterator[Checked]:
     """Judge facts by rules, in the rules' order; one whose facts could not be had says so."""
     for rule in rules:
         lacking = [name for name in rule.needs if getattr(facts, name) is None]
-        if lacking:
-            why = next((facts.unknown[name] for name in lacking if name in facts.unknown), "")
-            if why:
-                yield Checked(id=rule.id, status=Status.WARNING, message=f"not checked: {why}")
+        unknown = next((facts.unknown[name] for name in lacking if name in facts.unknown), "")
+        if lacking and not unknown:
             continue
-        found = tuple(rule.judge(facts))
+        found, why = ((), unknown) if lacking else found_by(rule, facts)
         yield from map(checked, found)
-        if not found:
+        if why:
+            yield Checked(id=rule.id, status=Status.WARNING, message=f"not checked: {why}")
+        elif not found:
             yield Checked(id=rule.id, status=Status.OK, message=rule.passed)

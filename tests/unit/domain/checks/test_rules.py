@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 import nksmesh
-from nksmesh.commands.check import GROUPS, IMAGES, PLAN, REACHABLE, RULES
+from nksmesh.commands.check import GROUPS, IMAGES, PLAN, REACHABLE, RULES, Choice
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.checks.facts import ClusterFacts, InstalledFacts
 from nksmesh.domain.checks.rule import Status, judge
+from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.kube.readiness import ready, waiting
 from nksmesh.domain.kube.workloads import Workload
-from nksmesh.domain.mesh.mesh import Network
+from nksmesh.domain.mesh.mesh import DeployedRevisions, Network
 from nksmesh.domain.values.layers import Layer
 from tests.unit.domain.meshes import BASE, EDGE, INGRESS, ISTIOD, change, chart, mesh
 
@@ -34,6 +35,16 @@ def deployment(cpu: str, memory: str, name: str = "istiod", **spec: Any) -> Mani
         "spec": {"containers": [{"name": "x", "resources": {"requests": requests}}]},
     }
     return {"kind": "Deployment", "metadata": {"name": name}, "spec": {"template": template, **spec}}
+
+
+def taint(key: str, value: str = "", effect: str = "NoSchedule") -> dict[str, str]:
+    return {"key": key, "value": value, "effect": effect}
+
+
+def tolerating(*tolerations: dict[str, str], memory: str = "2Gi") -> dict[str, Any]:
+    made = deployment("500m", memory)
+    made["spec"]["template"]["spec"]["tolerations"] = list(tolerations)
+    return istiod(made)
 
 
 def node(cpu: str, memory: str, **spec: Any) -> Manifest:
@@ -56,13 +67,25 @@ def webhook(
     service: str = "istiod",
     policy: str = "Fail",
     bundle: str = "Q0E=",
+    namespace: str = "istio-system",
 ) -> Manifest:
-    config = {"service": {"namespace": "istio-system", "name": service}, "caBundle": bundle}
+    config = {"service": {"namespace": namespace, "name": service}, "caBundle": bundle}
     return {
         "kind": kind,
         "metadata": {"name": "istio-sidecar-injector", "labels": {"istio.io/rev": revision}},
         "webhooks": [{"name": "x.istio.io", "failurePolicy": policy, "clientConfig": config}],
     }
+
+
+def external() -> Manifest:
+    """Return the injector of an istiod outside of the cluster."""
+    made = webhook()
+    return {**made, "webhooks": [{**made["webhooks"][0], "clientConfig": {"url": "https://istiod.example/inject"}}]}
+
+
+def guarded(**labels: str) -> Manifest:
+    """Return a namespace that refuses init containers with NET_ADMIN."""
+    return namespace(**{**labels, "pod-security.kubernetes.io__enforce": "baseline"})
 
 
 def of(*changes: Any) -> dict[str, Any]:
@@ -95,7 +118,11 @@ WELL = ClusterFacts(
     mesh=mesh(INGRESS),
     changes=istiod(deployment("500m", "2Gi")),
     installed=InstalledFacts(
-        version="1.20.0", proxy_image="hub/proxyv2:1.20.0", readiness={ISTIOD: ready("x")}, root_ends=None
+        namespace="istio-system",
+        version="1.20.0",
+        proxy_image="hub/proxyv2:1.20.0",
+        readiness={ISTIOD: ready("x")},
+        root_ends=None,
     ),
 )
 INJECTED = {"istio-injection": "enabled"}
@@ -131,20 +158,65 @@ def with_chart(version: str) -> dict[str, Any]:
 
 PROVOKED: list[tuple[str, Status, dict[str, Any], str]] = [
     ("tools.helm-schema", Status.WARNING, {"helm": "3.18.5", "changes": with_chart("1.24.6")}, "leaves its schema out"),
-    ("cluster.credential-expiry", Status.WARNING, {"credential_ends": NOW + timedelta(days=3)}, "ends on 2026-11-29"),
-    ("cluster.credential-expiry", Status.FAILURE, {"credential_ends": NOW}, "ended on 2026-11-26"),
+    (
+        "cluster.credential-expiry",
+        Status.WARNING,
+        {"credential_ends": NOW + timedelta(days=3)},
+        "expires on 2026-11-29",
+    ),
+    ("cluster.credential-expiry", Status.FAILURE, {"credential_ends": NOW}, "expired on 2026-11-26"),
     ("cluster.permissions", Status.FAILURE, {"denied": ("create CRDs",)}, "may not create CRDs"),
     ("cluster.third-party-jwt", Status.FAILURE, {"token_request": False}, "issues no tokens"),
     ("cluster.capacity", Status.FAILURE, {"nodes": [node("2", "1600Mi")]}, "the largest node has 2 CPUs and 1600Mi"),
     (
         "cluster.capacity",
         Status.FAILURE,
-        {"nodes": [node("4", "8Gi", unschedulable=True), node("100m", "9Gi")]},
+        {"nodes": [node("4", "8Gi", taints=[taint("gpu", "a100")]), node("100m", "9Gi")]},
         "0.5 CPUs",
     ),
-    ("cluster.disruption-budget", Status.WARNING, {"changes": istiod(deployment("1", "1"), PDB)}, "node group of NKS"),
+    (
+        "cluster.capacity",
+        Status.FAILURE,
+        {"nodes": [node("4", "8Gi", taints=[taint("gpu", effect="NoExecute")])]},
+        "a pod of Deployment istiod tolerates the taints of no node",
+    ),
+    *(
+        (
+            "cluster.capacity",
+            Status.FAILURE,
+            {"nodes": [node("4", "8Gi", taints=[taint("gpu", "a100")])], "changes": tolerating(toleration)},
+            "tolerates the taints of no node",
+        )
+        for toleration in (
+            {"key": "gpu", "operator": "Equal", "value": "other"},
+            {"key": "gpu"},
+            {"key": "other", "operator": "Exists"},
+            {"key": "gpu", "operator": "Exists", "effect": "NoExecute"},
+            {"operator": "Equal", "value": "a100"},
+        )
+    ),
+    (
+        "cluster.disruption-budget",
+        Status.WARNING,
+        {"changes": istiod(deployment("1", "1"), PDB)},
+        "Deployment istiod has one replica, and PodDisruptionBudget istiod does not allow its eviction: upgrades of",
+    ),
     ("network.calico-ebpf", Status.FAILURE, {"daemon_sets": [daemon_set("calico-node", FELIX_BPFENABLED="true")]}, ""),
-    ("network.calico-ebpf", Status.FAILURE, {"felix": {"bpfEnabled": True}}, "eBPF mode"),
+    (
+        "network.calico-ebpf",
+        Status.FAILURE,
+        {"felix": {"bpfEnabled": True}},
+        "Calico runs in eBPF mode, and its connect-time load balancing bypasses the sidecar",
+    ),
+    (
+        "network.calico-ebpf",
+        Status.FAILURE,
+        {
+            "daemon_sets": [daemon_set("calico-node", FELIX_BPFCONNECTTIMELOADBALANCING="TCP")],
+            "felix": {"bpfEnabled": True, "bpfConnectTimeLoadBalancing": "Disabled"},
+        },
+        "eBPF mode",
+    ),
     (
         "network.cilium-settings",
         Status.FAILURE,
@@ -168,7 +240,12 @@ PROVOKED: list[tuple[str, Status, dict[str, Any], str]] = [
     ),
     ("network.registry-address", Status.WARNING, {"mesh": mesh(hub=f"private-{NCR}")}, "the private address"),
     ("network.gateway-api", Status.OK, {"gateway_api": True}, "are there"),
-    ("mesh.dead-webhook", Status.FAILURE, {"webhooks": [webhook(service="istiod-1-18")]}, "every object it is about"),
+    (
+        "mesh.dead-webhook",
+        Status.FAILURE,
+        {"webhooks": [webhook(service="istiod-1-18")]},
+        "the API server rejects every object that this webhook matches",
+    ),
     ("mesh.dead-webhook", Status.WARNING, {"webhooks": [webhook(service="x", policy="Ignore")]}, "it does nothing"),
     ("mesh.left-crds", Status.WARNING, {"left_crds": ("a", "b")}, "2 CRDs of Istio and no mesh"),
     (
@@ -178,6 +255,15 @@ PROVOKED: list[tuple[str, Status, dict[str, Any], str]] = [
             "namespaces": [
                 namespace(**{"istio-injection": "enabled", "pod-security.kubernetes.io__enforce": "baseline"})
             ]
+        },
+        "in shop",
+    ),
+    (
+        "namespaces.pod-security",
+        Status.FAILURE,
+        {
+            "namespaces": [guarded(**{"istio.io__rev": "stable"})],
+            "mesh": mesh(revisions=DeployedRevisions(istio_revision="1-20-0", tags=("stable",))),
         },
         "in shop",
     ),
@@ -204,7 +290,11 @@ PROVOKED: list[tuple[str, Status, dict[str, Any], str]] = [
         Status.FAILURE,
         {
             "installed": InstalledFacts(
-                version="1", proxy_image="", readiness={ISTIOD: waiting("a pod"), BASE: ready("x")}, gone=(EDGE,)
+                namespace="istio-system",
+                version="1",
+                proxy_image="",
+                readiness={ISTIOD: waiting("a pod"), BASE: ready("x")},
+                gone=(EDGE,),
             )
         },
         "istiod: ",
@@ -214,7 +304,7 @@ PROVOKED: list[tuple[str, Status, dict[str, Any], str]] = [
         "after-install.validation",
         Status.WARNING,
         {"webhooks": [webhook("ValidatingWebhookConfiguration", policy="Ignore")]},
-        "wrong Istio objects pass",
+        "istio-sidecar-injector accepts invalid Istio objects: istiod has not set",
     ),
     ("after-install.proxies", Status.WARNING, {"installed": old("1.19.0")}, "Deployment shop/cart"),
     ("after-install.proxies", Status.FAILURE, {"installed": old("1.17.0")}, "does not support"),
@@ -222,7 +312,7 @@ PROVOKED: list[tuple[str, Status, dict[str, Any], str]] = [
         "after-install.root-certificate",
         Status.WARNING,
         {"installed": replace(old("1.20.0"), root_ends=NOW + timedelta(days=10))},
-        "ends on 2026-12-06",
+        "certificate expires on 2026-12-06",
     ),
 ]
 
@@ -254,6 +344,27 @@ def test_where_all_is_well_every_rule_says_so() -> None:
     [
         ("cluster.capacity", {"nodes": [node("1", "1Gi"), node("500m", "2Gi")]}),
         ("cluster.capacity", {"nodes": []}),
+        ("cluster.capacity", {"nodes": [node("4", "8Gi", unschedulable=True), node("100m", "9Gi")]}),
+        (
+            "cluster.capacity",
+            {"nodes": [node("4", "8Gi", taints=[taint("node.kubernetes.io/not-ready", effect="NoExecute")])]},
+        ),
+        ("cluster.capacity", {"nodes": [node("4", "8Gi", taints=[taint("gpu", effect="PreferNoSchedule")])]}),
+        ("cluster.capacity", {"changes": istiod(deployment("500m", "2GB"))}),
+        ("cluster.capacity", {"changes": istiod(deployment("half", "2Gi"))}),
+        ("cluster.capacity", {"nodes": [{"metadata": {"name": "new"}, "spec": {}}, node("4", "8Gi")]}),
+        *(
+            (
+                "cluster.capacity",
+                {"nodes": [node("4", "8Gi", taints=[taint("gpu", "a100")])], "changes": tolerating(toleration)},
+            )
+            for toleration in (
+                {"key": "gpu", "operator": "Equal", "value": "a100", "effect": "NoSchedule"},
+                {"key": "gpu", "value": "a100"},
+                {"key": "gpu", "operator": "Exists"},
+                {"operator": "Exists"},
+            )
+        ),
         ("cluster.disruption-budget", {"changes": istiod(deployment("1", "1"), PDB, HPA)}),
         ("cluster.disruption-budget", {"changes": istiod(deployment("1", "1", replicas=2), PDB)}),
         ("cluster.credential-expiry", {"credential_ends": None}),
@@ -265,7 +376,36 @@ def test_where_all_is_well_every_rule_says_so() -> None:
                 ]
             },
         ),
+        (
+            "network.calico-ebpf",
+            {"daemon_sets": [daemon_set("calico-node", FELIX_BPFENABLED="False")], "felix": {"bpfEnabled": True}},
+        ),
+        ("network.calico-ebpf", {"felix": {"bpfEnabled": True, "bpfConnectTimeLoadBalancing": "disabled"}}),
+        ("network.calico-ebpf", {"felix": {"bpfEnabled": True, "bpfConnectTimeLoadBalancingEnabled": False}}),
+        (
+            "network.calico-ebpf",
+            {
+                "daemon_sets": [daemon_set("calico-node", FELIX_BPFConnectTimeLoadBalancingEnabled="FALSE")],
+                "felix": {"bpfEnabled": True},
+            },
+        ),
         ("network.cilium-settings", {"daemon_sets": [daemon_set("cilium")], "cilium": {}}),
+        ("mesh.dead-webhook", {"webhooks": [external()]}),
+        ("after-install.webhook-trust", {"webhooks": [external(), webhook(bundle="", namespace="other-mesh")]}),
+        (
+            "after-install.validation",
+            {"webhooks": [webhook("ValidatingWebhookConfiguration", policy="Ignore", namespace="other-mesh")]},
+        ),
+        *(
+            ("namespaces.pod-security", {"namespaces": [guarded(**labels)], **facts})
+            for labels, facts in (
+                ({"istio.io__rev": "1-18"}, {}),
+                ({"istio-injection": "disabled", "istio.io__rev": "default"}, {}),
+                ({"istio-injection": "enabled", "istio.io__dataplane-mode": "ambient"}, {}),
+                ({"istio-injection": "enabled"}, {"daemon_sets": [daemon_set("istio-cni-node")]}),
+                ({"istio-injection": "enabled"}, {"mesh": mesh(revisions=DeployedRevisions(istio_revision="1-20-0"))}),
+            )
+        ),
         (
             "network.cni-folder",
             {
@@ -295,6 +435,70 @@ def test_a_fact_that_may_not_be_read_is_said_and_one_that_does_not_concern_is_no
     facts = replace(WELL, nodes=None, installed=None, unknown={"nodes": "the user may not list nodes"})
     assert results(facts, "cluster.capacity") == [(Status.WARNING, "not checked: the user may not list nodes")]
     assert results(facts, "after-install.ready") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("cluster.capacity", {"nodes": [{"metadata": {"name": "new"}, "spec": {}}]}),
+        ("cluster.capacity", {"nodes": [node("many", "8Gi")]}),
+        ("cluster.capacity", {"nodes": [{"metadata": {"name": "odd"}, "status": {"allocatable": {"cpu": "4"}}}]}),
+        ("namespaces.injection-labels", {"namespaces": [{}]}),
+        ("after-install.webhook-trust", {"webhooks": [{"metadata": {}, "webhooks": ["odd"]}]}),
+    ],
+)
+def test_an_object_of_an_odd_form_is_a_check_that_was_not_made(name: str, facts: dict[str, Any]) -> None:
+    ((status, message),) = results(replace(WELL, **facts), name)
+    assert status is Status.WARNING
+    assert message.startswith("not checked: an object does not have the expected form (")
+
+
+def test_a_webhook_without_trust_leads_to_the_namespace_of_its_istiod() -> None:
+    assert WELL.installed is not None
+    facts = replace(
+        WELL, installed=replace(WELL.installed, namespace="mesh-b"), webhooks=[webhook(bundle="", namespace="mesh-b")]
+    )
+    (found,) = (found for found in judge(RULES, facts) if found.id == "after-install.webhook-trust")
+    assert "kubectl logs -n mesh-b -l app=istiod" in found.hint
+
+
+def test_a_value_that_is_no_quantity_is_not_the_one_to_lower() -> None:
+    values = {
+        "pilot": {"resources": {"requests": {"memory": "2Gi"}}},
+        "a": {"resources": {"requests": {"memory": None}}},
+    }
+    values["b"] = {"resources": {"requests": {"memory": "2GB"}}}
+    facts = replace(WELL, nodes=[node("2", "1Gi")], changes=istiod(deployment("500m", "2Gi"), values=values))
+    (found,) = (found for found in judge(RULES, facts) if found.id == "cluster.capacity")
+    assert "--set istiod:pilot.resources.requests.memory=512Mi" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cluster.capcity", "Did you mean 'cluster.capacity'? The checks are "),
+        ("registry.image", "Did you mean 'registry.images'?"),
+        ("netwrok", "Did you mean 'network'? The groups are tools, "),
+        ("nothing.known", "The checks are "),
+    ],
+)
+def test_a_name_that_is_no_check_is_refused_with_those_there_are(name: str, words: str) -> None:
+    for choice in (Choice(only=(name,)), Choice(skip=(name,))):
+        with pytest.raises(ConfigError, match=f"there is no .*{re.escape(name)}") as caught:
+            choice.check()
+        assert words in caught.value.hint
+
+
+def test_groups_and_the_ids_of_checks_and_of_plans_are_names() -> None:
+    of_plans = ("images.missing", "version.untested", "mesh.kept-revision-name", "balancer.new-address")
+    Choice(only=(*GROUPS, *(rule.id for rule in RULES), REACHABLE, IMAGES, PLAN, *of_plans)).check()
+
+
+def test_a_choice_knows_whether_a_group_can_be_wanted() -> None:
+    assert Choice().concerns("registry")
+    assert Choice(only=("images.missing",), skip=("registry.images",)).concerns("registry")
+    assert not Choice(only=("network", "cluster.capacity")).concerns("registry")
+    assert not Choice(skip=("registry",)).concerns("registry")
 
 
 def test_values_that_lower_what_istiod_asks_for_are_named() -> None:
