@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from nksmesh.domain.common.events import Listener
 from nksmesh.engine.ports import Charts, Cluster, Helm, Processes, Registries
 from nksmesh.engine.waiting import WaitOptions
+
+OpenRegistries: TypeAlias = Callable[[str], AbstractAsyncContextManager[Registries]]
+"""Opens the image registries, given the mesh's hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,4 +29,4 @@ class Runtime:
     processes: Processes
     listener: Listener
     waits: WaitOptions = field(default_factory=WaitOptions)
-    registries: Callable[[str], AbstractAsyncContextManager[Registries]] | None = None
+    registries: OpenRegistries | None = None

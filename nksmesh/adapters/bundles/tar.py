@@ -69,7 +69,6 @@ async def write(
             for place in places:
                 group.create_task(put(place))
         digest = await asyncio.to_thread(_digest_of, handle)
-        os.fsync(handle)
         temporary.replace(path)
     return digest
 
