@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,8 @@ from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from nksmesh.adapters.bundles.folder import Values
     from nksmesh.adapters.bundles.tar import Bundle
     from nksmesh.adapters.charts.lockfile import LockFile
@@ -59,9 +61,19 @@ class RegistryAccess:
 
     config: Path | None = None
     plain_http: tuple[str, ...] = ()
+    _begun: list[tuple[str, Future[Registries]]] = field(default_factory=list, init=False, compare=False, repr=False)
+
+    def begin(self, hub: str) -> None:
+        """Begin to open the registries in a thread: imports and certificates take 0.2 s, while Helm renders."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if not self._begun:
+            pool = ThreadPoolExecutor(1)
+            self._begun.append((hub, pool.submit(self._opened, hub)))
+            pool.shutdown(wait=False)
 
     def open(self, hub: str) -> Registries:
-        """Open the registries.
+        """Open the registries, or take those that were begun with.
 
         Args:
             hub: The registry path that the environment's login is for where it names no host.
@@ -69,6 +81,10 @@ class RegistryAccess:
         Raises:
             ConfigError: A certificate bundle or a proxy of the environment is not one.
         """
+        begun = self._begun.pop() if self._begun else None
+        return begun[1].result() if begun and begun[0] == hub else self._opened(hub)
+
+    def _opened(self, hub: str) -> Registries:
         from nksmesh.adapters.registry.credentials import Credentials
         from nksmesh.adapters.registry.registries import Registries
 
@@ -343,7 +359,7 @@ async def runtime(shell: Shell, where: Target, listener: Listener) -> AsyncItera
                 processes=processes,
                 listener=listener,
                 waits=where.waits or WaitOptions(),
-                registries=where.registries.open if where.registries else None,
+                registries=where.registries,
             )
             try:
                 yield runtime

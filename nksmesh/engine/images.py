@@ -6,8 +6,8 @@ Before a run writes anything its images are proved: pods that would wait for an 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.pull_secrets import NewPullSecret, wanted_secrets
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster, Registries
-from nksmesh.engine.runtime import OpenRegistries, Runtime
+from nksmesh.engine.runtime import Runtime
 
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 _SYSTEM: Final = "kubernetes.io/os"
@@ -47,22 +47,6 @@ class CheckedImage:
     login: str = ""
     found: FoundManifest | None = None
     findings: tuple[Finding, ...] = ()
-
-
-def opened_beside(opener: OpenRegistries, hub: str) -> OpenRegistries:
-    """Begin to open the registries in a thread, for whoever asks for them a little later.
-
-    It takes 0.2 s of this process (imports, and the certificates that are trusted), while Helm renders in others.
-    """
-    opening = asyncio.get_running_loop().run_in_executor(None, opener, hub)
-    opening.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may want it
-
-    @asynccontextmanager
-    async def opened(_hub: str) -> AsyncIterator[Registries]:
-        async with await opening as registries:
-            yield registries
-
-    return opened
 
 
 async def prove_images(
@@ -142,7 +126,7 @@ async def look_for_images(
         named = [name for name in named if name.startswith(f"{host}/")]
     if runtime.registries is None or not named:
         return ()
-    async with runtime.registries(mesh.hub) as registries:
+    async with runtime.registries.open(mesh.hub) as registries:
         checked = await check_images(
             dict.fromkeys(named), wanted_secrets(wanted), runtime.cluster, registries, new=new, patience=patience
         )

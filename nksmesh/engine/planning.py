@@ -28,7 +28,7 @@ from nksmesh.engine.checks import check_before_writing
 from nksmesh.engine.crds import leave_newer_crds, survey_crds
 from nksmesh.engine.dry_runs import dry_run_changes
 from nksmesh.engine.hidden_releases import check_elsewhere, check_hidden
-from nksmesh.engine.images import opened_beside, prove_images
+from nksmesh.engine.images import prove_images
 from nksmesh.engine.load_balancers import survey_load_balancers
 from nksmesh.engine.location import about_the_place
 from nksmesh.engine.ownership import check_owners, ending_of
@@ -85,7 +85,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     writing = bool(before) or any(release.key not in read.installed for release in mesh.releases)
     if writing and request.check_images and runtime.registries is not None:
-        runtime = replace(runtime, registries=opened_beside(runtime.registries, mesh.hub))
+        runtime.registries.begin(mesh.hub)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
     beside = record.settings.version if request.scope and record else ""  # a canary's own istiod was never there

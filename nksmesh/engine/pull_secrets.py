@@ -63,7 +63,7 @@ async def new_pull_secret(request: MeshRequest, mesh: Mesh, runtime: Runtime) ->
         )
     login = order.login
     if login is None and runtime.registries is not None:
-        async with runtime.registries(mesh.hub) as registries:
+        async with runtime.registries.open(mesh.hub) as registries:
             login = await registries.login(parse_reference(f"{mesh.hub}/any"), stored=order.stored)
     if login is None:
         host = mesh.hub.partition("/")[0]

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from nksmesh.domain.common.events import Listener
-from nksmesh.engine.ports import Charts, Cluster, Helm, Processes, Registries
+from nksmesh.engine.ports import Charts, Cluster, Helm, Processes, RegistryAccess
 from nksmesh.engine.waiting import WaitOptions
-
-OpenRegistries: TypeAlias = Callable[[str], AbstractAsyncContextManager[Registries]]
-"""Opens the image registries, given the mesh's hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +14,7 @@ class Runtime:
     """The ports of one run, how long it waits, and who hears how it goes on.
 
     Attributes:
-        registries: Opens the image registries, given the mesh's hub; None where images are not looked for.
+        registries: What opens the image registries; None where images are not looked for.
     """
 
     cluster: Cluster
@@ -29,4 +23,4 @@ class Runtime:
     processes: Processes
     listener: Listener
     waits: WaitOptions = field(default_factory=WaitOptions)
-    registries: OpenRegistries | None = None
+    registries: RegistryAccess | None = None

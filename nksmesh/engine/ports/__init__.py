@@ -6,7 +6,7 @@ from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Sto
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects
-from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries, Registry, StoredLogins
+from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries, Registry, RegistryAccess, StoredLogins
 
 __all__ = [
     "Archives",
@@ -27,6 +27,7 @@ __all__ = [
     "Records",
     "Registries",
     "Registry",
+    "RegistryAccess",
     "Storage",
     "StoredLogins",
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # every command imports the ports, and few ask a registry
     from collections.abc import AsyncGenerator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from nksmesh.domain.images.login import Login
     from nksmesh.domain.images.manifest import Descriptor, FoundManifest, Manifest
@@ -73,3 +74,13 @@ class Registries(Protocol):
 
     def at(self, image: Reference, login: Login | None) -> Registry:
         """Return the registry that an image is of."""
+
+
+class RegistryAccess(Protocol):
+    """What opens registries."""
+
+    def begin(self, hub: str) -> None:
+        """Begin to open them, beside what else is done."""
+
+    def open(self, hub: str) -> AbstractAsyncContextManager[Registries]:
+        """Open them; the environment's login is for the hub's where it names no host."""

@@ -38,7 +38,7 @@ async def test_every_image_that_would_be_pulled_is_looked_for_once(world: World)
     world.registries = istio()
     result = await world.install(REQUEST)
     assert sorted(world.registries.asked) == sorted([PILOT, f"{HUB}/proxyv2:1.20.0"])
-    assert world.registries.opened == [HUB]
+    assert world.registries.begun == world.registries.opened == [HUB]
     assert of_images(result.plan.findings) == {}
 
 

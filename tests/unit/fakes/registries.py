@@ -24,6 +24,7 @@ class Table:
         of_environment: The environment's.
         asked: The images that were looked for.
         opened: The hubs that they were opened for.
+        begun: The hubs that somebody began to open them for.
     """
 
     def __init__(self, **images: FoundManifest) -> None:
@@ -36,6 +37,10 @@ class Table:
         self.slow = 0.0
         self.asked: list[str] = []
         self.opened: list[str] = []
+        self.begun: list[str] = []
+
+    def begin(self, hub: str) -> None:
+        self.begun.append(hub)
 
     @asynccontextmanager
     async def open(self, hub: str) -> AsyncIterator[Table]:

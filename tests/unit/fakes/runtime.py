@@ -27,5 +27,5 @@ def runtime_of(
         processes=processes or FakeProcesses(),
         waits=waits or WaitOptions(),
         listener=listener,
-        registries=registries.open if registries else None,
+        registries=registries,
     )
