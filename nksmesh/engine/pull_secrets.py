@@ -12,7 +12,7 @@ from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.images.reference import parse_reference
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.mesh.revisions import follows
+from nksmesh.domain.mesh.revisions import injected_by
 from nksmesh.domain.plan.ordering import namespace_needs
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.pull_secrets import (
@@ -155,14 +155,8 @@ async def _of_name(name: str, cluster: Cluster, *, whole: bool) -> dict[str, Man
 async def _injected_namespaces(mesh: Mesh, cluster: Cluster) -> tuple[str, ...]:
     """Name the namespaces whose labels have this mesh inject their pods; none where they may not be listed."""
     listed = await where_allowed(cluster.objects.list("v1", "Namespace", metadata_only=True), ())
-    revisions = mesh.revisions
     return tuple(
         str(namespace["metadata"]["name"])
         for namespace in listed
-        if follows(
-            namespace["metadata"].get("labels") or {},
-            istio_revision=revisions.istio_revision,
-            tags=revisions.tags,
-            default=not revisions.istio_revision or "default" in revisions.tags,
-        )
+        if injected_by(mesh, namespace["metadata"].get("labels") or {})
     )

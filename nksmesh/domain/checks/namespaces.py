@@ -11,7 +11,7 @@ from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.objects import called_services
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.mesh.revisions import DEFAULT_TAG, INJECTION_LABEL, REVISION_LABEL, TAG_LABEL, follows
+from nksmesh.domain.mesh.revisions import DEFAULT_TAG, INJECTION_LABEL, REVISION_LABEL, TAG_LABEL, injected_by
 
 _ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 _REFUSING: Final = frozenset({"baseline", "restricted"})
@@ -74,11 +74,7 @@ def _pod_security(facts: ClusterFacts) -> Iterator[Finding]:
 def _injected(labels: Mapping[str, str], mesh: Mesh | None) -> bool:
     """Tell whether a namespace's labels have the mesh inject its pods; ambient's pods get no init container."""
     key, ambient = _AMBIENT
-    if mesh is None or labels.get(key) == ambient:
-        return False
-    names = mesh.revisions
-    default = not names.istio_revision or DEFAULT_TAG in names.tags
-    return follows(labels, istio_revision=names.istio_revision, tags=names.tags, default=default)
+    return mesh is not None and labels.get(key) != ambient and injected_by(mesh, labels)
 
 
 def _injection_labels(facts: ClusterFacts) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from typing import Final
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.mesh.catalog import check_label
-from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE
+from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE, Mesh
 from nksmesh.domain.mesh.versions import CANARY_MINORS, minors_between, parse_version
 
 DEFAULT_TAG: Final = "default"
@@ -147,6 +147,13 @@ def follows(labels: Mapping[str, str], *, istio_revision: str, tags: Iterable[st
         return default and labels[INJECTION_LABEL] == "enabled"
     named = labels.get(REVISION_LABEL, "")
     return bool(named) and (named in tags or named == spoken_revision(istio_revision))
+
+
+def injected_by(mesh: Mesh, labels: Mapping[str, str]) -> bool:
+    """Tell whether a namespace's labels have a mesh inject its pods."""
+    names = mesh.revisions
+    default = not names.istio_revision or DEFAULT_TAG in names.tags
+    return follows(labels, istio_revision=names.istio_revision, tags=names.tags, default=default)
 
 
 def injection_labels(labels: Mapping[str, str]) -> dict[str, str]:
