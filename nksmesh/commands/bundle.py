@@ -151,9 +151,7 @@ async def create(
     findings = offline.rendered.findings
     if options.images:
         source = check_hub(options.source, "--from") if options.source else mesh.hub
-        named = dict.fromkeys(
-            image.image for change in offline.rendered.changes.values() for image in change.images if not image.opt_in
-        )
+        named = dict.fromkeys(name for change in offline.rendered.changes.values() for name in change.pulled)
         findings = (*findings, *(left_out(image, mesh) for image in named if not image.startswith(f"{mesh.hub}/")))
         async with registries(mesh.hub) as opened:
             images, layout = await gather_images(named, mesh.hub, source, opened, options.platforms)

@@ -79,9 +79,7 @@ async def mirror_images(
     mesh = offline.resolved.mesh
     if to == mesh.hub:
         raise ConfigError(f"--to {to} is where the images are", hint="Pass the registry of your own that they go to.")
-    named = dict.fromkeys(
-        image.image for change in offline.rendered.changes.values() for image in change.images if not image.opt_in
-    )
+    named = dict.fromkeys(name for change in offline.rendered.changes.values() for name in change.pulled)
     copies = {image: target_of(image, mesh.hub, to) for image in named}
     originals = []
     for image, copy in copies.items():
@@ -93,7 +91,7 @@ async def mirror_images(
         packed = [charts.packed(chart) for chart in offline.charts.values()]
         originals += [_original(chart, to) for chart in {chart.name: chart for chart in packed}.values()]
     images, findings = await mirror(originals, registries, options, listener=listener)
-    left_out = tuple(left_out(image, mesh) for image, copy in copies.items() if copy is None)
+    others = tuple(left_out(image, mesh) for image, copy in copies.items() if copy is None)
     return ImageMirror(
         version=mesh.version,
         source=mesh.hub,
@@ -101,7 +99,7 @@ async def mirror_images(
         images=images,
         platforms=tuple(options.platforms),
         dry_run=options.dry_run,
-        findings=(*offline.rendered.findings, *left_out, *findings),
+        findings=(*offline.rendered.findings, *others, *findings),
         next_command=_next_command(request, mesh, to),
     )
 

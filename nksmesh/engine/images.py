@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.common.findings import Finding, Level
@@ -20,16 +20,13 @@ from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.pull_secrets import NewPullSecret, wanted_secrets
-from nksmesh.engine.permissions import where_allowed
+from nksmesh.engine.permissions import SOMETHING, where_allowed
 from nksmesh.engine.ports import Cluster, Registries
 from nksmesh.engine.runtime import Runtime
 
 _ARCHITECTURE: Final = "kubernetes.io/arch"
 _SYSTEM: Final = "kubernetes.io/os"
 _MOST_NODES: Final = 1000
-_SOMETHING: Final[Mapping[str, Any]] = {"metadata": {}}
-"""A Secret that may not be read: it is taken to be somebody else's."""
-
 _PROOF_SECONDS: Final = 15.0
 """How long a run waits for registries before it goes on with a warning."""
 
@@ -118,7 +115,7 @@ async def look_for_images(
         ClusterError: The cluster cannot be reached.
     """
     wanted = tuple(changes)
-    named = [image.image for change in wanted for image in change.images if not image.opt_in]
+    named = [name for change in wanted for name in change.pulled]
     ours = [name for name in named if name.startswith(f"{mesh.hub}/")]
     named += [name.replace(f":{mesh.version}", f":{version}") for version in later for name in ours]
     if offline:
@@ -287,7 +284,7 @@ async def _logins(
 ) -> tuple[Mapping[str, Login], ...]:
     """Read the logins of each pull secret of pods; one that is not there, or that may not be read, has none."""
     refs = tuple(secrets)
-    read = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), _SOMETHING) for ref in refs))
+    read = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), SOMETHING) for ref in refs))
     logins: dict[tuple[str, ...], Mapping[str, Login]] = {}
     for ref, secret in zip(refs, read, strict=True):
         if new is not None and ref.name == new.name and new.may_replace(secret):

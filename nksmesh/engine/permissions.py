@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nksmesh.domain.common.errors import RefusedError
+from nksmesh.domain.kube.objects import Manifest
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+SOMETHING: Final[Manifest] = {"metadata": {}}
+"""An object that may not be read: it is taken to be there, and to be somebody else's."""
 
 
 async def where_allowed(reading: Awaitable[T], otherwise: D) -> T | D:

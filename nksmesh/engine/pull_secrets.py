@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding
@@ -24,13 +23,10 @@ from nksmesh.domain.plan.pull_secrets import (
     pull_secret_step,
     wanted_secrets,
 )
-from nksmesh.engine.permissions import where_allowed
+from nksmesh.engine.permissions import SOMETHING, where_allowed
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.request import MeshRequest
 from nksmesh.engine.runtime import Runtime
-
-_SOMETHING: Final[Manifest] = {"metadata": {}}
-"""A Secret that may not be read: it is taken to be there, and to be somebody else's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +119,7 @@ async def _found(
     refs = tuple(wanted)
     there = [ref for ref in refs if ref.namespace not in absent]
     read = await asyncio.gather(
-        *(where_allowed(cluster.objects.get(ref, metadata_only=not whole), _SOMETHING) for ref in there)
+        *(where_allowed(cluster.objects.get(ref, metadata_only=not whole), SOMETHING) for ref in there)
     )
     return dict.fromkeys(refs) | dict(zip(there, read, strict=True))
 
@@ -141,7 +137,7 @@ async def _where_injected(
     found: dict[ObjectRef, Manifest | None] = {}
     for name, some in zip(names, listed, strict=True):
         for namespace in namespaces:
-            found[ObjectRef("v1", "Secret", name, namespace)] = _SOMETHING if some is None else some.get(namespace)
+            found[ObjectRef("v1", "Secret", name, namespace)] = SOMETHING if some is None else some.get(namespace)
     return found
 
 

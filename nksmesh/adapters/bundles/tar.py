@@ -149,7 +149,7 @@ def _fresh(path: Path, *, private: bool) -> Iterator[tuple[int, Path]]:
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     return ConfigError(
-        f"{path} cannot be written: {error.strerror or error}", hint="Pass another file with -o, on a disk with room."
+        f"{path} cannot be written: {error.strerror or error}", hint="Write to another file, on a disk with room."
     )
 
 

@@ -14,8 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from nksmesh.domain.common.errors import ConfigError
-from nksmesh.domain.images.login import HUB_KEY, Login
-from nksmesh.domain.images.reference import DOCKER_HUB
+from nksmesh.domain.images.login import Login, stored_key
 
 _NAME: Final = re.compile(r"[a-z0-9-]+")
 _SECONDS: Final = 30.0
@@ -48,7 +47,7 @@ class CredentialHelper:
         Raises:
             ConfigError: It is not there, or fails.
         """
-        code, out = await self._run("get", _key(host))
+        code, out = await self._run("get", stored_key(host))
         if code:  # it has none: "credentials not found in native keychain", on stdout
             return None
         try:
@@ -66,7 +65,7 @@ class CredentialHelper:
         Raises:
             ConfigError: It is not there, or does not keep it.
         """
-        said = {"ServerURL": _key(host), "Username": login.username, "Secret": login.password}
+        said = {"ServerURL": stored_key(host), "Username": login.username, "Secret": login.password}
         code, _ = await self._run("store", json.dumps(said))
         if code:
             raise self._failed(f"does not store the login (it ended with {code})")
@@ -77,7 +76,7 @@ class CredentialHelper:
         Raises:
             ConfigError: It is not there, or does not forget it.
         """
-        code, _ = await self._run("erase", _key(host))
+        code, _ = await self._run("erase", stored_key(host))
         if code:
             raise self._failed(f"does not remove the login (it ended with {code})")
 
@@ -110,7 +109,3 @@ class CredentialHelper:
 
     def _failed(self, problem: str) -> ConfigError:
         return ConfigError(f"{self.source} {problem}", hint=f"Run {self._program} list to see why.")
-
-
-def _key(host: str) -> str:
-    return HUB_KEY if host == DOCKER_HUB else host

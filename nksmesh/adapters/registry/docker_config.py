@@ -10,7 +10,7 @@ from typing import Any, Final
 from nksmesh.adapters.files.private import write_private
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
-from nksmesh.domain.images.login import HUB_KEY, Login, key_of, logins_of
+from nksmesh.domain.images.login import HUB_KEY, Login, key_of, logins_of, stored_key
 from nksmesh.domain.images.reference import DOCKER_HUB
 
 _HUB_KEYS: Final = (HUB_KEY, "index.docker.io")
@@ -68,7 +68,7 @@ class DockerConfig:
         self.logins()
         config = self._content()
         auths: dict[str, Any] = config.get("auths") or {}
-        ours = HUB_KEY if host == DOCKER_HUB else host
+        ours = stored_key(host)
         kept = {key: other for key, other in auths.items() if key_of(key, str(self.path)) != host}
         auths_then = kept if entry is None else {**kept, ours: dict(entry)}
         if auths_then == auths:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.images.reference import DOCKER_HUB, Reference
 
-HUB_KEY = "https://index.docker.io/v1/"
+HUB_KEY: Final = "https://index.docker.io/v1/"
 """What Docker calls its Hub where it keeps logins."""
 
 CONFIG_KEY: Final = ".dockerconfigjson"
@@ -62,15 +62,19 @@ def logins_of(config: Any, source: str) -> dict[str, Login]:
     }
 
 
+def stored_key(host: str) -> str:
+    """Name a registry as Docker does where it keeps logins: Docker Hub by a URL, any other by its host."""
+    return HUB_KEY if host == DOCKER_HUB else host
+
+
 def config_of(host: str, login: Login) -> dict[str, Any]:
     """Write a Docker configuration with one login, as a pull secret holds it.
 
     Args:
         host: The registry as images name it.
     """
-    key = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
     auth = login.basic.partition(" ")[2]
-    return {"auths": {key: {"username": login.username, "password": login.password, "auth": auth}}}
+    return {"auths": {stored_key(host): {"username": login.username, "password": login.password, "auth": auth}}}
 
 
 def logins_in(secret: Mapping[str, Any], name: str) -> dict[str, Login]:

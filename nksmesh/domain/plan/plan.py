@@ -156,6 +156,11 @@ class ReleaseChange:
         return tuple(images_of(self.manifests, self.release.namespace))
 
     @property
+    def pulled(self) -> tuple[str, ...]:
+        """The images that pods pull; those of templates that a pod must ask for are left out."""
+        return tuple(image.image for image in self.images if not image.opt_in)
+
+    @property
     def left_pending(self) -> InstalledRelease | None:
         """The Helm revision that a run which died left pending, to be cleared first."""
         return self.installed if self.installed and self.installed.pending else None

@@ -16,7 +16,7 @@ from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import first_few
-from nksmesh.domain.images.login import CONFIG_KEY, Login, config_of, login_for, logins_of
+from nksmesh.domain.images.login import CONFIG_KEY, Login, config_of, login_for, logins_in
 from nksmesh.domain.images.reference import Reference
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, pod_template, ref_of
 from nksmesh.domain.plan.plan import Action, Need, ReleaseChange, Step
@@ -79,9 +79,8 @@ class NewPullSecret:
     def is_in(self, secret: Manifest) -> bool:
         """Tell whether a Secret holds its login already."""
         try:
-            config = json.loads(base64.b64decode((secret.get("data") or {})[CONFIG_KEY]))
-            found = login_for(Reference(self.registry, "any"), logins_of(config, ""))
-        except (KeyError, ValueError, ConfigError):
+            found = login_for(Reference(self.registry, "any"), logins_in(secret, ""))
+        except ConfigError:
             return False
         own = (self.login.username, self.login.password)
         return found is not None and (found.username, found.password) == own

@@ -192,3 +192,19 @@ def test_without_from_it_is_istios_registry_or_that_of_the_region(
     assert f"the registry {host}" in ended.stderr
     assert "through the proxy http://127.0.0.1:1" in ended.stderr
     assert ended.stderr.count("cannot be reached") == 1, "told once, not for each image"
+
+
+def test_an_image_outside_of_the_hub_is_left_out_with_a_warning(
+    charts: str, pushed: Pusher, target: Server, tmp_path: Path
+) -> None:
+    pushed.push("outside/pilot", VERSION)
+    other = f"elsewhere.example.com/proxyv2:{VERSION}"
+    command = program(
+        *("--charts", charts, "--from", f"{pushed.server.host}/outside", "--to", f"{target.host}/outside/istio"),
+        *("--set", f"istiod:global.proxy.image={other}", "--allow-image", "elsewhere.example.com"),
+        *("--set", f"istiod:global.proxy_init.image={other}"),
+    )
+    ended = run([*command, "-o", "json"], environment(tmp_path))
+    told = json.loads(ended.stdout)
+    assert [image["image"] for image in told["data"]["images"]] == [f"{target.host}/outside/istio/pilot:{VERSION}"]
+    assert f"{other} is not in {pushed.server.host}/outside, and was not copied" in json.dumps(told)
