@@ -58,6 +58,11 @@ class Ran:
     said: tuple[Said, ...] = ()
     out: str = field(default="", repr=False)
 
+    @property
+    def planned(self) -> float:
+        """The seconds up to the end of its first plan."""
+        return next(line.at for line in self.said if (line.step, line.word) == (_PLAN, "done")) - self.began
+
     def phases(self) -> dict[str, float]:
         """Return where the time went, in seconds: before the plan, the plan, up to the first step, steps, the end."""
         first = {(line.step, line.word): line.at for line in reversed(self.said)}

@@ -12,6 +12,8 @@ from nksmesh.domain.common.errors import ConfigError, InterruptedRunError, MeshE
 from nksmesh.report.redaction import redact
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_PATH: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
+"""What the system says of paths that no file can have, wherever one is looked at first."""
 
 
 def fail(shell: Shell, raised: BaseException) -> int:
@@ -59,6 +61,11 @@ def _translated(raised: BaseException) -> MeshError:
         return ConfigError(
             f"{where} cannot be written: {raised.strerror}",
             hint="Free some space on its disk, then run the same command again.",
+        )
+    if isinstance(raised, OSError) and raised.errno in _NO_PATH:
+        return ConfigError(
+            f"{raised.filename} cannot be read: {raised.strerror}",
+            hint="Check the paths of the command and of mesh.yaml.",
         )
     error = MeshError(
         f"a bug in nksmesh: {_named(raised)}",

@@ -77,6 +77,14 @@ def test_a_home_of_nobody_is_a_file_that_is_not_there(program: RefusingCommandLi
     assert place in program.refused("status", "--kubeconfig", place, code=4).message
 
 
+@pytest.mark.parametrize("options", ["install --dir ", "install -f istiod=", "template --charts "])
+def test_a_path_that_no_file_can_have(program: RefusingCommandLine, options: str) -> None:
+    path = "a" * 5000
+    refusal = program.refused(*f"{options}{path} -e prod".split())
+    assert path[:100] in refusal.message
+    assert "name too long" in refusal.message
+
+
 def test_a_tag_is_never_obeyed(program: RefusingCommandLine) -> None:
     made = program.folder / "made"
     (program.folder / MESH).write_text(f"region: !!python/object/apply:os.mkdir [{made}]\n")
