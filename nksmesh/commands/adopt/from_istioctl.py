@@ -140,7 +140,7 @@ async def plan_takeover(request: MeshRequest, runtime: Runtime) -> TakeoverPlan:
     """
     former = await former_mesh(request, runtime)
     plan = await make_plan(former.request, runtime)
-    refuse_failures(await _check_other_gateways(plan, runtime.cluster.objects))
+    refuse_failures(await check_other_gateways(plan, runtime.cluster.objects))
     replaced, orphans = await _left_behind(plan, runtime.cluster.objects)
     objects = await asyncio.gather(
         *(_taken(ref, change, runtime.cluster.objects) for change in plan.releases.values() for ref in change.taken)
@@ -200,7 +200,7 @@ async def remove_orphans(work: StepContext[OrphansStep]) -> str:
     return f"{counted(len(going), 'object')} removed"
 
 
-async def _check_other_gateways(plan: Plan, objects: Objects) -> tuple[Finding, ...]:
+async def check_other_gateways(plan: Plan, objects: Objects) -> tuple[Finding, ...]:
     """Find gateways that run and that an environment leaves out, a failure: they would count as left over."""
     found = []
     names = {(release.namespace, release.name) for release in plan.mesh.releases}

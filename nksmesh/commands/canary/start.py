@@ -80,7 +80,7 @@ async def start(request: MeshRequest, runtime: Runtime, *, dry_run: bool) -> Sta
     wanted, canary = request.options.version, record.canary
     unused = () if canary else check_canary_revision(record.settings, wanted)
     newer = check_canary(record.settings.version, wanted)
-    refuse_failures((*_check_other_canary(canary, wanted), *newer, *_check_revision(record), *unused))
+    refuse_failures((*_check_other_canary(canary, wanted), *newer, *check_own_revision(record), *unused))
     settings = canary.settings if canary else settings_of_canary(record, wanted)
     scope = ReleaseScope(settings=settings, keep=_beside, components=CONTROL_PLANE)
     done = await install_scope(request, scope, runtime, "canary start", dry_run=dry_run)
@@ -102,7 +102,7 @@ def _check_other_canary(canary: Canary | None, wanted: str) -> tuple[Finding, ..
     )
 
 
-def _check_revision(record: Record) -> tuple[Finding, ...]:
+def check_own_revision(record: Record) -> tuple[Finding, ...]:
     """Judge who names the mesh's istiod: a failure where the user's values do, for they would name the canary, too."""
     own = record.settings.revisions.istio_revision
     return tuple(

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from nksmesh.commands.canary.start import check_canary_revision, settings_of_canary
+from nksmesh.commands.canary.start import check_canary_revision, check_own_revision, settings_of_canary
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import refuse_failures
 from nksmesh.domain.mesh.mesh import DeployedRevisions
 from nksmesh.domain.mesh.record import check_no_canary
-from tests.unit.fakes.canaries import canary, record
+from tests.unit.domain.meshes import BASE, ISTIOD
+from tests.unit.fakes.canaries import canary, kept, record
 
 
 def test_a_canarys_values_are_the_meshs_own() -> None:
@@ -27,6 +28,15 @@ def test_a_canary_is_not_named_as_the_meshs_own_istiod() -> None:
     with pytest.raises(ConfigError, match="is already named 1-22-8") as refused:
         refuse_failures(check_canary_revision(record(istio_revision="1-22-8").settings, "1.22.8"))
     assert "upgrade --to 1.22.8" in refused.value.hint
+
+
+def test_values_that_name_the_istio_revision_would_name_the_canary_too() -> None:
+    mesh = record()
+    named = replace(kept(ISTIOD), release=replace(ISTIOD, istio_revision="stable"))
+    (found,) = check_own_revision(replace(mesh, releases=(kept(BASE), named)))
+    assert found.id == "canary.revision-in-values"
+    assert "Istio revision to stable" in found.message
+    assert check_own_revision(mesh) == ()
 
 
 def test_a_canary_is_not_named_as_a_tag() -> None:
