@@ -50,7 +50,7 @@ def proof(bench: Bench) -> list[Row]:
     """
     stage = bench.stage
     more: list[float] = []
-    ways = ("with a look at images", []), ("without", ["--no-check-images"])
+    ways: tuple[tuple[str, list[str]], ...] = (("with a look at images", []), ("without", ["--no-check-images"]))
     with mirrors.registries(stage.folder / "proof", small=True) as (source, _):
         hub = ["--hub", f"{source.host}/istio", "--version", VERSION, "--charts", str(stage.charts)]
         for number in range(2 * bench.pairs + 1):

@@ -32,29 +32,35 @@ def sandbox_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class Clusters:
-    """The sandboxes of one worker, by their Kubernetes: each is brought up when the first test asks for it."""
+    """The sandbox of one worker, of one Kubernetes at a time.
+
+    A control plane that rests takes 5 % of a processor; to bring one up takes as much as two minutes of that.
+    """
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
-        self._up: dict[Kubernetes, tuple[Sandbox, EmptyCluster]] = {}
+        self._up: tuple[Kubernetes, Sandbox, EmptyCluster] | None = None
 
     def of(self, node: pytest.Item | pytest.Collector) -> tuple[Sandbox, EmptyCluster]:
         """Give the sandbox that a test asks for, and what is known of how its cluster was before any test."""
         marker = node.get_closest_marker("kubernetes")
         kubernetes = Kubernetes(marker.args[0]) if marker else OLDEST
-        if kubernetes not in self._up:
+        if self._up is None or self._up[0] is not kubernetes:
+            self.close()
             sandbox = Sandbox(f"test-{self._worker}-{kubernetes.replace('.', '-')}")
             try:
                 asyncio.run(sandbox.up(kubernetes=kubernetes, with_registry=kubernetes is not OLDEST))
-                self._up[kubernetes] = sandbox, EmptyCluster(sandbox)
+                self._up = kubernetes, sandbox, EmptyCluster(sandbox)
             except BaseException:
                 asyncio.run(sandbox.delete())
                 raise
-        return self._up[kubernetes]
+        return self._up[1:]
 
     def close(self) -> None:
-        """Delete every one."""
-        for sandbox, empty in self._up.values():
+        """Delete what is up."""
+        if self._up is not None:
+            _, sandbox, empty = self._up
+            self._up = None
             empty.close()
             asyncio.run(sandbox.delete())
 

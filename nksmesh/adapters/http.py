@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import certifi
 import httpx
 
+from nksmesh.adapters.trust import load_trust
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.errors import ConfigError
 
@@ -22,15 +21,15 @@ PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """What a server answers that may be over in a moment."""
 
 REFUSED: Final = frozenset({401, 403, 407})
-_BUNDLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SAYS_NOTHING: Final = frozenset({"", "All connection attempts failed"})
 
 
-def open_http(environ: Mapping[str, str], **settings: Any) -> httpx.AsyncClient:
-    """Make a client that trusts what the system, certifi and the user's own bundle trust.
+def open_http(environ: Mapping[str, str], *, trust: ssl.SSLContext | None = None, **settings: Any) -> httpx.AsyncClient:
+    """Make a client. It uses the proxies that httpx does: HTTPS_PROXY, NO_PROXY.
 
     Args:
-        environ: Where SSL_CERT_FILE and its like are looked up. Proxies are httpx's: HTTPS_PROXY, NO_PROXY.
+        environ: As ``load_trust`` takes it.
+        trust: What ``load_trust`` has loaded; None to load it now.
         settings: What httpx.AsyncClient is told beside that.
 
     Raises:
@@ -40,7 +39,7 @@ def open_http(environ: Mapping[str, str], **settings: Any) -> httpx.AsyncClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return httpx.AsyncClient(
-            verify=_trust(environ),
+            verify=trust or load_trust(environ),
             timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
             headers={"User-Agent": "nksmesh"},
             **settings,
@@ -51,22 +50,6 @@ def open_http(environ: Mapping[str, str], **settings: Any) -> httpx.AsyncClient:
             "a proxy from the environment variables cannot be used",
             hint="Write HTTPS_PROXY, HTTP_PROXY and ALL_PROXY as http://HOST:PORT; SOCKS is not supported.",
         ) from None
-
-
-def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
-    trust = ssl.create_default_context()
-    trust.load_verify_locations(certifi.where())
-    named = [(name, environ[name]) for name in _BUNDLES if environ.get(name)]
-    for name, path in named:
-        try:
-            # requests takes a folder of hashed certificates in the same variable.
-            trust.load_verify_locations(**{"capath" if Path(path).is_dir() else "cafile": path})
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"{name} points to {path}, which is not a certificate bundle: {error.strerror or error}",
-                hint=f"Point {name} to a PEM file, or unset it.",
-            ) from error
-    return trust
 
 
 def through(url: str) -> str:

@@ -85,11 +85,17 @@ class RegistryAccess:
         return begun[1].result() if begun and begun[0] == hub else self._opened(hub)
 
     def _opened(self, hub: str) -> Registries:
-        from nksmesh.adapters.registry.credentials import Credentials
-        from nksmesh.adapters.registry.registries import Registries
+        from concurrent.futures import ThreadPoolExecutor
 
-        credentials = Credentials(os.environ, config=self.config, hub_host=hub.partition("/")[0])
-        return Registries(os.environ, credentials, plain_http=self.plain_http)
+        from nksmesh.adapters.trust import load_trust
+
+        with ThreadPoolExecutor(1) as pool:
+            trust = pool.submit(load_trust, os.environ)
+            from nksmesh.adapters.registry.credentials import Credentials
+            from nksmesh.adapters.registry.registries import Registries
+
+            credentials = Credentials(os.environ, config=self.config, hub_host=hub.partition("/")[0])
+            return Registries(os.environ, credentials, trust=trust.result(), plain_http=self.plain_http)
 
 
 def login_in_environment() -> bool:

@@ -74,6 +74,8 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     mesh, record = found.resolved.mesh, found.record
     versions = request.judge_version(mesh, found.kubernetes)
     refuse_failures(versions)
+    if record is None:  # a first install writes; of another run this is known only when the cluster was read
+        _begin_registries(request, mesh, runtime)
     read = await _read(request, found, runtime)
     refuse_failures(await check_elsewhere(read.installed.values(), runtime.cluster))
     before = version_before(mesh, read.installed)
@@ -84,8 +86,8 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     base = read.installed.get(_only(mesh, BASE).key)
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     writing = bool(before) or any(release.key not in read.installed for release in mesh.releases)
-    if writing and request.check_images and runtime.registries is not None:
-        runtime.registries.begin(mesh.hub)
+    if writing:
+        _begin_registries(request, mesh, runtime)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
     beside = record.settings.version if request.scope and record else ""  # a canary's own istiod was never there
@@ -177,6 +179,11 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
         ending=(*ending_of(read.namespaces), *owned.ending),
         keep=request.scope.keep if request.scope else None,
     )
+
+
+def _begin_registries(request: MeshRequest, mesh: Mesh, runtime: Runtime) -> None:
+    if request.check_images and runtime.registries is not None:
+        runtime.registries.begin(mesh.hub)
 
 
 async def _held_to(

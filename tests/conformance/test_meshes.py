@@ -27,6 +27,50 @@ ON_CURRENT_KUBERNETES = [
 ]
 
 
+@pytest.mark.parametrize(("version", "driven"), [("1.20.0", "helm3"), ("1.20.0", "helm4"), ("1.28.10", "helm4")])
+def test_a_change_and_then_none_and_helm_goes_on(
+    version: str, driven: str, istio: Program, cluster: Reader, helm3: str, helm4: str
+) -> None:
+    first, other = (helm3, helm4) if driven == "helm3" else (helm4, helm3)
+    istio = replace(istio, helm=first)
+    said = ["--version", version, "--profile", "default"]
+    too_new = version == "1.28.10"
+    if too_new:
+        before = cluster.everything()
+        assert "1.28" in istio("install", "--hub", OWN, *said, code=7).error["message"]
+        assert cluster.everything() == before
+        said.append("--force-version")
+    istio("install", "--hub", OWN, *said)
+    moved = istio("install", "--hub", OTHER)
+    assert moved.changes == {"istiod": "upgrade", "restart istio-ingressgateway": "restart"}
+    assert cluster.images("istio=ingressgateway") == {f"{OTHER}/proxyv2:{version}"}
+
+    standing = cluster.everything()
+    # what was forced once is only warned of from then on
+    again = istio("install", charts="")
+    assert again.changes == {}
+    assert ("an earlier run was given --force-version" in str(again.data["findings"])) is too_new
+    assert cluster.everything() == standing
+    cluster.delete(RECORD)
+    assert istio("plan", "--hub", OTHER, *said, "--exit-code").changes == {}
+    assert istio("install", "--hub", OTHER, *said).changes == {}
+
+    revision = {"istio-base": 1, "istiod": 2, "istio-ingressgateway": 1}
+    for program in (first, other):
+        helm = PlainHelm(program, istio.kubeconfig)
+        # istiod writes into the webhooks that Helm 4 applies server-side (istio #59367): its user must force that
+        forced = ("--force-conflicts",) if driven == "helm4" and program == helm4 else ()
+        for release, number in revision.items():
+            archive = f"{istio.charts}/{CHARTS[release]}-{version}.tgz"
+            helm("upgrade", release, archive, "--reuse-values", "--skip-crds", "--wait", *forced)
+            helm("rollback", release, str(number), "--wait", *forced)
+            revision[release] = number + 2
+        assert set(helm.releases().values()) == {"deployed"}
+        assert cluster.images("app=istiod") == {f"{OTHER}/pilot:{version}"}
+        assert istio("drift", "--exit-code").data["drift"] == []
+    assert istio("install").changes == {}
+
+
 @pytest.mark.parametrize(
     ("version", "kubernetes"),
     [*((version, "1.28.15") for version in ("1.19.0", "1.20.0", "1.22.8", "1.24.6")), *ON_CURRENT_KUBERNETES],
@@ -78,47 +122,3 @@ def test_a_version_from_nothing_to_nothing(
     ended = istio("uninstall", "--purge", "--yes")
     assert ended.data["left"] == []
     assert set(cluster.everything()) == set(before)
-
-
-@pytest.mark.parametrize(("version", "driven"), [("1.20.0", "helm3"), ("1.20.0", "helm4"), ("1.28.10", "helm4")])
-def test_a_change_and_then_none_and_helm_goes_on(
-    version: str, driven: str, istio: Program, cluster: Reader, helm3: str, helm4: str
-) -> None:
-    first, other = (helm3, helm4) if driven == "helm3" else (helm4, helm3)
-    istio = replace(istio, helm=first)
-    said = ["--version", version, "--profile", "default"]
-    too_new = version == "1.28.10"
-    if too_new:
-        before = cluster.everything()
-        assert "1.28" in istio("install", "--hub", OWN, *said, code=7).error["message"]
-        assert cluster.everything() == before
-        said.append("--force-version")
-    istio("install", "--hub", OWN, *said)
-    moved = istio("install", "--hub", OTHER)
-    assert moved.changes == {"istiod": "upgrade", "restart istio-ingressgateway": "restart"}
-    assert cluster.images("istio=ingressgateway") == {f"{OTHER}/proxyv2:{version}"}
-
-    standing = cluster.everything()
-    # what was forced once is only warned of from then on
-    again = istio("install", charts="")
-    assert again.changes == {}
-    assert ("an earlier run was given --force-version" in str(again.data["findings"])) is too_new
-    assert cluster.everything() == standing
-    cluster.delete(RECORD)
-    assert istio("plan", "--hub", OTHER, *said, "--exit-code").changes == {}
-    assert istio("install", "--hub", OTHER, *said).changes == {}
-
-    revision = {"istio-base": 1, "istiod": 2, "istio-ingressgateway": 1}
-    for program in (first, other):
-        helm = PlainHelm(program, istio.kubeconfig)
-        # istiod writes into the webhooks that Helm 4 applies server-side (istio #59367): its user must force that
-        forced = ("--force-conflicts",) if driven == "helm4" and program == helm4 else ()
-        for release, number in revision.items():
-            archive = f"{istio.charts}/{CHARTS[release]}-{version}.tgz"
-            helm("upgrade", release, archive, "--reuse-values", "--skip-crds", "--wait", *forced)
-            helm("rollback", release, str(number), "--wait", *forced)
-            revision[release] = number + 2
-        assert set(helm.releases().values()) == {"deployed"}
-        assert cluster.images("app=istiod") == {f"{OTHER}/pilot:{version}"}
-        assert istio("drift", "--exit-code").data["drift"] == []
-    assert istio("install").changes == {}

@@ -39,7 +39,7 @@ THIRD_PARTY: Final = {
     "urllib3": {"adapters/cluster"},
     "httpx": {"adapters/http.py", "adapters/downloads.py", "adapters/charts/repository.py", "adapters/registry"},
     "httpcore": {"adapters/registry/blobs.py"},
-    "certifi": {"adapters/http.py"},
+    "certifi": {"adapters/trust.py"},
     "tenacity": {"adapters/charts/repository.py", "adapters/cluster/answers.py", "adapters/registry"},
     "cryptography": {"sandbox/certificates.py", "adapters/cluster/certificates.py"},
     "jsonschema": {"adapters/files"},

@@ -17,7 +17,7 @@ from nksmesh.domain.common.errors import ImageError
 from nksmesh.domain.images.manifest import Descriptor
 from nksmesh.domain.images.reference import Reference
 
-PIECE: Final = 512 * 1024
+PIECE: Final = 1024 * 1024
 """Bytes that are put together before they go on: each pass through httpx costs more time than the copying."""
 
 httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = 256 * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Collection, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -22,6 +23,7 @@ class Registries:
     """The registries that a run asks. Use as an asynchronous context manager.
 
     Args:
+        trust: As ``open_http`` takes it.
         plain_http: The registries that speak HTTP, beside those on this machine.
 
     Raises:
@@ -29,11 +31,16 @@ class Registries:
     """
 
     def __init__(
-        self, environ: Mapping[str, str], credentials: Credentials, *, plain_http: Collection[str] = ()
+        self,
+        environ: Mapping[str, str],
+        credentials: Credentials,
+        *,
+        trust: ssl.SSLContext | None = None,
+        plain_http: Collection[str] = (),
     ) -> None:
         # A session that a registry remembers by a cookie would let another login in.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-        self._http = open_http(environ, cookies=no_cookies)
+        self._http = open_http(environ, trust=trust, cookies=no_cookies)
         self._credentials = credentials
         self._plain = frozenset(plain_http)
         self._open: dict[tuple[str, Login | None], Registry] = {}
