@@ -86,7 +86,7 @@ async def make_plan(request: MeshRequest, runtime: Runtime) -> Plan:
     base = read.installed.get(_only(mesh, BASE).key)
     mesh = await leave_newer_crds(mesh, read.charts[BASE.name], runtime.cluster.objects)
     writing = bool(before) or any(release.key not in read.installed for release in mesh.releases)
-    if writing:
+    if writing and record is not None:
         _begin_registries(request, mesh, runtime)
     runtime.listener(Event(step=PLAN_STEP, kind=EventKind.WAITING, message="Helm to render the charts"))
     seen = InstalledState(kubernetes=found.kubernetes, installed=read.installed, record=record)
