@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "adopt": "nksmesh.cli.adopt",
     "canary": "nksmesh.cli.canary",
     "tag": "nksmesh.cli.tag",
+    "traffic": "nksmesh.cli.traffic",
     "template": "nksmesh.cli.plan",
     "check": "nksmesh.cli.check",
     "status": "nksmesh.cli.status",

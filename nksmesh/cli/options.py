@@ -64,7 +64,12 @@ class Given:
     ] = None
     namespace: Annotated[
         str | None,
-        _common("--namespace", "-n", metavar="NAME", help="The control plane's namespace. Default: istio-system."),
+        _common(
+            "--namespace",
+            "-n",
+            metavar="NAME",
+            help="The control plane's namespace. Default: istio-system. Of traffic: the Service's.",
+        ),
     ] = None
     output: Annotated[
         Literal["text", "json", "yaml"] | None,

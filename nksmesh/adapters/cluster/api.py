@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -207,6 +207,25 @@ class Api(AbstractAsyncContextManager["Api"]):
             raise self._unreachable(exc) from exc
         finally:
             _hang_up(response)
+
+    @asynccontextmanager
+    async def upgraded(self, path: str, query: Sequence[tuple[str, str]]) -> AsyncIterator[Any]:
+        """Open a WebSocket of channels to a pod, aiohttp's ClientWebSocketResponse; it counts as one request.
+
+        Raises:
+            UnreachableError: Nothing answers.
+            RefusedError: The API server refuses it.
+        """
+        url = f"{self.server.rstrip('/')}{path}?{urlencode(query)}"
+        async with self._turns:
+            self.requests += 1
+            try:
+                async with self._client.channels(url) as socket:
+                    yield socket
+            except aiohttp.WSServerHandshakeError as exc:
+                self._meaning(Answer(exc.status, json.dumps({"message": exc.message}).encode()), "GET", path)
+            except (aiohttp.ClientError, OSError) as exc:
+                raise self._unreachable(exc) from exc
 
     async def _ask(self, method: str, *request: Any, **more: Any) -> Answer:
         """Send a request in its turn, and again where the answer says that later it may be another."""

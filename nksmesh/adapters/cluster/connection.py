@@ -12,6 +12,7 @@ from nksmesh.adapters.cluster.helm_storage import HelmStorage
 from nksmesh.adapters.cluster.lease import Lease
 from nksmesh.adapters.cluster.live import LiveView
 from nksmesh.adapters.cluster.objects import Objects
+from nksmesh.adapters.cluster.pods import Pods
 from nksmesh.adapters.cluster.records import Histories, Records
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.kube.objects import ObjectRef
@@ -24,6 +25,7 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
 
     Attributes:
         account: The user that the context names.
+        pods: Its pods, seen from inside.
         live: A view of what is followed, kept current by watches.
         lease: The right to write to its mesh.
     """
@@ -33,6 +35,7 @@ class Cluster(AbstractAsyncContextManager["Cluster"]):
         self._api = api
         self.context, self.account, self.host = api.context, api.account, api.host
         self.objects = Objects(api)
+        self.pods = Pods(api)
         self.live = LiveView(api, self.objects)
         self.lease = Lease(self.objects)
         self.records = Records(self.objects)

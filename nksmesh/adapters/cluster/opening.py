@@ -8,7 +8,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,9 @@ _HTTP: Final = ("http", "https")
 _SOCKS: Final = ("socks5", "socks5h")
 """client-go takes the first of these in a kubeconfig, Go's net/http both in the environment; they mean the same."""
 
+_CHANNELS: Final = "v4.channel.k8s.io"
+"""The subprotocol of port-forward and exec that every API server since Kubernetes 1.5 speaks over WebSockets."""
+
 _OIDC_HINT: Final = (
     "Run kubectl get nodes once: kubectl renews the token and keeps it. Or pass another kubeconfig with --kubeconfig."
 )
@@ -40,6 +43,20 @@ class Client:
     server: str
     rest: RESTClientObject
     connections: Connections
+
+    def channels(self, url: str) -> AbstractAsyncContextManager[Any]:
+        """Open a WebSocket to a pod, with the same credentials, certificates and proxy as requests have."""
+        if self.rest.pool_manager is None:
+            self.rest.pool_manager = self.rest._create_pool_manager()  # noqa: SLF001 - its first request does so, too
+        settings = self.rest.configuration
+        return self.rest.pool_manager.ws_connect(
+            url,
+            protocols=(_CHANNELS,),
+            proxy=self.rest.proxy,
+            proxy_headers=self.rest.proxy_headers,
+            server_hostname=settings.tls_server_name,
+            max_msg_size=0,
+        )
 
     async def close(self) -> None:
         """End the client and its connections."""

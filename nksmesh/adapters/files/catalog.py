@@ -37,7 +37,7 @@ def load_catalog(folders: ValuesFolders) -> Catalog:
         ConfigError: A file is not what its schema wants.
     """
     return Catalog(
-        regions={stem: _region(stem, found) for stem, found in _yaml_files(folders, "regions").items()},
+        regions={stem: _region(stem, found) for stem, found in yaml_files(folders, "regions").items()},
         versions=_versions(folders),
         profiles={name: _profile(folders, name) for name in folders.names(PROFILES) if _has(folders, name)},
         components={
@@ -87,7 +87,7 @@ def load_environment(folders: ValuesFolders, name: str) -> Environment:
         components=None if components is None else tuple(dict.fromkeys(components)),
         files={
             stem: _values(file)
-            for stem, file in _yaml_files(folders, ENVIRONMENTS, name).items()
+            for stem, file in yaml_files(folders, ENVIRONMENTS, name).items()
             if f"{stem}{_YAML}" != MESH
         },
         **said,
@@ -109,7 +109,12 @@ def load_values_option(text: str) -> tuple[str, ValuesFile]:
     return target, ValuesFile(path=path, values=read_document(at_home(path), path).values)
 
 
-def _yaml_files(folders: ValuesFolders, *parts: str) -> dict[str, Found]:
+def yaml_files(folders: ValuesFolders, *parts: str) -> dict[str, Found]:
+    """Find the YAML files of a folder below values/, by their names without the ending.
+
+    Raises:
+        ConfigError: One ends with ``.yml``, or the folder cannot be read.
+    """
     files = {}
     for name in folders.names(*parts):
         found = folders.find(*parts, name)
@@ -224,7 +229,7 @@ def _profile(folders: ValuesFolders, name: str) -> Profile:
         )
     document = check_document(read_document(found.file, found.shown), "profile")
     gateways = _gateways(document, document.values.get("gateways", ()))
-    files = {stem: file for stem, file in _yaml_files(folders, PROFILES, name).items() if f"{stem}{_YAML}" != PROFILE}
+    files = {stem: file for stem, file in yaml_files(folders, PROFILES, name).items() if f"{stem}{_YAML}" != PROFILE}
     known = [*COMPONENTS, *(gateway.name for gateway in gateways)]
     for stem, file in files.items():
         if stem not in known:

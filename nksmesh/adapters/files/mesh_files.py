@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nksmesh.adapters.files import catalog
 from nksmesh.adapters.files.documents import decode, dump_document, read_bytes
@@ -14,6 +14,9 @@ from nksmesh.adapters.files.folders import LOCK, ValuesFolders, packaged
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
 from nksmesh.domain.mesh.catalog import Catalog, Environment, ValuesFile
+
+if TYPE_CHECKING:
+    from nksmesh.domain.traffic.recipes import Recipe
 
 STARTER: Final = Path(__file__).parent / "starter"
 
@@ -36,6 +39,12 @@ class MeshFiles:
     def catalog(self) -> Catalog:
         """Read the catalog."""
         return catalog.load_catalog(self.folders)
+
+    def recipes(self) -> dict[str, Recipe]:
+        """Read the recipes for traffic, by name."""
+        from nksmesh.adapters.files.recipes import load_recipes  # noqa: PLC0415 - the traffic commands' alone
+
+        return load_recipes(self.folders)
 
     def environment_names(self) -> tuple[str, ...]:
         """List the environments."""

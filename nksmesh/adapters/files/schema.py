@@ -25,12 +25,13 @@ KEYWORDS: Final = frozenset(
 )
 """What this module understands; a schema may use nothing else."""
 
-_TYPES: Final[Mapping[str, tuple[type, str]]] = {
+_TYPES: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
     "object": (dict, "a map"),
     "array": (list, "a list"),
     "string": (str, "a string"),
     "boolean": (bool, "true or false"),
     "integer": (int, "a whole number"),
+    "number": ((int, float), "a number"),
 }
 
 
@@ -53,7 +54,7 @@ def check_document(document: Document, schema: str) -> Document:
 
 def _check(document: Document, value: Any, schema: Mapping[str, Any], path: KeyPath) -> None:
     kind, spoken = _TYPES[schema["type"]]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise _wrong(document, path, f"must be {spoken}, not {_told(value)}", _quoting(schema, value))
     if isinstance(value, Mapping):
         _check_map(document, value, schema, path)

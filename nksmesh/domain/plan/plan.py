@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.installed import InstalledRelease
@@ -88,10 +88,13 @@ class Step:
         return self.action not in {Action.KEEP, Action.PROVE}
 
 
-def in_sequence(steps: Iterable[Step]) -> tuple[Step, ...]:
+S = TypeVar("S", bound=Step)
+
+
+def in_sequence(steps: Iterable[S]) -> tuple[S, ...]:
     """Let each of some steps begin as soon as the one before it is proved."""
     ordered = tuple(steps)
-    before: tuple[Step | None, ...] = (None, *ordered)
+    before: tuple[S | None, ...] = (None, *ordered)
     return tuple(
         replace(step, needs=(Need(last.name),) if last else ()) for last, step in zip(before, ordered, strict=False)
     )

@@ -5,7 +5,7 @@ from nksmesh.engine.ports.charts import Archives, Charts, LockFile
 from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Storage
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
-from nksmesh.engine.ports.objects import Live, Objects
+from nksmesh.engine.ports.objects import Live, Objects, Pods
 from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries, Registry, RegistryAccess, StoredLogins
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "LoginProof",
     "MeshFiles",
     "Objects",
+    "Pods",
     "Processes",
     "Records",
     "Registries",

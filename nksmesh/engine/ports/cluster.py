@@ -12,7 +12,7 @@ from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.mesh.holding import Holder
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.history import History
-from nksmesh.engine.ports.objects import Live, Objects
+from nksmesh.engine.ports.objects import Live, Objects, Pods
 
 
 class Lease(Protocol):
@@ -99,6 +99,10 @@ class Cluster(Protocol):
     @property
     def objects(self) -> Objects:
         """Its objects."""
+
+    @property
+    def pods(self) -> Pods:
+        """Its pods, seen from inside."""
 
     @property
     def live(self) -> Live:

@@ -64,6 +64,16 @@ class Objects(Protocol):
         """Return a container's last lines."""
 
 
+class Pods(Protocol):
+    """A cluster's pods, seen from inside."""
+
+    async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
+        """Send a GET to a port that a pod listens on, its loopback included."""
+
+    async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
+        """Run a command in a container, and return what it wrote to stdout."""
+
+
 class Live(Protocol):
     """Lists kept current by watches."""
 

@@ -116,7 +116,8 @@ class FakeObjects(Failing):
         self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False, force: bool = True, manager: str = "nksmesh"
     ) -> Object:
         self._note("ask" if dry_run else "apply", ref if manager == "nksmesh" else f"{ref} as {manager}")
-        assert force is not dry_run or manager != "nksmesh"
+        if ref.kind == "CustomResourceDefinition":
+            assert force is not dry_run or manager != "nksmesh"
         applied = {**self.stored.get(ref, {}), **copy.deepcopy(dict(manifest))}
         if not dry_run:
             self.stored[ref] = applied
@@ -164,6 +165,28 @@ def _merged(value: Any, patch: Any) -> Any:
 def _has(labels: Mapping[str, str], wanted: str) -> bool:
     key, _, text = wanted.partition("=")
     return key in labels and text in {"", labels[key]}
+
+
+class FakePods(Failing):
+    """Answers by pod and path or command; of a list, each time the next one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[tuple[str, str], list[str] | MeshError] = {}
+
+    async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
+        self._note("http_get", f"{namespace}/{pod}:{port}{path}")
+        return self._answer(pod, path)
+
+    async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
+        self._note("run", f"{namespace}/{pod} {container} {' '.join(command)}")
+        return self._answer(pod, command[0])
+
+    def _answer(self, pod: str, about: str) -> str:
+        found = self.answers[pod, about]
+        if isinstance(found, MeshError):
+            raise found
+        return found.pop(0) if len(found) > 1 else found[0]
 
 
 class FakeLive(Failing):
@@ -375,6 +398,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.live = FakeLive()
         self.objects = FakeObjects(self.live)
+        self.pods = FakePods()
         self.records = FakeRecords()
         self.histories = FakeHistories()
         self.storage = FakeStorage()

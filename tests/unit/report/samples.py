@@ -73,6 +73,7 @@ from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples
 from .drift_samples import drift_samples, more_drift_samples
 from .foreign_samples import foreign_samples
+from .traffic_samples import more_traffic_samples, traffic_samples
 
 HUB: Final = "registry.example.com/container_service/istio"
 PROXY: Final = f"{HUB}/proxyv2:1.20.0"
@@ -714,6 +715,7 @@ SAMPLES: Final[dict[str, Any]] = {
         ),
         unpinned=("cni 1.20.0",),
     ),
+    **traffic_samples(),
     "sandbox build": Built(programs={"etcd": "/cache/etcd", "kwok": "/cache/kwok"}),
     "sandbox up": RAISED,
     "sandbox reset": RAISED,
@@ -748,6 +750,7 @@ MORE: Final[dict[str, Any]] = {
     **more_drift_samples(),
     **more_adoption_samples(PLAN),
     **foreign_samples(),
+    **more_traffic_samples(),
     "versions, no cluster": Versions(
         versions=(NEWER,), regions=(REGION,), look=Look(problem="the cluster did not answer within 3 s")
     ),

@@ -1,0 +1,162 @@
+"""Into a pod, through the API server: a request to one of its ports, or a command in one of its containers.
+
+Both are WebSockets of the subprotocol ``v4.channel.k8s.io``: each message's first byte is a channel
+(https://kubernetes.io/docs/reference/using-api/api-concepts/, k8s.io/kubelet/pkg/cri/streaming). Of a port-forward
+channel 0 has the data and 1 the errors, each led in by two bytes with the port; of a command 1 is stdout, 2 stderr,
+and 3 a Status object at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from nksmesh.adapters.cluster.api import Api
+from nksmesh.domain.common.errors import ClusterError
+
+_SECONDS: Final = 15.0
+"""For one request or command, from the WebSocket's first byte to the answer's last one."""
+
+_MOST_BYTES: Final = 256 * 1024 * 1024
+"""No proxy has so many clusters; what sends more is no proxy."""
+
+_DATA, _ERROR = 0, 1
+_STDOUT, _STDERR, _STATUS = 1, 2, 3
+_PORT_BYTES: Final = 2
+_HEAD_ENDS: Final = b"\r\n\r\n"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Pods:
+    """The pods behind an API server, seen from inside.
+
+    Every method raises ClusterError where the pod cannot be reached, or does not answer in time.
+    """
+
+    def __init__(self, api: Api) -> None:
+        """Work over a connection."""
+        self._api = api
+
+    async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
+        """Send a GET to a port that a pod listens on, its loopback included, and return the answer's body.
+
+        Raises:
+            ClusterError: Nothing answers there, the answer is an error or no HTTP, or the user may not forward ports.
+        """
+        where = f"port {port} of pod {namespace}/{pod}"
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode()
+        answer = bytearray()
+        expected: int | None = None
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
+        async with aclosing(self._messages(path, [("ports", str(port))], where, first=request)) as messages:
+            async for channel, payload in messages:
+                if channel == _ERROR and payload:
+                    raise _silent(where, payload.decode(errors="replace"))
+                answer += payload
+                if len(answer) > _MOST_BYTES:
+                    raise _silent(where, f"it sent more than {_MOST_BYTES} bytes")
+                expected = _length(answer) if expected is None else expected
+                if _is_whole(answer, expected):
+                    break
+        return _body(bytes(answer), where)
+
+    async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
+        """Run a command in a container and return what it wrote to stdout.
+
+        Raises:
+            ClusterError: It cannot be started or ends with another exit code than 0, or the user may not run commands.
+        """
+        where = f"container {container} of pod {namespace}/{pod}"
+        asked = [
+            ("container", container),
+            ("stdout", "true"),
+            ("stderr", "true"),
+            *(("command", word) for word in command),
+        ]
+        written: dict[int, bytearray] = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
+        async with aclosing(self._messages(path, asked, where)) as messages:
+            async for channel, payload in messages:
+                written.get(channel, bytearray()).extend(payload)
+                if channel == _STATUS:
+                    break
+        try:
+            status = json.loads(written[_STATUS] or b"{}")
+        except ValueError:
+            status = {}
+        if status.get("status") != "Success":
+            words = written[_STDERR].decode(errors="replace").strip() or str(status.get("message") or "it was cut off")
+            raise ClusterError(
+                f"{command[0]} failed in {where}", hint="The words above are those of the container.", detail=words
+            )
+        return written[_STDOUT].decode(errors="replace")
+
+    async def _messages(
+        self, path: str, query: Sequence[tuple[str, str]], where: str, *, first: bytes = b""
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield the messages of a WebSocket, a channel and what it brings, without the two bytes of a port."""
+        led_in: set[int] = set()
+        try:
+            async with asyncio.timeout(_SECONDS), self._api.upgraded(path, query) as socket:
+                if first:
+                    await socket.send_bytes(bytes([_DATA]) + first)
+                async for message in socket:
+                    data = message.data if isinstance(message.data, bytes) else str(message.data).encode()
+                    if not data:
+                        continue
+                    channel, payload = data[0], data[1:]
+                    if first and channel not in led_in:
+                        led_in.add(channel)
+                        payload = payload[_PORT_BYTES:]
+                    yield channel, payload
+        except TimeoutError as exc:
+            raise _silent(where, f"no answer within {_SECONDS:g} s") from exc
+
+
+def _length(answer: bytearray) -> int | None:
+    """Return how many bytes an HTTP answer has in all, -1 where it does not say; None while its head is on the way."""
+    end = answer.find(_HEAD_ENDS)
+    if end < 0:
+        return None
+    for line in bytes(answer[:end]).lower().split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name == b"content-length" and value.strip().isdigit():
+            return end + len(_HEAD_ENDS) + int(value)
+    return -1
+
+
+def _is_whole(answer: bytearray, expected: int | None) -> bool:
+    if expected is None:
+        return False
+    return answer.endswith(_LAST_CHUNK) if expected < 0 else len(answer) >= expected
+
+
+class _Bytes(io.BytesIO):
+    """Bytes that http.client takes for a socket."""
+
+    def makefile(self, *_: Any, **__: Any) -> io.BytesIO:
+        """Return what is read from."""
+        return self
+
+
+def _body(answer: bytes, where: str) -> str:
+    try:
+        response = http.client.HTTPResponse(_Bytes(answer))  # type: ignore[arg-type]  # it only asks for a file
+        response.begin()
+        body = response.read().decode(errors="replace")
+    except (http.client.HTTPException, OSError, ValueError) as exc:
+        raise _silent(where, str(exc) or "it answered nothing") from exc
+    if response.status != http.client.OK:
+        raise _silent(where, f"HTTP status {response.status}: {body[:200]}")
+    return body
+
+
+def _silent(where: str, words: str) -> ClusterError:
+    return ClusterError(
+        f"{where} does not answer", hint="Check that the pod runs and listens there.", detail=words.strip()
+    )

@@ -1,0 +1,171 @@
+"""What is around a Service, and what the proxies know of its callers: read from the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from nksmesh.domain.common.errors import ClusterError
+from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.spelling import counted, first_few
+from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.traffic.callers import CONNECTIONS, Caller, callers_among, peers_in
+from nksmesh.domain.traffic.envoy import CLUSTERS, EndpointCounts, NotEnvoyError, counts_of
+from nksmesh.domain.traffic.objects import API_VERSIONS
+from nksmesh.domain.traffic.recipes import NAMESPACE
+from nksmesh.domain.traffic.surroundings import Surroundings
+from nksmesh.engine.permissions import where_allowed
+from nksmesh.engine.ports import Cluster, Pods
+
+ADMIN_PORT: Final = 15000
+"""Envoy's admin port in Istio's proxies; it listens on the pod's loopback alone."""
+
+_PROXY: Final = "istio-proxy"
+_AT_ONCE: Final = 12
+"""Proxies that are asked at one time: each is a WebSocket of its own through the API server."""
+
+_MOST_NAMES: Final = 5
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """What is in the cluster where recipes are applied.
+
+    Attributes:
+        services: The names of the namespace's Services.
+    """
+
+    around: Surroundings
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What callers' proxies have counted of a Service.
+
+    Attributes:
+        counted: By caller.
+        silent: Why a proxy could not be asked, by caller.
+    """
+
+    counted: dict[Caller, EndpointCounts] = field(default_factory=dict)
+    silent: dict[Caller, str] = field(default_factory=dict)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """A warning where proxies could not be asked: what they have sent is not counted."""
+        if not self.silent:
+            return ()
+        some = sorted(self.silent)
+        proxies = counted(len(some), "proxy does", "proxies do")
+        return (
+            Finding(
+                id="traffic.silent-proxies",
+                level=Level.WARNING,
+                message=f"{proxies} not answer, and what they sent is not counted: {first_few(some, _MOST_NAMES)} "
+                f"({self.silent[some[0]]})",
+                hint="Check that these pods run, and that you may forward ports: kubectl auth can-i get "
+                "pods/portforward",
+            ),
+        )
+
+
+async def read_surroundings(cluster: Cluster, service: str, namespace: str, *, everywhere: bool = False) -> Read:
+    """Read a Service, its pods, and the objects that recipes may make.
+
+    Args:
+        service: The Service's name; ``*`` for the namespace.
+        everywhere: The pods of all namespaces are read, not those of the Service's own alone.
+
+    Raises:
+        ClusterError: The cluster cannot be reached, or refuses.
+    """
+    objects = cluster.objects
+    namespaced, services, pods, nodes, *lists = await asyncio.gather(
+        objects.get(ObjectRef("v1", "Namespace", namespace), metadata_only=True),
+        objects.list("v1", "Service", namespace),
+        objects.list("v1", "Pod", "" if everywhere else namespace),
+        where_allowed(objects.list("v1", "Node", metadata_only=True), []),
+        *(_listed(cluster, api_version, kind, namespace) for kind, api_version in API_VERSIONS.items()),
+    )
+    named = {str(found["metadata"]["name"]): found for found in services}
+    around = Surroundings(
+        service=service,
+        namespace=namespace,
+        namespaced=namespaced,
+        found=None if service == NAMESPACE else named.get(service),
+        pods=tuple(pods),
+        objects=tuple(found for some in lists for found in some),
+        nodes=tuple(nodes),
+    )
+    return Read(around=around, services=tuple(named))
+
+
+async def _listed(cluster: Cluster, api_version: str, kind: str, namespace: str) -> list[dict[str, Any]]:
+    """List objects everywhere, or in the namespace alone where no more is allowed."""
+    found = await where_allowed(cluster.objects.list(api_version, kind), None)
+    return await cluster.objects.list(api_version, kind, namespace) if found is None else found
+
+
+async def read_proxies(cluster: Cluster, callers: Iterable[Caller], service: str, namespace: str) -> Reading:
+    """Ask proxies what they have counted of a Service's endpoints; many at once.
+
+    Raises:
+        ClusterError: No proxy at all can be asked.
+    """
+
+    async def ask(caller: Caller) -> EndpointCounts:
+        text = await cluster.pods.http_get(caller.namespace, caller.pod, ADMIN_PORT, CLUSTERS)
+        try:
+            return counts_of(text, service, namespace)
+        except NotEnvoyError as problem:
+            raise ClusterError(
+                f"port {ADMIN_PORT} of pod {caller} is no Envoy's", hint="Look at the pod.", detail=str(problem)
+            ) from problem
+
+    reading = Reading()
+    for caller, answer in (await _each(callers, ask)).items():
+        if isinstance(answer, ClusterError):
+            reading.silent[caller] = answer.detail.splitlines()[0] if answer.detail else answer.message
+        else:
+            reading.counted[caller] = answer
+    if reading.silent and not reading.counted:
+        first = min(reading.silent)
+        raise ClusterError(
+            f"none of {counted(len(reading.silent), 'proxy', 'proxies')} answers on its admin port {ADMIN_PORT}",
+            hint="Check that you may forward ports: kubectl auth can-i get pods/portforward",
+            detail=f"{first}: {reading.silent[first]}",
+        )
+    return reading
+
+
+async def read_peers(pods: Iterable[Manifest], inside: Pods) -> frozenset[str]:
+    """Return the addresses that are connected to proxies now; nothing of a proxy that cannot be asked."""
+
+    async def ask(caller: Caller) -> frozenset[str]:
+        return peers_in(await inside.run(caller.namespace, caller.pod, _PROXY, CONNECTIONS))
+
+    answers = await _each(callers_among(pods), ask)
+    return frozenset(
+        address for answer in answers.values() if not isinstance(answer, ClusterError) for address in answer
+    )
+
+
+async def _each(keys: Iterable[K], ask: Callable[[K], Awaitable[T]]) -> dict[K, T | ClusterError]:
+    """Ask for each key, so many at a time; what cannot be had is its error."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(key: K) -> T | ClusterError:
+        async with turns:
+            try:
+                return await ask(key)
+            except ClusterError as problem:
+                return problem
+
+    wanted = list(keys)
+    return dict(zip(wanted, await asyncio.gather(*map(one, wanted)), strict=True))
