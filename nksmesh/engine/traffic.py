@@ -38,10 +38,20 @@ class Read:
 
     Attributes:
         services: The names of the namespace's Services.
+        narrowed: The user may not list the pods of other namespaces.
     """
 
     around: Surroundings
     services: tuple[str, ...]
+    narrowed: bool = False
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """A warning where callers of other namespaces were not looked for."""
+        message = f"you may not list pods outside namespace {self.around.namespace}: callers there are not known"
+        hint = "Ask for the right to list pods in all namespaces."
+        narrow = Finding(id="traffic.unseen-callers", level=Level.WARNING, message=message, hint=hint)
+        return (narrow,) if self.narrowed else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +99,12 @@ async def read_surroundings(cluster: Cluster, service: str, namespace: str, *, e
     namespaced, services, pods, nodes, *lists = await asyncio.gather(
         objects.get(ObjectRef("v1", "Namespace", namespace), metadata_only=True),
         objects.list("v1", "Service", namespace),
-        objects.list("v1", "Pod", "" if everywhere else namespace),
+        where_allowed(objects.list("v1", "Pod"), None) if everywhere else objects.list("v1", "Pod", namespace),
         where_allowed(objects.list("v1", "Node", metadata_only=True), []),
         *(_listed(cluster, api_version, kind, namespace) for kind, api_version in API_VERSIONS.items()),
     )
+    narrowed = pods is None
+    pods = await objects.list("v1", "Pod", namespace) if pods is None else pods
     named = {str(found["metadata"]["name"]): found for found in services}
     around = Surroundings(
         service=service,
@@ -103,7 +115,7 @@ async def read_surroundings(cluster: Cluster, service: str, namespace: str, *, e
         objects=tuple(found for some in lists for found in some),
         nodes=tuple(nodes),
     )
-    return Read(around=around, services=tuple(named))
+    return Read(around=around, services=tuple(named), narrowed=narrowed)
 
 
 async def _listed(cluster: Cluster, api_version: str, kind: str, namespace: str) -> list[dict[str, Any]]:

@@ -175,7 +175,8 @@ async def plan_traffic(order: Order, recipes: Mapping[str, Recipe], runtime: Run
     policies = order.new is not None and bool(order.new.recipe.objects)
     read = await read_surroundings(cluster, order.service, order.namespace, everywhere=policies)
     around = read.around
-    refuse_failures(tuple(check_place(around, read.services)))
+    goes = order.new is None and not order.reset and around.made  # what a deleted Service has left behind can go
+    refuse_failures(() if goes else tuple(check_place(around, read.services)))
     before = applied_to(around.made, recipes)
     after = with_applied(before, order.new) if order.new else _without(before, order)
     judged = tuple(check_recipes(around, after)) if order.new else ()
@@ -192,6 +193,7 @@ async def plan_traffic(order: Order, recipes: Mapping[str, Recipe], runtime: Run
         *check_gateways(around, made.manifests if order.new else ()),
         *(left_out(around, order.new) if order.new else ()),
         *(await _cut_off(around, changed, runtime) if order.new else ()),
+        *(read.findings if policies else ()),
     )
     plan = TrafficPlan(
         subject=subject,

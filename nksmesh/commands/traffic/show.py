@@ -103,7 +103,8 @@ async def show_traffic(
     """
     everywhere = seconds is not None
     read = await read_surroundings(runtime.cluster, service or NAMESPACE, namespace, everywhere=everywhere)
-    refuse_failures(tuple(check_place(read.around, read.services)))
+    left_behind = not everywhere and read.around.made  # of a Service that is gone
+    refuse_failures(() if left_behind else tuple(check_place(read.around, read.services)))
     if not service:
         return TrafficShown(namespace=namespace, services=tuple(_all_of(read.around, recipes)))
     shown = _service(read.around, recipes)
@@ -111,7 +112,9 @@ async def show_traffic(
     if seconds is None:
         return TrafficShown(namespace=namespace, services=(shown,), findings=findings)
     live, silent = await _count(read.around, shown, runtime, seconds)
-    return TrafficShown(namespace=namespace, services=(shown,), findings=(*findings, *silent), live=live)
+    return TrafficShown(
+        namespace=namespace, services=(shown,), findings=(*findings, *read.findings, *silent), live=live
+    )
 
 
 def _service(around: Surroundings, recipes: Mapping[str, Recipe]) -> ServiceTraffic:

@@ -57,6 +57,12 @@ def check_recipes(around: Surroundings, some: Sequence[Applied]) -> Iterator[Fin
             message = f"recipe {entry.recipe.name} is for one Service, not for a whole namespace"
             hint = "Name the Service in place of '*'."
             yield Finding(id="traffic.not-of-namespace", message=message, hint=hint, error=ConfigError)
+        if entry.recipe.objects and around.service != NAMESPACE and not around.subject.selector:
+            message = (
+                f"{around.subject} selects no pods, so recipe {entry.recipe.name} would be about all of the namespace"
+            )
+            hint = "Name a Service with a selector, or '*' if you mean all pods of the namespace."
+            yield Finding(id="traffic.no-selector", message=message, hint=hint, error=ConfigError)
         yield from _check_weights(entry)
         for need in entry.recipe.needs:
             yield from _NEEDS[need](around, entry)

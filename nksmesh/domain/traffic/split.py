@@ -74,10 +74,16 @@ class VersionSplit:
 
 
 def weights_of(some: Iterable[Applied]) -> dict[str, int]:
-    """Return the weights, in percent, that applied recipes give to versions."""
+    """Return the weights, in percent, that applied recipes give to versions; none where a route goes before the split.
+
+    What such a route takes goes to one version, and proxies count it together with the rest.
+    """
+    applied = tuple(some)
+    if any(entry.recipe.first_route for entry in applied):
+        return {}
     return {
         row["version"]: row["weight"]
-        for entry in some
+        for entry in applied
         for parameter in entry.recipe.parameters
         if parameter.kind is Kind.WEIGHTS
         for row in entry.values[parameter.name]

@@ -7,6 +7,7 @@ import pytest
 from nksmesh.commands.traffic.change import Order, TrafficPlan, TrafficResult, plan_traffic, write_traffic
 from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, RefusedError
 from nksmesh.domain.common.findings import Level
+from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.traffic.envoy import CLUSTERS
 from tests.unit.fakes.bookinfo import (
     PRODUCTPAGE,
@@ -122,6 +123,24 @@ async def test_a_recipe_that_is_not_applied_cannot_be_reset(bookinfo: FakeCluste
     with pytest.raises(ConfigError, match="recipe 'timout' is not applied to reviews") as refused:
         await plan(bookinfo, order(reset="timout"))
     assert refused.value.hint == "Did you mean 'timeout'? The applied recipes are timeout."
+
+
+async def test_what_a_deleted_service_left_behind_can_go_and_nothing_else_of_it(bookinfo: FakeCluster) -> None:
+    await write(bookinfo, order("shift v1=80 v2=20"))
+    await write(bookinfo, order("timeout timeout=2s"))
+    await bookinfo.objects.delete(ObjectRef("v1", "Service", "reviews", "default"))
+    with pytest.raises(ConfigError, match="there is no Service 'reviews'"):
+        await plan(bookinfo, order(reset="timeout"))
+    with pytest.raises(ConfigError, match="there is no Service 'reviews'"):
+        await plan(bookinfo, order("timeout timeout=2s"))
+    assert len((await plan(bookinfo, order())).removed) == 2
+
+
+async def test_callers_of_namespaces_that_may_not_be_seen_are_said_to_be_unknown(bookinfo: FakeCluster) -> None:
+    bookinfo.objects.refuses["Pod", ""] = RefusedError("no", hint="", status=403, reason="Forbidden")
+    bookinfo.pods.answers = {(pod["metadata"]["name"], "cat"): [""] for pod in REVIEWS}
+    shown = await plan(bookinfo, order("mutual-tls mode=STRICT", write=False))
+    assert [found.id for found in shown.findings] == ["traffic.unseen-callers"]
 
 
 async def test_what_istiod_refuses_stops_everything_before_the_question(bookinfo: FakeCluster) -> None:

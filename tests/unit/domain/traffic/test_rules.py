@@ -81,6 +81,12 @@ def test_a_recipe_that_would_not_do_what_it_says_is_refused(line: str, place: Su
     assert ids(check_recipes(place, [recipe(line)])) == rules
 
 
+def test_a_service_without_a_selector_would_make_a_policy_of_the_whole_namespace() -> None:
+    bare = replace(around(), found={"metadata": {"name": "reviews"}, "spec": {}})
+    assert "traffic.no-selector" in ids(check_recipes(bare, [recipe("access-log")]))
+    assert ids(check_recipes(bare, [recipe("timeout timeout=1s")])) == []
+
+
 def test_a_version_that_is_not_ready_is_told_with_those_that_are() -> None:
     (found,) = check_recipes(around(), [recipe("shift v1=80 v3=20")])
     assert found.message == ("version v3 of Service default/reviews cannot take requests: none of its 1 pods is ready")

@@ -98,3 +98,4 @@ def test_requests_to_a_pod_that_is_gone_are_counted_too() -> None:
 
 def test_the_weights_come_from_the_split() -> None:
     assert weights_of([recipe("timeout timeout=1s"), recipe("shift v1=95 v2=5")]) == {"v1": 95, "v2": 5}
+    assert weights_of([recipe("header header=a value=b to=v1"), recipe("shift v1=95 v2=5")]) == {}
