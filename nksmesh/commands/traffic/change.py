@@ -30,7 +30,14 @@ from nksmesh.domain.traffic.callers import (
 from nksmesh.domain.traffic.objects import DESTINATION_RULE, VIRTUAL_SERVICE, Subject, make_objects
 from nksmesh.domain.traffic.placeholders import fill
 from nksmesh.domain.traffic.recipes import NAMESPACE, RECIPES, TRAFFIC_OF, Applied, Recipe, applied_to, with_applied
-from nksmesh.domain.traffic.rules import check_gateways, check_owners, check_place, check_recipes, left_out
+from nksmesh.domain.traffic.rules import (
+    check_gateways,
+    check_owners,
+    check_place,
+    check_recipes,
+    check_rivals,
+    left_out,
+)
 from nksmesh.domain.traffic.surroundings import Surroundings
 from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.executor import Executor
@@ -190,6 +197,7 @@ async def plan_traffic(order: Order, recipes: Mapping[str, Recipe], runtime: Run
     findings = (
         *judged,
         *check_owners(around, touched, written=order.write),
+        *(check_rivals(around, made.manifests, written=order.write) if order.new else ()),
         *check_gateways(around, made.manifests if order.new else ()),
         *(left_out(around, order.new) if order.new else ()),
         *(await _cut_off(around, changed, runtime) if order.new else ()),

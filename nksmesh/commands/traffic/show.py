@@ -14,7 +14,7 @@ from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.traffic.callers import callers_among, version_by_address
 from nksmesh.domain.traffic.envoy import grown
 from nksmesh.domain.traffic.recipes import NAMESPACE, TRAFFIC_OF, Applied, Recipe, applied_to
-from nksmesh.domain.traffic.rules import check_owners, check_place
+from nksmesh.domain.traffic.rules import check_owners, check_place, check_rivals
 from nksmesh.domain.traffic.split import VersionSplit, split_of, weights_of
 from nksmesh.domain.traffic.surroundings import Surroundings, Version, labels_of
 from nksmesh.engine.runtime import Runtime
@@ -108,7 +108,8 @@ async def show_traffic(
     if not service:
         return TrafficShown(namespace=namespace, services=tuple(_all_of(read.around, recipes)))
     shown = _service(read.around, recipes)
-    findings = tuple(check_owners(read.around, read.around.made, written=False))
+    made = read.around.made
+    findings = (*check_owners(read.around, made, written=False), *check_rivals(read.around, made, written=False))
     if seconds is None:
         return TrafficShown(namespace=namespace, services=(shown,), findings=findings)
     live, silent = await _count(read.around, shown, runtime, seconds)

@@ -75,10 +75,9 @@ def check_recipes(around: Surroundings, some: Sequence[Applied]) -> Iterator[Fin
 
 
 def check_owners(around: Surroundings, manifests: Iterable[Manifest], *, written: bool) -> Iterator[Finding]:
-    """Judge what of others is in the way: objects of the same name, and others about the same host.
+    """Judge whose the objects are that would be written or removed: a finding for each of another owner.
 
     Args:
-        manifests: The objects that would be written, or removed.
         written: They are to be written by nksmesh; else they are only printed, and what is found are warnings.
     """
     level = Level.FAILURE if written else Level.WARNING
@@ -95,8 +94,20 @@ def check_owners(around: Surroundings, manifests: Iterable[Manifest], *, written
                 hint="Commit the YAML of this command where that owner takes it from.",
                 error=ClusterError,
             )
+
+
+def check_rivals(around: Surroundings, manifests: Iterable[Manifest], *, written: bool) -> Iterator[Finding]:
+    """Judge objects of other names that are about the same host: a finding each, where recipes make one of that kind.
+
+    Args:
+        written: As ``check_owners`` has it.
+    """
+    level = Level.FAILURE if written else Level.WARNING
+    kinds = {manifest["kind"] for manifest in manifests}
     for rival in around.rivals:
         ref = ref_of(rival)
+        if ref.kind not in kinds:
+            continue
         yield Finding(
             id="traffic.other-object",
             level=level,

@@ -125,6 +125,13 @@ async def test_a_recipe_that_is_not_applied_cannot_be_reset(bookinfo: FakeCluste
     assert refused.value.hint == "Did you mean 'timeout'? The applied recipes are timeout."
 
 
+async def test_anothers_route_for_the_host_does_not_keep_ours_from_going(bookinfo: FakeCluster) -> None:
+    await write(bookinfo, order("timeout timeout=2s"))
+    bookinfo.objects.put(made_by("kubectl", virtual_service("mine", ["reviews"])))
+    assert (await plan(bookinfo, order("timeout timeout=3s"))).refused
+    assert len((await write(bookinfo, order())).written) == 1
+
+
 async def test_what_a_deleted_service_left_behind_can_go_and_nothing_else_of_it(bookinfo: FakeCluster) -> None:
     await write(bookinfo, order("shift v1=80 v2=20"))
     await write(bookinfo, order("timeout timeout=2s"))

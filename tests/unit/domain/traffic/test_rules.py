@@ -13,6 +13,7 @@ from nksmesh.domain.traffic.rules import (
     check_owners,
     check_place,
     check_recipes,
+    check_rivals,
     left_out,
 )
 from nksmesh.domain.traffic.surroundings import Surroundings
@@ -131,7 +132,10 @@ def test_a_rule_behind_one_for_all_requests_is_refused_and_a_wider_one_before_on
 
 def owned(place: Surroundings, *, written: bool = True) -> list[Finding]:
     made = make_objects(place.subject, [recipe("timeout timeout=1s")])
-    return list(check_owners(place, made.manifests, written=written))
+    return [
+        *check_owners(place, made.manifests, written=written),
+        *check_rivals(place, made.manifests, written=written),
+    ]
 
 
 OURS = make_objects(around().subject, [recipe("timeout timeout=1s")]).manifests[0]
@@ -174,6 +178,12 @@ def test_only_what_nksmesh_made_and_no_tool_keeps_is_written(live: dict[str, Any
 )
 def test_another_object_about_the_same_host_is_refused(other: dict[str, Any], taken: bool) -> None:
     assert ids(owned(around(other))) == (["traffic.other-object"] if taken else [])
+
+
+def test_another_object_is_in_the_way_only_of_one_of_its_kind() -> None:
+    place = around(virtual_service("mine", ["reviews"]))
+    rule = make_objects(place.subject, [recipe("circuit-breaker")]).manifests
+    assert ids(check_rivals(place, rule, written=True)) == []
 
 
 def test_a_short_host_is_of_its_own_namespace() -> None:
