@@ -19,6 +19,7 @@ NEEDED: Final = (
     "nksmesh/py.typed",
     "nksmesh/data/charts.lock",
     "nksmesh/data/values/versions.yaml",
+    "nksmesh/data/values/recipes/shift.yaml",
     "nksmesh/data/values/regions/kr1.yaml",
     "nksmesh/data/values/regions/kr2.yaml",
     "nksmesh/data/examples/charts/base/Chart.yaml",

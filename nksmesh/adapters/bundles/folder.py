@@ -13,6 +13,7 @@ from typing import Final
 from nksmesh.adapters.bundles.tar import Bundle
 from nksmesh.adapters.files.documents import read_document
 from nksmesh.adapters.files.folders import packaged
+from nksmesh.adapters.files.recipes import RECIPES
 from nksmesh.domain.bundles.contents import LOCK, VALUES
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.plan.diff import masked_value
@@ -100,13 +101,17 @@ def values_for(folder: Path | None, environment: str) -> Values:
 
 
 def _yaml_files(values: Path, environment: str) -> Iterator[Path]:
-    """Go through the YAML files below ``values/``, but those of other environments; links are not followed."""
+    """Go through the YAML files below ``values/`` that a mesh is resolved from; links are not followed.
+
+    Recipes for traffic are left out, and of environments all but the one that is named.
+    """
     others = values / _ENVIRONMENTS
     for path in values.rglob("*.yaml"):
         parts = path.relative_to(values).parts
         elsewhere = path.is_relative_to(others) and parts[1] != environment
         if (
             not elsewhere
+            and parts[0] != RECIPES
             and path.is_file()
             and not path.is_symlink()
             and not any(part.startswith(".") for part in parts)

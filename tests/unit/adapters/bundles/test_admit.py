@@ -129,4 +129,5 @@ def test_values_of_one_environment_go_in_and_nothing_that_is_none(tmp_path: Path
     own = {name for name in found.files if name.startswith("values/environments/")}
     assert own == {"values/environments/prod/mesh.yaml", "values/environments/prod/istiod.yaml"}
     assert "values/versions.yaml" in found.files  # the catalog that the mesh was resolved with
+    assert not [name for name in found.files if name.startswith("values/recipes/")]
     assert found.secrets == ("env.API_TOKEN in values/environments/prod/istiod.yaml",)

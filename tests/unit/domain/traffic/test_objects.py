@@ -103,7 +103,7 @@ def test_a_token_may_be_left_out_only_where_that_was_said() -> None:
     assert strict["RequestAuthentication reviews-jwt"]["jwtRules"] == [
         {"issuer": "https://login.example.com", "jwksUri": "https://login.example.com/keys"}
     ]
-    assert set(specs("jwt issuer=x without_token=allow")) == {"RequestAuthentication reviews-jwt"}
+    assert set(specs("jwt issuer=x missing=allow")) == {"RequestAuthentication reviews-jwt"}
 
 
 def test_two_recipes_that_want_one_field_otherwise_are_refused() -> None:
