@@ -53,7 +53,7 @@ class Caller:
 
 
 def callers_among(pods: Iterable[Manifest]) -> tuple[Caller, ...]:
-    """Return the pods that have a proxy, gateways included."""
+    """Return the running pods that have a proxy, gateways included."""
     return tuple(
         Caller(
             namespace=str(pod["metadata"]["namespace"]),
@@ -61,7 +61,7 @@ def callers_among(pods: Iterable[Manifest]) -> tuple[Caller, ...]:
             account=str((pod.get("spec") or {}).get("serviceAccountName") or "default"),
         )
         for pod in pods
-        if is_injected(pod)
+        if is_injected(pod) and (pod.get("status") or {}).get("phase") == "Running"
     )
 
 
