@@ -68,7 +68,7 @@ class Given:
             "--namespace",
             "-n",
             metavar="NAME",
-            help="The control plane's namespace. Default: istio-system. Of traffic: the Service's.",
+            help="The control plane's namespace. Default: istio-system. For traffic: the Service's namespace.",
         ),
     ] = None
     output: Annotated[

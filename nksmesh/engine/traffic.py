@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -69,20 +69,7 @@ class Reading:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """A warning where proxies could not be asked: what they have sent is not counted."""
-        if not self.silent:
-            return ()
-        some = sorted(self.silent)
-        proxies = counted(len(some), "proxy does", "proxies do")
-        return (
-            Finding(
-                id="traffic.silent-proxies",
-                level=Level.WARNING,
-                message=f"{proxies} not answer, and what they sent is not counted: {first_few(some, _MOST_NAMES)} "
-                f"({self.silent[some[0]]})",
-                hint="Check that these pods run, and that you may forward ports: kubectl auth can-i get "
-                "pods/portforward",
-            ),
-        )
+        return _silent(self.silent, "what they sent is not counted", "forward ports", "pods/portforward")
 
 
 async def read_surroundings(cluster: Cluster, service: str, namespace: str, *, everywhere: bool = False) -> Read:
@@ -143,7 +130,7 @@ async def read_proxies(cluster: Cluster, callers: Iterable[Caller], service: str
     reading = Reading()
     for caller, answer in (await _each(callers, ask)).items():
         if isinstance(answer, ClusterError):
-            reading.silent[caller] = answer.detail.splitlines()[0] if answer.detail else answer.message
+            reading.silent[caller] = _words(answer)
         else:
             reading.counted[caller] = answer
     if reading.silent and not reading.counted:
@@ -156,16 +143,40 @@ async def read_proxies(cluster: Cluster, callers: Iterable[Caller], service: str
     return reading
 
 
-async def read_peers(pods: Iterable[Manifest], inside: Pods) -> frozenset[str]:
-    """Return the addresses that are connected to proxies now; nothing of a proxy that cannot be asked."""
+async def read_peers(pods: Iterable[Manifest], inside: Pods) -> tuple[frozenset[str], tuple[Finding, ...]]:
+    """Return the addresses that are connected to proxies now, and a warning where proxies could not be asked."""
 
     async def ask(caller: Caller) -> frozenset[str]:
         return peers_in(await inside.run(caller.namespace, caller.pod, _PROXY, CONNECTIONS))
 
-    answers = await _each(callers_among(pods), ask)
-    return frozenset(
-        address for answer in answers.values() if not isinstance(answer, ClusterError) for address in answer
+    addresses: set[str] = set()
+    silent: dict[Caller, str] = {}
+    for caller, answer in (await _each(callers_among(pods), ask)).items():
+        if isinstance(answer, ClusterError):
+            silent[caller] = _words(answer)
+        else:
+            addresses |= answer
+    told = _silent(silent, "who is connected to them is not known", "run commands in pods", "pods/exec")
+    return frozenset(addresses), told
+
+
+def _silent(silent: Mapping[Caller, str], consequence: str, right: str, resource: str) -> tuple[Finding, ...]:
+    """Name the proxies that could not be asked: a warning, with the first one's reason."""
+    some = sorted(silent)
+    proxies = counted(len(some), "proxy does", "proxies do")
+    return tuple(
+        Finding(
+            id="traffic.silent-proxies",
+            level=Level.WARNING,
+            message=f"{proxies} not answer, and {consequence}: {first_few(some, _MOST_NAMES)} ({silent[first]})",
+            hint=f"Check that these pods run, and that you may {right}: kubectl auth can-i get {resource}",
+        )
+        for first in some[:1]
     )
+
+
+def _words(error: ClusterError) -> str:
+    return error.detail.splitlines()[0] if error.detail else error.message
 
 
 async def _each(keys: Iterable[K], ask: Callable[[K], Awaitable[T]]) -> dict[K, T | ClusterError]:

@@ -315,7 +315,8 @@ async def _cut_off(around: Surroundings, changed: Sequence[Manifest], runtime: R
     pods, cluster = runtime.cluster.pods, runtime.cluster
     findings: list[Finding] = []
     if turns_strict(changed):
-        findings += check_plain_text(around, await read_peers(around.own_pods, pods))
+        connected, silent = await read_peers(around.own_pods, pods)
+        findings += [*silent, *check_plain_text(around, connected)]
     identities = allowed_by(changed)
     if identities and around.service != NAMESPACE and not allows_already(around):
         try:

@@ -184,6 +184,15 @@ async def test_strict_and_a_first_allow_name_who_they_cut_off(bookinfo: FakeClus
     assert not (await plan(bookinfo, order("mutual-tls mode=PERMISSIVE", write=False))).findings
 
 
+async def test_proxies_that_do_not_tell_who_is_connected_are_named(bookinfo: FakeCluster) -> None:
+    refused = ClusterError("cat failed", hint="", detail="cat: not found\nmore")
+    bookinfo.pods.answers = {(pod["metadata"]["name"], "cat"): refused for pod in REVIEWS}
+    (found,) = (await plan(bookinfo, order("mutual-tls mode=STRICT", write=False))).findings
+    assert found.id == "traffic.silent-proxies"
+    assert found.message.startswith("3 proxies do not answer, and who is connected to them is not known: ")
+    assert found.message.endswith(" (cat: not found)")
+
+
 async def test_proxies_that_do_not_answer_leave_it_open_who_calls(bookinfo: FakeCluster) -> None:
     shut = ClusterError("port 15000 of pod x does not answer", hint="", detail="connection refused")
     names = [pod["metadata"]["name"] for pod in (*REVIEWS, PRODUCTPAGE)]
