@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "canary": "nksmesh.cli.canary",
     "tag": "nksmesh.cli.tag",
     "traffic": "nksmesh.cli.traffic",
+    "dashboard": "nksmesh.cli.dashboard",
     "template": "nksmesh.cli.plan",
     "check": "nksmesh.cli.check",
     "status": "nksmesh.cli.status",

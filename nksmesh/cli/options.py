@@ -68,7 +68,7 @@ class Given:
             "--namespace",
             "-n",
             metavar="NAME",
-            help="The control plane's namespace. Default: istio-system. For traffic: the Service's namespace.",
+            help="The control plane's namespace. Default: istio-system. For traffic and dashboard: the Service's.",
         ),
     ] = None
     output: Annotated[

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nksmesh.domain.common.findings import Finding
     from nksmesh.domain.kube.objects import Manifest
     from nksmesh.domain.mesh.catalog import Environment
-    from nksmesh.engine.ports import Bundles
+    from nksmesh.engine.ports import Bundles, LocalPorts
     from nksmesh.engine.runtime import Runtime
     from nksmesh.engine.waiting import WaitOptions
 
@@ -328,6 +328,20 @@ async def cluster(where: Target) -> AsyncIterator[Cluster]:
 
     async with await Cluster.connect(kubeconfig=where.kubeconfig, context=where.context) as connected:
         yield connected
+
+
+def local_ports() -> LocalPorts:
+    """Return what listens on ports of this machine."""
+    from nksmesh.adapters import local_ports as ports
+
+    return ports
+
+
+async def open_page(url: str) -> bool:
+    """Open a page in the desktop's browser; False where there is none."""
+    from nksmesh.adapters.browser import open_page as opened
+
+    return await opened(url)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -212,20 +212,37 @@ class Api(AbstractAsyncContextManager["Api"]):
     async def upgraded(self, path: str, query: Sequence[tuple[str, str]]) -> AsyncIterator[Any]:
         """Open a WebSocket of channels to a pod, aiohttp's ClientWebSocketResponse; it counts as one request.
 
+        It takes a turn only while it is opened, for a forward may last for hours.
+
         Raises:
             UnreachableError: Nothing answers.
             RefusedError: The API server refuses it.
         """
         url = f"{self.server.rstrip('/')}{path}?{urlencode(query)}"
-        async with self._turns:
-            self.requests += 1
+        async with AsyncExitStack() as opened:
             try:
-                async with self._client.channels(url) as socket:
-                    yield socket
+                async with self._turns:
+                    self.requests += 1
+                    socket = await opened.enter_async_context(self._channels(url))
             except aiohttp.WSServerHandshakeError as exc:
                 self._meaning(Answer(exc.status, json.dumps({"message": exc.message}).encode()), "GET", path)
             except (aiohttp.ClientError, OSError) as exc:
                 raise self._unreachable(exc) from exc
+            yield socket
+
+    @asynccontextmanager
+    async def _channels(self, url: str) -> AsyncIterator[Any]:
+        """Open a WebSocket, once more with fresh credentials where those at hand are not accepted."""
+        client = self._client
+        async with AsyncExitStack() as opened:
+            try:
+                socket = await opened.enter_async_context(client.channels(url))
+            except aiohttp.WSServerHandshakeError as exc:
+                if exc.status != HTTPStatus.UNAUTHORIZED or self._renew is None:
+                    raise
+                await self._renewed(client, self._renew)
+                socket = await opened.enter_async_context(self._client.channels(url))
+            yield socket
 
     async def _ask(self, method: str, *request: Any, **more: Any) -> Answer:
         """Send a request in its turn, and again where the answer says that later it may be another."""
@@ -254,11 +271,15 @@ class Api(AbstractAsyncContextManager["Api"]):
         if response.status != HTTPStatus.UNAUTHORIZED or self._renew is None:
             return response
         response.release()
+        await self._renewed(client, self._renew)
+        return await self._send(self._client, *request, **more)
+
+    async def _renewed(self, client: Client, renew: Renewal) -> None:
+        """Take fresh credentials in place of a client's."""
         async with self._renewing:
             if self._client is client:  # else another request has renewed them meanwhile
-                self._client = await self._renew()
+                self._client = await renew()
                 self._retired.append(client)  # watches may still be on it
-        return await self._send(self._client, *request, **more)
 
     async def _send(
         self,

@@ -1,6 +1,6 @@
-"""Into a pod, through the API server: a request to one of its ports, or a command in one of its containers.
+"""Into a pod, through the API server: a request or a connection to one of its ports, or a command in a container.
 
-Both are WebSockets of the subprotocol ``v4.channel.k8s.io``: each message's first byte is a channel
+All are WebSockets of the subprotocol ``v4.channel.k8s.io``: each message's first byte is a channel
 (https://kubernetes.io/docs/reference/using-api/api-concepts/, k8s.io/kubelet/pkg/cri/streaming). Of a port-forward
 channel 0 has the data and 1 the errors, each led in by two bytes with the port; of a command 1 is stdout, 2 stderr,
 and 3 a Status object at the end.
@@ -12,11 +12,12 @@ import asyncio
 import http.client
 import io
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from nksmesh.adapters.cluster.api import Api
+from nksmesh.adapters.cluster.connections import aiohttp
 from nksmesh.domain.common.errors import ClusterError
 
 _SECONDS: Final = 15.0
@@ -48,22 +49,32 @@ class Pods:
         Raises:
             ClusterError: Nothing answers there, the answer is an error or no HTTP, or the user may not forward ports.
         """
-        where = f"port {port} of pod {namespace}/{pod}"
+        where = _port(namespace, pod, port)
         request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode()
         answer = bytearray()
         expected: int | None = None
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
-        async with aclosing(self._messages(path, [("ports", str(port))], where, first=request)) as messages:
-            async for channel, payload in messages:
-                if channel == _ERROR and payload:
-                    raise _silent(where, payload.decode(errors="replace"))
-                answer += payload
-                if len(answer) > _MOST_BYTES:
-                    raise _silent(where, f"it sent more than {_MOST_BYTES} bytes")
-                expected = _length(answer) if expected is None else expected
-                if _is_whole(answer, expected):
-                    break
+        with _in_time(where):
+            async with asyncio.timeout(_SECONDS), self.forward(namespace, pod, port) as connection:
+                await connection.send(request)
+                async for payload in connection:
+                    answer += payload
+                    if len(answer) > _MOST_BYTES:
+                        raise _silent(where, f"it sent more than {_MOST_BYTES} bytes")
+                    expected = _length(answer) if expected is None else expected
+                    if _is_whole(answer, expected):
+                        break
         return _body(bytes(answer), where)
+
+    @asynccontextmanager
+    async def forward(self, namespace: str, pod: str, port: int) -> AsyncIterator[PodConnection]:
+        """Open a connection to a port that a pod listens on, its loopback included; it may last for hours.
+
+        Raises:
+            ClusterError: The pod cannot be reached, or the user may not forward ports.
+        """
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward"
+        async with self._api.upgraded(path, [("ports", str(port))]) as socket:
+            yield PodConnection(socket, _port(namespace, pod, port))
 
     async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
         """Run a command in a container and return what it wrote to stdout.
@@ -80,11 +91,12 @@ class Pods:
         ]
         written: dict[int, bytearray] = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
-        async with aclosing(self._messages(path, asked, where)) as messages:
-            async for channel, payload in messages:
-                written.get(channel, bytearray()).extend(payload)
-                if channel == _STATUS:
-                    break
+        with _in_time(where):
+            async with asyncio.timeout(_SECONDS), self._api.upgraded(path, asked) as socket:
+                async for channel, payload in _messages(socket):
+                    written.get(channel, bytearray()).extend(payload)
+                    if channel == _STATUS:
+                        break
         try:
             status = json.loads(written[_STATUS] or b"{}")
         except ValueError:
@@ -96,26 +108,62 @@ class Pods:
             )
         return written[_STDOUT].decode(errors="replace")
 
-    async def _messages(
-        self, path: str, query: Sequence[tuple[str, str]], where: str, *, first: bytes = b""
-    ) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Yield the messages of a WebSocket, a channel and what it brings, without the two bytes of a port."""
-        led_in: set[int] = set()
+
+class PodConnection:
+    """A connection to a port of a pod: iterate over it for what the pod sends, until it hangs up."""
+
+    def __init__(self, socket: Any, where: str) -> None:
+        """Speak over a port-forward's WebSocket, which somebody else closes."""
+        self._socket = socket
+        self._where = where
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes to the pod.
+
+        Raises:
+            ClusterError: The connection is gone.
+        """
         try:
-            async with asyncio.timeout(_SECONDS), self._api.upgraded(path, query) as socket:
-                if first:
-                    await socket.send_bytes(bytes([_DATA]) + first)
-                async for message in socket:
-                    data = message.data if isinstance(message.data, bytes) else str(message.data).encode()
-                    if not data:
-                        continue
-                    channel, payload = data[0], data[1:]
-                    if first and channel not in led_in:
-                        led_in.add(channel)
-                        payload = payload[_PORT_BYTES:]
-                    yield channel, payload
-        except TimeoutError as exc:
-            raise _silent(where, f"no answer within {_SECONDS:g} s") from exc
+            await self._socket.send_bytes(bytes([_DATA]) + data)
+        except OSError as exc:
+            raise _silent(self._where, str(exc)) from exc
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        """Yield what the pod sends.
+
+        Raises:
+            ClusterError: Nothing answers at that port of the pod.
+        """
+        led_in: set[int] = set()
+        async for channel, payload in _messages(self._socket):
+            data = payload if channel in led_in else payload[_PORT_BYTES:]
+            led_in.add(channel)
+            if channel == _ERROR and data:
+                raise _silent(self._where, data.decode(errors="replace"))
+            if data and channel == _DATA:
+                yield data
+
+
+async def _messages(socket: Any) -> AsyncGenerator[tuple[int, bytes], None]:
+    """Yield the messages of a WebSocket, a channel and what it brings, until either side hangs up."""
+    async for message in socket:
+        if message.type is aiohttp.WSMsgType.ERROR:
+            return
+        data = message.data if isinstance(message.data, bytes) else str(message.data).encode()
+        if data:
+            yield data[0], data[1:]
+
+
+@contextmanager
+def _in_time(where: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as exc:
+        raise _silent(where, f"no answer within {_SECONDS:g} s") from exc
+
+
+def _port(namespace: str, pod: str, port: int) -> str:
+    return f"port {port} of pod {namespace}/{pod}"
 
 
 def _length(answer: bytearray) -> int | None:

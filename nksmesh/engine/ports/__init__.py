@@ -3,6 +3,7 @@
 from nksmesh.engine.ports.bundles import Bundle, Bundles
 from nksmesh.engine.ports.charts import Archives, Charts, LockFile
 from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Storage
+from nksmesh.engine.ports.forwarding import Connection, LocalPorts
 from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects, Pods
@@ -14,11 +15,13 @@ __all__ = [
     "Bundles",
     "Charts",
     "Cluster",
+    "Connection",
     "Helm",
     "Histories",
     "ImageReader",
     "Lease",
     "Live",
+    "LocalPorts",
     "LockFile",
     "LoginProof",
     "MeshFiles",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query
+from nksmesh.engine.ports.forwarding import Connection
 
 
 class Objects(Protocol):
@@ -69,6 +71,9 @@ class Pods(Protocol):
 
     async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
         """Send a GET to a port that a pod listens on, its loopback included."""
+
+    def forward(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[Connection]:
+        """Open a connection to a port that a pod listens on."""
 
     async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
         """Run a command in a container, and return what it wrote to stdout."""

@@ -167,16 +167,38 @@ def _has(labels: Mapping[str, str], wanted: str) -> bool:
     return key in labels and text in {"", labels[key]}
 
 
+@dataclass
+class FakeConnection:
+    """Into a pod that answers with its name, and hangs up."""
+
+    pod: str
+    sent: list[bytes] = field(default_factory=list)
+
+    async def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self.pod.encode()
+
+
 class FakePods(Failing):
     """Answers by pod and path or command; of a list, each time the next one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[tuple[str, str], list[str] | MeshError] = {}
+        self.unreachable: dict[str, MeshError] = {}
 
     async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
         self._note("http_get", f"{namespace}/{pod}:{port}{path}")
         return self._answer(pod, path)
+
+    @asynccontextmanager
+    async def forward(self, namespace: str, pod: str, port: int) -> AsyncIterator[FakeConnection]:
+        self._note("forward", f"{namespace}/{pod}:{port}")
+        if pod in self.unreachable:
+            raise self.unreachable[pod]
+        yield FakeConnection(pod)
 
     async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
         self._note("run", f"{namespace}/{pod} {container} {' '.join(command)}")
