@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -73,6 +74,25 @@ class Downloads:
                 return digest.lower()
         raise DownloadError(f"{url} has no checksum of {name}")
 
+    async def pull(self, url: str, begun: int = 0) -> AsyncGenerator[bytes, None]:
+        """Read a file in pieces; whoever reads it checks what it is.
+
+        Args:
+            begun: Bytes that are there already, and do not come again.
+
+        Raises:
+            DownloadError: It cannot be had, or breaks off.
+        """
+        headers = {"Range": f"bytes={begun}-"} if begun else {}
+        async with self._opened(url, headers) as answer:
+            if begun and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return  # all of it is there
+            resumed = answer.headers.get("content-range", "").startswith(f"bytes {begun}-")
+            to_skip = 0 if answer.status_code == httpx.codes.PARTIAL_CONTENT and resumed else begun
+            async for part in answer.aiter_raw():
+                piece, to_skip = part[to_skip:], max(0, to_skip - len(part))
+                yield piece
+
     async def save(self, url: str, path: Path, checksum: str, told: Callable[[int], None]) -> None:
         """Download a file.
 
@@ -98,12 +118,18 @@ class Downloads:
             raise ChecksumError(f"{url} has the SHA-256 {digest.hexdigest()}, and {checksum} is published")
 
     async def _stream(self, url: str, take: Callable[[bytes], None]) -> None:
+        async with aclosing(self.pull(url)) as parts:
+            async for part in parts:
+                take(part)
+
+    @asynccontextmanager
+    async def _opened(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
         try:
-            async with self._http.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
-                if not answer.is_success:
+            async with self._http.stream("GET", url, headers={"Accept-Encoding": "identity", **headers}) as answer:
+                nothing_left = answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and "Range" in headers
+                if not answer.is_success and not nothing_left:
                     raise DownloadError(f"{url}: {status_of(answer)}")
-                async for part in answer.aiter_raw():
-                    take(part)
+                yield answer
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             no_answer = f"no connection within {CONNECT_SECONDS:.0f} s"
             why = no_answer if isinstance(error, httpx.ConnectTimeout) else reason_of(error)

@@ -6,6 +6,8 @@ import asyncio
 import getpass
 import os
 import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,54 @@ RUN_VARIABLE: Final = "NKSMESH_RUN"
 _SESSION_FIELD: Final = 3
 _START_FIELD: Final = 19
 """Fields 6 and 22 of stat (proc(5)), of which the third is the first after the name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A program that has ended.
+
+    Attributes:
+        code: Its exit code; below zero the signal that ended it.
+        out: What it wrote to stdout.
+        err: What it wrote to stderr, where that was not to go to stdout.
+    """
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+async def run_to_end(
+    program: Path, arguments: Iterable[str], *, environ: Mapping[str, str], seconds: float, together: bool = False
+) -> Ended:
+    """Run a program without a stdin until it ends; it is killed where it takes too long, or nobody waits any more.
+
+    Args:
+        environ: Its environment.
+        seconds: How long it may take.
+        together: What it writes to stderr goes to stdout.
+
+    Raises:
+        OSError: It cannot be started.
+        TimeoutError: It took longer.
+    """
+    pipe, merged = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=merged if together else pipe,
+        env=dict(environ),
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:  # it was given up, or the run was
+            process.kill()
+            await process.wait()
+    return Ended(code=process.returncode or 0, out=out, err=err or b"")
 
 
 def start_of(process: int) -> int | None:

@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "images": "nksmesh.cli.images",
     "bundle": "nksmesh.cli.bundle",
     "registry": "nksmesh.cli.registry",
+    "istioctl": "nksmesh.cli.istioctl",
     "sandbox": "nksmesh.cli.sandbox",
 }
 """Every command or group of commands at the top level, as the help lists them, and the module whose ``app`` has it."""

@@ -37,14 +37,15 @@ class _Command(TyperCommand):
         return _adjusted(super().get_params(ctx))
 
 
-def command_group(help_text: str = "") -> typer.Typer:
+def command_group(help_text: str = "", *, cls: type[Group] = Group) -> typer.Typer:
     """Make the app of one command module; COMMANDS in nksmesh.cli.app names it.
 
     Args:
         help_text: The sentence of a group (``nksmesh charts``); empty where its commands stand at the top level.
+        cls: What reads the group's command line.
     """
     app = typer.Typer(
-        cls=Group, help=help_text, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+        cls=cls, help=help_text, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
     )
     app.callback()(with_common_options(_remember))
     return app

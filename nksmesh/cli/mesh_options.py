@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeshOptions:
-    """What was said of the mesh; empty is not said."""
+class HubOptions:
+    """What was said of where Istio is from, and of its version; empty is not said."""
 
     environment: EnvironmentName = ""
     directory: Directory = None
@@ -55,6 +55,12 @@ class MeshOptions:
         ),
     ] = ""
     version: Annotated[str, typer.Option("--version", metavar="X.Y.Z", help="The Istio version, such as 1.20.0.")] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshOptions(HubOptions):
+    """What was said of the mesh; empty is not said."""
+
     profile: Annotated[
         str,
         typer.Option("--profile", metavar="NAME", help="default (one ingress gateway) or demo (as in Istio's guides)."),

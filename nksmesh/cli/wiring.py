@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from nksmesh.adapters.cluster.connection import Cluster
     from nksmesh.adapters.files.mesh_files import MeshFiles
     from nksmesh.adapters.helm.releases import Helm
+    from nksmesh.adapters.istioctl.cache import IstioctlCache
+    from nksmesh.adapters.istioctl.program import IstioctlProgram
+    from nksmesh.adapters.istioctl.releases import IstioReleases
     from nksmesh.adapters.registry.credentials import StoredLogins
     from nksmesh.adapters.registry.registries import Registries
     from nksmesh.cli.options import Shell
     from nksmesh.domain.bundles.contents import BundleContents
     from nksmesh.domain.common.events import Listener
     from nksmesh.domain.common.findings import Finding
+    from nksmesh.domain.istioctl.archive import FetchedIstioctl
     from nksmesh.domain.kube.objects import Manifest
     from nksmesh.domain.mesh.catalog import Environment
     from nksmesh.engine.ports import Bundles, LocalPorts
@@ -243,6 +247,57 @@ def unpacked_bundle(shell: Shell, path: Path, sha256: str, outside: LockFile) ->
         findings = admit(bundle, outside.read(), chart_store(shell), sha256=sha256)
         folder = unpack(bundle, cache_folder(os.environ) / "bundles")
     return UnpackedBundle(contents=bundle.contents, files=files(folder), findings=findings)
+
+
+def istioctl_cache() -> IstioctlCache:
+    """Make the cache that istioctl is fetched into."""
+    from nksmesh.adapters.charts.cache import cache_folder
+    from nksmesh.adapters.istioctl.cache import IstioctlCache
+
+    return IstioctlCache(cache_folder(os.environ))
+
+
+def istioctl_platform() -> str:
+    """Name the platform of this machine, as Istio's archives do.
+
+    Raises:
+        IstioctlError: Istio publishes no archive for it.
+    """
+    from nksmesh.adapters.istioctl.program import this_platform
+
+    return this_platform()
+
+
+def istio_releases(url: str) -> IstioReleases:
+    """Make what reads Istio's releases; use as an asynchronous context manager.
+
+    Raises:
+        ConfigError: A certificate bundle or a proxy of the environment is not one.
+    """
+    from nksmesh.adapters.istioctl.releases import IstioReleases
+
+    return IstioReleases(os.environ, url)
+
+
+def fetched_istioctl(version: str = "") -> FetchedIstioctl | None:
+    """Find the istioctl that was fetched for this machine, and Istio's samples; None where there is none.
+
+    Args:
+        version: Its Istio version; empty for the one that was fetched last.
+
+    Raises:
+        IstioctlError: Istio publishes none for this machine.
+    """
+    return istioctl_cache().find(istioctl_platform(), version)
+
+
+def istioctl(fetched: FetchedIstioctl, where: Target) -> IstioctlProgram:
+    """Make an istioctl that works on a cluster."""
+    from nksmesh.adapters.istioctl.program import IstioctlProgram
+
+    return IstioctlProgram(
+        fetched.program, kubeconfig=where.kubeconfig, context=where.context, namespace=where.namespace
+    )
 
 
 def offline_helm(shell: Shell) -> Helm:

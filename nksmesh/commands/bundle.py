@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from nksmesh.domain.bundles.contents import (
     LOCK,
     BundleContents,
     BundledChart,
-    BundledFile,
     BundledImage,
     usable_path,
 )
@@ -36,6 +34,7 @@ from nksmesh.engine.bundles import (
     gather_images,
     image_in_bundle,
     name_at,
+    part_of_file,
     parts_of,
     prove_file,
 )
@@ -46,7 +45,6 @@ from nksmesh.engine.ports import Bundle, Bundles, Charts, Helm, Registries
 from nksmesh.engine.request import MeshRequest
 
 STEP: Final = "bundle"
-_PIECE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +170,7 @@ async def _written(
 ) -> BundleShown:
     """Write the bundle, while the registries that its images come from are open."""
     if options.istioctl is not None:
-        parts = parts | _given(options.istioctl)
+        parts = parts | part_of_file(options.istioctl, f"{ISTIOCTL}/{options.istioctl.name}")
     contents = BundleContents(
         version=mesh.version,
         environment=mesh.environment,
@@ -291,23 +289,3 @@ def _check_request(request: MeshRequest, options: BundleOptions) -> None:
                 f"{name} cannot go into a bundle: its name has other characters than letters, digits and ._+@-",
                 hint="Rename the file.",
             )
-
-
-def _given(path: Path) -> Parts:
-    """Take a file as it is; it is read twice, and never as a whole."""
-    state, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                state.update(piece)
-                size += len(piece)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="Check the path of --istioctl.") from error
-
-    async def stream() -> AsyncGenerator[bytes, None]:
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
-
-    name = f"{ISTIOCTL}/{path.name}"
-    return Parts(files=(BundledFile(path=name, size=size, sha256=state.hexdigest()),), content={name: stream})

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from nksmesh.domain.bundles.contents import (
@@ -16,7 +17,7 @@ from nksmesh.domain.bundles.contents import (
 )
 from nksmesh.domain.bundles.layout import VERSION, blob_path, index_of, manifest_of
 from nksmesh.domain.charts.lock import Lock
-from nksmesh.domain.common.errors import BundleError, ImageError
+from nksmesh.domain.common.errors import BundleError, ConfigError, ImageError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.images.manifest import Descriptor, Manifest, platforms_of
 from nksmesh.domain.images.mirroring import target_of
@@ -26,6 +27,7 @@ from nksmesh.engine.ports import Bundle, Charts, ImageReader, Registries
 
 Stream: TypeAlias = Callable[[], AsyncGenerator[bytes, None]]
 
+_PIECE: Final = 1024 * 1024
 _AGAIN: Final = "Copy it again, or make it again with nksmesh bundle create."
 
 
@@ -54,6 +56,32 @@ def parts_of(content: Mapping[str, bytes]) -> Parts:
         for path, text in content.items()
     )
     return Parts(files=files, content=content)
+
+
+def part_of_file(file: Path, path: str) -> Parts:
+    """Make a part of a file as it is; it is read twice, and never as a whole.
+
+    Args:
+        path: Its path in the bundle.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    state, size = hashlib.sha256(), 0
+    try:
+        with file.open("rb") as content:
+            while piece := content.read(_PIECE):
+                state.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}", hint="Check the path.") from error
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        with file.open("rb") as content:
+            while piece := content.read(_PIECE):
+                yield piece
+
+    return Parts(files=(BundledFile(path=path, size=size, sha256=state.hexdigest()),), content={path: stream})
 
 
 async def gather_images(

@@ -11,6 +11,7 @@ PINNED = {
     "ChartError": ("chart", 3),
     "ImageError": ("image", 3),
     "BundleError": ("bundle", 3),
+    "IstioctlError": ("istioctl", 3),
     "MissingImageError": ("image", 3),
     "DeniedImageError": ("image", 3),
     "ClusterError": ("cluster", 4),

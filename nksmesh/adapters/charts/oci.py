@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nksmesh.adapters import processes
 from nksmesh.adapters.charts.archive import MIB, MOST_ARCHIVE
 from nksmesh.adapters.charts.sources import Registry
 from nksmesh.adapters.helm.program import find_helm
@@ -77,27 +78,15 @@ def _only_archive(folder: Path) -> bytes | None:
 
 async def _run(program: Path, arguments: list[str], ref: ChartRef, registry: Registry) -> str:
     """Run Helm and return what it said on both streams: which of them has the digest differs between 3 and 4."""
+    environ = {key: text for key, text in os.environ.items() if key != "HELM_DEBUG"}
     try:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={key: text for key, text in os.environ.items() if key != "HELM_DEBUG"},
-        )
-    except OSError as error:
-        raise _failed(ref, registry, f"{program} cannot be started: {error.strerror or error}", "") from error
-    try:
-        async with asyncio.timeout(WHOLE_SECONDS):
-            said = (await process.communicate())[0].decode(errors="replace")
+        ended = await processes.run_to_end(program, arguments, environ=environ, seconds=WHOLE_SECONDS, together=True)
     except TimeoutError:
         raise _failed(ref, registry, f"it took longer than {WHOLE_SECONDS:.0f} s", "") from None
-    finally:
-        if process.returncode is None:  # it was given up, or the run was
-            process.kill()
-            await process.wait()
-    if process.returncode:
+    except OSError as error:
+        raise _failed(ref, registry, f"{program} cannot be started: {error.strerror or error}", "") from error
+    said = ended.out.decode(errors="replace")
+    if ended.code:
         raise _refused(ref, registry, said)
     return said
 

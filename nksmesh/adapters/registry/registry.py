@@ -120,9 +120,9 @@ class Registry:
         """
         return await self._blobs.has(image, blob)
 
-    def pull(self, image: Reference, blob: Descriptor) -> AsyncGenerator[bytes, None]:
+    def pull(self, image: Reference, blob: Descriptor, begun: int = 0) -> AsyncGenerator[bytes, None]:
         """Read a blob of an image's repository, as ``Blobs.pull`` does."""
-        return self._blobs.pull(image, blob)
+        return self._blobs.pull(image, blob, begun)
 
     async def push(
         self,

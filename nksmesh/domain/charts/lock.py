@@ -1,4 +1,4 @@
-"""charts.lock: which archive each chart, version and source is known to be."""
+"""charts.lock: which archive each chart, version and source is known to be, and each istioctl."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.common.errors import ChartError, ConfigError
+from nksmesh.domain.istioctl.archive import IstioctlArchive
+from nksmesh.domain.istioctl.pins import IstioctlPin
 
 LOCK_NAME: Final = "charts.lock"
 MARKER: Final = "nksmesh"
@@ -26,12 +28,15 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*|\d+\.\d+\.\d+|https?://[A-Za-z0-9._/-]+")
 _YAML_WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _KEYS: Final = ("chart", "version", "source", "sha256", "manifest")
+_ISTIOCTL_KEYS: Final = ("version", "platform", "source", "sha256", "manifest")
+_PLATFORM: Final = re.compile(r"linux-(amd64|arm64)")
 
 _HEADER: Final = """\
 # The charts nksmesh may install: for each chart, version and source the sha256 of its archive.
 # An archive that differs from its entry is refused. An entry without sha256 is not pinned yet: the archive
 # was not at hand to learn it from, and a digest must not be invented. `nksmesh charts lock` fetches and pins.
 """
+_ISTIOCTL_NOTE: Final = "# istioctl: for each version, platform and source the sha256 of Istio's release archive.\n"
 _MANIFEST_NOTE: Final = "# manifest: the sha256 of a chart's manifest in its registry; another one is refused, too.\n"
 
 
@@ -63,11 +68,13 @@ class Lock:
         entries: For each chart, version and source its archive's digest, ``sha256:<hex>``, or None: not pinned yet.
         manifests: For each chart of a registry that is pinned so, the digest of its manifest, ``sha256:<hex>``.
         file: The file it was read from, for error messages.
+        istioctl: The archives of istioctl that are pinned.
     """
 
     entries: Mapping[ChartRef, str | None] = field(default_factory=dict)
     manifests: Mapping[ChartRef, str] = field(default_factory=dict)
     file: str = LOCK_NAME
+    istioctl: tuple[IstioctlPin, ...] = ()
 
     def digest(self, ref: ChartRef) -> str | None:
         """The digest the lock has for a chart; None where it is not pinned, or not in the lock."""
@@ -146,7 +153,7 @@ class Lock:
 
     def text(self) -> str:
         """The lock as a file: the same entries always give the same text."""
-        note = _MANIFEST_NOTE if self.manifests else ""
+        note = (_MANIFEST_NOTE if self.manifests else "") + (_ISTIOCTL_NOTE if self.istioctl else "")
         lines = [f"{_HEADER}{note}{MARKER}: {FORMAT}", "charts:" if self.entries else "charts: []"]
         for ref in sorted(self.entries, key=_order):
             digest = self.entries[ref]
@@ -156,6 +163,11 @@ class Lock:
                 lines += [f'    sha256: "{digest.removeprefix("sha256:")}"']
             if manifest := self.manifests.get(ref):
                 lines += [f'    manifest: "{manifest.removeprefix("sha256:")}"']
+        lines += ["istioctl:"] if self.istioctl else []
+        for pin in self.istioctl:
+            lines += [f"  - version: {_scalar(pin.archive.version)}", f"    platform: {pin.archive.platform}"]
+            lines += [f"    source: {_scalar(pin.source)}", f'    sha256: "{pin.digest.removeprefix("sha256:")}"']
+            lines += [f'    manifest: "{pin.manifest.removeprefix("sha256:")}"'] if pin.manifest else []
         return "\n".join(lines) + "\n"
 
 
@@ -174,7 +186,7 @@ def parse_lock(data: Any, *, file: str = LOCK_NAME, lines: Mapping[Where, int] |
         raise reading.error((), f"is not a charts.lock of nksmesh: it has no `{MARKER}: {FORMAT}`")
     if data[MARKER] != FORMAT or isinstance(data[MARKER], bool):
         raise reading.error((MARKER,), f"has format {data[MARKER]!r}; this nksmesh reads format {FORMAT}")
-    reading.known((), data, (MARKER, "charts"))
+    reading.known((), data, (MARKER, "charts", "istioctl"))
     charts = data.get("charts")
     if not isinstance(charts, list):
         raise reading.error(("charts",), "needs `charts`, a list")
@@ -187,7 +199,7 @@ def parse_lock(data: Any, *, file: str = LOCK_NAME, lines: Mapping[Where, int] |
         entries[ref] = digest
         if manifest:
             manifests[ref] = manifest
-    return Lock(entries=entries, manifests=manifests, file=file)
+    return Lock(entries=entries, manifests=manifests, file=file, istioctl=reading.istioctl(data.get("istioctl", [])))
 
 
 def version_order(version: str) -> tuple[tuple[int, ...], bool, str]:
@@ -224,22 +236,50 @@ class _Reading:
 
     def entry(self, index: int, item: Any) -> tuple[ChartRef, str | None, str | None]:
         where: Where = ("charts", index)
+        source, version = self.source_and_version(where, item, _KEYS)
+        name = self.string((*where, "chart"), item)
+        if not _CHART.fullmatch(name):
+            raise self.error((*where, "chart"), f"is {name!r}, which is not a chart's name")
+        ref = ChartRef(name=name, version=version, source=source)
+        return ref, self.digest((*where, "sha256"), item), self.digest((*where, "manifest"), item)
+
+    def istioctl(self, listed: Any) -> tuple[IstioctlPin, ...]:
+        if not isinstance(listed, list):
+            raise self.error(("istioctl",), "is not a list")
+        pins: dict[tuple[str, str, str], IstioctlPin] = {}
+        for index, item in enumerate(listed):
+            where: Where = ("istioctl", index)
+            source, version = self.source_and_version(where, item, _ISTIOCTL_KEYS)
+            platform = self.string((*where, "platform"), item)
+            if not _PLATFORM.fullmatch(platform):
+                raise self.error((*where, "platform"), f"is {platform!r}, which is not linux-amd64 or linux-arm64")
+            digest = self.digest((*where, "sha256"), item)
+            if digest is None:
+                raise self.error(where, "has no `sha256`")
+            pin = IstioctlPin(
+                archive=IstioctlArchive(version=version, platform=platform),
+                source=source,
+                digest=digest,
+                manifest=self.digest((*where, "manifest"), item) or "",
+            )
+            if pin.key in pins:
+                raise self.error(where, f"names {pin.archive.name} from {source} twice")
+            pins[pin.key] = pin
+        return tuple(sorted(pins.values()))
+
+    def source_and_version(self, where: Where, item: Any, keys: tuple[str, ...]) -> tuple[str, str]:
         if not isinstance(item, dict):
-            raise self.error(where, f"is not a mapping of {', '.join(_KEYS)}")
-        self.known(where, item, _KEYS)
+            raise self.error(where, f"is not a mapping of {', '.join(keys)}")
+        self.known(where, item, keys)
         source = self.string((*where, "source"), item)
         if source != public_source(source):
             raise self.error((*where, "source"), "contains a user, password, query or trailing slash: remove it")
         if not source.isprintable():
             raise self.error((*where, "source"), "contains characters that cannot be displayed")
-        name = self.string((*where, "chart"), item)
-        if not _CHART.fullmatch(name):
-            raise self.error((*where, "chart"), f"is {name!r}, which is not a chart's name")
         version = self.string((*where, "version"), item)
         if not _VERSION.fullmatch(version):
             raise self.error((*where, "version"), f"is {version!r}, which is not a version")
-        ref = ChartRef(name=name, version=version, source=source)
-        return ref, self.digest((*where, "sha256"), item), self.digest((*where, "manifest"), item)
+        return source, version
 
     def digest(self, where: Where, item: Mapping[Any, Any]) -> str | None:
         if where[-1] not in item:

@@ -88,6 +88,12 @@ class BundleError(ChartError):
     code = "bundle"
 
 
+class IstioctlError(ChartError):
+    """An istioctl that cannot be had or trusted, or that failed."""
+
+    code = "istioctl"
+
+
 class ClusterError(MeshError):
     """The cluster cannot be reached, refuses us, or is not the one that was meant."""
 

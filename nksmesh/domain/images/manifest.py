@@ -15,6 +15,9 @@ INDEXES: Final = frozenset(
 MANIFESTS: Final = frozenset(
     {"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"}
 )
+TITLE: Final = "org.opencontainers.image.title"
+"""The annotation of a layer that names its file (OCI image specification, "Pre-Defined Annotation Keys")."""
+
 _NO_PLATFORM: Final = "unknown"
 """An attestation's: it lies in the index, and nothing runs it."""
 
@@ -108,6 +111,22 @@ class Manifest:
             return _parts(part for part in parts if not _FOREIGN.search(str(part.get("mediaType"))))
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError("it has no configuration and layers") from error
+
+    @property
+    def files(self) -> dict[str, Descriptor]:
+        """The layers of an artifact by the names of their files (ORAS, "File Path"); layers without one are left out.
+
+        Raises:
+            ValueError: It is no artifact's manifest.
+        """
+        if self.media_type in INDEXES:
+            return {}
+        try:
+            layers = json.loads(self.content)["layers"]
+            titled = [(str((layer.get("annotations") or {}).get(TITLE) or ""), layer) for layer in layers]
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError("it has no layers") from error
+        return {title: part for title, layer in titled if title for part in _parts([layer])}
 
     def only(self, platforms: Collection[str]) -> Manifest:
         """Leave of an index the images of some platforms and their attestations: another index, with another digest.

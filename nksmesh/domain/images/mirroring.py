@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from nksmesh.domain.images.manifest import Descriptor, Manifest
+from nksmesh.domain.images.manifest import TITLE, Descriptor, Manifest
 from nksmesh.domain.images.reference import Reference, parse_reference
 
 CHARTS: Final = "charts"
@@ -70,7 +70,7 @@ class PackedChart:
             {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
             for media_type, blob in zip((_CONFIG, _CONTENT), self.blobs, strict=True)
         )
-        titles = {"org.opencontainers.image.title": self.name, "org.opencontainers.image.version": self.version}
+        titles = {TITLE: self.name, "org.opencontainers.image.version": self.version}
         said = {"schemaVersion": 2, "config": config, "layers": [archive], "annotations": titles}
         return Manifest(content=json.dumps(said, separators=(",", ":")).encode(), media_type=_MANIFEST)
 

@@ -5,6 +5,7 @@ from nksmesh.engine.ports.charts import Archives, Charts, LockFile
 from nksmesh.engine.ports.cluster import Cluster, Histories, Lease, Records, Storage
 from nksmesh.engine.ports.forwarding import Connection, LocalPorts
 from nksmesh.engine.ports.helm import Helm, Processes
+from nksmesh.engine.ports.istioctl import IstioctlCache, IstioctlProgram, IstioReleases
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects, Pods
 from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries, Registry, RegistryAccess, StoredLogins
@@ -19,6 +20,9 @@ __all__ = [
     "Helm",
     "Histories",
     "ImageReader",
+    "IstioReleases",
+    "IstioctlCache",
+    "IstioctlProgram",
     "Lease",
     "Live",
     "LocalPorts",

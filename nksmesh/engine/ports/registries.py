@@ -29,6 +29,9 @@ class ImageReader(Protocol):
 class Registry(ImageReader, Protocol):
     """One registry, with one login or for nobody's."""
 
+    def pull(self, image: Reference, blob: Descriptor, begun: int = 0) -> AsyncGenerator[bytes, None]:
+        """Read a blob in pieces, from a byte on: then the digest of all is for the caller to check."""
+
     async def write(self, image: Reference, manifest: Manifest) -> None:
         """Put a manifest under an image's name."""
 

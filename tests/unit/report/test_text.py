@@ -24,7 +24,7 @@ from .samples import MORE, RECORD, SAMPLES, STATUS
 GOLDEN: Final = Path(__file__).parent / "golden"
 RESULTS: Final = {**SAMPLES, **MORE}
 DOCUMENTS: Final = {
-    *("template", "images list", "images check", "images mirror", "bundle push"),
+    *("template", "images list", "images check", "images mirror", "bundle push", "istioctl push"),
     *("traffic apply", "traffic reset", "traffic reset, nothing there", "traffic shift, of Argo CD"),
 }
 """What scripts read goes out as it is, and so do images and digests, which people copy, however wide a terminal is."""

@@ -1,0 +1,1 @@
+"""istioctl on this machine: the archives that were fetched, and the program in them."""

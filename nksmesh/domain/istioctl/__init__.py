@@ -1,0 +1,1 @@
+"""istioctl: its archives, where they lie in a registry, and what it reports."""
