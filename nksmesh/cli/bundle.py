@@ -116,7 +116,10 @@ def push(
     registry_config: RegistryConfig = None,
     plain_http: PlainHttp = None,
 ) -> None:
-    """Copy the images of a bundle into your registry, with the same digests. What is there is not sent again."""
+    """Copy the images of a bundle into your registry, with the same digests. What is there is not sent again.
+
+    An istioctl in the bundle becomes the artifact HUB/istioctl-tool:VERSION (see istioctl push).
+    """
     from nksmesh.commands.bundle import push as workflow
     from nksmesh.engine.bundles import prove_file
 

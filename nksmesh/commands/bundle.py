@@ -25,6 +25,7 @@ from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.findings import Finding, Level, warnings_of
 from nksmesh.domain.common.spelling import sized
 from nksmesh.domain.images.mirroring import PackedChart
+from nksmesh.domain.istioctl.archive import archive_named
 from nksmesh.domain.mesh.catalog import check_hub
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.engine.bundles import (
@@ -39,6 +40,7 @@ from nksmesh.engine.bundles import (
     prove_file,
 )
 from nksmesh.engine.copies import MirroredImage, MirrorOptions, Original
+from nksmesh.engine.istioctl import original_of
 from nksmesh.engine.mirror import mirror
 from nksmesh.engine.pipeline import OfflineMesh, render_offline
 from nksmesh.engine.ports import Bundle, Bundles, Charts, Helm, Registries
@@ -87,6 +89,11 @@ class BundlePushed:
     images: tuple[MirroredImage, ...]
     findings: tuple[Finding, ...] = ()
     next_command: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know."""
+        return warnings_of(self.findings)
 
     @property
     def exit_code(self) -> int:
@@ -226,22 +233,26 @@ async def inspect(bundle: Bundle, *, verify: bool, sha256: str = "") -> BundleSh
 async def push(
     bundle: Bundle, to: str, registries: Registries, *, overwrite: bool, verify_as: str, listener: Listener
 ) -> BundlePushed:
-    """Copy the images of a bundle into a registry, digests kept; what is there is not sent again.
+    """Copy the images of a bundle and its istioctl into a registry, digests kept; what is there is not sent again.
 
     Raises:
-        ConfigError: It has no images, or the hub is no path of a registry.
+        ConfigError: It has neither, or the hub is no path of a registry.
         MeshError: As ``mirror`` says.
     """
     hub = check_hub(to, "--to")
-    if not bundle.contents.images:
+    tool = _istioctl_of(bundle, hub)
+    if not bundle.contents.images and tool is None:
         raise ConfigError(f"{bundle.path} has no images", hint="Make it with nksmesh bundle create --images.")
     reader = LayoutReader(bundle)
     originals = [
         Original(image=image_in_bundle(image), copy=name_at(image, hub), registry=reader)
         for image in bundle.contents.images
     ]
+    originals += [tool] if tool else []
     options = MirrorOptions(to=hub, overwrite=overwrite, verify_as=verify_as)
     images, findings = await mirror(originals, registries, options, listener=listener)
+    if bundle.contents.istioctl and tool is None:
+        findings = (*findings, _not_pushed(bundle))
     environment = f" -e {bundle.contents.environment}" if bundle.contents.environment else ""
     return BundlePushed(
         file=str(bundle.path),
@@ -250,6 +261,26 @@ async def push(
         images=images,
         findings=findings,
         next_command=f"nksmesh install --bundle {bundle.path}{environment} --sha256 {bundle.digest()} --hub {hub}",
+    )
+
+
+def _istioctl_of(bundle: Bundle, hub: str) -> Original | None:
+    """Describe the copy of a bundle's istioctl, as ``istioctl push`` makes it; None where it has none to push."""
+    path = bundle.contents.istioctl
+    archive = archive_named(path.rpartition("/")[2])
+    listed = tuple(file for file in bundle.contents.files if path and file.path == path)
+    if archive is None or not listed:
+        return None
+    return original_of(Parts(files=listed, content={path: lambda: bundle.stream(path)}), archive, hub, "bundle")
+
+
+def _not_pushed(bundle: Bundle) -> Finding:
+    return Finding(
+        id="bundle.unnamed-istioctl",
+        level=Level.WARNING,
+        subject=bundle.contents.istioctl,
+        message=f"{bundle.contents.istioctl} was not pushed: it is not named as Istio names its archives",
+        hint="Make the bundle again with --istioctl istio-X.Y.Z-linux-amd64.tar.gz.",
     )
 
 

@@ -89,9 +89,11 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "NKSMESH_CACHE": str(home / "cache"), **more}
 
 
-def run(command: list[str], env: Mapping[str, str], *, code: int = 0) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], env: Mapping[str, str], *, code: int = 0, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, env=dict(env), cwd=ROOT, timeout=120)
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, env=dict(env), cwd=cwd, timeout=120)
     assert ended.returncode == code, ended.stderr
     return ended
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from nksmesh.adapters.files.documents import parse_document
 from nksmesh.adapters.helm_yaml import document
 from nksmesh.domain.charts.chart import ChartRef
 from nksmesh.domain.charts.lock import Lock, newest_first, parse_lock, public_ref, public_source
-from nksmesh.domain.common.errors import ChartError, ConfigError
+from nksmesh.domain.common.errors import ChartError, ConfigError, IstioctlError
+from nksmesh.domain.istioctl.archive import IstioctlArchive, Origin
+from nksmesh.domain.istioctl.pins import IstioctlPin, IstioctlPins, with_pin
 
 REF = ChartRef(name="istiod", version="1.20.0")
 ONE = "sha256:" + "1" * 64
@@ -167,3 +170,67 @@ def test_a_manifest_that_is_no_digest_is_told_with_its_place() -> None:
     read = parse_document(text.encode(), "charts.lock")
     with pytest.raises(ConfigError, match=r"charts\[0\]\.manifest is '2+', which is not 64"):
         parse_lock(read.values, lines=read.lines)
+
+
+TOOL = IstioctlPin(
+    archive=IstioctlArchive(version="1.20.0", platform="linux-amd64"),
+    source="registry.example.com/istio",
+    digest=ONE,
+    manifest=OTHER,
+)
+RELEASE = replace(TOOL, source="https://github.com/istio/istio/releases/download", manifest="")
+
+
+def test_istioctl_reads_as_it_was_written_and_charts_keep_it() -> None:
+    lock = Lock(entries={REF: ONE}, istioctl=with_pin(with_pin((), TOOL), RELEASE))
+    again = parse_lock(document(lock.text().encode()))
+    assert again.istioctl == lock.istioctl == (RELEASE, TOOL)
+    assert again.pin(replace(REF, name="base"), OTHER).istioctl == lock.istioctl
+    assert again.without([REF]).istioctl == lock.istioctl
+    assert "istioctl" not in Lock(entries={REF: ONE}).text()
+
+
+def test_a_pin_takes_the_place_of_the_one_before() -> None:
+    assert with_pin((TOOL, RELEASE), replace(TOOL, digest=OTHER)) == (RELEASE, replace(TOOL, digest=OTHER))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sha256": None}, r"line 4: istioctl\[0\] has no `sha256`"),
+        ({"sha256": "abc"}, "which is not 64 lower-case hexadecimal digits"),
+        ({"platform": "osx"}, "which is not linux-amd64 or linux-arm64"),
+        ({"platform": None}, "has no `platform`"),
+        ({"version": "../x"}, "which is not a version"),
+        ({"source": "https://me:pa55@host/x"}, "contains a user, password"),
+        ({"chart": "base"}, "is not a key of charts.lock; the valid keys are version, platform, source"),
+    ],
+)
+def test_a_wrong_entry_of_istioctl_is_named_with_its_line(change: dict[str, str | None], words: str) -> None:
+    entry = {"version": "1.20.0", "platform": "linux-amd64", "source": "hub.example/x", "sha256": "1" * 64} | change
+    lines = [f'    {key}: "{text}"' for key, text in entry.items() if text is not None]
+    text = "\n".join(["nksmesh: 1", "charts: []", "istioctl:", f"  - {lines[0].strip()}", *lines[1:]])
+    parsed = parse_document(text.encode(), "charts.lock")
+    with pytest.raises(ConfigError, match=words) as refused:
+        parse_lock(parsed.values, lines=parsed.lines)
+    assert "pa55" not in refused.value.message
+
+
+def test_an_entry_of_istioctl_that_comes_twice_is_named() -> None:
+    text = Lock(istioctl=(TOOL, TOOL)).text()
+    with pytest.raises(ConfigError, match=r"names istio-1\.20\.0-linux-amd64.*twice"):
+        parse_lock(document(text.encode()))
+    with pytest.raises(ConfigError, match="istioctl is not a list"):
+        parse_lock(document(b"nksmesh: 1\ncharts: []\nistioctl: x\n"))
+
+
+def test_an_archive_is_held_against_its_pin() -> None:
+    pins = IstioctlPins((TOOL,), "charts.lock")
+    pins.check(TOOL.archive, Origin(source=TOOL.source, digest=ONE), locked=True)
+    pins.check(TOOL.archive, Origin(source="elsewhere", digest=ONE), locked=True)
+    pins.check(TOOL.archive, Origin(source="elsewhere", digest=OTHER), locked=False)
+    with pytest.raises(IstioctlError, match=r"is not the archive that .* pins") as refused:
+        pins.check(TOOL.archive, Origin(source=TOOL.source, digest=OTHER), locked=False)
+    assert (refused.value.exit_code, ONE in refused.value.detail) == (3, True)
+    with pytest.raises(IstioctlError, match=r"is not pinned in .*, and --locked requires it"):
+        pins.check(TOOL.archive, Origin(source="elsewhere", digest=OTHER), locked=True)
