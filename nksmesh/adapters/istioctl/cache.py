@@ -17,6 +17,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -238,12 +239,15 @@ def _another(title: str, digest: str, part: Path) -> IstioctlError:
 @contextlib.contextmanager
 def _held(file: IO[bytes], title: str) -> Iterator[None]:
     """Hold a file under way, so that two runs never write into it."""
+    held = HeldError(
+        f"another nksmesh is fetching {title}", hint="Wait until it has ended, then run the same command again."
+    )
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise HeldError(
-            f"another nksmesh is fetching {title}", hint="Wait until it has ended, then run the same command again."
-        ) from None
+        raise held from None
+    if os.fstat(file.fileno()).st_nlink == 0:  # the other one has just ended, and removed it
+        raise held
     yield
 
 

@@ -14,7 +14,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tenacity import wait_none
 
+from bench.mirrors import ORAS
+from nksmesh.adapters.charts.lockfile import LockFile
+from nksmesh.adapters.files.folders import ValuesFolders
+from nksmesh.adapters.files.mesh_files import MeshFiles
+from nksmesh.adapters.istioctl.cache import IstioctlCache
+from nksmesh.adapters.registry import requests
+from nksmesh.adapters.registry.credentials import Credentials
+from nksmesh.adapters.registry.registries import Registries
+from nksmesh.commands.istioctl.fetch import FetchOptions, fetch_from_registry
+from nksmesh.domain.common.errors import ImageError
+from nksmesh.domain.common.events import unheard
+from nksmesh.domain.mesh.request import Request
+from nksmesh.engine.request import MeshRequest
 from tests.adapters.registry import mirrors
 from tests.adapters.registry.faulty import Answer, Asked, digest_of, failure, faulty
 from tests.adapters.registry.mirrors import environment, raw, running, skopeo
@@ -113,6 +127,26 @@ def test_others_read_it_as_oras_writes_it(open_registry: Server, tmp_path: Path,
     assert (tmp_path / "out" / digest_of(content).removeprefix("sha256:")).read_bytes() == content
 
 
+def test_oras_gets_back_what_was_pushed_and_pushes_what_is_fetched(
+    open_registry: Server, tmp_path: Path, env: dict[str, str]
+) -> None:
+    oras = ORAS.folder / "oras"
+    if not oras.exists():
+        pytest.skip("there is no oras: bench/bench.py builds it")
+    content = archive()
+    push(open_registry, "for-oras", content, tmp_path, env)
+    artifact = f"istioctl-tool:{VERSION}"
+    pull = [str(oras), "pull", "--plain-http", "-o", str(tmp_path / "out")]
+    run([*pull, f"{open_registry.host}/for-oras/{artifact}"], env)
+    assert (tmp_path / "out" / NAME).read_bytes() == content
+
+    hub = f"{open_registry.host}/by-oras"
+    subprocess.run([oras, "push", "--plain-http", f"{hub}/{artifact}", NAME], check=True, cwd=tmp_path, env=env)
+    assert said(run(fetch("--hub", hub), env))["digest"] == digest_of(content)
+    kept = push(open_registry, "by-oras", content, tmp_path, env)["artifact"]
+    assert kept["state"] == "there"  # though oras writes the time into its manifest
+
+
 def test_a_download_that_broke_off_goes_on_where_it_was(
     open_registry: Server, tmp_path: Path, env: dict[str, str]
 ) -> None:
@@ -190,6 +224,30 @@ def test_a_registry_that_hangs_is_left_by_ctrl_c_and_nothing_stays(env: dict[str
         assert process.returncode == 130
     assert "interrupted by Ctrl-C" in err
     assert cached(env) == []
+
+
+@pytest.mark.parametrize("part", ["/manifests/", "/blobs/"])
+async def test_a_registry_that_hangs_ends_the_fetch(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nksmesh.adapters.http.SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(requests, "wait_exponential", lambda **_: wait_none())
+    monkeypatch.setattr(requests, "wait_random", lambda *_: wait_none())
+    (tmp_path / "charts.lock").write_text("nksmesh: 1\ncharts: []\n")
+    catalog = MeshFiles(folders=ValuesFolders(user=None)).catalog()
+    how = FetchOptions(platform="linux-amd64", locks=LockFile(tmp_path / "charts.lock"), pin=True)
+
+    def hanging(asked: Asked) -> Answer:
+        return Answer(silent=True) if part in asked.path else answers({NAME: archive()}, asked)
+
+    with faulty(hanging) as server:
+        hub = f"{server.host}/istio"
+        request = MeshRequest(options=Request(hub=hub, version=VERSION), catalog=catalog)
+        registries = Registries({}, Credentials({}, config=None, hub_host=server.host))
+        with pytest.raises(ImageError, match="no answer for 0 s"):
+            await fetch_from_registry(
+                request, None, lambda _: registries, IstioctlCache(tmp_path), how, listener=unheard
+            )
+    assert names_in(tmp_path / "istioctl") == []
+    assert "istioctl" not in (tmp_path / "charts.lock").read_text()
 
 
 def test_a_bundles_istioctl_is_pushed_with_it(open_registry: Server, tmp_path: Path, env: dict[str, str]) -> None:
