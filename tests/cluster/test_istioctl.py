@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nksmesh.adapters.istioctl.program import this_platform
-from tests.adapters.registry.test_istioctl import artifact
+from tests.adapters.registry.artifacts import artifact
 from tests.cluster.program import Program
 from tests.istio_archives import archive, digest_of
 

@@ -105,7 +105,8 @@ async def proxy_status(program: IstioctlProgram, version: str, namespace: str) -
 async def _said(program: IstioctlProgram, arguments: Sequence[str]) -> bytes:
     ended = await program.ask(arguments)
     words = ended.err.decode(errors="replace").strip()
-    if ended.code or not ended.out.strip():  # a namespace that is not there ends with 0, and a word on stderr
+    # a namespace that is not there ends with 0 and a word on stderr; without proxies nothing at all is said
+    if ended.code or (words and not ended.out.strip()):
         raise IstioctlError(
             f"istioctl {arguments[0]} failed",
             hint="istioctl's message above says why. Fix the cause, then run the same command again.",

@@ -126,12 +126,10 @@ def _in_table(text: str) -> Iterator[ProxyStatus]:
     header, *lines = text.splitlines() or [""]
     columns = [(found[0], found.start()) for found in _COLUMN.finditer(header)]
     names = [name for name, _ in columns]
-    if not lines and not columns:
+    if not columns:
         return
     if not {"NAME", "ISTIOD"} <= set(names):
-        if lines or "no" not in header.lower():
-            raise ValueError("it is no table of proxies")
-        return
+        raise ValueError("it is no table of proxies")
     starts = [start for _, start in columns]
     for line in lines:
         cells = [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]

@@ -30,10 +30,11 @@ from nksmesh.domain.common.events import unheard
 from nksmesh.domain.mesh.request import Request
 from nksmesh.engine.request import MeshRequest
 from tests.adapters.registry import mirrors
-from tests.adapters.registry.faulty import Answer, Asked, digest_of, failure, faulty
+from tests.adapters.registry.artifacts import answers, artifact
+from tests.adapters.registry.faulty import Answer, Asked, digest_of, faulty
 from tests.adapters.registry.mirrors import environment, raw, running, skopeo
 from tests.adapters.registry.relay import relay
-from tests.adapters.registry.servers import MANIFEST, Server
+from tests.adapters.registry.servers import Server
 from tests.istio_archives import VERSION, archive, names_in, program
 from tests.loopback import QuietHandler, serving
 
@@ -268,27 +269,6 @@ def test_a_bundles_istioctl_is_pushed_with_it(open_registry: Server, tmp_path: P
     run([*create, str(tmp_path / "b.tar"), *mesh, file_in(tmp_path, content, "istioctl.tgz")], env)
     ended = run([sys.executable, "-m", "nksmesh", "bundle", "push", str(tmp_path / "b.tar"), *to], env, code=2)
     assert "has no images" in ended.stderr
-
-
-def answers(files: dict[str, bytes], asked: Asked) -> Answer:
-    """Answer as a registry that has one artifact, whatever its name."""
-    layers = [
-        {"digest": digest_of(content), "size": len(content), "annotations": {"org.opencontainers.image.title": name}}
-        for name, content in files.items()
-    ]
-    body = json.dumps({"schemaVersion": 2, "config": {"digest": digest_of(b"{}"), "size": 2}, "layers": layers})
-    blobs = {digest_of(content): content for content in files.values()}
-    if "/manifests/" in asked.path:
-        return Answer(200, body.encode(), {"Content-Type": MANIFEST, "docker-content-digest": digest_of(body.encode())})
-    content = blobs.get(asked.path.rpartition("/")[2])
-    return failure(404, "BLOB_UNKNOWN", "no such blob") if content is None else Answer(200, content)
-
-
-@contextmanager
-def artifact(files: dict[str, bytes]) -> Iterator[str]:
-    """Serve an artifact with files; it is not looked into."""
-    with faulty(lambda asked: answers(files, asked)) as server:
-        yield server.host
 
 
 @dataclass

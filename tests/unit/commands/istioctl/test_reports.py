@@ -70,6 +70,12 @@ async def test_an_istioctl_that_fails_says_its_own_words() -> None:
     assert (failed.value.exit_code, failed.value.detail) == (3, "Error: no cluster")
 
 
+async def test_no_answer_at_all_means_no_proxy_and_no_clean_analysis() -> None:
+    assert (await proxy_status(Program([Answer()]), "1.20.0", "")).proxies == ()
+    with pytest.raises(IstioctlError, match="cannot be read"):
+        await analyze(Program([Answer()]), "1.20.0", "")
+
+
 @pytest.mark.parametrize("said", [b"words", b"{}", b"\xff\xfe"])
 async def test_an_answer_that_cannot_be_read_is_shown(said: bytes) -> None:
     with pytest.raises(IstioctlError, match="cannot be read") as failed:
