@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,6 +114,26 @@ def test_what_was_pushed_is_fetched_pinned_and_found_again(
     run(istioctl("fetch", "--hub", hub, "--version", VERSION), env)
     changed = run(command, env, code=3)
     assert f"{NAME} from {hub} is not the archive that {mesh / 'charts.lock'} pins" in changed.stderr
+
+
+def test_one_artifact_has_the_archives_of_all_platforms(
+    open_registry: Server, tmp_path: Path, env: dict[str, str]
+) -> None:
+    names = {kind: f"istio-{VERSION}-{kind}.tar.gz" for kind in ("linux-amd64", "linux-arm64")}
+    files = [file_in(tmp_path, archive(platform=kind), name) for kind, name in names.items()]
+    to = f"{open_registry.host}/both"
+    pushed = said(run(istioctl("push", *files, "--to", to, "-o", "json"), env))
+    assert pushed["files"] == sorted(names.values())
+    this = f"linux-{'arm64' if platform.machine() == 'aarch64' else 'amd64'}"
+    assert said(run(fetch("--hub", to), env))["digest"] == digest_of(archive(platform=this))
+
+    older = file_in(tmp_path, archive("1.19.0"), "istio-1.19.0-linux-amd64.tar.gz")
+    refused = run(istioctl("push", files[0], older, "--to", to), env, code=2)
+    assert f"the files are of Istio 1.19.0, {VERSION}" in refused.stderr
+    assert "a file is given twice" in run(istioctl("push", files[0], files[0], "--to", to), env, code=2).stderr
+    other = file_in(tmp_path, archive(platform="linux-arm64"), names["linux-amd64"])
+    refused = run(istioctl("push", other, "--to", f"{to}/other"), env, code=3)
+    assert "is for linux-arm64, and linux-amd64 is needed" in refused.stderr
 
 
 def test_others_read_it_as_oras_writes_it(open_registry: Server, tmp_path: Path, env: dict[str, str]) -> None:
