@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "tag": "nksmesh.cli.tag",
     "traffic": "nksmesh.cli.traffic",
     "dashboard": "nksmesh.cli.dashboard",
+    "inject": "nksmesh.cli.inject",
     "template": "nksmesh.cli.plan",
     "check": "nksmesh.cli.check",
     "status": "nksmesh.cli.status",

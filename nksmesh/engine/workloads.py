@@ -18,6 +18,7 @@ from nksmesh.domain.kube.readiness import conditions_of
 from nksmesh.domain.kube.restarts import Outcome, Restart, RestartResult
 from nksmesh.domain.kube.workloads import (
     ROLLOUT_KINDS,
+    Listed,
     Workload,
     runs,
     why_not_restartable,
@@ -49,6 +50,16 @@ async def injected_workloads(cluster: Cluster, *, namespaces: Collection[str] | 
     Args:
         namespaces: Where to look; everywhere where it is None.
     """
+    listed = await list_workloads(cluster, namespaces=namespaces)
+    return workloads_of(listed.pods, listed.replica_sets, listed.owners)
+
+
+async def list_workloads(cluster: Cluster, *, namespaces: Collection[str] | None = None) -> Listed:
+    """List pods and what they may be of, as ``list_briefly`` has them.
+
+    Args:
+        namespaces: Where to look; everywhere where it is None.
+    """
     scopes = [""] if namespaces is None else list(dict.fromkeys(namespaces))
 
     async def listed(api_version: str, kind: str) -> list[dict[str, Any]]:
@@ -58,7 +69,7 @@ async def injected_workloads(cluster: Cluster, *, namespaces: Collection[str] | 
     pods, replica_sets, *owners = await asyncio.gather(
         listed("v1", "Pod"), *(listed("apps/v1", kind) for kind in ("ReplicaSet", *ROLLOUT_KINDS))
     )
-    return workloads_of(pods, replica_sets, chain.from_iterable(owners))
+    return Listed(pods=pods, replica_sets=replica_sets, owners=tuple(chain.from_iterable(owners)))
 
 
 async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, proxy_image: str = "") -> RestartResult:
@@ -80,11 +91,12 @@ async def restart_workloads(workloads: Iterable[Workload], runtime: Runtime, *, 
     return (await Executor(restart_steps(workloads, proxy_image=proxy_image), runtime).run()).restarted
 
 
-def restart_steps(workloads: Iterable[Workload], *, proxy_image: str) -> tuple[Step, ...]:
+def restart_steps(workloads: Iterable[Workload], *, proxy_image: str, without_proxy: bool = False) -> tuple[Step, ...]:
     """Order the restart of workloads: one namespace after the other.
 
     Args:
         proxy_image: The proxy their pods must run afterwards; empty for whichever they are given.
+        without_proxy: Their pods must run none afterwards.
     """
     return in_sequence(
         RestartsStep(
@@ -93,6 +105,7 @@ def restart_steps(workloads: Iterable[Workload], *, proxy_image: str) -> tuple[S
             namespace=namespace,
             workloads=tuple(some),
             proxy_image=proxy_image,
+            without_proxy=without_proxy,
         )
         for namespace, some in groupby(sorted(set(workloads)), key=lambda workload: workload.namespace)
     )
@@ -104,6 +117,7 @@ class RestartsStep(Step):
 
     Attributes:
         proxy_image: The proxy that their pods must run afterwards; empty for whichever they are given.
+        without_proxy: Their pods must run none afterwards.
     """
 
     quiet: ClassVar[bool] = True
@@ -111,6 +125,7 @@ class RestartsStep(Step):
     namespace: str
     workloads: tuple[Workload, ...]
     proxy_image: str
+    without_proxy: bool = False
 
 
 @handles(RestartsStep)
@@ -174,10 +189,10 @@ async def _restart(workload: Workload, work: StepContext[RestartsStep]) -> Resta
         return Restart(
             workload=workload, outcome=Outcome.FAILED, message=exc.message, seconds=clock() - began, error=exc
         )
-    outcome = Outcome.RESTARTED
-    if proxy and not all(runs(proxy, image) for image in rollout.proxies()):
+    outcome, images = Outcome.RESTARTED, rollout.proxies()
+    if any(images) if work.step.without_proxy else proxy and not all(runs(proxy, image) for image in images):
         outcome = Outcome.OTHER_PROXY
-        proved = f"{proved}, not {proxy}: {_LABELS}"
+        proved = f"{proved}, not {proxy or 'without a proxy'}: {_LABELS}"
         _tell(workload, EventKind.WARNING, proved, listener)
     _tell(workload, EventKind.DONE, proved, listener)
     return Restart(workload=workload, outcome=outcome, message=proved, seconds=clock() - began)

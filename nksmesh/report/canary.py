@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.text import Text
@@ -11,9 +11,8 @@ from nksmesh.commands.canary.move import MovePlan, MoveResult
 from nksmesh.commands.canary.plan import CanaryPlan, CanaryResult
 from nksmesh.commands.canary.start import StartResult
 from nksmesh.commands.canary.status import CanaryStatus, NamespaceStatus
-from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.kube.workloads import Workload
-from nksmesh.report.common import show_addresses
+from nksmesh.report.common import labels_in_words, objects_in_words, show_addresses, show_moves, show_restarts
 from nksmesh.report.layout import DOUBTFUL, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.plan import show_plan
 from nksmesh.report.text import renders
@@ -62,11 +61,7 @@ def _move_plan(plan: MovePlan, console: Console, _verbose: bool) -> None:
     sentence(
         console, f"To Istio revision {plan.istio_revision} (Istio {plan.version}), with {plan.proxy_image}:", "bold"
     )
-    rows(
-        console,
-        ["namespace", "label", "becomes", "restarts"],
-        [(move.namespace, _labels(move.before), _labels(move.after), _names(move.workloads)) for move in plan.moves],
-    )
+    show_moves(plan.moves, console)
     for words in plan.passed_over:
         sentence(console, words, FAINT)
 
@@ -84,7 +79,7 @@ def _moved(result: MoveResult, console: Console, verbose: bool) -> None:
     complete = result.restarts.complete
     where = f"{'on' if complete else 'labelled for'} {result.plan.istio_revision} (Istio {result.plan.version})"
     sentence(console, f"{names}: {where}", GOOD if complete else DOUBTFUL)
-    _restarts(result.restarts.restarts, console)
+    show_restarts(result.restarts.restarts, console)
 
 
 @renders(CanaryPlan)
@@ -92,13 +87,13 @@ def _canary_plan(plan: CanaryPlan, console: Console, _verbose: bool) -> None:
     verb = "Promote" if plan.promote else "Remove"
     sentence(console, f"{verb} the canary: {plan.staying} stays, {plan.going} is removed.", "bold")
     if plan.promote and plan.status.gateways:
-        sentence(console, f"gateways get new pods, one by one: {_names(plan.status.gateways)}")
+        sentence(console, f"gateways get new pods, one by one: {objects_in_words(plan.status.gateways)}")
     if plan.returning:
         sentence(console, f"namespaces get their former labels back: {', '.join(plan.returning)}")
     if plan.restarting:
-        sentence(console, f"workloads are restarted: {_names(plan.restarting)}")
+        sentence(console, f"workloads are restarted: {objects_in_words(plan.restarting)}")
     if plan.left:
-        sentence(console, f"workloads keep the proxy of {plan.going}: {_names(plan.left)}", DOUBTFUL)
+        sentence(console, f"workloads keep the proxy of {plan.going}: {objects_in_words(plan.left)}", DOUBTFUL)
     if plan.stranded:
         sentence(console, f"namespaces stay labelled for {plan.going}: {', '.join(plan.stranded)}", DOUBTFUL)
 
@@ -122,14 +117,14 @@ def _canary_result(result: CanaryResult, console: Console, verbose: bool) -> Non
             ["step", "action", "result"],
             [(row.step.name, row.step.action.value, row.message) for row in result.installed.progress.outcomes],
         )
-    _restarts(result.restarts.restarts, console)
+    show_restarts(result.restarts.restarts, console)
     show_addresses(result.installed.progress.addresses, console)
     for newer in result.newer:
         sentence(console, newer)
 
 
 def _namespace_lines(namespace: NamespaceStatus) -> Iterable[tuple[str, ...]]:
-    label = _labels(namespace.labels) + (" (moved)" if namespace.moved else "")
+    label = labels_in_words(namespace.labels) + (" (moved)" if namespace.moved else "")
     first: tuple[str, ...] = (namespace.name, label, namespace.follows)
     for workload in namespace.workloads:
         yield (*first, *_workload(workload))
@@ -141,19 +136,3 @@ def _namespace_lines(namespace: NamespaceStatus) -> Iterable[tuple[str, ...]]:
 def _workload(workload: Workload) -> tuple[str, str, str]:
     name = f"{workload.kind} {workload.name}"
     return name, ", ".join(workload.istio_revisions), ", ".join(image.rpartition("/")[2] for image in workload.proxies)
-
-
-def _restarts(restarts: Iterable[Restart], console: Console) -> None:
-    rows(
-        console,
-        ["workload", "restart", "result"],
-        [(str(restart.workload), restart.outcome.value, restart.message) for restart in restarts],
-    )
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={label}" for key, label in labels.items()) or "-"
-
-
-def _names(workloads: Iterable[Workload]) -> str:
-    return ", ".join(map(str, workloads)) or "nothing"

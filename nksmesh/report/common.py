@@ -8,7 +8,9 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from nksmesh.commands.canary.relabelling import Move
 from nksmesh.domain.common.durations import spoken
+from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import Action, Step
 from nksmesh.engine.discovery import Installation
@@ -79,3 +81,39 @@ def without_mesh(console: Console, installation: Installation, otherwise: str) -
     for istiod in installation.foreign:
         sentence(console, f"{istiod}. nksmesh did not install it and does not change it.", DOUBTFUL)
         sentence(console, istiod.way_on)
+
+
+def show_restarts(restarts: Iterable[Restart], console: Console) -> None:
+    """Show what came of restarting workloads."""
+    rows(
+        console,
+        ["workload", "restart", "result"],
+        [(str(restart.workload), restart.outcome.value, restart.message) for restart in restarts],
+    )
+
+
+def labels_in_words(labels: Mapping[str, str]) -> str:
+    """Write labels for a table."""
+    return ", ".join(f"{key}={label}" for key, label in labels.items()) or "-"
+
+
+def objects_in_words(objects: Iterable[object]) -> str:
+    """Name workloads, or other objects, one after the other."""
+    return ", ".join(map(str, objects)) or "nothing"
+
+
+def show_moves(moves: Iterable[Move], console: Console) -> None:
+    """Show namespaces whose labels change, and the workloads that are restarted there."""
+    rows(
+        console,
+        ["namespace", "label", "becomes", "restarts"],
+        [
+            (
+                move.namespace,
+                labels_in_words(move.before),
+                labels_in_words(move.after),
+                objects_in_words(move.workloads),
+            )
+            for move in moves
+        ],
+    )

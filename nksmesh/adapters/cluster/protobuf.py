@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from asyncio import IncompleteReadError
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
 PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
@@ -45,8 +46,8 @@ async def read_list(body: Stream, kind: str) -> list[dict[str, Any]]:
         kind: The kind of its objects: one of DECODED.
 
     Returns:
-        The objects, each as the part of its JSON that tells its owner, its proxy, its Istio revision, and whether it
-        can be restarted.
+        The objects, each as the part of its JSON that tells its owner, its proxy, its Istio revision, what decides
+        whether it is injected, and whether it can be restarted.
 
     Raises:
         NotProtobufError: It is none.
@@ -149,24 +150,37 @@ def _text(value: bytes) -> str:
     return value.decode()
 
 
+def _moment(value: bytes) -> str:
+    """Decode a ``Time``: its seconds since 1970, as JSON has it."""
+    seconds = _SECONDS(value).get("seconds", 0)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _entry(value: bytes) -> dict[str, str]:
     """Decode an entry of a map of texts."""
     entry = _KEY_AND_VALUE(value)
     return {entry.get("key", ""): entry.get("value", "")}
 
 
+_SECONDS: Final = _of({1: ("seconds", int)})
 _KEY_AND_VALUE: Final = _of({1: ("key", _text), 2: ("value", _text)})
 _OWNER: Final[Fields] = {1: ("kind", _text), 3: ("name", _text), 4: ("uid", _text), 6: ("controller", bool)}
 _METADATA: Final[Fields] = {
     1: ("name", _text),
     3: ("namespace", _text),
+    8: ("creationTimestamp", _moment),
     9: ("deletionTimestamp", bool),
     11: ("labels", _entry),
     12: ("annotations", _entry),
     13: ("ownerReferences", _each(_OWNER)),
 }
 _CONTAINER: Final[Fields] = {1: ("name", _text), 2: ("image", _text)}
-_POD_SPEC: Final[Fields] = {2: ("containers", _each(_CONTAINER)), 20: ("initContainers", _each(_CONTAINER))}
+_POD_SPEC: Final[Fields] = {
+    2: ("containers", _each(_CONTAINER)),
+    11: ("hostNetwork", bool),
+    15: ("imagePullSecrets", _each({1: ("name", _text)})),
+    20: ("initContainers", _each(_CONTAINER)),
+}
 _STRATEGY: Final[Fields] = {1: ("type", _text), 2: ("rollingUpdate", _of({1: ("partition", int)}))}
 
 
@@ -177,8 +191,8 @@ def _object(spec: Fields, more: Fields | None = None) -> Decode:
 DECODED: Final[Mapping[str, Decode]] = {
     "Pod": _object(_POD_SPEC, {3: ("status", _of({1: ("phase", _text)}))}),
     "ReplicaSet": _object({}),
-    "Deployment": _object({7: ("paused", bool)}),
-    "StatefulSet": _object({7: ("updateStrategy", _of(_STRATEGY))}),
+    "Deployment": _object({1: ("replicas", int), 7: ("paused", bool)}),
+    "StatefulSet": _object({1: ("replicas", int), 7: ("updateStrategy", _of(_STRATEGY))}),
     "DaemonSet": _object({3: ("updateStrategy", _of({1: ("type", _text)}))}),
 }
 """What is decoded of each kind that can be read in this way."""

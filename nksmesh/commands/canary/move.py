@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from nksmesh.commands.canary.plan import CANARY_STEP
-from nksmesh.commands.canary.relabelling import Move, labels_before, said
+from nksmesh.commands.canary.relabelling import Move, labels_before, moved_beyond, said
 from nksmesh.commands.canary.start import canary_of, own_istiod, recorded_mesh
 from nksmesh.commands.canary.status import followed
 from nksmesh.commands.canary.steps import move_steps
@@ -59,21 +59,7 @@ class MovePlan:
 
     def beyond(self, shown: MovePlan) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
-        labels = {namespace.namespace: namespace.after for namespace in shown.moves}
-        restarted = {str(workload) for namespace in shown.moves for workload in namespace.workloads}
-        return (
-            *(
-                f"namespace {change.namespace} is labelled {said(change.after)}"
-                for change in self.moves
-                if change.after != labels.get(change.namespace)
-            ),
-            *(
-                f"{workload} is restarted"
-                for change in self.moves
-                for workload in change.workloads
-                if str(workload) not in restarted
-            ),
-        )
+        return moved_beyond(self.moves, shown.moves)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +118,7 @@ async def plan_move(
     }
     staying = [after for after in where.values() if isinstance(after, str)]
     named = () if everything else _check_named(missing, staying)
-    refuse_failures((*_check_promoting(canary), *named))
+    refuse_failures((*check_promoting(canary), *named))
     target = own_istiod(record) if back else canary.release
     injected = await injected_workloads(cluster, namespaces=list(where) or [record.namespace])
     workloads = without_releases(injected, [entry.release for entry in record.releases])
@@ -199,7 +185,7 @@ async def proxy_of(istiod: Release, cluster: Cluster, helm: Helm) -> str:
     return proxy_image(helm.parse(installed.manifest)) if installed else ""
 
 
-def _check_promoting(canary: Canary) -> tuple[Finding, ...]:
+def check_promoting(canary: Canary) -> tuple[Finding, ...]:
     """Judge a move to a canary or back from it: a failure where the canary is being promoted."""
     message = "the canary is being promoted: namespaces can no longer be moved"
     hint = "Run nksmesh canary promote to finish, or nksmesh canary abort to undo."

@@ -6,7 +6,7 @@ Every function that asks the cluster raises ClusterError where it cannot be reac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,33 @@ class Move:
         return fields_of(self) | {"workloads": [str(workload) for workload in self.workloads]}
 
 
-async def relabel(move: Move, cluster: Cluster, *, back: bool) -> str:
-    """Give a namespace its new labels, and say which; unless it moves back, those from before go into an annotation."""
+def moved_beyond(moves: Collection[Move], shown: Collection[Move]) -> tuple[str, ...]:
+    """Name what some moves do and others did not say."""
+    labels = {move.namespace: move.after for move in shown}
+    restarted = {str(workload) for move in shown for workload in move.workloads}
+    return (
+        *(
+            f"namespace {move.namespace} is labelled {said(move.after)}"
+            for move in moves
+            if move.after != labels.get(move.namespace)
+        ),
+        *(
+            f"{workload} is restarted"
+            for move in moves
+            for workload in move.workloads
+            if str(workload) not in restarted
+        ),
+    )
+
+
+async def relabel(move: Move, cluster: Cluster, *, keep: bool) -> str:
+    """Give a namespace its new labels, and say which.
+
+    Args:
+        keep: Those from before go into an annotation.
+    """
     metadata: dict[str, Any] = {"labels": {key: move.after.get(key) for key in (INJECTION_LABEL, REVISION_LABEL)}}
-    if not back:
+    if keep:
         metadata["annotations"] = {LABELS_BEFORE: json.dumps(dict(move.before), sort_keys=True)}
     await cluster.objects.merge({"metadata": metadata}, ObjectRef("v1", "Namespace", move.namespace))
     return f"labelled {said(move.after)}"

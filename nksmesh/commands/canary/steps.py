@@ -54,11 +54,11 @@ class MoveStep(Step):
     """A namespace has the labels that it moves to.
 
     Attributes:
-        back: It moves back to those it had.
+        keep: It keeps those it had in an annotation, to be moved back.
     """
 
     move: Move
-    back: bool
+    keep: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +108,18 @@ def move_steps(moves: Sequence[Move], *, back: bool, proxy_image: str) -> tuple[
         proxy_image: The proxy that they come to.
     """
     forget = ForgetStep(name="former labels", action=Action.APPLY, moves=tuple(moves))
-    return in_sequence(
-        (
-            *(
-                MoveStep(name=move.step, action=Action.APPLY, move=move, back=back)
-                for move in moves
-                if move.before != move.after
-            ),
-            *restart_steps((workload for move in moves for workload in move.workloads), proxy_image=proxy_image),
-            *((forget,) if back else ()),
-        )
-    )
+    restarts = restart_steps((workload for move in moves for workload in move.workloads), proxy_image=proxy_image)
+    return in_sequence((*label_steps(moves, keep=not back), *restarts, *((forget,) if back else ())))
+
+
+def label_steps(moves: Sequence[Move], *, keep: bool) -> tuple[Step, ...]:
+    """Return the steps that change the labels of namespaces, for those whose labels change.
+
+    Args:
+        keep: Those from before are kept, for a move back.
+    """
+    changing = (move for move in moves if move.before != move.after)
+    return tuple(MoveStep(name=move.step, action=Action.APPLY, move=move, keep=keep) for move in changing)
 
 
 def promote_steps(
@@ -187,7 +188,7 @@ async def remove_injector(work: StepContext[InjectorRemovalStep]) -> str:
 @handles(MoveStep)
 async def move_namespace(work: StepContext[MoveStep]) -> str:
     """Change the labels."""
-    return await relabel(work.step.move, work.cluster, back=work.step.back)
+    return await relabel(work.step.move, work.cluster, keep=work.step.keep)
 
 
 @handles(ForgetStep)
@@ -205,7 +206,7 @@ async def move_back(work: StepContext[MovesBackStep]) -> str:
     if step.relabel:
         back = [move for move in moves if not (step.staying and step.staying in move.after.values())]
         for move in (move for move in back if move.before != move.after):
-            done = await relabel(move, work.cluster, back=True)
+            done = await relabel(move, work.cluster, keep=False)
             work.runtime.listener(Event(step=move.step, kind=EventKind.DONE, message=done))
     if step.forget:
         await forget_moves(moves, work.cluster)

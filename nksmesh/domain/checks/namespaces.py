@@ -11,7 +11,7 @@ from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.objects import called_services
 from nksmesh.domain.mesh.mesh import Mesh
-from nksmesh.domain.mesh.revisions import DEFAULT_TAG, INJECTION_LABEL, REVISION_LABEL, TAG_LABEL, injected_by
+from nksmesh.domain.mesh.revisions import INJECTION_LABEL, REVISION_LABEL, injected_by, served_by
 
 _ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 _REFUSING: Final = frozenset({"baseline", "restricted"})
@@ -110,8 +110,7 @@ def _served(facts: ClusterFacts) -> frozenset[str]:
         for manifest in (*(facts.webhooks or ()), *planned)
         if manifest.get("kind") == "MutatingWebhookConfiguration"
     ]
-    labels = [manifest["metadata"].get("labels") or {} for manifest in injectors]
-    return frozenset(str(found.get(TAG_LABEL) or found.get(REVISION_LABEL) or DEFAULT_TAG) for found in labels)
+    return frozenset(map(served_by, injectors))
 
 
 def _labels(facts: ClusterFacts) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -119,6 +118,13 @@ def _labels(facts: ClusterFacts) -> Iterator[tuple[str, Mapping[str, str]]]:
         metadata = namespace["metadata"]
         yield str(metadata["name"]), metadata.get("labels") or {}
 
+
+INJECTION_LABELS: Final = Rule(
+    id="namespaces.injection-labels",
+    passed="the injection labels take effect as written",
+    judge=_injection_labels,
+    needs=("namespaces", "webhooks"),
+)
 
 RULES: Final = (
     Rule(
@@ -134,10 +140,5 @@ RULES: Final = (
         judge=_pod_security,
         needs=("namespaces", "changes", "mesh", "daemon_sets"),
     ),
-    Rule(
-        id="namespaces.injection-labels",
-        passed="the injection labels take effect as written",
-        judge=_injection_labels,
-        needs=("namespaces", "webhooks"),
-    ),
+    INJECTION_LABELS,
 )

@@ -7,7 +7,7 @@ sidecar). It belongs to the workload at the top of its owners: a ReplicaSet's po
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,11 +31,11 @@ _VARIANTS: Final = ("-distroless", "-debug")
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Workload:
-    """A workload with injected pods.
+    """A workload with injected pods, or with pods that are to be injected.
 
     Attributes:
         kind: The kind of the topmost owner of its pods, ``Pod`` where nobody owns them.
-        pods: How many of its pods are injected.
+        pods: How many of its pods are injected, or are to be.
         proxies: The images of their istio-proxy containers.
         istio_revisions: The Istio revisions that injected them (``istio.io/rev``).
         restartable: A restart of its pod template brings every pod a new proxy.
@@ -66,6 +66,28 @@ class Workload:
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What was listed of some namespaces, or of all, to find workloads in.
+
+    Attributes:
+        replica_sets: The ReplicaSets that pods may be of; their metadata is enough.
+        owners: The Deployments, StatefulSets and DaemonSets that may be at the top.
+    """
+
+    pods: Sequence[Manifest] = ()
+    replica_sets: Sequence[Manifest] = ()
+    owners: Sequence[Manifest] = ()
+
+    def of(self, namespace: str) -> Listed:
+        """Return what is in one namespace."""
+        kept = (
+            tuple(item for item in some if item["metadata"].get("namespace") == namespace)
+            for some in (self.pods, self.replica_sets, self.owners)
+        )
+        return Listed(*kept)
+
+
 def workloads_of(
     pods: Iterable[Manifest], replica_sets: Iterable[Manifest], owners: Iterable[Manifest]
 ) -> tuple[Workload, ...]:
@@ -76,13 +98,24 @@ def workloads_of(
         replica_sets: The ReplicaSets that pods may be of; their metadata is enough.
         owners: The Deployments, StatefulSets and DaemonSets that may be at the top.
     """
-    above = {_key("ReplicaSet", manifest): _controller(manifest) for manifest in replica_sets}
-    known = {_key(str(manifest.get("kind")), manifest): manifest for manifest in owners}
+    known = {key_of(str(manifest.get("kind")), manifest): manifest for manifest in owners}
+    groups = pods_by_workload(filter(is_injected, pods), replica_sets)
+    return tuple(sorted(workload_of(key, some, known.get(key)) for key, some in groups.items()))
+
+
+def pods_by_workload(
+    pods: Iterable[Manifest], replica_sets: Iterable[Manifest]
+) -> dict[tuple[str, str, str], list[Manifest]]:
+    """Group pods that live by the (namespace, kind, name) of the workload they are of.
+
+    Args:
+        replica_sets: The ReplicaSets that pods may be of; their metadata is enough.
+    """
+    above = {key_of("ReplicaSet", manifest): _controller(manifest) for manifest in replica_sets}
     groups: dict[tuple[str, str, str], list[Manifest]] = {}
-    for pod in pods:
-        if is_injected(pod):
-            groups.setdefault(_top(pod, above), []).append(pod)
-    return tuple(sorted(_workload(key, some, known.get(key)) for key, some in groups.items()))
+    for pod in filter(lives, pods):
+        groups.setdefault(_top(pod, above), []).append(pod)
+    return groups
 
 
 def on_other_proxy(workloads: Iterable[Workload], proxy_image: str) -> tuple[Workload, ...]:
@@ -122,7 +155,8 @@ def istio_revision_of(pod: Manifest) -> str:
     return str(revision or labels.get("istio.io/rev") or "")
 
 
-def _key(kind: str, manifest: Manifest) -> tuple[str, str, str]:
+def key_of(kind: str, manifest: Manifest) -> tuple[str, str, str]:
+    """Return the (namespace, kind, name) of a workload, by which pods are grouped."""
     return str(manifest["metadata"].get("namespace", "")), kind, str(manifest["metadata"]["name"])
 
 
@@ -138,12 +172,19 @@ def _top(pod: Manifest, above: Mapping[tuple[str, str, str], tuple[str, str] | N
     namespace = str(pod["metadata"].get("namespace", ""))
     owner = _controller(pod)
     if owner is None:
-        return _key("Pod", pod)
+        return key_of("Pod", pod)
     higher = above.get((namespace, *owner))
     return (namespace, *(higher or owner))
 
 
-def _workload(key: tuple[str, str, str], pods: list[Manifest], owner: Manifest | None) -> Workload:
+def workload_of(key: tuple[str, str, str], pods: list[Manifest], owner: Manifest | None) -> Workload:
+    """Describe a workload.
+
+    Args:
+        key: Its (namespace, kind, name).
+        pods: Those of its pods that are meant.
+        owner: The object, None where it is a bare pod, of another kind, or not there.
+    """
     namespace, kind, name = key
     why = _why_not(kind, pods, owner)
     annotations = ((owner or pods[0])["metadata"].get("annotations")) or {}

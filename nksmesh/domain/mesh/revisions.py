@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding, Level
@@ -159,3 +159,9 @@ def injected_by(mesh: Mesh, labels: Mapping[str, str]) -> bool:
 def injection_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Return those of a namespace's labels that decide which istiod injects its pods."""
     return {key: labels[key] for key in (INJECTION_LABEL, REVISION_LABEL) if key in labels}
+
+
+def served_by(injector: Mapping[str, Any]) -> str:
+    """Return the revision tag or the Istio revision, in words, that an injector's webhook configuration serves."""
+    labels = injector["metadata"].get("labels") or {}
+    return str(labels.get(TAG_LABEL) or labels.get(REVISION_LABEL) or DEFAULT_TAG)

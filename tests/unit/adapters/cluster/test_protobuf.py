@@ -54,6 +54,7 @@ METADATA = b"".join(
         field(1, "cart-1-x"),
         field(3, "shop"),
         field(7, 300),
+        field(8, field(1, 1_780_000_000)),
         field(9, field(1, 1_790_000_000)),
         field(11, entry("app", "cart")),
         field(11, entry("empty", "")),
@@ -63,7 +64,16 @@ METADATA = b"".join(
     )
 )
 CONTAINER = field(1, "istio-proxy") + field(2, "hub/proxyv2:1.20.0") + field(7, "x" * 1000)
-SPEC = field(1, "a volume") + field(2, CONTAINER) + field(2, field(1, "app") + field(2, "app:1")) + field(4, 30)
+SPEC = b"".join(
+    (
+        field(1, "a volume"),
+        field(2, CONTAINER),
+        field(2, field(1, "app") + field(2, "app:1")),
+        field(4, 30),
+        field(11, 1),
+        field(15, field(1, "ncr")),
+    )
+)
 POD = field(1, METADATA) + field(2, SPEC + field(20, CONTAINER)) + field(3, field(1, "Running") + field(6, "10.0.0.1"))
 
 
@@ -75,12 +85,18 @@ def test_a_pod_is_what_tells_its_owner_and_its_proxy() -> None:
             "metadata": {
                 "name": "cart-1-x",
                 "namespace": "shop",
+                "creationTimestamp": "2026-05-28T20:26:40Z",
                 "deletionTimestamp": True,
                 "labels": {"app": "cart", "empty": ""},
                 "annotations": {"istio.io/rev": "default"},
                 "ownerReferences": [{"kind": "ReplicaSet", "name": "cart-1", "uid": "uid-1", "controller": True}],
             },
-            "spec": {"containers": [proxy, {"name": "app", "image": "app:1"}], "initContainers": [proxy]},
+            "spec": {
+                "containers": [proxy, {"name": "app", "image": "app:1"}],
+                "hostNetwork": True,
+                "imagePullSecrets": [{"name": "ncr"}],
+                "initContainers": [proxy],
+            },
             "status": {"phase": "Running"},
         }
     ]
@@ -102,7 +118,8 @@ def test_fields_of_a_fixed_size_are_passed_over() -> None:
             {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}},
         ),
         ("DaemonSet", field(3, field(1, "OnDelete")), {"updateStrategy": {"type": "OnDelete"}}),
-        ("Deployment", field(1, 3) + field(7, 0), {"paused": False}),
+        ("Deployment", field(1, 3) + field(7, 0), {"replicas": 3, "paused": False}),
+        ("StatefulSet", field(1, 2), {"replicas": 2}),
     ],
 )
 def test_of_an_owner_is_kept_whether_it_can_be_restarted(kind: str, spec: bytes, wanted: dict[str, Any]) -> None:
