@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "traffic": "nksmesh.cli.traffic",
     "dashboard": "nksmesh.cli.dashboard",
     "inject": "nksmesh.cli.inject",
+    "gateway": "nksmesh.cli.gateway",
     "template": "nksmesh.cli.plan",
     "check": "nksmesh.cli.check",
     "status": "nksmesh.cli.status",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nksmesh.adapters.istioctl.cache import IstioctlCache
     from nksmesh.adapters.istioctl.program import IstioctlProgram
     from nksmesh.adapters.istioctl.releases import IstioReleases
+    from nksmesh.adapters.pages import Pages
     from nksmesh.adapters.registry.credentials import StoredLogins
     from nksmesh.adapters.registry.registries import Registries
     from nksmesh.cli.options import Shell
@@ -100,6 +101,13 @@ class RegistryAccess:
 
             credentials = Credentials(os.environ, config=self.config, hub_host=hub.partition("/")[0])
             return Registries(os.environ, credentials, trust=trust.result(), plain_http=self.plain_http)
+
+
+def pages() -> Pages:
+    """Make what asks web servers."""
+    from nksmesh.adapters.pages import Pages
+
+    return Pages(os.environ)
 
 
 def login_in_environment() -> bool:

@@ -12,9 +12,10 @@ from nksmesh.domain.charts.releases import BASE, GATEWAY, ISTIOD, Release
 from nksmesh.domain.common.data import named
 from nksmesh.domain.common.errors import NotReadyError
 from nksmesh.domain.common.spelling import counted
+from nksmesh.domain.gateways.endpoints import HTTP, endpoint_of
 from nksmesh.domain.kube.images import proxy_image
 from nksmesh.domain.kube.objects import Manifest, containers
-from nksmesh.domain.kube.readiness import Readiness, addresses_of, first_unready, of_crd, ready, waiting
+from nksmesh.domain.kube.readiness import Readiness, first_unready, of_crd, ready, waiting
 from nksmesh.domain.mesh.revisions import kept_name
 from nksmesh.engine import observation
 from nksmesh.engine.crds import istio_crds
@@ -231,23 +232,11 @@ def _gateways(cluster: Cluster, manifests: dict[Release, tuple[Manifest, ...]]) 
             live = cluster.live.get("Service", ref.name, ref.namespace)
             if live is None:
                 continue
-            pods = observation.pods_of(cluster.live, release, rendered)
+            endpoint = endpoint_of(release.name, live, observation.pods_of(cluster.live, release, rendered))
             yield GatewayAddress(
                 name=release.name,
-                service=f"{ref.namespace}/{ref.name}",
-                kind=str(live["spec"].get("type", "")),
-                addresses=addresses_of(live),
-                http=_http(live, pods),
+                service=endpoint.service,
+                kind=endpoint.kind,
+                addresses=endpoint.addresses,
+                http=str(endpoint.address(HTTP) or ""),
             )
-
-
-def _http(service: Manifest, pods: list[Manifest]) -> str:
-    """Build the NKS guide's GATEWAY_URL: the LoadBalancer's address, or in a closed network a node and its port."""
-    port = next((entry for entry in service["spec"].get("ports") or () if entry.get("name") == "http2"), None)
-    if port is None:
-        return ""
-    found = addresses_of(service)
-    if found:
-        return f"{found[0]}:{port['port']}"
-    host = next((ip for pod in pods if (ip := (pod.get("status") or {}).get("hostIP"))), "")
-    return f"{host}:{port['nodePort']}" if host and port.get("nodePort") else ""

@@ -1,17 +1,19 @@
-"""The Services of load balancers, before a plan is followed: those that change, and those that go."""
+"""The Services of load balancers: those that a plan changes, those that go, and the address that one gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 
 from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.findings import Finding
-from nksmesh.domain.kube.objects import ref_of
+from nksmesh.domain.kube.objects import ObjectRef, ref_of
+from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.domain.plan.load_balancers import check_live_service, leaving_service, services_in
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.engine.observation import services_of
-from nksmesh.engine.ports import Cluster, Helm
+from nksmesh.engine.ports import Cluster, Helm, Live
 
 
 async def survey_load_balancers(
@@ -45,3 +47,22 @@ async def survey_load_balancers(
     found = await cluster.objects.get_all(leaving) if leaving else {}
     gone = (leaving_service(live, ref, leaving[ref]) for ref, live in found.items() if live)
     return (*findings, *(finding for some in gone for finding in some))
+
+
+async def wait_for_address(live: Live, service: ObjectRef, seconds: float, told: Callable[[], None]) -> tuple[str, ...]:
+    """Wait until a followed Service has addresses, or the time is over: then there are none.
+
+    Args:
+        told: Called once, when it has to be waited for.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline, waiting = clock() + seconds, False
+    while True:
+        version = live.version
+        addresses = addresses_of(live.get(service.kind, service.name, service.namespace))
+        if addresses or clock() >= deadline:
+            return addresses
+        if not waiting:
+            waiting = True
+            told()
+        await live.changed(version, deadline - clock())

@@ -45,6 +45,10 @@ class Finding:
         """What its rule is about, such as ``kube``: the first part of its name."""
         return self.id.partition(".")[0]
 
+    def as_error(self) -> MeshError:
+        """Return the error that a failure ends a run with."""
+        return self.error(self.message, hint=self.hint, detail=self.detail)
+
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 

@@ -8,12 +8,12 @@ from typing import Final
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.events import EventKind
 from nksmesh.domain.kube.objects import INJECTED_IMAGE, ObjectRef
-from nksmesh.domain.kube.readiness import addresses_of
 from nksmesh.domain.mesh.mesh import Network
 from nksmesh.domain.plan.plan import ReleaseStep, RestartStep
 from nksmesh.engine import observation
 from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.step_context import StepContext
+from nksmesh.engine.load_balancers import wait_for_address
 from nksmesh.engine.rollouts import begin_restart, stamp_of_now
 
 ADDRESS_SECONDS: Final = 30.0
@@ -88,23 +88,21 @@ async def _address(work: StepContext[ReleaseStep]) -> str:
     )
     if not balanced:
         return ""
-    service, clock = balanced[0], asyncio.get_running_loop().time
-    deadline, told = clock() + _address_patience(work), False
-    while True:
-        version, found = live.version, live.get("Service", service.name, service.namespace)
-        addresses = addresses_of(found)
-        if addresses:
-            work.progress.addresses[change.release.name] = addresses
-            return f"at {', '.join(addresses)}"
-        if clock() >= deadline:
-            words = [str(event.get("message", "")) for event in observation.events_of(live, found)] if found else []
-            because = f": {words[-1]}" if words else ""
-            work.tell(EventKind.WARNING, f"{service} has no address yet{because}")
-            return "no address yet"
-        if not told:
-            told = True
-            work.tell(EventKind.WAITING, f"an address for Service {service.name}")
-        await live.changed(version, deadline - clock())
+    service = balanced[0]
+    addresses = await wait_for_address(
+        live,
+        service,
+        _address_patience(work),
+        lambda: work.tell(EventKind.WAITING, f"an address for Service {service.name}"),
+    )
+    if addresses:
+        work.progress.addresses[change.release.name] = addresses
+        return f"at {', '.join(addresses)}"
+    found = live.get("Service", service.name, service.namespace)
+    words = [str(event.get("message", "")) for event in observation.events_of(live, found)] if found else []
+    because = f": {words[-1]}" if words else ""
+    work.tell(EventKind.WARNING, f"{service} has no address yet{because}")
+    return "no address yet"
 
 
 def _address_patience(work: StepContext[ReleaseStep]) -> float:

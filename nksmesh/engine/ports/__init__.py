@@ -8,6 +8,7 @@ from nksmesh.engine.ports.helm import Helm, Processes
 from nksmesh.engine.ports.istioctl import IstioctlCache, IstioctlProgram, IstioReleases
 from nksmesh.engine.ports.mesh_files import MeshFiles
 from nksmesh.engine.ports.objects import Live, Objects, Pods
+from nksmesh.engine.ports.pages import Pages
 from nksmesh.engine.ports.registries import ImageReader, LoginProof, Registries, Registry, RegistryAccess, StoredLogins
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "LoginProof",
     "MeshFiles",
     "Objects",
+    "Pages",
     "Pods",
     "Processes",
     "Records",

@@ -74,6 +74,7 @@ from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples
 from .drift_samples import drift_samples, more_drift_samples
 from .foreign_samples import foreign_samples
+from .gateway_samples import GATEWAY_SAMPLES, MORE_GATEWAY_SAMPLES
 from .inject_samples import INJECT_SAMPLES, MORE_INJECT_SAMPLES
 from .istioctl_samples import istioctl_samples, more_istioctl_samples
 from .traffic_samples import more_traffic_samples, traffic_samples
@@ -513,6 +514,7 @@ SAMPLES: Final[dict[str, Any]] = {
     "upgrade": UPGRADED,
     **canary_samples(PLAN, PROGRESS),
     **INJECT_SAMPLES,
+    **GATEWAY_SAMPLES,
     **drift_samples(),
     **istioctl_samples(),
     "template": TemplateResult(mesh=MESH, manifests="apiVersion: v1\nkind: Namespace  \nmetadata:\n\tname: '[x]'\n"),
@@ -754,6 +756,7 @@ MORE: Final[dict[str, Any]] = {
     ),
     **more_canary_samples(PLAN),
     **MORE_INJECT_SAMPLES,
+    **MORE_GATEWAY_SAMPLES,
     **more_drift_samples(),
     **more_istioctl_samples(),
     **more_adoption_samples(PLAN),

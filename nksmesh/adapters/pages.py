@@ -1,0 +1,78 @@
+"""Web pages: one request, and what came of it; redirects are not followed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from html import unescape
+from typing import Final
+
+import httpx
+
+from nksmesh.adapters.http import open_http, reason_of, through
+from nksmesh.domain.gateways.answers import Answer
+
+_MOST_BYTES: Final = 65_536
+"""So much of a page is read for its title."""
+
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TIMEOUTS: Final = (httpx.ConnectTimeout, httpx.ReadTimeout)
+
+
+class Pages:
+    """Asks web servers.
+
+    Args:
+        environ: Where proxies and certificate bundles are looked up.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Work with an environment."""
+        self._environ = environ
+
+    async def ask(self, url: str, *, host: str = "") -> Answer:
+        """Ask for a page.
+
+        Args:
+            host: The host name that the request and, with https, the certificate are for; empty for the URL's.
+
+        Raises:
+            ConfigError: A certificate bundle or a proxy of the environment is not one.
+        """
+        began = time.monotonic()
+        async with open_http(self._environ) as client:
+            request = client.build_request(
+                "GET",
+                url,
+                headers={"Host": host} if host else None,
+                extensions={"sni_hostname": host} if host else None,
+            )
+            try:
+                answer = await client.send(request, stream=True)
+                text = await _beginning(answer)
+                await answer.aclose()
+            except httpx.HTTPError as error:
+                words = f"{reason_of(error)}{through(url)}"
+                return Answer(
+                    url=url,
+                    seconds=time.monotonic() - began,
+                    failure=words,
+                    timed_out=isinstance(error, _TIMEOUTS),
+                )
+        title = _TITLE.search(text)
+        return Answer(
+            url=url,
+            status=answer.status_code,
+            title=" ".join(unescape(title.group(1)).split()) if title else "",
+            seconds=time.monotonic() - began,
+        )
+
+
+async def _beginning(answer: httpx.Response) -> str:
+    read = b""
+    async for part in answer.aiter_bytes():
+        read += part
+        if len(read) >= _MOST_BYTES:
+            break
+    return read[:_MOST_BYTES].decode(answer.encoding or "utf-8", errors="replace")
