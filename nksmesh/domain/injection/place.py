@@ -22,7 +22,9 @@ IGNORED: Final = frozenset({"kube-system", "kube-public", "kube-node-lease", "lo
 _OWN_SETTING: Final = "sidecar.istio.io/inject"
 """What a pod says itself, as a label or, where it has none, as an annotation."""
 
-_YES: Final = frozenset({"y", "yes", "true", "on"})
+_YES: Final = frozenset({"y", "yes", "true", "on", ""})
+"""What counts as yes; an empty text as nothing said."""
+
 _NAMED: Final = "kubernetes.io/metadata.name"
 """The label that the API server gives every namespace."""
 

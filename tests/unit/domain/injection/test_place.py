@@ -77,6 +77,7 @@ def test_a_pod_without_a_proxy_has_a_reason(
 
 def test_what_is_injected_has_none() -> None:
     assert place(ENABLED).why_not(pod()) is None
+    assert place(ENABLED).why_not(pod(None, {"sidecar.istio.io/inject": ""})) is None
     assert place(ENABLED).why_not(pod({"sidecar.istio.io/inject": "true"}, {"sidecar.istio.io/inject": "no"})) is None
 
 
