@@ -9,7 +9,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Yes
-from nksmesh.cli.run import perform_on, run, run_agreed, run_on, show
+from nksmesh.cli.run import perform_on, run, run_agreed, show
 from nksmesh.domain.common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nksmesh.commands.traffic.change import Order
     from nksmesh.commands.traffic.recipes import RecipeList
+    from nksmesh.commands.traffic.show import TrafficShown
     from nksmesh.domain.common.events import Listener
     from nksmesh.domain.traffic.recipes import Applied, Recipe
 
@@ -157,11 +158,13 @@ def show_(
     seconds = parse_duration(live, "--live", least=_LEAST_SECONDS) if live else None
     namespace = shell.namespace or _DEFAULT_NAMESPACE
 
-    run_on(
-        shell,
-        wiring.target_of_mesh(shell, environment, files),
-        lambda runtime: show_traffic(service, namespace, known, runtime, seconds=seconds),
-    )
+    where = wiring.target_of_mesh(shell, environment, files)
+
+    async def work(listener: Listener) -> TrafficShown:
+        async with wiring.cluster(where) as cluster:  # without Helm: it would take longer than the answer
+            return await show_traffic(service, namespace, known, cluster, seconds=seconds, listener=listener)
+
+    run(shell, work)
 
 
 def _order(shell: Shell, service: str, *, new: Applied | None = None, reset: str = "", write: bool) -> Order:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from nksmesh.domain.common.data import rounded
 from nksmesh.domain.common.errors import CheckError
-from nksmesh.domain.common.events import Event, EventKind
+from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.domain.common.findings import Finding, refuse_failures, warnings_of
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.traffic.callers import callers_among, version_by_address
@@ -17,7 +17,7 @@ from nksmesh.domain.traffic.recipes import NAMESPACE, TRAFFIC_OF, Applied, Recip
 from nksmesh.domain.traffic.rules import check_owners, check_place, check_rivals
 from nksmesh.domain.traffic.split import VersionSplit, split_of, weights_of
 from nksmesh.domain.traffic.surroundings import Surroundings, Version, labels_of
-from nksmesh.engine.runtime import Runtime
+from nksmesh.engine.ports import Cluster
 from nksmesh.engine.traffic import Reading, read_proxies, read_surroundings
 
 _STEP = "callers"
@@ -88,7 +88,13 @@ class TrafficShown:
 
 
 async def show_traffic(
-    service: str, namespace: str, recipes: Mapping[str, Recipe], runtime: Runtime, *, seconds: float | None = None
+    service: str,
+    namespace: str,
+    recipes: Mapping[str, Recipe],
+    cluster: Cluster,
+    *,
+    seconds: float | None = None,
+    listener: Listener = unheard,
 ) -> TrafficShown:
     """Show what stands on a Service, or on all of a namespace that something stands on.
 
@@ -102,7 +108,7 @@ async def show_traffic(
         ClusterError: The cluster cannot be reached or refuses, or no proxy answers.
     """
     everywhere = seconds is not None
-    read = await read_surroundings(runtime.cluster, service or NAMESPACE, namespace, everywhere=everywhere)
+    read = await read_surroundings(cluster, service or NAMESPACE, namespace, everywhere=everywhere)
     left_behind = not everywhere and read.around.made  # of a Service that is gone
     refuse_failures(() if left_behind else tuple(check_place(read.around, read.services)))
     if not service:
@@ -112,7 +118,7 @@ async def show_traffic(
     findings = (*check_owners(read.around, made, written=False), *check_rivals(read.around, made, written=False))
     if seconds is None:
         return TrafficShown(namespace=namespace, services=(shown,), findings=findings)
-    live, silent = await _count(read.around, shown, runtime, seconds)
+    live, silent = await _count(read.around, shown, cluster, seconds, listener)
     return TrafficShown(
         namespace=namespace, services=(shown,), findings=(*findings, *read.findings, *silent), live=live
     )
@@ -141,10 +147,10 @@ def _all_of(around: Surroundings, recipes: Mapping[str, Recipe]) -> list[Service
 
 
 async def _count(
-    around: Surroundings, shown: ServiceTraffic, runtime: Runtime, seconds: float
+    around: Surroundings, shown: ServiceTraffic, cluster: Cluster, seconds: float, listener: Listener
 ) -> tuple[LiveSplit, tuple[Finding, ...]]:
     """Ask every proxy twice, and say what it has counted in between."""
-    cluster, service, namespace = runtime.cluster, around.service, around.namespace
+    service, namespace = around.service, around.namespace
     callers = callers_among(around.pods)
     if not callers:
         raise CheckError(
@@ -153,9 +159,8 @@ async def _count(
             "istio-injection=enabled",
         )
     before = await read_proxies(cluster, callers, service, namespace)
-    runtime.listener(
-        Event(step=_STEP, kind=EventKind.PROGRESS, message=f"{len(before.counted)} proxies count for {seconds:g} s")
-    )
+    message = f"{len(before.counted)} proxies count for {seconds:g} s"
+    listener(Event(step=_STEP, kind=EventKind.PROGRESS, message=message))
     await asyncio.sleep(seconds)
     after = await read_proxies(cluster, before.counted, service, namespace)
     pods = tuple(await cluster.objects.list("v1", "Pod", namespace))  # some may have come or gone meanwhile

@@ -22,7 +22,6 @@ from tests.unit.fakes.bookinfo import (
     virtual_service,
 )
 from tests.unit.fakes.cluster import FakeCluster
-from tests.unit.fakes.runtime import runtime_of
 
 SUBJECT = Subject(service="reviews", namespace="default", selector={"app": "reviews"}, versions=("v1", "v2"))
 GATEWAY = pod("ingress", "10.0.1.1", namespace="istio-system", app="ingress", account="ingress")
@@ -45,27 +44,27 @@ def bookinfo(cluster: FakeCluster) -> FakeCluster:
 
 
 async def test_all_services_of_a_namespace_or_one_with_its_versions(bookinfo: FakeCluster) -> None:
-    shown = await show_traffic("", "default", recipes(), runtime_of(bookinfo))
+    shown = await show_traffic("", "default", recipes(), bookinfo)
     (only,) = shown.services
     assert (only.service, [str(entry) for entry in only.recipes]) == ("reviews", ["shift v1=80 v2=20", "access-log"])
-    (one,) = (await show_traffic("reviews", "default", recipes(), runtime_of(bookinfo))).services
+    (one,) = (await show_traffic("reviews", "default", recipes(), bookinfo)).services
     assert [version.name for version in one.versions] == ["v1", "v2", "v3"]
     assert {str(ref) for ref in one.objects} == {
         "VirtualService default/reviews",
         "DestinationRule default/reviews",
         "Telemetry default/reviews-telemetry",
     }
-    assert not (await show_traffic("*", "default", recipes(), runtime_of(bookinfo))).services[0].recipes
+    assert not (await show_traffic("*", "default", recipes(), bookinfo)).services[0].recipes
 
 
 async def test_who_else_is_in_the_way_is_said(bookinfo: FakeCluster) -> None:
     bookinfo.objects.put(virtual_service("mine", ["reviews"]))
-    shown = await show_traffic("reviews", "default", recipes(), runtime_of(bookinfo))
+    shown = await show_traffic("reviews", "default", recipes(), bookinfo)
     assert [finding.id for finding in shown.findings] == ["traffic.other-object"]
 
 
 async def test_the_split_is_what_proxies_counted_in_between(bookinfo: FakeCluster) -> None:
-    shown = await show_traffic("reviews", "default", recipes(), runtime_of(bookinfo), seconds=0.0)
+    shown = await show_traffic("reviews", "default", recipes(), bookinfo, seconds=0.0)
     assert shown.live is not None
     assert [(row.version, row.requests, row.errors, row.wanted, row.as_wanted) for row in shown.live.versions] == [
         ("v1", 404, 4, 80, True),
@@ -80,7 +79,7 @@ async def test_the_split_is_what_proxies_counted_in_between(bookinfo: FakeCluste
 async def test_a_proxy_that_does_not_answer_is_named_and_the_others_count(bookinfo: FakeCluster) -> None:
     shut = ClusterError("port 15000 of pod x does not answer", hint="", detail="connection refused")
     bookinfo.pods.answers["ingress", CLUSTERS] = shut
-    shown = await show_traffic("reviews", "default", recipes(), runtime_of(bookinfo), seconds=0.0)
+    shown = await show_traffic("reviews", "default", recipes(), bookinfo, seconds=0.0)
     assert [finding.id for finding in shown.findings] == ["traffic.silent-proxies"]
     assert "istio-system/ingress (connection refused)" in shown.warnings[0]
     assert shown.live is not None
@@ -90,7 +89,7 @@ async def test_a_proxy_that_does_not_answer_is_named_and_the_others_count(bookin
 async def test_where_no_proxy_answers_nothing_is_shown(bookinfo: FakeCluster) -> None:
     bookinfo.pods.answers = {key: ["<html>not Envoy</html>"] for key in bookinfo.pods.answers}
     with pytest.raises(ClusterError, match="none of 5 proxies answers on its admin port 15000") as refused:
-        await show_traffic("reviews", "default", recipes(), runtime_of(bookinfo), seconds=0.0)
+        await show_traffic("reviews", "default", recipes(), bookinfo, seconds=0.0)
     assert "it is not the list of clusters that an Envoy gives" in refused.value.detail
 
 
@@ -98,6 +97,6 @@ async def test_without_a_proxy_nobody_counts(cluster: FakeCluster) -> None:
     for manifest in (namespace(), service(), SLEEP):
         cluster.objects.put(manifest)
     with pytest.raises(CheckError, match="nobody counts requests"):
-        await show_traffic("reviews", "default", recipes(), runtime_of(cluster), seconds=0.0)
+        await show_traffic("reviews", "default", recipes(), cluster, seconds=0.0)
     with pytest.raises(ConfigError, match="there is no Service 'rewiews'"):
-        await show_traffic("rewiews", "default", recipes(), runtime_of(cluster))
+        await show_traffic("rewiews", "default", recipes(), cluster)
