@@ -76,6 +76,10 @@ def build(
             "--from", help="download gets what Kubernetes and etcd publish, and builds the rest; go builds everything."
         ),
     ] = Source.DOWNLOAD,
+    data_plane: Annotated[
+        bool,
+        typer.Option("--data-plane", help="Also build Istio's own programs, with their charts and samples, 7 minutes."),
+    ] = False,
     helm4: Annotated[bool, typer.Option("--helm4", help="Also build Helm 4, to try nksmesh with it.")] = False,
 ) -> None:
     """Download or build the sandbox's programs into the cache, without starting anything.
@@ -85,7 +89,12 @@ def build(
     run(
         shell,
         lambda listener: build_programs(
-            kubernetes, with_registry=registry, with_helm4=helm4, source=source, listener=listener
+            kubernetes,
+            with_registry=registry,
+            with_helm4=helm4,
+            with_data_plane=data_plane,
+            source=source,
+            listener=listener,
         ),
     )
 

