@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Shell
 from nksmesh.cli.run import run, show
+from nksmesh.domain.common.paths import at_home
+from nksmesh.sandbox.charts import package_charts
 from nksmesh.sandbox.failures import Failure
 from nksmesh.sandbox.layout import DEFAULT_NAME
 from nksmesh.sandbox.programs import Source, build_programs
@@ -97,6 +100,22 @@ def build(
             listener=listener,
         ),
     )
+
+
+@command(app, examples=["nksmesh sandbox charts ./charts", "nksmesh sandbox charts ./istio-1.31 --samples"])
+def charts(
+    shell: Shell,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that the charts are written to.")],
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Also copy Istio's samples (Bookinfo, curl, add-ons) to DIR/samples.")
+    ] = False,
+) -> None:
+    """Write the charts that belong to the istiod of sandbox up --data-plane to a folder for --charts.
+
+    Istio's Go module brings them: base, istiod, gateway, cni and ztunnel. No chart repository is asked. The first time
+    builds the programs of the data plane, as sandbox build --data-plane does.
+    """
+    run(shell, lambda listener: package_charts(at_home(folder), with_samples=samples, listener=listener))
 
 
 @command(app, examples=["nksmesh sandbox status"])

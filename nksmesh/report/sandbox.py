@@ -7,6 +7,7 @@ from rich.text import Text
 
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.common.spelling import counted
+from nksmesh.report.charts import DIGEST
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import renders
 from nksmesh.sandbox.failures import Staged
@@ -15,6 +16,7 @@ from nksmesh.sandbox.results import (
     Built,
     Deleted,
     FailuresEnded,
+    PackagedCharts,
     PartStatus,
     SandboxStarted,
     SandboxStatus,
@@ -79,6 +81,16 @@ def _state(state: State) -> Text:
 @renders(Built)
 def _built(result: Built, console: Console, _verbose: bool) -> None:
     rows(console, ["program", "path"], sorted(result.programs.items()))
+
+
+@renders(PackagedCharts)
+def _packaged(result: PackagedCharts, console: Console, _verbose: bool) -> None:
+    rows(console, ["archive", "digest"], [[chart.file, chart.digest[:DIGEST]] for chart in result.charts])
+    sentence(console, f"{counted(len(result.charts), 'chart')} of Istio {result.version} written to {result.folder}")
+    if result.samples:
+        sentence(console, f"Istio's samples are in {result.samples}")
+    install = f"nksmesh install -e sandbox --version {result.version} --charts {result.folder}"
+    sentence(console, f"Install them: {install}", FAINT)
 
 
 @renders(SandboxStopped)

@@ -102,3 +102,26 @@ class Built:
     """Where the programs are that ``build`` built, or found in the cache."""
 
     programs: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedChart:
+    """A chart's archive that ``charts`` wrote."""
+
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedCharts:
+    """What ``charts`` wrote: the charts of the data plane's istiod.
+
+    Attributes:
+        version: The version that the charts, and istiod, call themselves.
+        samples: Where Istio's samples are; None where they were not asked for.
+    """
+
+    folder: Path
+    version: str
+    charts: tuple[PackagedChart, ...]
+    samples: Path | None = None

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ READY_SECONDS: Final = 30.0
 @dataclass
 class Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: str
 
     @property
@@ -40,9 +41,8 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(port: int, path: str, body: bytes | None = None, **headers: str) -> Answer:
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, names)
+def ask(port: int, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, dict(headers or {}))
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - the same
             return Answer(answer.status, answer.headers, answer.read().decode())
@@ -188,16 +188,16 @@ def test_reviews_hands_on_the_headers_of_tracing_and_of_the_user() -> None:
             asked.append(dict(headers))
             return super().product(product, headers)
 
-    handed_on = {"x_request_id": "1", "end_user": "jason", "traceparent": "00-1-2-01", "x_b3_traceid": "3"}
+    handed_on = {"x-request-id": "1", "end-user": "jason", "traceparent": "00-1-2-01", "x-b3-traceid": "3"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "SERVICES", {**server.SERVICES, "ratings": Listening})
         with (
             serving("ratings") as ratings,
             serving("reviews", ENABLE_RATINGS="true", **at("RATINGS", ratings)) as port,
         ):
-            ask(port, "/reviews/0", x_of_mine="no", **handed_on)
+            ask(port, "/reviews/0", headers={"x-of-mine": "no", **handed_on})
     [headers] = asked
-    assert {name.replace("_", "-"): value for name, value in handed_on.items()}.items() <= headers.items()
+    assert handed_on.items() <= headers.items()
     assert "x-of-mine" not in headers
 
 
@@ -230,7 +230,7 @@ def test_details_are_those_of_the_book() -> None:
 
 def test_curl_and_sleep_tell_the_headers_that_came() -> None:
     with serving("curl", HOSTNAME="curl-1") as port:
-        told = ask(port, "/a?b", x_forwarded_client_cert="By=spiffe://cluster.local").json
+        told = ask(port, "/a?b", headers={"x-forwarded-client-cert": "By=spiffe://cluster.local"}).json
     assert (told["podname"], told["path"]) == ("curl-1", "/a?b")
     assert told["headers"]["x-forwarded-client-cert"] == "By=spiffe://cluster.local"
 

@@ -47,9 +47,9 @@ def test_the_regions_are_the_guides_word_for_word() -> None:
     assert all(region.hosts and region.zones for region in regions.values())
 
 
-def test_the_catalog_has_every_minor_from_1_17_to_1_30() -> None:
+def test_the_catalog_has_every_minor_from_1_17_to_1_31() -> None:
     versions = load_catalog(ValuesFolders()).versions
-    assert [entry.minor for entry in versions] == [f"1.{minor}" for minor in range(17, 31)]
+    assert [entry.minor for entry in versions] == [f"1.{minor}" for minor in range(17, 32)]
     last = {entry.minor: entry.versions[-1] for entry in versions if entry.versions}
     assert last == {
         f"1.{minor}": f"1.{minor}.{patch}"
@@ -87,7 +87,7 @@ def test_every_kubernetes_that_nks_offers_has_an_istio_and_an_end() -> None:
 def test_entries_of_the_users_are_laid_over_those_that_ship(folders: ValuesFolders, write: Write) -> None:
     write(
         "versions.yaml",
-        "'1.31': {kubernetes: ['1.32', '1.36'], floor: '1.32', versions: ['1.31.4'], tested: ['1.31.4']}\n"
+        "'1.32': {kubernetes: ['1.32', '1.36'], floor: '1.32', versions: ['1.32.4'], tested: ['1.32.4']}\n"
         "'1.20': {kubernetes: ['1.25', '1.29'], floor: '1.25', versions: ['1.20.8']}\n",
     )
     write(
@@ -96,8 +96,8 @@ def test_entries_of_the_users_are_laid_over_those_that_ship(folders: ValuesFolde
         "clouds:\n  own: {title: our own cloud, domains: [cloud.example.com]}\n",
     )
     before, after = load_catalog(ValuesFolders()), load_catalog(folders)
-    assert [entry.minor for entry in after.versions] == [*(entry.minor for entry in before.versions), "1.31"]
-    assert newest_that_fits(after.versions, "1.33") == "1.31.4"
+    assert [entry.minor for entry in after.versions] == [*(entry.minor for entry in before.versions), "1.32"]
+    assert newest_that_fits(after.versions, "1.33") == "1.32.4"
     assert next(entry for entry in after.versions if entry.minor == "1.20").versions == ("1.20.8",)
     assert (after.nks.as_of, after.nks.offered) == ("2027-06-01", ("1.35",))
     assert list(after.nks.kubernetes) == [*before.nks.kubernetes, "1.35"]
