@@ -89,8 +89,8 @@ def _packaged(result: PackagedCharts, console: Console, _verbose: bool) -> None:
     sentence(console, f"{counted(len(result.charts), 'chart')} of Istio {result.version} written to {result.folder}")
     if result.samples:
         sentence(console, f"Istio's samples are in {result.samples}")
-    install = f"nksmesh install -e sandbox --version {result.version} --charts {result.folder}"
-    sentence(console, f"Install them: {install}", FAINT)
+    options = f"--version {result.version} --charts {result.folder} --hub docker.io/istio"
+    sentence(console, f"Install them: nksmesh install -e sandbox {options}", FAINT)
 
 
 @renders(SandboxStopped)
