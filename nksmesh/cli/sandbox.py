@@ -115,7 +115,7 @@ def charts(
     Istio's Go module brings them: base, istiod, gateway, cni and ztunnel. No chart repository is asked. The first time
     builds the programs of the data plane, as sandbox build --data-plane does.
     """
-    run(shell, lambda listener: package_charts(at_home(folder), with_samples=samples, listener=listener))
+    run(shell, lambda listener: package_charts(at_home(str(folder)), with_samples=samples, listener=listener))
 
 
 @command(app, examples=["nksmesh sandbox status"])
