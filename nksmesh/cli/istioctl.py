@@ -110,7 +110,8 @@ def fetch(
         file = at_home(source)
         run(shell, lambda listener: fetch_file(file, options.version, cache, how, listener=listener))
         return
-    request = request_of(shell, MeshOptions(**vars(options)), files)
+    # which Kubernetes a version supports is nothing to istioctl
+    request = request_of(shell, MeshOptions(**vars(options), force_version=True), files)
     access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
 
     async def work(cluster: Cluster | None, listener: Listener) -> IstioctlFetched:

@@ -104,9 +104,9 @@ async def fetch_from_registry(
         ImageError: The registry does not give the artifact.
         IstioctlError: It is not one that may be used, or not the one that is pinned.
     """
-    found = await resolve_mesh(request, cluster, to_write=False)
-    mesh = found.resolved.mesh
-    refuse_failures(request.judge_version(mesh, found.kubernetes))
+    mesh = (await resolve_mesh(request, cluster, to_write=False)).resolved.mesh
+    if not mesh.own_hub:  # an own registry may have any version, and istioctl is bound to no Kubernetes
+        refuse_failures(replace(request, force_version=False).judge_version(mesh, ""))
     fetching = _Fetching(
         IstioctlArchive(version=mesh.version, platform=options.platform), mesh.hub, cache, options, listener
     )

@@ -136,6 +136,25 @@ def test_one_artifact_has_the_archives_of_all_platforms(
     assert "is for linux-arm64, and linux-amd64 is needed" in refused.stderr
 
 
+def test_an_own_registry_may_have_a_version_that_the_catalog_does_not(
+    open_registry: Server, tmp_path: Path, env: dict[str, str]
+) -> None:
+    later, hub = "1.99.0-rc.1", f"{open_registry.host}/later"
+    pushed = said(
+        run(
+            istioctl(
+                *("push", file_in(tmp_path, archive(later), f"istio-{later}-linux-amd64.tar.gz")),
+                *("--to", hub, "-o", "json"),
+            ),
+            env,
+        )
+    )
+    command = pushed["next_command"].split()
+    assert said(run([sys.executable, "-m", *command, "-o", "json"], env))["version"] == later
+    refused = run(istioctl("fetch", "--region", "kr1", "--version", later), env, code=7)
+    assert f"the registry of region kr1 does not provide Istio {later}" in refused.stderr
+
+
 def test_others_read_it_as_oras_writes_it(open_registry: Server, tmp_path: Path, env: dict[str, str]) -> None:
     content = archive()
     push(open_registry, "form", content, tmp_path, env)

@@ -181,6 +181,7 @@ async def test_a_region_names_the_hub_and_provides_some_versions_only(fetch: Fet
     request = MeshRequest(
         options=Request(region="kr1", version="1.30.2"), catalog=MeshFiles(folders=ValuesFolders(user=None)).catalog()
     )
+    request = replace(request, force_version=True)  # as the command line asks, for own registries
     options = replace(fetch.options, platform="linux-amd64")
     with pytest.raises(CheckError, match=r"does not provide Istio 1\.30\.2"):
         await fetch_from_registry(
