@@ -22,6 +22,7 @@ _KINDS: Final = {
     "envoy.config.route.v3.RouteConfiguration": "RDS",
     "envoy.config.core.v3.TypedExtensionConfig": "ECDS",
 }
+_ORDER: Final = {kind: place for place, kind in enumerate(_KINDS.values())}
 _COLUMN: Final = re.compile(r"\S+(?: \S+)*")
 _OWN_COLUMNS: Final = frozenset({"NAME", "CLUSTER", "ISTIOD", "VERSION"})
 
@@ -117,6 +118,7 @@ def _of_answer(answer: Mapping[str, Any]) -> Iterator[ProxyStatus]:
             kind = str(config["typeUrl"]).rpartition("/")[2]
             state = str(config.get("configStatus") or "UNKNOWN").replace("_", " ")
             types[_KINDS.get(kind, kind)] = "IGNORED" if state == "UNKNOWN" else state
+        types = dict(sorted(types.items(), key=lambda entry: _ORDER.get(entry[0], len(_ORDER))))
         version = str((node.get("metadata") or {}).get("ISTIO_VERSION") or "")
         yield ProxyStatus(name=str(node["id"]), istiod=istiod, version=version, types=types)
 

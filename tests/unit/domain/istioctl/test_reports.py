@@ -50,9 +50,12 @@ def test_the_table_of_old_versions_is_read_by_its_columns() -> None:
 
 
 def test_the_answers_of_several_istiods_are_put_together() -> None:
-    said = f"{answer(('b.default', STATES))}\n{answer(('a.default', {'LDS': 'NOT_SENT', 'X': ''}))}\n"
+    said = f"{answer(('b.default', STATES))}\n{answer(('a.default', {'X': '', 'LDS': 'NOT_SENT', 'CDS': 'SYNCED'}))}\n"
     first, second = statuses_of(said.encode())
-    assert (first.name, first.types) == ("a.default", {"LDS": "NOT SENT", "a.b.Other": "IGNORED"})
+    assert (first.name, list(first.types.items())) == (
+        "a.default",
+        [("CDS", "SYNCED"), ("LDS", "NOT SENT"), ("a.b.Other", "IGNORED")],
+    )
     assert (second.name, second.istiod, second.version) == ("b.default", "istiod-1", "1.30.2")
     assert second.types == STATES
 
