@@ -8,7 +8,7 @@ EXTRAS := [data-plane$(shell command -v go >/dev/null 2>&1 || echo ',sandbox')]
 JOBS   ?= 3
 VERSION ?= 1.20.0
 
-.PHONY: help demo demo-current test unit bench lint types check clean
+.PHONY: help demo demo-current demo-traffic test unit bench lint types check clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ demo: $(VENV)/.ready
 ## demo-current: a current Istio from an own registry, on Kubernetes 1.34: mirror, install, check, status
 demo-current: $(VENV)/.ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/own-registry.sh
+
+## demo-traffic: Bookinfo on real proxies, without root: its page through the gateway
+demo-traffic: $(VENV)/.ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/traffic.sh
 
 ## test: the whole suite, cluster tests included
 test: $(VENV)/.ready

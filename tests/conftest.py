@@ -15,7 +15,7 @@ pytest_plugins = ["tests.sandbox_fixtures", "tests.cluster.fixtures"]
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-LONGEST_FIRST = ("conformance", "cluster", "sandbox", "adapters", "unit")
+LONGEST_FIRST = ("data_plane", "conformance", "cluster", "sandbox", "adapters", "unit")
 """The folders of tests, in the order in which they are handed to workers: short ones fill what is left at the end."""
 
 

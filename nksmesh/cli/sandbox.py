@@ -31,7 +31,14 @@ LoadBalancer = Annotated[
 ]
 
 
-@command(app, examples=["nksmesh sandbox up", "nksmesh sandbox up --name current --kubernetes 1.34 --registry"])
+@command(
+    app,
+    examples=[
+        "nksmesh sandbox up",
+        "nksmesh sandbox up --name current --kubernetes 1.34 --registry",
+        "nksmesh sandbox up --data-plane",
+    ],
+)
 def up(
     shell: Shell,
     name: Name = DEFAULT_NAME,
@@ -51,6 +58,13 @@ def up(
             help="Add a registry with a login, from which the nodes pull. A sandbox that has one keeps it.",
         ),
     ] = False,
+    data_plane: Annotated[
+        bool,
+        typer.Option(
+            "--data-plane",
+            help="Run the real istiod, and real proxies in gateways and injected pods. A sandbox that has it keeps it.",
+        ),
+    ] = False,
 ) -> None:
     """Start a sandbox, or those parts of it that do not run.
 
@@ -59,7 +73,11 @@ def up(
     run(
         shell,
         lambda listener: Sandbox(name).up(
-            listener, kubernetes=kubernetes, load_balancer=load_balancer, with_registry=registry
+            listener,
+            kubernetes=kubernetes,
+            load_balancer=load_balancer,
+            with_registry=registry,
+            with_data_plane=data_plane,
         ),
     )
 

@@ -10,10 +10,12 @@ from nksmesh.domain.common.spelling import counted
 from nksmesh.report.charts import DIGEST
 from nksmesh.report.layout import BAD, FAINT, GOOD, facts, gap, rows, sentence
 from nksmesh.report.text import renders
+from nksmesh.sandbox.builds import OLDEST_CHARTS
 from nksmesh.sandbox.failures import Staged
 from nksmesh.sandbox.layout import DEFAULT_NAME
 from nksmesh.sandbox.results import (
     Built,
+    DataPlaneStatus,
     Deleted,
     FailuresEnded,
     PackagedCharts,
@@ -50,12 +52,27 @@ def _status(status: SandboxStatus, console: Console, verbose: bool) -> None:
     _facts(status, console)
     headers = ["part", "state", "pid", *(["log"] if verbose else [])]
     rows(console, headers, [_part(part)[: len(headers)] for part in status.parts])
+    if status.data_plane:
+        _data_plane(status.data_plane, console)
     for part in status.parts:
         if part.log_tail:
             gap(console)
             sentence(console, f"the end of {part.log}:", FAINT)
             for line in part.log_tail.splitlines():
                 console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _data_plane(status: DataPlaneStatus, console: Console) -> None:
+    gap(console)
+    version = status.control_plane
+    oldest = ".".join(map(str, OLDEST_CHARTS))
+    none = f"no istiod runs; an Istio older than {oldest} stays simulated"
+    runs = f"istiod {version}, whatever the chart's version" if version else none
+    sentence(console, f"data plane: {runs}")
+    images = [[image.kind, str(image.containers), image.image] for image in status.images]
+    rows(console, ["what runs", "containers", "image"], images)
+    if status.relays:
+        rows(console, ["external address", "on this machine"], [[r.address, r.relay] for r in status.relays])
 
 
 def _facts(sandbox: SandboxStarted | SandboxStatus, console: Console) -> None:

@@ -18,6 +18,8 @@ HELM_VERSION: Final = "4.3.1"
 REGISTRY_VERSION: Final = "3.1.2"
 ISTIO_VERSION: Final = "1.31.0-alpha.eed52ebb66ad"
 """What the data plane's programs and charts call themselves: the module's VERSION is 1.31, its last part a commit."""
+OLDEST_CHARTS: Final = (1, 22)
+"""The first charts that the data plane's istiod takes: CRDs of older ones lack ``v1``, and it reads nothing else."""
 CACHE_VARIABLE: Final = "NKSMESH_CACHE"
 MODULES: Final = Path(__file__).with_name("go")
 
@@ -72,11 +74,14 @@ class Build:
 
     @property
     def key(self) -> str:
-        """What tells one build's result from another's: the pinned modules, the flags, the platform."""
+        """What tells one build's result from another's: the pinned modules, our own code, the flags, the platform."""
         digest = hashlib.sha256()
         if self.module:
-            for name in ("go.mod", "go.sum"):
-                digest.update((MODULES / self.module / name).read_bytes())
+            folder = MODULES / self.module
+            # tools.go only keeps what go.mod requires; a module of our own has programs beside it
+            own = sorted(path.name for path in folder.glob("*.go") if not path.name.endswith(("tools.go", "_test.go")))
+            for name in ("go.mod", "go.sum", *own):
+                digest.update((folder / name).read_bytes())
         digest.update(repr((self.flags, sorted(self.packages.items()))).encode())
         if self.files:
             digest.update(repr((self.source, sorted(self.files.items()))).encode())
@@ -175,6 +180,13 @@ ISTIO: Final = Build(
         "charts": "manifests/charts",
         "samples": "samples",
     },
+)
+DATA_PLANE: Final = Build(
+    title="the data plane",
+    module="data-plane",
+    flags=("-trimpath", "-ldflags=-s -w"),
+    packages={"data-plane": "nksmesh.local/data-plane"},
+    minutes=1,
 )
 _REGISTRY_ARCHIVE: Final = (
     f"distribution/distribution/releases/download/v{REGISTRY_VERSION}/registry_{REGISTRY_VERSION}_linux_{{arch}}"

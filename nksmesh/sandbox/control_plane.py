@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +14,16 @@ from nksmesh.adapters.files.private import write_private
 from nksmesh.sandbox.credentials import program_kubeconfig
 from nksmesh.sandbox.documents import to_yaml
 from nksmesh.sandbox.layout import Layout, Settings
+from nksmesh.sandbox.nodes import NODE_RANGE
 from nksmesh.sandbox.processes import Program
 from nksmesh.sandbox.stages import stages
 
 SERVICE_RANGE: Final = "10.96.0.0/16"
 SERVICE_ADDRESS: Final = "10.96.0.1"
 POD_RANGE: Final = "10.244.0.1/16"
+LOAD_BALANCER_RANGE: Final = "203.0.113.0/24"
+"""For Services of type LoadBalancer: a network kept for documentation (RFC 5737)."""
+
 EGRESS_SOCKET: Final = "egress.sock"
 REGISTRY_CONFIGURATION: Final = "registry.yaml"
 
@@ -33,6 +38,7 @@ class Part(StrEnum):
 
     REGISTRY = "registry"
     ETCD = "etcd"
+    DATA_PLANE = "data-plane"
     AGENT = "agent"
     API_SERVER = "kube-apiserver"
     CONTROLLER_MANAGER = "kube-controller-manager"
@@ -44,8 +50,12 @@ CLIENTS_OF_THE_API_SERVER: Final = (Part.CONTROLLER_MANAGER, Part.SCHEDULER, Par
 
 
 def parts_of(settings: Settings | None) -> tuple[Part, ...]:
-    """Name the parts that a sandbox has: a registry only where one was asked for."""
-    return tuple(part for part in Part if part is not Part.REGISTRY or (settings and settings.registry_port))
+    """Name the parts that a sandbox has: a registry and a data plane only where one was asked for."""
+    asked = {
+        Part.REGISTRY: bool(settings and settings.registry_port),
+        Part.DATA_PLANE: bool(settings and settings.data_plane),
+    }
+    return tuple(part for part in Part if asked.get(part, True))
 
 
 def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: Settings) -> Program:
@@ -59,6 +69,8 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: 
             environment["OTEL_TRACES_EXPORTER"] = "none"
         case Part.ETCD:
             command = _etcd(layout, binaries)
+        case Part.DATA_PLANE:
+            command = _data_plane(layout, binaries, settings.port)
         case Part.API_SERVER:
             command = _api_server(layout, binaries, settings.port)
         case Part.CONTROLLER_MANAGER:
@@ -68,7 +80,7 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: 
         case Part.KWOK:
             command = _kwok(layout, binaries)
         case Part.AGENT:
-            command = _agent(layout, settings)
+            command = _agent(layout, settings, binaries)
             package_root = str(Path(__file__).parents[2])
             environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return Program(
@@ -96,7 +108,7 @@ def write_configuration(layout: Layout, settings: Settings) -> None:
         ],
     }
     write_private(layout.run / "egress.yaml", to_yaml([egress]))
-    write_private(layout.run / "kwok.yaml", to_yaml(stages(settings.registry)))
+    write_private(layout.run / "kwok.yaml", to_yaml(stages(settings.registry, data_plane=settings.data_plane)))
 
 
 def _etcd(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
@@ -189,7 +201,18 @@ def _kwok(layout: Layout, binaries: Mapping[str, Path]) -> tuple[str, ...]:
     )
 
 
-def _agent(layout: Layout, settings: Settings) -> tuple[str, ...]:
+def _data_plane(layout: Layout, binaries: Mapping[str, Path], port: int) -> tuple[str, ...]:
+    networks = (SERVICE_RANGE, str(IPv4Interface(POD_RANGE).network), LOAD_BALANCER_RANGE, NODE_RANGE)
+    return (
+        str(binaries[Part.DATA_PLANE]),
+        f"-server=127.0.0.1:{port}",
+        "--",
+        f"-certificate={layout.certificates / 'agent-server'}",
+        *(f"-network={network}" for network in networks),
+    )
+
+
+def _agent(layout: Layout, settings: Settings, binaries: Mapping[str, Path]) -> tuple[str, ...]:
     return (
         sys.executable,
         "-m",
@@ -198,4 +221,5 @@ def _agent(layout: Layout, settings: Settings) -> tuple[str, ...]:
         f"--kubeconfig={program_kubeconfig(layout, Part.AGENT)}",
         *(() if settings.load_balancer else ("--no-load-balancer",)),
         *((f"--registry={settings.registry}",) if settings.registry else ()),
+        *((f"--istio={binaries['pilot-agent'].parent}", f"--envoy={binaries['envoy']}") if settings.data_plane else ()),
     )

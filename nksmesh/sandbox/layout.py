@@ -141,12 +141,14 @@ class Settings:
         kubernetes: What the cluster is of, from its first start on.
         load_balancer: Whether Services of type LoadBalancer get addresses.
         registry_port: The registry's, on 127.0.0.1; 0 where there is none.
+        data_plane: Whether Istio's pods have processes.
     """
 
     port: int
     kubernetes: Kubernetes = OLDEST
     load_balancer: bool = True
     registry_port: int = 0
+    data_plane: bool = False
 
     @property
     def server(self) -> str:
@@ -173,6 +175,7 @@ def load_settings(layout: Layout) -> Settings | None:
             kubernetes=Kubernetes(content.get("kubernetes", OLDEST)),
             load_balancer=bool(content["load_balancer"]),
             registry_port=int(content.get("registry_port", 0)),
+            data_plane=bool(content.get("data_plane", False)),
         )
     except FileNotFoundError:
         return None

@@ -14,7 +14,8 @@ from nksmesh.sandbox.releases import Kubernetes
 if TYPE_CHECKING:
     from nksmesh.adapters.cluster.api import Api
 
-# addresses of a network kept for documentation: nothing ever listens there
+# addresses of a network kept for documentation: nothing listens there, but in a data plane
+NODE_RANGE: Final = "198.51.100.0/24"
 NODES: Final = {"sandbox-1": "198.51.100.1", "sandbox-2": "198.51.100.2"}
 PLATFORM: Final = "linux/amd64"
 KUBELET_PORT: Final = 10250

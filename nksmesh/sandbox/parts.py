@@ -52,8 +52,8 @@ class Parts:
         if Part.API_SERVER in missing:
             with timed(listener, "API server"):
                 chosen = await self._bring_up_api_server(missing, binaries, chosen)
-        elif Part.AGENT in missing:
-            self.start(Part.AGENT, binaries, chosen)
+        elif {Part.AGENT, Part.DATA_PLANE} & {*missing}:
+            await self._start_agent(binaries, chosen)
         async with await self.connect() as api:
             with timed(listener, "nodes"):
                 if not self.running(Part.KWOK):
@@ -70,9 +70,8 @@ class Parts:
     ) -> Settings:
         for attempt in range(_PORT_ATTEMPTS):
             process = self.start(Part.API_SERVER, binaries, chosen)
-            if attempt or Part.AGENT in missing:
-                await self.stop(Part.AGENT, grace=0)
-                self.start(Part.AGENT, binaries, chosen)
+            if attempt or {Part.AGENT, Part.DATA_PLANE} & {*missing}:
+                await self._start_agent(binaries, chosen)
             try:
                 async with await self.connect() as api:
                     await self.until_ready(api, process)
@@ -90,6 +89,13 @@ class Parts:
             f"no free port was found for the API server in {_PORT_ATTEMPTS} attempts",
             hint="Check which program uses the ports of 127.0.0.1.",
         )
+
+    async def _start_agent(self, binaries: Mapping[str, Path], chosen: Settings) -> None:
+        """Start the agent, and the data plane, whose pods it has: neither goes on without the other."""
+        parts = [part for part in (Part.DATA_PLANE, Part.AGENT) if part in control_plane.parts_of(chosen)]
+        await self.stop(*parts, grace=0)
+        for part in parts:
+            self.start(part, binaries, chosen)
 
     async def connect(self) -> Api:
         """Prepare a client of the API server, with the user's own kubeconfig."""
@@ -147,9 +153,15 @@ class Parts:
         return processes.start(control_plane.program(part, self._layout, binaries, chosen))
 
     async def stop(self, *parts: Part, grace: float | None = None) -> None:
-        """Stop parts, at the same time; after the grace, in seconds, they are killed."""
-        seconds = processes.STOP_GRACE if grace is None else grace
-        await asyncio.gather(*(processes.stop(self._layout.process(part), grace=seconds) for part in parts))
+        """Stop parts, at the same time; after the grace, in seconds, they are killed.
+
+        The data plane always gets its grace: when it has ended by itself, so have all processes of its pods.
+        """
+
+        def seconds(part: Part) -> float:
+            return processes.STOP_GRACE if grace is None or part is Part.DATA_PLANE else grace
+
+        await asyncio.gather(*(processes.stop(self._layout.process(part), grace=seconds(part)) for part in parts))
 
     def running(self, part: Part) -> bool:
         """Tell whether a part runs."""

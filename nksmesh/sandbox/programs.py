@@ -15,7 +15,7 @@ from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.domain.common.spelling import sized
 from nksmesh.sandbox import go_build
-from nksmesh.sandbox.builds import CACHE_VARIABLE, HELM, ISTIO, KWOK, REGISTRY, Build, control_plane
+from nksmesh.sandbox.builds import CACHE_VARIABLE, DATA_PLANE, HELM, ISTIO, KWOK, REGISTRY, Build, control_plane
 from nksmesh.sandbox.releases import Kubernetes
 from nksmesh.sandbox.results import Built
 
@@ -60,14 +60,16 @@ async def sandbox_programs(
 ) -> dict[str, Path]:
     """Return where each program of a sandbox is, getting what is missing."""
     found: dict[str, Path] = {}
-    optional = [build for build, wanted in ((REGISTRY, with_registry), (ISTIO, with_data_plane)) if wanted]
+    optional = [*([REGISTRY] if with_registry else []), *([ISTIO, DATA_PLANE] if with_data_plane else [])]
     for build in (control_plane(kubernetes), KWOK, *optional):
         folder = await ensure(build, listener, source=source)
         found.update({name: folder / name for name in build.packages})
     if with_data_plane:
+        from nksmesh.sandbox.data_plane.machine import envoy
         from nksmesh.sandbox.workloads import productpage
 
         found["productpage"] = await productpage.ensure(listener)
+        found["envoy"] = envoy()
     return found
 
 

@@ -31,6 +31,36 @@ class PartStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlayedImage:
+    """An image that containers have, and what runs in these: itself, a small server, or nothing."""
+
+    image: str
+    kind: str
+    containers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relay:
+    """Where on this machine a load balancer's address answers, each as host and port."""
+
+    address: str
+    relay: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPlaneStatus:
+    """What a data plane has.
+
+    Attributes:
+        control_plane: The version of the istiod that runs, whatever its chart's; empty where none does.
+    """
+
+    control_plane: str
+    images: tuple[PlayedImage, ...]
+    relays: tuple[Relay, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SandboxStatus:
     """How a sandbox is: crashed where any part is.
 
@@ -38,6 +68,7 @@ class SandboxStatus:
         kubernetes: Its release, such as 1.34.4.
         registry: The host of its registry, as images name it; empty where it has none.
         docker_config: The folder with the login to that registry, as DOCKER_CONFIG names one.
+        data_plane: None where it has none.
     """
 
     name: str
@@ -48,6 +79,7 @@ class SandboxStatus:
     kubernetes: str
     registry: str
     docker_config: Path
+    data_plane: DataPlaneStatus | None
     parts: tuple[PartStatus, ...]
 
 
@@ -62,6 +94,7 @@ class SandboxStarted:
     kubernetes: str
     registry: str
     docker_config: Path
+    data_plane: bool
     started: tuple[Part, ...]
     seconds: float = field(metadata=rounded(2))
 

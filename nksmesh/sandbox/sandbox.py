@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nksmesh.domain.common.errors import ClusterError, ConfigError
-from nksmesh.domain.common.events import Listener, unheard
+from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.sandbox import control_plane, failures, processes, programs, snapshot
 from nksmesh.sandbox.control_plane import CLIENTS_OF_THE_API_SERVER, Part, parts_of
 from nksmesh.sandbox.credentials import write_certificates, write_kubeconfigs
+from nksmesh.sandbox.data_plane.machine import forbidden
+from nksmesh.sandbox.data_plane.state import read_data_plane
 from nksmesh.sandbox.layout import (
     DEFAULT_NAME,
     Layout,
@@ -69,6 +71,7 @@ class Sandbox:
         kubernetes: Kubernetes | None = None,
         load_balancer: bool | None = None,
         with_registry: bool = False,
+        with_data_plane: bool = False,
     ) -> SandboxStarted:
         """Bring the sandbox up: start what does not run, and return when pods can be made.
 
@@ -77,13 +80,18 @@ class Sandbox:
             kubernetes: What the cluster is to be of; None leaves it as it was, and a new one gets the oldest.
             load_balancer: Whether Services of type LoadBalancer get addresses; None leaves it as it was.
             with_registry: Whether it gets a registry that its nodes pull from; it keeps one that it has.
+            with_data_plane: Whether Istio's pods get processes; it keeps a data plane that it has. Where this machine
+                forbids it the sandbox comes up without, and the listener is told why.
 
         Raises:
             ConfigError: The programs are missing and cannot be built here, or the sandbox is of another Kubernetes.
             ClusterError: A part does not come up.
         """
-        wanted = self._wanted(kubernetes, load_balancer, with_registry=with_registry)
+        wanted = self._wanted(kubernetes, load_balancer, with_registry=with_registry, with_data_plane=with_data_plane)
         binaries = await self._programs(wanted, listener)
+        if wanted.data_plane and (why := forbidden(binaries[Part.DATA_PLANE])):
+            listener(Event(step="data plane", kind=EventKind.WARNING, message=why))
+            wanted = replace(wanted, data_plane=False)
         async with self._locked():
             return await self._up(binaries, listener, wanted)
 
@@ -107,6 +115,7 @@ class Sandbox:
             kubernetes=chosen.kubernetes.release if chosen else "",
             registry=chosen.registry if chosen else "",
             docker_config=self.layout.docker_config,
+            data_plane=read_data_plane(self.layout) if self._parts.running(Part.DATA_PLANE) else None,
             parts=parts,
         )
 
@@ -117,7 +126,7 @@ class Sandbox:
             return stopped
         async with self._locked():
             with timed(listener, f"stop {self.layout.name}"):
-                await self._parts.stop(Part.REGISTRY, Part.AGENT, *CLIENTS_OF_THE_API_SERVER)
+                await self._parts.stop(Part.REGISTRY, Part.DATA_PLANE, Part.AGENT, *CLIENTS_OF_THE_API_SERVER)
                 await self._parts.stop(Part.API_SERVER)
                 await self._parts.stop(Part.ETCD)
         return stopped
@@ -185,7 +194,10 @@ class Sandbox:
 
     async def _programs(self, chosen: Settings, listener: Listener = unheard) -> dict[str, Path]:
         return await programs.sandbox_programs(
-            chosen.kubernetes, with_registry=bool(chosen.registry_port), listener=listener
+            chosen.kubernetes,
+            with_registry=bool(chosen.registry_port),
+            with_data_plane=chosen.data_plane,
+            listener=listener,
         )
 
     async def _up(self, binaries: Mapping[str, Path], listener: Listener, chosen: Settings) -> SandboxStarted:
@@ -205,6 +217,7 @@ class Sandbox:
             kubernetes=chosen.kubernetes.release,
             registry=chosen.registry,
             docker_config=self.layout.docker_config,
+            data_plane=chosen.data_plane,
             started=tuple(missing),
             seconds=time.monotonic() - begun,
         )
@@ -216,14 +229,22 @@ class Sandbox:
         write_certificates(layout.certificates, service_address=control_plane.SERVICE_ADDRESS)
         known = load_settings(layout)
         if known and wanted != known:
-            # the agent knows the options, and kwok which images are pulled
-            await self._parts.stop(Part.AGENT, *([Part.KWOK] if wanted.registry != known.registry else []))
+            # the agent knows the options, and kwok which images are pulled and which pods are simulated
+            staged = (wanted.registry, wanted.data_plane) != (known.registry, known.data_plane)
+            await self._parts.stop(Part.DATA_PLANE, Part.AGENT, *([Part.KWOK] if staged else []))
         if wanted != known:
             save_settings(layout, wanted)
         write_kubeconfigs(layout, wanted.server)
         control_plane.write_configuration(layout, wanted)
 
-    def _wanted(self, kubernetes: Kubernetes | None, load_balancer: bool | None, *, with_registry: bool) -> Settings:
+    def _wanted(
+        self,
+        kubernetes: Kubernetes | None,
+        load_balancer: bool | None,
+        *,
+        with_registry: bool,
+        with_data_plane: bool,
+    ) -> Settings:
         """Say what the sandbox is to be; a cluster's data is not carried to another Kubernetes."""
         known = load_settings(self.layout)
         if known and kubernetes and known.kubernetes is not kubernetes:
@@ -236,6 +257,8 @@ class Sandbox:
         wanted = known or Settings(port=free_port(), kubernetes=kubernetes or OLDEST)
         if load_balancer is not None:
             wanted = replace(wanted, load_balancer=load_balancer)
+        if with_data_plane:
+            wanted = replace(wanted, data_plane=True)
         return replace(wanted, registry_port=free_port()) if with_registry and not wanted.registry_port else wanted
 
     def _require(self) -> Settings:

@@ -17,6 +17,11 @@ FAILURE_ANNOTATION: Final = "nksmesh.io/failure"
 PULL_ANNOTATION: Final = "nksmesh.io/sandbox-pull"
 PULL_ERROR_ANNOTATION: Final = "nksmesh.io/sandbox-pull-error"
 PULLED: Final = "pulled"
+PLAYED_ANNOTATION: Final = "nksmesh.io/sandbox-played"
+"""Whether a pod is simulated, or has processes, in a sandbox with a data plane."""
+
+SIMULATED: Final = "simulated"
+WITH_PROCESSES: Final = "processes"
 CRASH: Final = "crash"
 UNREADY: Final = "unready"
 CRASH_EXIT_CODE: Final = 255
@@ -54,6 +59,7 @@ _BACK_OFF_AFTER_MS: Final = 2_000
 _CRASH_AGAIN_MS: Final = 10_000
 _PULL_AGAIN_MS: Final = 10_000
 
+_PLAYED = f'.metadata.annotations["{PLAYED_ANNOTATION}"]'
 _FAILURE = f'.metadata.annotations["{FAILURE_ANNOTATION}"]'
 _READY = '.status.conditions.[] | select( .type == "Ready" ) | .status'
 _WAITING = "((.status.containerStatuses // []) + (.status.initContainerStatuses // [])).[] | .state.waiting.reason"
@@ -76,18 +82,19 @@ _PULL_ERROR = f'{{{{ index $root.metadata.annotations "{PULL_ERROR_ANNOTATION}" 
 _OVER = ("Succeeded", "Failed")
 
 
-def stages(registry: str = "") -> list[Stage]:
+def stages(registry: str = "", *, data_plane: bool = False) -> list[Stage]:
     """Every stage of a pod; kwok's own are not used once stages for pods are given.
 
     Args:
         registry: The host of the registry that the nodes pull from. A pod with an image of it waits until the agent
             has marked it.
+        data_plane: Whether the sandbox has one. A pod then waits until the agent has marked it as simulated.
     """
     return [
-        _ready(registry),
+        _ready(registry, data_plane=data_plane),
         *(_pulls_from_registry(registry) if registry else ()),
         _complete(),
-        _delete(),
+        _delete(data_plane=data_plane),
         *_pulls_of_auto(),
         *(stage for reason, words in PULL_ERRORS.items() for stage in _pulls(reason, words)),
         _invalid_name(),
@@ -97,7 +104,7 @@ def stages(registry: str = "") -> list[Stage]:
     ]
 
 
-def _ready(registry: str) -> Stage:
+def _ready(registry: str, *, data_plane: bool) -> Stage:
     return _stage(
         "pod-ready",
         [
@@ -108,6 +115,7 @@ def _ready(registry: str) -> Stage:
             _expression(_BROKEN_IMAGE, "In", "false"),
             _expression(_BROKEN_INIT_IMAGE, "In", "false"),
             *([_expression(_UNPULLED % registry, "In", "false")] if registry else []),
+            *([_expression(_PLAYED, "In", SIMULATED)] if data_plane else []),
         ],
         status(ready=True),
         delay_ms=_START_MS,
@@ -126,14 +134,20 @@ def _complete() -> Stage:
     )
 
 
-def _delete() -> Stage:
+def _delete(*, data_plane: bool) -> Stage:
     return {
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "Stage",
         "metadata": {"name": "pod-delete"},
         "spec": {
             "resourceRef": {"apiGroup": "v1", "kind": "Pod"},
-            "selector": {"matchExpressions": [_expression(".metadata.deletionTimestamp", "Exists")]},
+            "selector": {
+                "matchExpressions": [
+                    _expression(".metadata.deletionTimestamp", "Exists"),
+                    # the agent ends its processes first
+                    *([_expression(_PLAYED, "NotIn", WITH_PROCESSES)] if data_plane else []),
+                ]
+            },
             "next": {"finalizers": {"empty": True}, "delete": True},
         },
     }

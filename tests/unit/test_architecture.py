@@ -34,7 +34,7 @@ EXCEPTIONS: Final = {("cli/wiring.py", "adapters")}
 THIRD_PARTY: Final = {
     "pyhelm3": {"adapters/helm/command.py"},
     "kubernetes": {"adapters/cluster"},
-    "aiohttp": {"adapters/cluster", "sandbox/agent"},
+    "aiohttp": {"adapters/cluster", "sandbox/agent", "sandbox/data_plane"},
     "python_socks": {"adapters/cluster/socks.py"},
     "urllib3": {"adapters/cluster"},
     "httpx": {

@@ -21,6 +21,8 @@ def main() -> int:
     parser.add_argument("--certificates", type=Path, required=True)
     parser.add_argument("--no-load-balancer", action="store_true")
     parser.add_argument("--registry", default="")
+    parser.add_argument("--istio", type=Path)
+    parser.add_argument("--envoy", type=Path)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(_run(given))
@@ -29,7 +31,14 @@ def main() -> int:
 
 async def _run(given: argparse.Namespace) -> None:
     async with await Api.connect(kubeconfig=given.kubeconfig) as api:
-        agent = Agent(api, given.certificates, load_balancer=not given.no_load_balancer, registry=given.registry)
+        agent = Agent(
+            api,
+            given.certificates,
+            load_balancer=not given.no_load_balancer,
+            registry=given.registry,
+            istio=given.istio,
+            envoy=given.envoy,
+        )
         running = asyncio.create_task(agent.run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
         with contextlib.suppress(asyncio.CancelledError):

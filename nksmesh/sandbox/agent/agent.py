@@ -20,7 +20,7 @@ from nksmesh.domain.kube.objects import Manifest, Query
 from nksmesh.domain.kube.readiness import addresses_of, is_ready
 from nksmesh.sandbox.agent import kubelet
 from nksmesh.sandbox.agent.admission import allowed, review_of
-from nksmesh.sandbox.agent.egress import Refusal, serve_egress
+from nksmesh.sandbox.agent.egress import HandedOn, Refusal, serve_egress
 from nksmesh.sandbox.agent.https_server import Request, Response, serve, server_context
 from nksmesh.sandbox.agent.istiod import (
     APP,
@@ -32,19 +32,19 @@ from nksmesh.sandbox.agent.istiod import (
     Istiod,
     StandIn,
 )
-from nksmesh.sandbox.control_plane import EGRESS_SOCKET
+from nksmesh.sandbox.control_plane import EGRESS_SOCKET, LOAD_BALANCER_RANGE
 from nksmesh.sandbox.failures import failure_patch, merge
 from nksmesh.sandbox.nodes import KUBELET_PORT, NODES
-from nksmesh.sandbox.stages import FAILURES_SERVICE
+from nksmesh.sandbox.stages import FAILURES_SERVICE, PLAYED_ANNOTATION, WITH_PROCESSES
 
 if TYPE_CHECKING:
     from nksmesh.sandbox.agent.pulls import Pulls
+    from nksmesh.sandbox.data_plane.data_plane import DataPlane
 
 PENDING_ANNOTATION: Final = "nksmesh.io/sandbox-load-balancer"
 PENDING: Final = "pending"
 
-_POOL: Final = tuple(str(address) for address in IPv4Network("203.0.113.0/24").hosts())
-"""Addresses for Services of type LoadBalancer, from a network kept for documentation (RFC 5737)."""
+_POOL: Final = tuple(str(address) for address in IPv4Network(LOAD_BALANCER_RANGE).hosts())
 
 _WEBHOOK_PORT: Final = 15017
 
@@ -61,9 +61,23 @@ logger = logging.getLogger(__name__)
 
 
 class Agent:
-    """One sandbox's agent, over one client of its API server."""
+    """One sandbox's agent, over one client of its API server.
 
-    def __init__(self, api: Api, certificates: Path, *, load_balancer: bool, registry: str = "") -> None:
+    Args:
+        istio: The folder with Istio's programs; None where the sandbox has no data plane.
+        envoy: Envoy's program.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        certificates: Path,
+        *,
+        load_balancer: bool,
+        registry: str = "",
+        istio: Path | None = None,
+        envoy: Path | None = None,
+    ) -> None:
         self._api = api
         self._certificates = certificates
         self._load_balancer = load_balancer
@@ -74,6 +88,9 @@ class Agent:
         self._told: dict[str, set[kubelet.PodEvent]] = {}
         self._pulls = _pulls(api, registry) if registry else None
         self._live = LiveView(api, Objects(api), self._changed)
+        self._data_plane: DataPlane | None = None
+        if istio and envoy:
+            self._data_plane = self._new_data_plane(istio, envoy, registry)
 
     async def run(self) -> None:
         """Serve and act for ever."""
@@ -82,6 +99,8 @@ class Agent:
         await serve(Path("failures.sock"), context, self._answer_failures)
         async with await serve_egress(Path(EGRESS_SOCKET), self._route), self._live as live:
             await self._follow()
+            if self._data_plane:
+                self._spawn(self._data_plane.run())
             while True:
                 await live.changed(live.version)
 
@@ -89,11 +108,20 @@ class Agent:
         """Follow the cluster from when its API server, which starts after the agent, answers."""
         while True:
             with contextlib.suppress(ClusterError):
-                await self._live.follow(_FOLLOWED)
+                await self._live.follow([*_FOLLOWED, *(self._data_plane.followed if self._data_plane else ())])
                 return
             await asyncio.sleep(_AGAIN_SECONDS)
 
+    def _new_data_plane(self, istio: Path, envoy: Path, registry: str) -> DataPlane:
+        # what speaks to it takes time to import, and most sandboxes have none
+        from nksmesh.sandbox.data_plane.data_plane import DataPlane
+        from nksmesh.sandbox.data_plane.programs import Programs
+
+        return DataPlane(self._api, self._live, Programs(istio, envoy), registry, self._spawn)
+
     def _changed(self, kind: str, item: dict[str, Any], /, *, gone: bool) -> None:
+        if self._data_plane:
+            self._data_plane.changed(kind, item, gone=gone)
         if kind == "Pod":
             self._pod_changed(item, gone=gone)
         elif kind == "Service" and not gone:
@@ -102,10 +130,14 @@ class Agent:
             for stand_in in self._stand_ins.values():
                 stand_in.seen(item)
 
-    def _route(self, host: str, port: int) -> Path | Refusal:
-        """Say who answers on an address of the cluster."""
+    def _route(self, host: str, port: int) -> Path | HandedOn | Refusal:
+        """Say who answers on an address of the cluster: a part of this agent, or else the data plane."""
         if port == KUBELET_PORT and host in NODES.values():
-            return Path("kubelet.sock")
+            return self._data_plane.kubelet if self._data_plane else Path("kubelet.sock")
+        found = self._own_server(host, port)
+        return HandedOn(self._data_plane.proxy) if self._data_plane and isinstance(found, Refusal) else found
+
+    def _own_server(self, host: str, port: int) -> Path | Refusal:
         service = self._service_at(host)
         if service is not None:
             return self._server_behind(service)
@@ -219,8 +251,10 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _istiod_of(pod: Manifest) -> Istiod | None:
+    """Say which istiod's stand-in a pod is for; None where it is of none, or of the real one."""
     labels = pod["metadata"].get("labels") or {}
-    if labels.get("app") != APP:
+    played = (pod["metadata"].get("annotations") or {}).get(PLAYED_ANNOTATION)
+    if labels.get("app") != APP or played == WITH_PROCESSES:
         return None
     return Istiod(pod["metadata"]["namespace"], labels.get(REVISION_LABEL) or DEFAULT_REVISION)
 

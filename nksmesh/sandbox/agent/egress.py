@@ -1,6 +1,7 @@
 """The API server's way into the cluster: an HTTP CONNECT proxy on a unix socket.
 
-Nothing listens on the address of a simulated pod, so the proxy decides who answers for it.
+Nothing listens on the address of a simulated pod, so the proxy decides who answers for it. What concerns pods with
+processes is handed on to the data plane's own proxy.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ class Refusal:
     reason: str
 
 
-Route = Callable[[str, int], Path | Refusal]
+@dataclass(frozen=True)
+class HandedOn:
+    """Another proxy that understands CONNECT, and decides itself."""
+
+    socket: Path
+
+
+Route = Callable[[str, int], Path | HandedOn | Refusal]
 
 
 async def serve_egress(socket: Path, route: Route) -> asyncio.Server:
@@ -48,14 +56,15 @@ async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ro
         head = await reader.readuntil(b"\r\n\r\n")
     method, address, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ", 2)
     host, _, port = address.rpartition(":")
-    found: Path | Refusal
+    found: Path | HandedOn | Refusal
     if method == "CONNECT":
         found = route(host.strip("[]"), int(port))
     else:
         found = Refusal(f"only CONNECT is understood, not {method}")
-    if isinstance(found, Path):
+    if not isinstance(found, Refusal):
         try:
-            there_reader, there_writer = await asyncio.open_unix_connection(found)
+            socket = found.socket if isinstance(found, HandedOn) else found
+            there_reader, there_writer = await asyncio.open_unix_connection(socket)
         except OSError as error:
             found = Refusal(f"the agent's own server is gone: {error}")
     if isinstance(found, Refusal):
@@ -64,7 +73,10 @@ async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ro
         writer.write(f"HTTP/1.1 503 dial tcp {address}: connect: connection refused\r\n\r\n".encode())
         await writer.drain()
         return
-    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    if isinstance(found, HandedOn):
+        there_writer.write(head)
+    else:
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
     try:
         await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
     finally:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.sandbox.agent.https_server import Request, Response
-from nksmesh.sandbox.stages import CRASH, CRASH_EXIT_CODE, FAILURE_ANNOTATION
+from nksmesh.sandbox.stages import CRASH, CRASH_EXIT_CODE, FAILURE_ANNOTATION, PLAYED_ANNOTATION, WITH_PROCESSES
 
 PodOf = Callable[[str, str], Manifest | None]
 
@@ -57,6 +57,8 @@ def answer(request: Request, pod_of: PodOf) -> Response:
 def pod_events(pod: Manifest) -> list[PodEvent]:
     """Say which events a kubelet would have written for a pod's present status."""
     status = pod.get("status") or {}
+    # one with processes is about to be ready whenever they start
+    processes = (pod["metadata"].get("annotations") or {}).get(PLAYED_ANNOTATION) == WITH_PROCESSES
     events: list[PodEvent] = []
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         name, image, state = container["name"], container["image"], container.get("state") or {}
@@ -84,7 +86,7 @@ def pod_events(pod: Manifest) -> list[PodEvent]:
                 where = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
                 backing = f"Back-off restarting failed container {name} in pod {where}"
                 events.append(PodEvent("Warning", "BackOff", backing, name))
-        if "running" in state and not container.get("ready"):
+        if "running" in state and not container.get("ready") and not processes:
             probe = f'Get "http://{status.get("podIP", "")}:15021/healthz/ready": connect: connection refused'
             events.append(PodEvent("Warning", "Unhealthy", f"Readiness probe failed: {probe}", name))
     return events

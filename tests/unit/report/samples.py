@@ -59,11 +59,14 @@ from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import (
     Built,
+    DataPlaneStatus,
     Deleted,
     FailuresEnded,
     PackagedChart,
     PackagedCharts,
     PartStatus,
+    PlayedImage,
+    Relay,
     SandboxStarted,
     SandboxStatus,
     SandboxStopped,
@@ -407,6 +410,15 @@ SANDBOX: Final = SandboxStatus(
     kubernetes="1.34.4",
     registry="127.0.0.1:5000",
     docker_config=Path("/data/default/docker"),
+    data_plane=DataPlaneStatus(
+        control_plane="1.31.0-alpha.eed52ebb66ad",
+        images=(
+            PlayedImage(image=PROXY, kind="real", containers=2),
+            PlayedImage(image="docker.io/istio/examples-bookinfo-details-v1:1.20.3", kind="small server", containers=1),
+            PlayedImage(image="registry.k8s.io/pause:3.9", kind="simulated", containers=1),
+        ),
+        relays=(Relay(address="203.0.113.7:80", relay="127.0.0.1:40080"),),
+    ),
     parts=(
         PartStatus(part=Part.ETCD, state=State.RUNNING, pid=7, log=Path("/data/default/etcd.log")),
         PartStatus(
@@ -426,6 +438,7 @@ RAISED: Final = SandboxStarted(
     kubernetes=SANDBOX.kubernetes,
     registry="",
     docker_config=SANDBOX.docker_config,
+    data_plane=True,
     started=(Part.ETCD, Part.API_SERVER),
     seconds=5.44,
 )

@@ -1,0 +1,1 @@
+"""The data plane of a sandbox: which pods have real processes, and what a kubelet does for these."""

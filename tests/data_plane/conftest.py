@@ -1,0 +1,55 @@
+"""A sandbox with a data plane, once a worker, and Bookinfo on it, once a module."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nksmesh.sandbox.builds import DATA_PLANE, ISTIO
+from nksmesh.sandbox.releases import Kubernetes
+from nksmesh.sandbox.sandbox import Sandbox
+from tests.cluster.program import Program
+from tests.cluster.reader import reader_of
+from tests.data_plane.bookinfo import NAMESPACE, Bookinfo
+
+
+@pytest.fixture(scope="session")
+def plane(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Give this worker's sandbox with a data plane."""
+    assert sandbox_homes.is_dir()
+    if not (DATA_PLANE.built and ISTIO.built):
+        pytest.skip("the data plane's programs are not built: nksmesh sandbox build --data-plane")
+    sandbox = Sandbox(f"plane-{getattr(request.config, 'workerinput', {}).get('workerid', 'main')}")
+    warnings: list[str] = []
+    try:
+        asyncio.run(
+            sandbox.up(
+                lambda event: warnings.append(event.message) if event.kind == "warning" else None,
+                kubernetes=Kubernetes.V1_34,
+                with_data_plane=True,
+            )
+        )
+        if warnings:
+            pytest.skip("; ".join(warnings))
+        yield sandbox
+    finally:
+        asyncio.run(sandbox.delete())
+
+
+@pytest.fixture(scope="module")
+def bookinfo(plane: Sandbox, tmp_path_factory: pytest.TempPathFactory, real_charts: Path) -> Iterator[Bookinfo]:
+    """Give Istio and Bookinfo, injected, with a gateway in front, in an empty cluster."""
+    asyncio.run(plane.reset())
+    mesh = Program(kubeconfig=plane.kubeconfig, folder=tmp_path_factory.mktemp("mesh"), charts=str(real_charts))
+    mesh("install", "--version", "1.30.2", "--hub", "registry.example/istio", "--yes")
+    with reader_of(plane.kubeconfig) as cluster:
+        installed = Bookinfo(plane, cluster, mesh)
+        cluster.post(
+            "/api/v1/namespaces",
+            {"metadata": {"name": NAMESPACE, "labels": {"istio-injection": "enabled"}}},
+        )
+        installed.deploy()
+        yield installed
