@@ -20,8 +20,8 @@ from tests.cluster.reader import Object, Reader
 
 NAMESPACE = "bookinfo"
 SAMPLES = ISTIO.folder / "samples" / "bookinfo"
-PATIENCE = 60.0
-"""Seconds in which all of Bookinfo must answer: it takes a quarter of them on an idle machine."""
+PATIENCE = 90.0
+"""Seconds in which all of Bookinfo must answer: it takes 9 to 14 on two busy processors."""
 
 
 @dataclass(frozen=True)
