@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from kubernetes import client, config
 from kubernetes.stream import portforward, stream
 
 from tests.data_plane.bookinfo import NAMESPACE, Bookinfo, reviews_split
+from tests.data_plane.browser import browsed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 
@@ -122,6 +125,17 @@ def test_no_request_goes_where_no_weight_is(bookinfo: Bookinfo) -> None:
         until_served(bookinfo, {"v3"})
 
         assert colours(bookinfo, 100) == {"v3": 100}
+
+
+def test_a_browser_draws_the_page_with_what_its_script_makes(bookinfo: Bookinfo, tmp_path: Path) -> None:
+    with applied(bookinfo, reviews_split(v3=100)):
+        until_served(bookinfo, {"v3"})
+        document = browsed(f"http://{bookinfo.gateway}/productpage", tmp_path)
+
+    assert "<title>Simple Bookstore App</title>" in document
+    assert document.count('id="glyphicon glyphicon-star"') == 9  # five of one reviewer, four of the other
+    # the page's own script, which the gateway serves as well, writes the rules of the classes that the page has
+    assert re.search(r"\.text-red-500\s*\{[^}]*color:", document)
 
 
 def until_served(bookinfo: Bookinfo, versions: set[str]) -> None:
