@@ -7,17 +7,17 @@ the printed YAML is always the whole of it, whoever writes it in the end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from nksmesh.commands.traffic.steps import TrafficStep, own_part, steps_of
 from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.common.errors import ConfigError, MeshError
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures, warnings_of
 from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
-from nksmesh.domain.plan.plan import Action, Step, in_sequence
 from nksmesh.domain.traffic.callers import (
     allowed_by,
     allows_already,
@@ -27,9 +27,9 @@ from nksmesh.domain.traffic.callers import (
     check_plain_text,
     turns_strict,
 )
-from nksmesh.domain.traffic.objects import DESTINATION_RULE, VIRTUAL_SERVICE, Subject, make_objects
+from nksmesh.domain.traffic.objects import Subject, make_objects
 from nksmesh.domain.traffic.placeholders import fill
-from nksmesh.domain.traffic.recipes import NAMESPACE, RECIPES, TRAFFIC_OF, Applied, Recipe, applied_to, with_applied
+from nksmesh.domain.traffic.recipes import NAMESPACE, Applied, Recipe, applied_to, with_applied
 from nksmesh.domain.traffic.rules import (
     check_gateways,
     check_owners,
@@ -41,8 +41,7 @@ from nksmesh.domain.traffic.rules import (
 from nksmesh.domain.traffic.surroundings import Surroundings
 from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.executor import Executor
-from nksmesh.engine.executor.registry import handles
-from nksmesh.engine.executor.step_context import Progress, StepContext
+from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.traffic import read_peers, read_proxies, read_surroundings
 
@@ -66,18 +65,6 @@ class Order:
     new: Applied | None = None
     reset: str = ""
     write: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrafficStep(Step):
-    """One object that recipes make is as they say, or gone.
-
-    Attributes:
-        manifest: The object; None where it goes.
-    """
-
-    ref: ObjectRef
-    manifest: Manifest | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +178,7 @@ async def plan_traffic(order: Order, recipes: Mapping[str, Recipe], runtime: Run
     subject = around.subject
     made = make_objects(subject, after)
     refuse_failures(made.findings)
-    steps = _steps(around, made.manifests)
+    steps = steps_of(around, made.manifests)
     touched = [step.manifest or around.live(step.ref) or {} for step in steps]
     changed = [step.manifest for step in steps if step.manifest is not None]
     findings = (
@@ -210,7 +197,7 @@ async def plan_traffic(order: Order, recipes: Mapping[str, Recipe], runtime: Run
         objects=made.manifests,
         removed=tuple(step.ref for step in steps if step.manifest is None),
         diff=diff_manifests(
-            [_bare(live) for step in steps if (live := around.live(step.ref))], changed, "", runtime.helm.dump
+            [own_part(live) for step in steps if (live := around.live(step.ref))], changed, "", runtime.helm.dump
         ),
         effects=(str(fill(order.new.recipe.effect, subject.words)),) if order.new else (),
         findings=findings,
@@ -242,16 +229,6 @@ async def write_traffic(
     return TrafficResult(plan=plan, written=tuple(step.ref for step in plan.steps), progress=progress)
 
 
-@handles(TrafficStep)
-async def write_object(work: StepContext[TrafficStep]) -> str:
-    """Apply or delete an object; istiod's webhook judges it."""
-    step, objects = work.step, work.cluster.objects
-    if step.manifest is None:
-        return "removed" if await objects.delete(step.ref) else "was gone already"
-    await objects.apply(step.manifest, step.ref)
-    return "created" if step.action is Action.CREATE else "changed"
-
-
 def _without(before: Sequence[Applied], order: Order) -> tuple[Applied, ...]:
     """Leave out the recipe that is reset, or all.
 
@@ -265,49 +242,6 @@ def _without(before: Sequence[Applied], order: Order) -> tuple[Applied, ...]:
             hint=perhaps(order.reset, names, "applied recipes"),
         )
     return tuple(entry for entry in before if order.reset and entry.recipe.name != order.reset)
-
-
-def _steps(around: Surroundings, manifests: Iterable[Manifest]) -> tuple[TrafficStep, ...]:
-    """Order what changes so that no route ever names a subset that is not there."""
-    wanted = {ref_of(manifest): manifest for manifest in manifests}
-    steps = [
-        TrafficStep(
-            name=str(ref), action=Action.APPLY if around.live(ref) else Action.CREATE, ref=ref, manifest=manifest
-        )
-        for ref, manifest in wanted.items()
-        if _bare(around.live(ref) or {}) != _bare(manifest)
-    ]
-    gone = [ref_of(manifest) for manifest in around.made if ref_of(manifest) not in wanted]
-    steps += [TrafficStep(name=str(ref), action=Action.REMOVE, ref=ref) for ref in gone]
-    return in_sequence(sorted(steps, key=lambda step: _turn(step, around)))
-
-
-def _turn(step: TrafficStep, around: Surroundings) -> int:
-    removed = step.manifest is None
-    if step.ref.kind == VIRTUAL_SERVICE:
-        return 0 if removed else 2
-    if step.ref.kind != DESTINATION_RULE:
-        return 4
-    lost = _subsets(around.live(step.ref)) - _subsets(step.manifest)
-    return 3 if removed or lost else 1
-
-
-def _subsets(rule: Manifest | None) -> set[str]:
-    return {str(subset.get("name")) for subset in ((rule or {}).get("spec") or {}).get("subsets") or ()}
-
-
-def _bare(manifest: Manifest) -> dict[str, Any]:
-    """Return of an object what a recipe says of it: no status, and no metadata of the API server's or of others."""
-    metadata = manifest.get("metadata") or {}
-    kept = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
-    for key, own in (("labels", TRAFFIC_OF), ("annotations", RECIPES)):
-        if own in (metadata.get(key) or {}):
-            kept[key] = {own: metadata[key][own]}
-    return {
-        **{key: manifest[key] for key in ("apiVersion", "kind") if key in manifest},
-        "metadata": kept,
-        "spec": manifest.get("spec") or {},
-    }
 
 
 async def _cut_off(around: Surroundings, changed: Sequence[Manifest], runtime: Runtime) -> tuple[Finding, ...]:

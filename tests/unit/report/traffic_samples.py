@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nksmesh.commands.traffic.change import TrafficPlan, TrafficResult, TrafficStep
+from nksmesh.commands.traffic.change import TrafficPlan, TrafficResult
 from nksmesh.commands.traffic.recipes import list_recipes
 from nksmesh.commands.traffic.show import CallerSplit, LiveSplit, ServiceTraffic, TrafficShown
+from nksmesh.commands.traffic.steps import TrafficStep
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.objects import ref_of
