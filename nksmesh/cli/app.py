@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "dashboard": "nksmesh.cli.dashboard",
     "inject": "nksmesh.cli.inject",
     "gateway": "nksmesh.cli.gateway",
+    "sample": "nksmesh.cli.sample",
     "template": "nksmesh.cli.plan",
     "check": "nksmesh.cli.check",
     "status": "nksmesh.cli.status",

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from nksmesh.domain.kube.objects import Manifest
     from nksmesh.domain.mesh.catalog import Environment
     from nksmesh.engine.ports import Bundles, LocalPorts
+    from nksmesh.domain.samples.sample import Sample
+    from nksmesh.engine.ports import Bundles
     from nksmesh.engine.runtime import Runtime
     from nksmesh.engine.waiting import WaitOptions
 
@@ -183,6 +185,17 @@ def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     from nksmesh.adapters.files.manifests import read_manifests
 
     return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
+
+
+def sample(folder: Path, wanted: Sample) -> tuple[Manifest, ...]:
+    """Read the objects of one of Istio's samples.
+
+    Raises:
+        ConfigError: As ``read_sample`` says.
+    """
+    from nksmesh.adapters.files.manifests import read_sample
+
+    return read_sample(at_home(str(folder)), wanted)
 
 
 def chart_store(shell: Shell, *, offline: bool = False) -> ChartStore:

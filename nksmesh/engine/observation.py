@@ -176,7 +176,9 @@ def gateway_ready(live: Live, release: Release, manifests: Iterable[Manifest], p
 
 def pods_of(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Manifest]:
     """Return the pods of a release's workloads, of every template; those that ended or are ending are left out."""
-    return [pod for workload in _found(live, release, manifests) for pod in _pods_of(live, workload) if lives(pod)]
+    return [
+        pod for workload in _found(live, release, manifests) for pod in pods_of_workload(live, workload) if lives(pod)
+    ]
 
 
 def pods_without_proxy(live: Live, release: Release, manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -199,17 +201,25 @@ def troubles_of(
     Args:
         over: The refusals of ``refusals_in`` that are known to tell of nothing any more.
     """
+    workloads = _found(live, release, manifests)
+    return [trouble for workload in workloads for trouble in troubles_of_workload(live, workload, over=over)]
+
+
+def troubles_of_workload(live: Live, workload: Manifest, *, over: Collection[str] = ()) -> list[Trouble]:
+    """List what keeps the newest pods of one workload from being ready.
+
+    Args:
+        over: The refusals of ``refusals_in`` that are known to tell of nothing any more.
+    """
+    if workload.get("kind") == "Deployment":
+        return _troubles_of_replica_sets(live, workload) if observed(workload) else []
     found: list[Trouble] = []
-    for workload in _found(live, release, manifests):
-        if workload.get("kind") == "Deployment":
-            found += _troubles_of_replica_sets(live, workload) if observed(workload) else []
-            continue
-        pods = [pod for pod in _pods_of(live, workload) if _is_newest(pod, workload)]
-        if not of_workload(workload, str(workload.get("kind")), "").ready:
-            refusals = (event for event in refusals_about(live, workload) if version_of(event) not in over)
-            found += refusals_of(workload, refusals, pods)
-        if observed(workload):  # before that its newest pods are still those from before
-            found += [trouble for pod in pods for trouble in troubles_of_pod(pod, events_of(live, pod))]
+    pods = [pod for pod in pods_of_workload(live, workload) if _is_newest(pod, workload)]
+    if not of_workload(workload, str(workload.get("kind")), "").ready:
+        refusals = (event for event in refusals_about(live, workload) if version_of(event) not in over)
+        found += refusals_of(workload, refusals, pods)
+    if observed(workload):  # before that its newest pods are still those from before
+        found += [trouble for pod in pods for trouble in troubles_of_pod(pod, events_of(live, pod))]
     return found
 
 
@@ -242,7 +252,7 @@ def _found(live: Live, release: Release, manifests: Iterable[Manifest]) -> Itera
             yield {"kind": ref.kind, **workload}
 
 
-def _pods_of(live: Live, workload: Manifest) -> list[Manifest]:
+def pods_of_workload(live: Live, workload: Manifest) -> list[Manifest]:
     """Return a workload's pods, of every template."""
     pods = live.find("Pod", str(workload["metadata"].get("namespace", "")))
     if workload.get("kind") != "Deployment":

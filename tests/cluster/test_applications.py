@@ -80,6 +80,7 @@ def test_a_namespace_is_injected_restarted_and_let_go(mesh: Program, cluster: Re
     assert [finding["message"] for finding in older.data["findings"] if finding["level"] == "warning"] == [
         "Deployment shop/cart: 2 pods were created before the label of namespace shop"
     ]
+    assert "2 pods were created before the label of namespace shop" in older.stderr
 
     restarted = mesh("inject", "enable", "shop", "--restart", "--yes")
     (restart,) = restarted.data["restarts"]

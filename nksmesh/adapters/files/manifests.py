@@ -9,6 +9,7 @@ from typing import Any, Final
 from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.samples.sample import Sample
 from nksmesh.domain.values.layers import Path as KeyPath
 from nksmesh.domain.values.layers import dotted, value_at
 
@@ -33,6 +34,25 @@ def read_manifests(path: Path) -> tuple[Manifest, ...]:
             f"{path} has no Kubernetes object", hint="Pass a YAML file, or a folder with YAML files in it."
         )
     return found
+
+
+def read_sample(folder: Path, sample: Sample) -> tuple[Manifest, ...]:
+    """Read the objects of one of Istio's samples.
+
+    Args:
+        folder: The sample's own folder, ``samples``, or the folder of an Istio release, which has ``samples`` in it.
+
+    Raises:
+        ConfigError: The sample is not there, or as ``read_manifests`` says.
+    """
+    roots = (folder, folder / sample.name, folder / "samples" / sample.name)
+    root = next((root for root in roots if (root / sample.files[0]).is_file()), None)
+    if root is None:
+        raise ConfigError(
+            f"{folder} does not contain Istio's sample {sample.name}: it has no {sample.name}/{sample.files[0]}",
+            hint="Pass the folder samples of an Istio release with --samples.",
+        )
+    return tuple(manifest for file in sample.files for manifest in read_manifests(root / file))
 
 
 def _files(path: Path) -> list[Path]:

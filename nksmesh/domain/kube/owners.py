@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from nksmesh.domain.kube.objects import RELEASE_NAME, RELEASE_NAMESPACE, Manifest
+from nksmesh.domain.kube.objects import FIELD_MANAGER, RELEASE_NAME, RELEASE_NAMESPACE, Manifest, managers_of
 
 
 class Tool(StrEnum):
@@ -135,6 +135,18 @@ def owner_of(live: Manifest) -> Owner:
         or _of_istioctl(metadata)
         or _of_managers(_managers(metadata))
     )
+
+
+def foreign_owner(live: Manifest, mark: str) -> Owner | None:
+    """Return who owns an object beside nksmesh; None where nksmesh made it and no tool keeps it.
+
+    Args:
+        mark: The label of what nksmesh makes in this way.
+    """
+    owner, metadata = owner_of(live), live.get("metadata") or {}
+    by_hand = owner.tool is Tool.OTHER and (owner.name == FIELD_MANAGER or owner.name.startswith("kubectl-"))
+    ours = mark in (metadata.get("labels") or {}) and FIELD_MANAGER in managers_of(live)
+    return None if ours and by_hand else owner
 
 
 def _of_flux(metadata: Mapping[str, Any]) -> Owner | None:

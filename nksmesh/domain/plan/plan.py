@@ -101,6 +101,18 @@ def in_sequence(steps: Iterable[S]) -> tuple[S, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObjectStep(Step):
+    """One object of no release is as a manifest says, or gone.
+
+    Attributes:
+        manifest: The object; None where it goes.
+    """
+
+    ref: ObjectRef
+    manifest: Manifest | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrdChange:
     """What applying one CRD would do.
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nksmesh.adapters.files.manifests import read_manifests
+from nksmesh.adapters.files.manifests import read_manifests, read_sample
 from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.samples.sample import BOOKINFO
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: curl}\n"
 LIST = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: web}}\n"
@@ -70,3 +71,19 @@ def test_what_is_of_no_kind_is_passed_over_and_other_kinds_may_have_any_spec(tmp
 def test_a_path_that_cannot_be_read_is_an_error(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read_manifests(tmp_path / name)
+
+
+@pytest.mark.parametrize("below", ["", "bookinfo", "samples/bookinfo"])
+def test_a_sample_is_found_in_its_folder_or_above(tmp_path: Path, below: str) -> None:
+    for file in BOOKINFO.files:
+        path = tmp_path / below / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"apiVersion: v1\nkind: Service\nmetadata: {{name: {path.stem}}}\n")
+    (tmp_path / below / "platform" / "kube" / "bookinfo-db.yaml").write_text("kind: [")
+    found = read_sample(tmp_path, BOOKINFO)
+    assert [manifest["metadata"]["name"] for manifest in found] == ["bookinfo", "bookinfo-gateway"]
+
+
+def test_a_folder_without_the_sample_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"does not contain Istio's sample bookinfo: it has no bookinfo/platform"):
+        read_sample(tmp_path, BOOKINFO)

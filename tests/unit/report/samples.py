@@ -83,6 +83,7 @@ from .gateway_samples import GATEWAY_SAMPLES, MORE_GATEWAY_SAMPLES
 from .inject_samples import INJECT_SAMPLES, MORE_INJECT_SAMPLES
 from .istioctl_samples import istioctl_samples, more_istioctl_samples
 from .traffic_samples import more_traffic_samples, traffic_samples
+from .sample_samples import MORE_SAMPLE_SAMPLES, SAMPLE_SAMPLES
 
 HUB: Final = "registry.example.com/container_service/istio"
 PROXY: Final = f"{HUB}/proxyv2:1.20.0"
@@ -529,6 +530,7 @@ SAMPLES: Final[dict[str, Any]] = {
     "upgrade": UPGRADED,
     **canary_samples(PLAN, PROGRESS),
     **INJECT_SAMPLES,
+    **SAMPLE_SAMPLES,
     **GATEWAY_SAMPLES,
     **drift_samples(),
     **istioctl_samples(),
@@ -780,6 +782,7 @@ MORE: Final[dict[str, Any]] = {
     ),
     **more_canary_samples(PLAN),
     **MORE_INJECT_SAMPLES,
+    **MORE_SAMPLE_SAMPLES,
     **MORE_GATEWAY_SAMPLES,
     **more_drift_samples(),
     **more_istioctl_samples(),

@@ -1,0 +1,101 @@
+"""``nksmesh sample``: Istio's samples on a mesh."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from nksmesh.cli import wiring
+from nksmesh.cli.command import command, command_group
+from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
+from nksmesh.cli.run import run_agreed
+
+app = command_group("Deploy one of Istio's samples, prove that it works, and delete it again.")
+
+_NAMESPACE: Final = "default"
+
+NAME = Annotated[Literal["bookinfo"], typer.Argument(metavar="SAMPLE", help="The sample: bookinfo.")]
+
+
+@command(
+    app,
+    examples=[
+        "nksmesh sample deploy bookinfo --samples istio-1.20.0/samples",
+        "nksmesh sample deploy bookinfo -n shop --samples samples --image-hub HOST/REGISTRY/istio --yes",
+    ],
+)
+def deploy(
+    shell: Shell,
+    name: NAME,
+    samples: Annotated[
+        Path, typer.Option("--samples", metavar="FOLDER", help="The folder samples of an Istio release.")
+    ],
+    image_hub: Annotated[
+        str, typer.Option("--image-hub", metavar="HUB", help="A registry path that the images are pulled from instead.")
+    ] = "",
+    environment: EnvironmentName = "",
+    directory: Directory = None,
+    timeout: Timeout = "5m",
+    yes: Yes = False,
+) -> None:
+    """Apply the objects of a sample, and wait until each of its pods is ready with its proxy.
+
+    With -n, name the namespace of the sample; default is the namespace default. It must have injection. Objects
+    that somebody else made are not changed.
+    """
+    from nksmesh.commands.sample import change as workflow
+    from nksmesh.domain.samples.sample import SAMPLES
+
+    order = workflow.SampleOrder(
+        sample=SAMPLES[name],
+        namespace=shell.namespace or _NAMESPACE,
+        manifests=wiring.sample(samples, SAMPLES[name]),
+        image_hub=image_hub,
+    )
+    where = _target(shell, environment, directory, timeout)
+    run_agreed(
+        shell,
+        where,
+        make=lambda runtime: workflow.plan_deploy(order, runtime),
+        question=f"Deploy {name} in namespace {order.namespace}?",
+        undone=workflow.SampleResult,
+        follow=lambda plan, runtime: workflow.follow(plan, order, runtime),
+        yes=yes,
+    )
+
+
+@command(app, examples=["nksmesh sample delete bookinfo", "nksmesh sample delete bookinfo -n shop --yes"])
+def delete(
+    shell: Shell,
+    name: NAME,
+    environment: EnvironmentName = "",
+    directory: Directory = None,
+    timeout: Timeout = "5m",
+    yes: Yes = False,
+) -> None:
+    """Delete the objects of a sample that nksmesh applied, and no other.
+
+    With -n, name the namespace of the sample; default is the namespace default.
+    """
+    from nksmesh.commands.sample import change as workflow
+    from nksmesh.domain.samples.sample import SAMPLES
+
+    order = workflow.SampleOrder(sample=SAMPLES[name], namespace=shell.namespace or _NAMESPACE)
+    where = _target(shell, environment, directory, timeout)
+    run_agreed(
+        shell,
+        where,
+        make=lambda runtime: workflow.plan_delete(order, runtime),
+        question=f"Delete {name} from namespace {order.namespace}?",
+        undone=workflow.SampleResult,
+        follow=lambda plan, runtime: workflow.follow(plan, order, runtime),
+        yes=yes,
+    )
+
+
+def _target(shell: Shell, environment: str, directory: Path | None, timeout: str) -> wiring.Target:
+    """Find the cluster; -n names the sample's namespace, and the mesh's is found by its record."""
+    return wiring.target_of_mesh(replace(shell, namespace=""), environment, wiring.files(directory), timeout=timeout)

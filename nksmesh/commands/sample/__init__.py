@@ -1,0 +1,1 @@
+"""``nksmesh sample``: one of Istio's samples deployed, verified and deleted."""

@@ -1,0 +1,50 @@
+"""One real result of each command that is about Istio's samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from nksmesh.commands.sample.change import PodsStep, SamplePlan, SampleResult
+from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.plan.plan import Action, ObjectStep
+from nksmesh.engine.executor.step_context import Progress, StepOutcome
+
+from .gateway_samples import GATEWAY_LIST
+
+_REFS: Final = (
+    ObjectRef("v1", "Service", "details", "default"),
+    ObjectRef("apps/v1", "Deployment", "details-v1", "default"),
+)
+_PODS: Final = PodsStep(name="pods", action=Action.PROVE, deployments=(_REFS[1],))
+DEPLOY: Final = SamplePlan(
+    sample="bookinfo",
+    namespace="default",
+    deploy=True,
+    steps=(*(ObjectStep(name=str(ref), action=Action.CREATE, ref=ref) for ref in _REFS), _PODS),
+    images=("docker.io/istio/examples-bookinfo-details-v1:1.18.0",),
+    findings=GATEWAY_LIST.findings,
+)
+DELETE: Final = SamplePlan(
+    sample="bookinfo",
+    namespace="shop",
+    deploy=False,
+    steps=tuple(ObjectStep(name=str(ref), action=Action.REMOVE, ref=ref) for ref in _REFS),
+)
+_DONE: Final = Progress(
+    outcomes=[
+        StepOutcome(step=DEPLOY.steps[0], message="created", seconds=0.02),
+        StepOutcome(step=_PODS, message="6 pods are ready, each with its proxy", seconds=4.1),
+    ]
+)
+SAMPLE_SAMPLES: Final = {
+    "sample deploy": SampleResult(plan=DEPLOY, progress=_DONE),
+    "sample delete": SampleResult(plan=DELETE),
+}
+MORE_SAMPLE_SAMPLES: Final = {
+    "sample deploy, asked": DEPLOY,
+    "sample deploy, declined": SampleResult(plan=DEPLOY, agreed=False),
+    "sample deploy, elsewhere": SampleResult(plan=replace(DEPLOY, namespace="shop"), progress=_DONE),
+    "sample delete, asked": DELETE,
+    "sample delete, none": SampleResult(plan=replace(DELETE, steps=())),
+}
