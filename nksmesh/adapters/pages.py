@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
-from html import unescape
 from typing import Final
 
 import httpx
 
 from nksmesh.adapters.http import open_http, reason_of, through
-from nksmesh.domain.gateways.answers import Answer
+from nksmesh.domain.gateways.answers import Answer, title_of
 
 _MOST_BYTES: Final = 65_536
 """So much of a page is read for its title."""
 
-_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TIMEOUTS: Final = (httpx.ConnectTimeout, httpx.ReadTimeout)
 
 
@@ -60,11 +57,10 @@ class Pages:
                     failure=words,
                     timed_out=isinstance(error, _TIMEOUTS),
                 )
-        title = _TITLE.search(text)
         return Answer(
             url=url,
             status=answer.status_code,
-            title=" ".join(unescape(title.group(1)).split()) if title else "",
+            title=title_of(text),
             seconds=time.monotonic() - began,
         )
 

@@ -11,7 +11,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
-from nksmesh.cli.run import run_agreed
+from nksmesh.cli.run import run_agreed, run_on
 
 app = command_group("Deploy one of Istio's samples, prove that it works, and delete it again.")
 
@@ -67,6 +67,37 @@ def deploy(
     )
 
 
+@command(app, examples=["nksmesh sample verify bookinfo", "nksmesh sample verify bookinfo -n shop --wait 4m -o json"])
+def verify(
+    shell: Shell,
+    name: NAME,
+    gateway: Annotated[
+        str, typer.Option("--gateway", metavar="NAME", help="The gateway's release. Default: the only one.")
+    ] = "",
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the load balancer's address.")
+    ] = "",
+    environment: EnvironmentName = "",
+    directory: Directory = None,
+) -> None:
+    """Prove that a sample works: its pods, its page from inside the mesh, its gateway objects, its page from outside.
+
+    With -n, name the namespace of the sample; default is the namespace default. Exits with 7 if something fails.
+    """
+    from nksmesh.commands.gateway import UrlOrder
+    from nksmesh.commands.sample.verify import verify as workflow
+    from nksmesh.domain.samples.sample import SAMPLES
+
+    namespace = shell.namespace or _NAMESPACE
+    order = UrlOrder(gateway=gateway, wait=wiring.timeout_seconds(wait) if wait else 0.0)
+
+    run_on(
+        shell,
+        _target(shell, environment, directory, None),
+        lambda runtime: workflow(SAMPLES[name], namespace, runtime, wiring.pages(), order),
+    )
+
+
 @command(app, examples=["nksmesh sample delete bookinfo", "nksmesh sample delete bookinfo -n shop --yes"])
 def delete(
     shell: Shell,
@@ -96,6 +127,6 @@ def delete(
     )
 
 
-def _target(shell: Shell, environment: str, directory: Path | None, timeout: str) -> wiring.Target:
+def _target(shell: Shell, environment: str, directory: Path | None, timeout: str | None) -> wiring.Target:
     """Find the cluster; -n names the sample's namespace, and the mesh's is found by its record."""
     return wiring.target_of_mesh(replace(shell, namespace=""), environment, wiring.files(directory), timeout=timeout)

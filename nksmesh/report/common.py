@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from nksmesh.commands.canary.relabelling import Move
+from nksmesh.domain.checks.rule import Checked, Status
 from nksmesh.domain.common.durations import spoken
 from nksmesh.domain.kube.restarts import Restart
 from nksmesh.domain.mesh.mesh import Mesh
@@ -16,6 +18,10 @@ from nksmesh.domain.plan.plan import Action, Step
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import StepOutcome
 from nksmesh.report.layout import BAD, DOUBTFUL, FAINT, GOOD, gap, rows, sentence
+from nksmesh.report.redaction import redact
+
+_STATUSES: Final = {Status.OK: GOOD, Status.WARNING: DOUBTFUL, Status.FAILURE: BAD}
+_INDENT: Final = 11
 
 _DIFF_STYLES: Final = {"+": GOOD, "-": BAD, "@": FAINT}
 
@@ -117,3 +123,14 @@ def show_moves(moves: Iterable[Move], console: Console) -> None:
             for move in moves
         ],
     )
+
+
+def show_checked(found: Checked, console: Console) -> None:
+    """Print an ok in one line; what needs a reader's attention with its sentence and what helps below it."""
+    title = Text.assemble((f"  {found.status.value:9}", _STATUSES[found.status]), (found.id, "bold"))
+    if found.status is Status.OK:
+        console.print(title.append(f"  {redact(found.message)}", style="not bold"))
+        return
+    console.print(title)
+    for text in filter(None, (found.message, found.hint)):
+        console.print(Padding(Text(redact(text)), (0, 0, 0, _INDENT)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from rich.console import Console
 
 from nksmesh.commands.sample.change import SamplePlan, SampleResult
+from nksmesh.commands.sample.verify import Verified
 from nksmesh.domain.common.spelling import counted
 from nksmesh.domain.plan.plan import Action
-from nksmesh.report.common import show_outcomes, show_steps
-from nksmesh.report.layout import FAINT, GOOD, gap, rows, sentence, warnings
+from nksmesh.report.common import show_checked, show_outcomes, show_steps
+from nksmesh.report.layout import BAD, FAINT, GOOD, gap, rows, sentence, warnings
 from nksmesh.report.text import renders
 
 
@@ -40,6 +41,15 @@ def _result(result: SampleResult, console: Console, verbose: bool) -> None:
         sentence(console, f"{plan.sample}: {counted(len(plan.steps), 'object was', 'objects were')} deleted", GOOD)
     if verbose:
         show_outcomes(result.progress.outcomes, console)
+
+
+@renders(Verified)
+def _verified(result: Verified, console: Console, _verbose: bool) -> None:
+    for found in result.checks:
+        show_checked(found, console)
+    good = not result.exit_code
+    words = f"works: {result.url}" if good else "does not work as the guide has it"
+    sentence(console, f"{result.sample} in namespace {result.namespace} {words}", GOOD if good else BAD)
 
 
 def _option(plan: SamplePlan) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import unescape
 from typing import Final
 
 from nksmesh.domain.common.data import rounded
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.gateways.endpoints import Address
 
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _FAILURES: Final = 400
 _NOT_FOUND: Final = 404
 _UNAVAILABLE: Final = 503
@@ -39,6 +42,12 @@ class Answer:
     def good(self) -> bool:
         """Whether a page was answered."""
         return 0 < self.status < _FAILURES
+
+
+def title_of(page: str) -> str:
+    """Return the title of an HTML page; empty where it has none."""
+    found = _TITLE.search(page)
+    return " ".join(unescape(found.group(1)).split()) if found else ""
 
 
 def judge_answer(answer: Answer, address: Address) -> Iterator[Finding]:

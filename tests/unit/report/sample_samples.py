@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import Final
 
 from nksmesh.commands.sample.change import PodsStep, SamplePlan, SampleResult
+from nksmesh.commands.sample.verify import Verified
+from nksmesh.domain.checks.rule import Checked, Status, checked
+from nksmesh.domain.common.findings import Level
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.plan import Action, ObjectStep
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
@@ -37,7 +40,17 @@ _DONE: Final = Progress(
         StepOutcome(step=_PODS, message="6 pods are ready, each with its proxy", seconds=4.1),
     ]
 )
+VERIFIED: Final = Verified(
+    sample="bookinfo",
+    namespace="default",
+    url="http://114.110.160.79:80/productpage",
+    checks=(
+        Checked(id="sample.pods", status=Status.OK, message="the pods are ready, each with its proxy"),
+        Checked(id="sample.page-inside", status=Status.OK, message="pod ratings gets the page 'Simple Bookstore App'"),
+    ),
+)
 SAMPLE_SAMPLES: Final = {
+    "sample verify": VERIFIED,
     "sample deploy": SampleResult(plan=DEPLOY, progress=_DONE),
     "sample delete": SampleResult(plan=DELETE),
 }
@@ -45,6 +58,9 @@ MORE_SAMPLE_SAMPLES: Final = {
     "sample deploy, asked": DEPLOY,
     "sample deploy, declined": SampleResult(plan=DEPLOY, agreed=False),
     "sample deploy, elsewhere": SampleResult(plan=replace(DEPLOY, namespace="shop"), progress=_DONE),
+    "sample verify, refused": replace(
+        VERIFIED, url="", checks=(*VERIFIED.checks, checked(replace(GATEWAY_LIST.findings[0], level=Level.FAILURE)))
+    ),
     "sample delete, asked": DELETE,
     "sample delete, none": SampleResult(plan=replace(DELETE, steps=())),
 }
