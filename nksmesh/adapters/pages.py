@@ -1,4 +1,4 @@
-"""Web pages: one request, and what came of it; redirects are not followed."""
+"""Web pages: one request to the address itself, past every proxy, and what came of it; redirects are not followed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from nksmesh.adapters.http import open_http, reason_of, through
+from nksmesh.adapters.http import open_http, reason_of
 from nksmesh.domain.gateways.answers import Answer, title_of
 
 _MOST_BYTES: Final = 65_536
@@ -21,7 +21,7 @@ class Pages:
     """Asks web servers.
 
     Args:
-        environ: Where proxies and certificate bundles are looked up.
+        environ: Where certificate bundles are looked up.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -35,10 +35,10 @@ class Pages:
             host: The host name that the request and, with https, the certificate are for; empty for the URL's.
 
         Raises:
-            ConfigError: A certificate bundle or a proxy of the environment is not one.
+            ConfigError: A certificate bundle of the environment is not one.
         """
         began = time.monotonic()
-        async with open_http(self._environ) as client:
+        async with open_http(self._environ, trust_env=False) as client:  # a proxy would answer in its place
             request = client.build_request(
                 "GET",
                 url,
@@ -50,13 +50,8 @@ class Pages:
                 text = await _beginning(answer)
                 await answer.aclose()
             except httpx.HTTPError as error:
-                words = f"{reason_of(error)}{through(url)}"
-                return Answer(
-                    url=url,
-                    seconds=time.monotonic() - began,
-                    failure=words,
-                    timed_out=isinstance(error, _TIMEOUTS),
-                )
+                failure, timed_out = reason_of(error), isinstance(error, _TIMEOUTS)
+                return Answer(url=url, seconds=time.monotonic() - began, failure=failure, timed_out=timed_out)
         return Answer(
             url=url,
             status=answer.status_code,

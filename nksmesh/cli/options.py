@@ -68,7 +68,8 @@ class Given:
             "--namespace",
             "-n",
             metavar="NAME",
-            help="The control plane's namespace. Default: istio-system. For traffic and dashboard: the Service's.",
+            help="The control plane's namespace. Default: istio-system. For traffic and dashboard: the Service's. "
+            "For sample: the sample's.",
         ),
     ] = None
     output: Annotated[

@@ -23,7 +23,7 @@ NAME = Annotated[Literal["bookinfo"], typer.Argument(metavar="SAMPLE", help="The
 @command(
     app,
     examples=[
-        "nksmesh sample deploy bookinfo --samples istio-1.20.0/samples",
+        "nksmesh sample deploy bookinfo",
         "nksmesh sample deploy bookinfo -n shop --samples samples --image-hub HOST/REGISTRY/istio --yes",
     ],
 )
@@ -31,8 +31,13 @@ def deploy(
     shell: Shell,
     name: NAME,
     samples: Annotated[
-        Path, typer.Option("--samples", metavar="FOLDER", help="The folder samples of an Istio release.")
-    ],
+        Path | None,
+        typer.Option(
+            "--samples",
+            metavar="FOLDER",
+            help="The folder samples of an Istio release. Default: what nksmesh istioctl fetch fetched last.",
+        ),
+    ] = None,
     image_hub: Annotated[
         str, typer.Option("--image-hub", metavar="HUB", help="A registry path that the images are pulled from instead.")
     ] = "",

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from nksmesh.domain.istioctl.archive import FetchedIstioctl
     from nksmesh.domain.kube.objects import Manifest
     from nksmesh.domain.mesh.catalog import Environment
-    from nksmesh.engine.ports import Bundles, LocalPorts
     from nksmesh.domain.samples.sample import Sample
-    from nksmesh.engine.ports import Bundles
+    from nksmesh.engine.ports import Bundles, LocalPorts
     from nksmesh.engine.runtime import Runtime
     from nksmesh.engine.waiting import WaitOptions
 
@@ -187,15 +186,25 @@ def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
 
 
-def sample(folder: Path, wanted: Sample) -> tuple[Manifest, ...]:
+def sample(folder: Path | None, wanted: Sample) -> tuple[Manifest, ...]:
     """Read the objects of one of Istio's samples.
 
+    Args:
+        folder: The folder ``samples`` of an Istio release; None for the one that was fetched last.
+
     Raises:
-        ConfigError: As ``read_sample`` says.
+        ConfigError: None was fetched, or as ``read_sample`` says.
+        IstioctlError: Istio publishes none for this machine.
     """
     from nksmesh.adapters.files.manifests import read_sample
 
-    return read_sample(at_home(str(folder)), wanted)
+    fetched = None if folder else fetched_istioctl()
+    if folder is None and (fetched is None or not fetched.samples.is_dir()):
+        raise ConfigError(
+            "Istio's samples were not fetched",
+            hint="Run nksmesh istioctl fetch, or pass the folder samples of an Istio release with --samples.",
+        )
+    return read_sample(at_home(str(folder)) if folder or fetched is None else fetched.samples, wanted)
 
 
 def chart_store(shell: Shell, *, offline: bool = False) -> ChartStore:

@@ -66,6 +66,13 @@ def test_another_host_name_may_be_asked_for() -> None:
     assert (answer.status, answer.title, answer.good) == (404, "shop.example.com", False)
 
 
+def test_no_proxy_answers_in_place_of_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Shop) as server, serving(Silent) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        assert ask(f"http://127.0.0.1:{server.server_port}/productpage").good
+
+
 def test_a_refused_connection_is_no_timeout() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -72,7 +72,7 @@ async def relabel(move: Move, cluster: Cluster, *, keep: bool) -> str:
     if keep:
         metadata["annotations"] = {LABELS_BEFORE: json.dumps(dict(move.before), sort_keys=True)}
     await cluster.objects.merge({"metadata": metadata}, ObjectRef("v1", "Namespace", move.namespace))
-    return f"labelled {said(move.after)}"
+    return f"labelled {said(move.after)}" if move.after else said(move.after)
 
 
 async def forget_moves(moves: Iterable[Move], cluster: Cluster) -> None:

@@ -61,6 +61,7 @@ async def verify(sample: Sample, namespace: str, runtime: Runtime, pages: Pages,
     objects = await _about_objects(applied, runtime)
     asked = replace(order, check=sample.page.path)
     url, outside = await _about_outside(sample.page, asked, runtime, pages)
+    outside = tuple(finding for finding in outside if finding not in objects)
     deployments = sum(ref.kind == "Deployment" for ref in applied)
     return Verified(
         sample=sample.name,

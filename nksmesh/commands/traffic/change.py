@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from nksmesh.commands.traffic.steps import TrafficStep, own_part, steps_of
+from nksmesh.commands.traffic.steps import own_part, steps_of
 from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.common.errors import ConfigError, MeshError
 from nksmesh.domain.common.findings import Finding, Level, refuse_failures, warnings_of
 from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
+from nksmesh.domain.plan.plan import ObjectStep
 from nksmesh.domain.traffic.callers import (
     allowed_by,
     allows_already,
@@ -89,7 +90,7 @@ class TrafficPlan:
     diff: tuple[ObjectDiff, ...] = ()
     effects: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    steps: tuple[TrafficStep, ...] = field(default=(), metadata=HIDDEN, repr=False)
+    steps: tuple[ObjectStep, ...] = field(default=(), metadata=HIDDEN, repr=False)
 
     @property
     def refused(self) -> bool:

@@ -3,56 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
-from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
-from nksmesh.domain.plan.plan import Action, Step, in_sequence
+from nksmesh.domain.kube.objects import Manifest, ref_of
+from nksmesh.domain.plan.plan import Action, ObjectStep, in_sequence
 from nksmesh.domain.traffic.objects import DESTINATION_RULE, VIRTUAL_SERVICE
 from nksmesh.domain.traffic.recipes import RECIPES, TRAFFIC_OF
 from nksmesh.domain.traffic.surroundings import Surroundings
-from nksmesh.engine.executor.registry import handles
-from nksmesh.engine.executor.step_context import StepContext
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrafficStep(Step):
-    """One object that recipes make is as they say, or gone.
-
-    Attributes:
-        manifest: The object; None where it goes.
-    """
-
-    ref: ObjectRef
-    manifest: Manifest | None = field(default=None, repr=False)
-
-
-@handles(TrafficStep)
-async def write_object(work: StepContext[TrafficStep]) -> str:
-    """Apply or delete an object; istiod's webhook judges it."""
-    step, objects = work.step, work.cluster.objects
-    if step.manifest is None:
-        return "removed" if await objects.delete(step.ref) else "was gone already"
-    await objects.apply(step.manifest, step.ref)
-    return "created" if step.action is Action.CREATE else "changed"
-
-
-def steps_of(around: Surroundings, manifests: Iterable[Manifest]) -> tuple[TrafficStep, ...]:
+def steps_of(around: Surroundings, manifests: Iterable[Manifest]) -> tuple[ObjectStep, ...]:
     """Order what changes so that no route ever names a subset that is not there."""
     wanted = {ref_of(manifest): manifest for manifest in manifests}
     steps = [
-        TrafficStep(
+        ObjectStep(
             name=str(ref), action=Action.APPLY if around.live(ref) else Action.CREATE, ref=ref, manifest=manifest
         )
         for ref, manifest in wanted.items()
         if own_part(around.live(ref) or {}) != own_part(manifest)
     ]
     gone = [ref_of(manifest) for manifest in around.made if ref_of(manifest) not in wanted]
-    steps += [TrafficStep(name=str(ref), action=Action.REMOVE, ref=ref) for ref in gone]
+    steps += [ObjectStep(name=str(ref), action=Action.REMOVE, ref=ref) for ref in gone]
     return in_sequence(sorted(steps, key=lambda step: _turn(step, around)))
 
 
-def _turn(step: TrafficStep, around: Surroundings) -> int:
+def _turn(step: ObjectStep, around: Surroundings) -> int:
     removed = step.manifest is None
     if step.ref.kind == VIRTUAL_SERVICE:
         return 0 if removed else 2

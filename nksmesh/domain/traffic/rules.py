@@ -10,11 +10,12 @@ from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import first_few, nearest
 from nksmesh.domain.kube.objects import Manifest, ref_of
+from nksmesh.domain.kube.owners import foreign_owner
 from nksmesh.domain.kube.workloads import is_injected
 from nksmesh.domain.traffic.objects import VERSION_LABEL, VIRTUAL_SERVICE, make_objects
 from nksmesh.domain.traffic.parameters import Kind
-from nksmesh.domain.traffic.recipes import NAMESPACE, Applied, Need
-from nksmesh.domain.traffic.surroundings import REGION_LABEL, ZONE_LABEL, Surroundings, foreign_owner, labels_of
+from nksmesh.domain.traffic.recipes import NAMESPACE, TRAFFIC_OF, Applied, Need
+from nksmesh.domain.traffic.surroundings import REGION_LABEL, ZONE_LABEL, Surroundings, labels_of
 
 _ALL_WEIGHTS: Final = 100
 _MOST_NAMES: Final = 5
@@ -84,7 +85,7 @@ def check_owners(around: Surroundings, manifests: Iterable[Manifest], *, written
     for manifest in manifests:
         ref = ref_of(manifest)
         live = around.live(ref)
-        owner = foreign_owner(live) if live is not None else None
+        owner = foreign_owner(live, TRAFFIC_OF) if live is not None else None
         if owner is not None:
             yield Finding(
                 id="traffic.foreign-object",

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from nksmesh.domain.kube.objects import FIELD_MANAGER, Manifest, ObjectRef, lives, managers_of, ref_of
-from nksmesh.domain.kube.owners import Owner, Tool, owner_of
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, lives, ref_of
 from nksmesh.domain.kube.readiness import is_ready
 from nksmesh.domain.kube.workloads import is_injected
 from nksmesh.domain.traffic.objects import DESTINATION_RULE, VERSION_LABEL, VIRTUAL_SERVICE, Subject
@@ -150,14 +149,6 @@ def hosts_of(manifest: Manifest) -> tuple[str, ...]:
     """Return the hosts that a VirtualService or a DestinationRule is about."""
     spec = manifest.get("spec") or {}
     return tuple(map(str, spec.get("hosts") or [spec.get("host", "")]))
-
-
-def foreign_owner(live: Manifest) -> Owner | None:
-    """Return who owns an object beside nksmesh; None where nksmesh made it and no tool keeps it."""
-    owner = owner_of(live)
-    by_hand = owner.tool is Tool.OTHER and (owner.name == FIELD_MANAGER or owner.name.startswith("kubectl-"))
-    ours = TRAFFIC_OF in labels_of(live) and FIELD_MANAGER in managers_of(live)
-    return None if ours and by_hand else owner
 
 
 def without_proxies(pods: Iterable[Manifest]) -> tuple[Manifest, ...]:

@@ -12,7 +12,7 @@ from nksmesh.domain.common.errors import InterruptedRunError, MeshError
 from nksmesh.domain.common.events import Event, EventKind
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.plan.plan import Action, Phase, Step
-from nksmesh.engine.executor import gateways, step_handlers  # noqa: F401 - they register the handlers of a mesh's steps
+from nksmesh.engine.executor import gateways, object_steps, step_handlers  # noqa: F401 - they register handlers
 from nksmesh.engine.executor.registry import handler_of
 from nksmesh.engine.executor.retries import Before
 from nksmesh.engine.executor.step_context import Progress, StepContext, StepOutcome

@@ -50,7 +50,7 @@ async def write_object(work: StepContext[ObjectStep]) -> str:
     if step.action is Action.KEEP:
         return "unchanged"
     if step.manifest is None:
-        return "deleted" if await objects.delete(step.ref) else "was gone already"
+        return "removed" if await objects.delete(step.ref) else "was gone already"
     await objects.apply(step.manifest, step.ref)
     return "created" if step.action is Action.CREATE else "changed"
 

@@ -82,8 +82,8 @@ from .foreign_samples import foreign_samples
 from .gateway_samples import GATEWAY_SAMPLES, MORE_GATEWAY_SAMPLES
 from .inject_samples import INJECT_SAMPLES, MORE_INJECT_SAMPLES
 from .istioctl_samples import istioctl_samples, more_istioctl_samples
-from .traffic_samples import more_traffic_samples, traffic_samples
 from .sample_samples import MORE_SAMPLE_SAMPLES, SAMPLE_SAMPLES
+from .traffic_samples import more_traffic_samples, traffic_samples
 
 HUB: Final = "registry.example.com/container_service/istio"
 PROXY: Final = f"{HUB}/proxyv2:1.20.0"

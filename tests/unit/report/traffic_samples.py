@@ -8,12 +8,11 @@ from typing import Any
 from nksmesh.commands.traffic.change import TrafficPlan, TrafficResult
 from nksmesh.commands.traffic.recipes import list_recipes
 from nksmesh.commands.traffic.show import CallerSplit, LiveSplit, ServiceTraffic, TrafficShown
-from nksmesh.commands.traffic.steps import TrafficStep
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.objects import ref_of
 from nksmesh.domain.plan.diff import ObjectDiff
-from nksmesh.domain.plan.plan import Action
+from nksmesh.domain.plan.plan import Action, ObjectStep
 from nksmesh.domain.traffic.envoy import Counts
 from nksmesh.domain.traffic.objects import Subject, make_objects
 from nksmesh.domain.traffic.split import split_of
@@ -25,7 +24,7 @@ REVIEWS = Subject(service="reviews", namespace="default", selector={"app": "revi
 APPLIED = (recipe("shift v1=80 v2=20"), recipe("timeout timeout=2s"))
 OBJECTS = make_objects(REVIEWS, APPLIED).manifests
 STEPS = tuple(
-    TrafficStep(name=str(ref_of(manifest)), action=Action.CREATE, ref=ref_of(manifest), manifest=manifest)
+    ObjectStep(name=str(ref_of(manifest)), action=Action.CREATE, ref=ref_of(manifest), manifest=manifest)
     for manifest in OBJECTS
 )
 FOREIGN = Finding(
