@@ -18,7 +18,7 @@ print($1)"
 }
 
 run nksmesh sandbox up --name traffic --kubernetes 1.34 --data-plane
-run nksmesh sandbox charts "$folder/charts"
+run nksmesh sandbox charts "$folder/charts" --samples
 KUBECONFIG=$(status 'sandbox["kubeconfig"]')
 export KUBECONFIG
 version=$(ls "$folder/charts" | sed -n 's/^istiod-\(.*\)\.tgz$/\1/p')
@@ -26,7 +26,7 @@ run nksmesh install --version "$version" --charts "$folder/charts" --hub docker.
 run nksmesh inject enable default --yes
 
 # The sample as it is, but for the port: the gateway's Service leads port 80 to 80, and the sample opens 8080.
-samples=$(python3 -c 'from nksmesh.sandbox.builds import ISTIO; print(ISTIO.folder / "samples" / "bookinfo")')
+samples="$folder/charts/samples/bookinfo"
 mkdir -p "$folder/bookinfo/templates"
 printf 'apiVersion: v2\nname: bookinfo\nversion: 1.0.0\n' >"$folder/bookinfo/Chart.yaml"
 cp "$samples/platform/kube/bookinfo.yaml" "$folder/bookinfo/templates/"
