@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "inject": "nksmesh.cli.inject",
     "gateway": "nksmesh.cli.gateway",
     "sample": "nksmesh.cli.sample",
+    "addons": "nksmesh.cli.addons",
     "template": "nksmesh.cli.plan",
     "check": "nksmesh.cli.check",
     "status": "nksmesh.cli.status",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nksmesh.domain.istioctl.archive import FetchedIstioctl
     from nksmesh.domain.kube.objects import Manifest
     from nksmesh.domain.mesh.catalog import Environment
-    from nksmesh.domain.samples.sample import Sample
+    from nksmesh.domain.samples.object_set import ObjectSet
     from nksmesh.engine.ports import Bundles, LocalPorts
     from nksmesh.engine.runtime import Runtime
     from nksmesh.engine.waiting import WaitOptions
@@ -186,8 +186,8 @@ def manifests(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     return tuple(manifest for path in paths for manifest in read_manifests(at_home(str(path))))
 
 
-def sample(folder: Path | None, wanted: Sample) -> tuple[Manifest, ...]:
-    """Read the objects of one of Istio's samples.
+def sample(folder: Path | None, wanted: ObjectSet) -> tuple[Manifest, ...]:
+    """Read the objects of one of Istio's samples or add-ons.
 
     Args:
         folder: The folder ``samples`` of an Istio release; None for the one that was fetched last.

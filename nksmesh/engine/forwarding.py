@@ -177,8 +177,7 @@ def _check_service(ref: ObjectRef, service: Manifest) -> list[Finding]:
                 id="dashboard.no-service",
                 subject=str(ref),
                 message=f"there is no {ref}",
-                hint="Pass the namespace of the Service with -n, or install it first: "
-                "kubectl apply -f samples/addons, of an Istio release.",
+                hint="Pass the namespace of the Service with -n, or install the add-on: nksmesh addons install NAME.",
                 error=ConfigError,
             )
         ]

@@ -225,7 +225,7 @@ class Api(AbstractAsyncContextManager["Api"]):
                     self.requests += 1
                     socket = await opened.enter_async_context(self._channels(url))
             except aiohttp.WSServerHandshakeError as exc:
-                self._meaning(Answer(exc.status, json.dumps({"message": exc.message}).encode()), "GET", path)
+                self._meaning(Answer(exc.status, b""), "GET", path)
             except (aiohttp.ClientError, OSError) as exc:
                 raise self._unreachable(exc) from exc
             yield socket

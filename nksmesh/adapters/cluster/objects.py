@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +15,11 @@ from nksmesh.adapters.cluster.api import JSON, METADATA, METADATA_LIST, Api
 from nksmesh.adapters.cluster.protobuf import PROTOBUF, NotProtobufError, read_list
 from nksmesh.domain.common.errors import ClusterError, RefusedError
 from nksmesh.domain.kube.objects import CLUSTER_SCOPED, FIELD_MANAGER, Manifest, ObjectRef
+
+_APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
+"""Without the charset the Kubernetes client would write the body itself, as JSON."""
+
+_NOT_IN_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 _MANY: Final = 8
 """So many objects of one kind are listed, and not read one by one: Istio's CRDs, of a cluster's CRDs."""
@@ -156,9 +163,7 @@ class Objects:
         """
         path = await self._written_path(ref)
         query = {"fieldManager": manager, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
-        return await self._api.request(
-            "PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"
-        )
+        return await self._api.request("PATCH", path, query=query, body=_as_yaml(manifest), content_type=_APPLY)
 
     async def create(self, manifest: Manifest, ref: ObjectRef, *, dry_run: bool = False) -> dict[str, Any]:
         """Create an object, or only ask what would come of it.
@@ -323,6 +328,16 @@ class Objects:
             for row in answer.get("resources") or ()
             if "/" not in row["name"]
         }
+
+
+def _as_yaml(manifest: Manifest) -> bytes:
+    """Write an object for a server that reads it as YAML.
+
+    YAML does not take the two halves in which JSON escapes a character such as an emoji, and breaks lines at some that
+    JSON does not escape.
+    """
+    text = json.dumps(manifest, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def collection(resource: Resource, namespace: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nksmesh.adapters.helm_yaml import NotYamlError, documents
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.kube.objects import Manifest
-from nksmesh.domain.samples.sample import Sample
+from nksmesh.domain.samples.object_set import ObjectSet
 from nksmesh.domain.values.layers import Path as KeyPath
 from nksmesh.domain.values.layers import dotted, value_at
 
@@ -36,8 +36,8 @@ def read_manifests(path: Path) -> tuple[Manifest, ...]:
     return found
 
 
-def read_sample(folder: Path, sample: Sample) -> tuple[Manifest, ...]:
-    """Read the objects of one of Istio's samples.
+def read_sample(folder: Path, wanted: ObjectSet) -> tuple[Manifest, ...]:
+    """Read the objects of one of Istio's samples or add-ons.
 
     Args:
         folder: The sample's own folder, ``samples``, or the folder of an Istio release, which has ``samples`` in it.
@@ -45,14 +45,14 @@ def read_sample(folder: Path, sample: Sample) -> tuple[Manifest, ...]:
     Raises:
         ConfigError: The sample is not there, or as ``read_manifests`` says.
     """
-    roots = (folder, folder / sample.name, folder / "samples" / sample.name)
-    root = next((root for root in roots if (root / sample.files[0]).is_file()), None)
+    roots = (folder, folder / wanted.folder, folder / "samples" / wanted.folder)
+    root = next((root for root in roots if (root / wanted.files[0]).is_file()), None)
     if root is None:
         raise ConfigError(
-            f"{folder} does not contain Istio's sample {sample.name}: it has no {sample.name}/{sample.files[0]}",
+            f"{folder} does not contain Istio's sample {wanted.name}: it has no {wanted.folder}/{wanted.files[0]}",
             hint="Pass the folder samples of an Istio release with --samples.",
         )
-    return tuple(manifest for file in sample.files for manifest in read_manifests(root / file))
+    return tuple(manifest for file in wanted.files for manifest in read_manifests(root / file))
 
 
 def _files(path: Path) -> list[Path]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from nksmesh.commands.gateway import GatewayUrl, UrlOrder, gateway_url
-from nksmesh.commands.sample.change import applied_objects, pods_ready
 from nksmesh.domain.checks.rule import Checked, Status, checked
 from nksmesh.domain.common.errors import CheckError, MeshError
 from nksmesh.domain.common.findings import Finding, Level
@@ -20,6 +19,7 @@ from nksmesh.engine.gateways import read_gateways
 from nksmesh.engine.ports import Pages
 from nksmesh.engine.rollouts import queries_in
 from nksmesh.engine.runtime import Runtime
+from nksmesh.engine.samples import applied_objects, pods_ready
 
 _GATEWAYS: Final = ("Gateway", "VirtualService")
 

@@ -1,1 +1,1 @@
-"""The wing of Istio's add-ons: which there are, and where their pages are."""
+"""The wing of Istio's add-ons: which there are, where their pages are, and who could use them."""

@@ -155,6 +155,11 @@ def containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from spec.get(field) or ()
 
 
+def kind_of_crd(crd: Manifest) -> str:
+    """Return the kind that a custom resource definition makes."""
+    return str(((crd.get("spec") or {}).get("names") or {}).get("kind", ""))
+
+
 def crds_of(manifests: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
     """Return the custom resource definitions among manifests."""
     return tuple(manifest for manifest in manifests if manifest.get("kind") == "CustomResourceDefinition")

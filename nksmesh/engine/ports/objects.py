@@ -56,6 +56,9 @@ class Objects(Protocol):
     async def kinds(self) -> tuple[Sequence[tuple[str, str]], Sequence[str]]:
         """List every (apiVersion, kind) that can be listed inside a namespace, and the API versions that are silent."""
 
+    def forget(self, api_version: str) -> None:
+        """Ask again which kinds an API version has, when one is needed next."""
+
     async def serves(self, api_version: str, resource: str) -> bool:
         """Tell whether the server has a resource, such as ``serviceaccounts/token``."""
 

@@ -41,6 +41,15 @@ async def test_an_object_from_its_making_to_its_end(objects: Objects) -> None:
     assert not await objects.delete(ref)
 
 
+async def test_a_text_is_applied_as_it_is_whatever_characters_it_has(objects: Objects) -> None:
+    text = (
+        "".join(map(chr, [*range(0x20, 0x100), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF, 0x1F510, 0x10FFFF]))
+        + "\\ud83d\t\n"
+    )
+    manifest, ref = config_map("characters", text=text)
+    assert (await objects.apply(manifest, ref))["data"] == {"text": text}
+
+
 async def test_a_dry_run_leaves_nothing(objects: Objects) -> None:
     manifest, ref = config_map("never-there")
     assert (await objects.create(manifest, ref, dry_run=True))["metadata"]["uid"]

@@ -22,7 +22,7 @@ from nksmesh.domain.charts.releases import Release
 from nksmesh.domain.common.errors import MeshError, RefusedError
 from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.domain.images.mirroring import PackedChart
-from nksmesh.domain.kube.objects import Manifest, ObjectRef, Query, owned_by, ref_of
+from nksmesh.domain.kube.objects import CLUSTER_SCOPED, Manifest, ObjectRef, Query, owned_by, ref_of
 from nksmesh.domain.mesh.holding import Holder
 from nksmesh.domain.mesh.record import Record
 from nksmesh.domain.plan.history import History
@@ -101,10 +101,13 @@ class FakeObjects(Failing):
             copy.deepcopy(one)
             for ref, one in self.stored.items()
             if (ref.api_version, ref.kind) == (api_version, kind)
-            and (not namespace or ref.namespace == namespace)
+            and (not namespace or ref.namespace == namespace or kind in CLUSTER_SCOPED)
             and all(_has(one["metadata"].get("labels") or {}, part) for part in labels.split(",") if part)
             and (not fields or fields == f"metadata.name={ref.name}")
         ]
+
+    def forget(self, api_version: str) -> None:
+        self._note("forget", api_version)
 
     async def serves(self, api_version: str, resource: str) -> bool:
         return resource in self.resources

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from nksmesh.commands.sample.change import PodsStep, SamplePlan, SampleResult
+from nksmesh.commands.sample.change import SamplePlan, SampleResult
 from nksmesh.commands.sample.verify import Verified
 from nksmesh.domain.checks.rule import Checked, Status, checked
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.plan.plan import Action, ObjectStep
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
+from nksmesh.engine.samples import PodsStep
 
 from .gateway_samples import GATEWAY_LIST
 
@@ -19,7 +20,7 @@ _REFS: Final = (
     ObjectRef("v1", "Service", "details", "default"),
     ObjectRef("apps/v1", "Deployment", "details-v1", "default"),
 )
-_PODS: Final = PodsStep(name="pods", action=Action.PROVE, deployments=(_REFS[1],))
+_PODS: Final = PodsStep(name="pods", action=Action.PROVE, workloads=(_REFS[1],))
 DEPLOY: Final = SamplePlan(
     sample="bookinfo",
     namespace="default",

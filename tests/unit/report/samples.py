@@ -74,7 +74,7 @@ from nksmesh.sandbox.results import (
     Statuses,
 )
 
-from .addon_samples import addon_samples, more_addon_samples
+from .addon_samples import ADDON_SAMPLES, MORE_ADDON_SAMPLES
 from .adoption_samples import ADOPTED, more_adoption_samples
 from .canary_samples import canary_samples, more_canary_samples
 from .drift_samples import drift_samples, more_drift_samples
@@ -740,7 +740,7 @@ SAMPLES: Final[dict[str, Any]] = {
         unpinned=("cni 1.20.0",),
     ),
     **traffic_samples(),
-    **addon_samples(),
+    **ADDON_SAMPLES,
     "sandbox build": Built(programs={"etcd": "/cache/etcd", "kwok": "/cache/kwok"}),
     "sandbox charts": PackagedCharts(
         folder=Path("charts"),
@@ -789,7 +789,7 @@ MORE: Final[dict[str, Any]] = {
     **more_adoption_samples(PLAN),
     **foreign_samples(),
     **more_traffic_samples(),
-    **more_addon_samples(),
+    **MORE_ADDON_SAMPLES,
     "versions, no cluster": Versions(
         versions=(NEWER,), regions=(REGION,), look=Look(problem="the cluster did not answer within 3 s")
     ),

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from nksmesh.commands.sample.change import SampleOrder, SamplePlan, follow, plan_delete, plan_deploy, pods_ready
+from nksmesh.commands.sample.change import SampleOrder, SamplePlan, follow, plan_delete, plan_deploy
 from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, NotReadyError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.readiness import State
-from nksmesh.domain.samples.sample import BOOKINFO, SAMPLE_LABEL
+from nksmesh.domain.samples.object_set import SAMPLE_LABEL
+from nksmesh.domain.samples.sample import BOOKINFO
+from nksmesh.engine.samples import pods_ready
 from nksmesh.engine.waiting import WaitOptions
 from tests.unit.domain.meshes import INGRESS, installed
 from tests.unit.fakes.canaries import kept, namespace, record

@@ -11,7 +11,8 @@ from nksmesh.commands.sample.verify import Verified, verify
 from nksmesh.domain.checks.rule import Status
 from nksmesh.domain.common.errors import CheckError, ClusterError
 from nksmesh.domain.gateways.answers import Answer
-from nksmesh.domain.samples.sample import BOOKINFO, SAMPLE_LABEL
+from nksmesh.domain.samples.object_set import SAMPLE_LABEL
+from nksmesh.domain.samples.sample import BOOKINFO
 from tests.unit.domain.meshes import INGRESS, installed
 from tests.unit.fakes.canaries import kept, record
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm

@@ -10,14 +10,8 @@ from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError
 from nksmesh.domain.common.findings import Level, refuse_failures
 from nksmesh.domain.kube.images import images_of
 from nksmesh.domain.kube.objects import ref_of
-from nksmesh.domain.samples.sample import (
-    BOOKINFO,
-    SAMPLE_LABEL,
-    check_changed,
-    check_foreign,
-    check_namespace,
-    sample_objects,
-)
+from nksmesh.domain.samples.object_set import SAMPLE_LABEL, check_changed, check_foreign, placed_objects
+from nksmesh.domain.samples.sample import BOOKINFO, check_namespace
 
 Object = dict[str, Any]
 
@@ -44,7 +38,7 @@ def live(*managers: str, label: str = "bookinfo", **metadata: Any) -> Object:
 
 
 def objects(*manifests: Object, hub: str = "") -> tuple[Object, ...]:
-    return sample_objects(BOOKINFO, manifests, "shop", hub)
+    return placed_objects(BOOKINFO, manifests, "shop", hub)
 
 
 def test_objects_are_marked_and_in_the_namespace() -> None:

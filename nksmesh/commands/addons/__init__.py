@@ -1,0 +1,1 @@
+"""``nksmesh addons``: Istio's add-ons installed, shown, exposed and removed."""
