@@ -24,6 +24,12 @@ ISTIO_HUB: Final = "docker.io/istio"
 
 app = command_group("List the images that a mesh pulls, look for them in their registries, and copy them to your own.")
 
+Samples = Annotated[
+    list[Path] | None,
+    typer.Option("--samples", metavar="PATH", help="Also take the images that YAML files in this folder name."),
+]
+Addons = Annotated[list[Path] | None, typer.Option("--addons", metavar="PATH", help="The same, for Istio's add-ons.")]
+
 
 @command(
     app,
@@ -41,13 +47,8 @@ def list_(
     all_components: Annotated[
         bool, typer.Option("--all-components", help=f"Also list the images of {' and '.join(OPTIONAL)}.")
     ] = False,
-    samples: Annotated[
-        list[Path] | None,
-        typer.Option("--samples", metavar="PATH", help="Also list the images that YAML files in this folder name."),
-    ] = None,
-    addons: Annotated[
-        list[Path] | None, typer.Option("--addons", metavar="PATH", help="The same, for Istio's add-ons.")
-    ] = None,
+    samples: Samples = None,
+    addons: Addons = None,
 ) -> None:
     """List every image that the mesh pulls, one a line: pods' images, and those that istiod injects.
 
@@ -106,6 +107,7 @@ def check(
     examples=[
         "nksmesh images mirror --to HOST/REGISTRY/istio --version 1.30.2",
         "nksmesh images mirror --to HOST/REGISTRY/istio --version 1.30.2 --platform linux/amd64 --charts-too",
+        "nksmesh images mirror --to HOST/REGISTRY/istio --version 1.30.2 --addons samples/addons/kiali.yaml",
         "nksmesh images mirror --to HOST/REGISTRY/istio --version 1.30.2 --verify-as private-HOST --dry-run",
     ],
 )
@@ -121,6 +123,8 @@ def mirror(
     charts_too: Annotated[
         bool, typer.Option("--charts-too", help="Also copy the charts, to HUB/charts/NAME:VERSION.")
     ] = False,
+    samples: Samples = None,
+    addons: Addons = None,
     platforms: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,7 +149,8 @@ def mirror(
     """Copy every image of the mesh into your own registry, with its attestations and the same digest.
 
     The cluster is not read. What the registry has already is not sent again: run the same command again after an
-    interruption. At the end, each copy is looked for as the nodes will.
+    interruption. At the end, each copy is looked for as the nodes will. Images of samples and add-ons go where
+    --image-hub of sample deploy and addons install finds them: HUB and the last part of their name.
     """
     from nksmesh.commands.mirror import mirror_images
     from nksmesh.engine.copies import MirrorOptions
@@ -168,6 +173,7 @@ def mirror(
                 registries,
                 how,
                 charts_too=charts_too,
+                beside=wiring.manifests([*(samples or ()), *(addons or ())]),
                 listener=listener,
             )
 

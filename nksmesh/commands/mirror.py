@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.errors import ConfigError, ImageError
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, Level, warnings_of
-from nksmesh.domain.images.manifest import Descriptor, Manifest
-from nksmesh.domain.images.mirroring import PackedChart, target_of
+from nksmesh.domain.images.manifest import Descriptor
+from nksmesh.domain.images.manifest import Manifest as ImageManifest
+from nksmesh.domain.images.mirroring import PackedChart, in_hub, target_of
 from nksmesh.domain.images.reference import Reference, parse_reference
+from nksmesh.domain.kube.images import images_of
+from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.mesh.catalog import check_hub
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.engine.copies import MirroredImage, MirrorOptions, Original
@@ -62,6 +65,7 @@ async def mirror_images(
     options: MirrorOptions,
     *,
     charts_too: bool,
+    beside: Iterable[Manifest] = (),
     listener: Listener,
 ) -> ImageMirror:
     """Copy every image of a mesh's render; the cluster is not read.
@@ -69,6 +73,7 @@ async def mirror_images(
     Args:
         request: The mesh, whose hub is where images are copied from.
         charts_too: Copy the charts of its releases, too.
+        beside: The objects of samples and add-ons, whose images are copied, too: to where ``--image-hub`` finds them.
 
     Raises:
         ConfigError: The hub that images go to is the one that they are in.
@@ -81,6 +86,7 @@ async def mirror_images(
         raise ConfigError(f"--to {to} is where the images are", hint="Pass the registry of your own that they go to.")
     named = dict.fromkeys(name for change in offline.rendered.changes.values() for name in change.pulled)
     copies = {image: target_of(image, mesh.hub, to) for image in named}
+    copies |= {image.image: in_hub(image.image, to) for image in images_of(beside, "") if image.image not in copies}
     originals = []
     for image, copy in copies.items():
         if copy is not None:
@@ -143,7 +149,7 @@ class _Packed:
     async def digest(self, _image: Reference) -> str:
         return self._manifest.digest
 
-    async def read(self, _image: Reference) -> Manifest:
+    async def read(self, _image: Reference) -> ImageManifest:
         return self._manifest
 
     async def pull(self, _image: Reference, blob: Descriptor) -> AsyncGenerator[bytes, None]:

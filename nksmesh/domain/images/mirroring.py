@@ -29,6 +29,16 @@ def target_of(image: str, hub: str, to: str) -> Reference | None:
     return parse_reference(f"{to.rstrip('/')}/{image.removeprefix(prefix)}") if image.startswith(prefix) else None
 
 
+def in_hub(image: str, hub: str) -> Reference:
+    """Name an image of elsewhere in a registry path: the last part of its name, with its tag and digest.
+
+    Raises:
+        ConfigError: The image or the path is none.
+    """
+    last = str(parse_reference(image)).rpartition("/")[2]
+    return parse_reference(f"{hub.rstrip('/')}/{last}")
+
+
 def seen_through(copy: Reference, to: str, address: str) -> Reference:
     """Name a copy as it is named through another address of its registry: another host, or another hub.
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import first_few
-from nksmesh.domain.images.reference import parse_reference
+from nksmesh.domain.images.mirroring import in_hub
 from nksmesh.domain.kube.objects import (
     CLUSTER_SCOPED,
     Manifest,
@@ -136,11 +136,5 @@ def _placed(wanted: ObjectSet, manifest: Manifest, namespace: str, image_hub: st
         for container in containers(pod_template(placed)):
             image = str(container.get("image", ""))
             if image:
-                container["image"] = _from_hub(image, image_hub)  # type: ignore[index]  # a copy of our own
+                container["image"] = str(in_hub(image, image_hub))  # type: ignore[index]  # a copy of our own
     return placed
-
-
-def _from_hub(image: str, hub: str) -> str:
-    """Name an image in another registry path: the last part of its name, with its tag and digest."""
-    last = str(parse_reference(image)).rpartition("/")[2]
-    return str(parse_reference(f"{hub.rstrip('/')}/{last}"))

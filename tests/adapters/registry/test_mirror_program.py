@@ -103,6 +103,24 @@ def test_200_mb_take_little_memory(charts: str, target: Server, tmp_path: Path) 
     assert int(peak.read_text()) / 1024 <= MOST_MB
 
 
+def test_images_of_add_ons_go_where_image_hub_finds_them(
+    charts: str, target: Server, pushed: Pusher, tmp_path: Path
+) -> None:
+    for name in NAMES:
+        pushed.push(f"beside/{name}", VERSION)
+    addon = f"{pushed.server.host}/others/kiali"
+    pushed.push("others/kiali", "v1.76")
+    file = tmp_path / "kiali.yaml"
+    pod = {"metadata": {"name": "kiali"}, "spec": {"containers": [{"name": "kiali", "image": f"{addon}:v1.76"}]}}
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Pod", **pod}))
+    to = f"{target.host}/beside/istio"
+    command = program("--charts", charts, "--from", f"{pushed.server.host}/beside", "--to", to, "--addons", str(file))
+    told = json.loads(run([*command, "-o", "json"], environment(tmp_path / "home")).stdout)["data"]
+    copies = {image["image"]: image["verified"] for image in told["images"]}
+    assert copies == {f"{to}/{name}": True for name in ("kiali:v1.76", *(f"{name}:{VERSION}" for name in NAMES))}
+    assert not told["findings"]
+
+
 def test_charts_are_copied_as_helm_reads_them(charts: str, target: Server, pushed: Pusher, tmp_path: Path) -> None:
     for name in NAMES:
         pushed.push(f"charted/{name}", VERSION)
