@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 from nksmesh.sandbox.builds import ISTIO
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.cluster.program import Program
-from tests.cluster.reader import Object, Reader
+from tests.cluster.reader import Object, Reader, reader_of
 
 NAMESPACE = "bookinfo"
 SAMPLES = ISTIO.folder / "samples" / "bookinfo"
@@ -88,6 +89,25 @@ class Bookinfo:
     def pod(self, app: str, namespace: str = NAMESPACE) -> str:
         """Name a pod of an application that is not ending."""
         return str(self.cluster.pods(f"app={app}", namespace)[0]["metadata"]["name"])
+
+
+@contextmanager
+def installed_bookinfo(plane: Sandbox, folder: Path, charts: Path, version: str, *options: str) -> Iterator[Bookinfo]:
+    """Install Istio, and Bookinfo with sidecars behind a gateway, in an empty cluster.
+
+    Args:
+        folder: Where commands run.
+        options: What install is told beside that.
+    """
+    asyncio.run(plane.reset())
+    mesh = Program(kubeconfig=plane.kubeconfig, folder=folder, charts=str(charts))
+    mesh("install", "--version", version, "--hub", "registry.example/istio", "--yes", *options)
+    with reader_of(plane.kubeconfig) as cluster:
+        installed = Bookinfo(plane, cluster, mesh)
+        injected = {"metadata": {"name": NAMESPACE, "labels": {"istio-injection": "enabled"}}}
+        cluster.post("/api/v1/namespaces", injected)
+        installed.deploy()
+        yield installed
 
 
 def documents(path: Path, *, port: int | None = None) -> Iterator[Object]:

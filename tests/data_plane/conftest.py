@@ -11,9 +11,7 @@ import pytest
 from nksmesh.sandbox.builds import DATA_PLANE, ISTIO
 from nksmesh.sandbox.releases import Kubernetes
 from nksmesh.sandbox.sandbox import Sandbox
-from tests.cluster.program import Program
-from tests.cluster.reader import reader_of
-from tests.data_plane.bookinfo import NAMESPACE, Bookinfo
+from tests.data_plane.bookinfo import Bookinfo, installed_bookinfo
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +40,5 @@ def plane(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[Sandb
 @pytest.fixture(scope="module")
 def bookinfo(plane: Sandbox, tmp_path_factory: pytest.TempPathFactory, real_charts: Path) -> Iterator[Bookinfo]:
     """Give Istio and Bookinfo, injected, with a gateway in front, in an empty cluster."""
-    asyncio.run(plane.reset())
-    mesh = Program(kubeconfig=plane.kubeconfig, folder=tmp_path_factory.mktemp("mesh"), charts=str(real_charts))
-    mesh("install", "--version", "1.30.2", "--hub", "registry.example/istio", "--yes")
-    with reader_of(plane.kubeconfig) as cluster:
-        installed = Bookinfo(plane, cluster, mesh)
-        cluster.post(
-            "/api/v1/namespaces",
-            {"metadata": {"name": NAMESPACE, "labels": {"istio-injection": "enabled"}}},
-        )
-        installed.deploy()
-        yield installed
+    with installed_bookinfo(plane, tmp_path_factory.mktemp("mesh"), real_charts, "1.30.2") as found:
+        yield found
