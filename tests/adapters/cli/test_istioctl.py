@@ -24,7 +24,7 @@ def environment(home: Path) -> dict[str, str]:
 def istioctl(*arguments: str, env: dict[str, str], code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "nksmesh", "istioctl", *arguments]
     ended = subprocess.run(
-        command, check=False, capture_output=True, text=True, env=env, cwd=env["HOME"], input=stdin, timeout=60
+        command, check=False, capture_output=True, text=True, env=env, cwd=env["HOME"], input=stdin, timeout=120
     )
     assert ended.returncode == code, ended.stderr
     return ended
