@@ -109,6 +109,16 @@ async def istio_crds(objects: Objects) -> list[dict[str, Any]]:
     return [crd for crd in listed if str(crd["metadata"]["name"]).endswith(_OF_ISTIO)]
 
 
+async def objects_of_crd(crd: ObjectRef, objects: Objects) -> list[dict[str, Any]]:
+    """List the metadata of all objects of a CRD; none where the CRD is not there."""
+    live = await objects.get(crd)
+    if live is None:
+        return []
+    spec = live["spec"]
+    version = next((str(entry["name"]) for entry in spec["versions"] if entry.get("served")), "")
+    return await objects.list(f"{spec['group']}/{version}", str(spec["names"]["kind"]), metadata_only=True)
+
+
 def _left_out(values: Mapping[str, Any]) -> tuple[str, ...]:
     found = values.get("excludedCRDs")
     return tuple(str(name) for name in found) if isinstance(found, list) else ()

@@ -42,6 +42,9 @@ CRDS: Final = Query("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 ROOT_CERT: Final = "istio-ca-root-cert"
 """The ConfigMap in which istiod publishes its root certificate to every namespace."""
 
+PUBLISHED: Final = (ROOT_CERT, "istio-ca-crl")
+"""The ConfigMaps that istiod publishes to every namespace (the second one: PILOT_CRL_CONFIGMAP, from 1.31 on)."""
+
 _REVISION: Final = "deployment.kubernetes.io/revision"
 _TEMPLATE_GENERATION: Final = "deprecated.daemonset.template.generation"
 _POD_GENERATION: Final = "pod-template-generation"

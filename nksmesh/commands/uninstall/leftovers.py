@@ -19,7 +19,7 @@ from nksmesh.domain.mesh.revisions import injection_labels
 from nksmesh.domain.plan.pull_secrets import MADE_FOR
 from nksmesh.domain.uninstall.leftovers import Labelled, Leftover
 from nksmesh.engine import observation
-from nksmesh.engine.crds import istio_crds
+from nksmesh.engine.crds import istio_crds, objects_of_crd
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.permissions import where_allowed
 from nksmesh.engine.ports import Cluster
@@ -29,6 +29,7 @@ _ELECTIONS: Final = (
     "istio-analyze-leader",
     "istio-clustertrustbundle-controller-election",
     "istio-gateway-status-leader",
+    "istio-ip-autoallocate",
     "istio-leader",
     "istio-namespace-controller-election",
     "istio-serviceexport-controller-election",
@@ -37,7 +38,7 @@ _ELECTIONS: Final = (
 """The ConfigMaps in which istiod's replicas elect who does what; istiod makes them and nobody owns them."""
 
 _LEASES: Final = re.compile(
-    r"(istio-gateway-deployment|istio-gateway-inferencepool|istio-ip-autoallocate|istio-node-untaint)(-(?P<rev>.+))?"
+    r"(istio-gateway-deployment|istio-gateway-inferencepool|istio-gateway-status-leader|istio-ip-autoallocate|istio-node-untaint)(-(?P<rev>.+))?"
 )
 """The Leases of the elections that came later (istio's pilot/pkg/leaderelection); some are one for each revision."""
 
@@ -63,7 +64,7 @@ async def find_leftovers(
     where = installation.namespace
     crds, certificates, (made, secrets), (leases, classes), labelled, rivals = await asyncio.gather(
         istio_crds(cluster.objects),
-        cluster.objects.list("v1", "ConfigMap", fields=f"metadata.name={observation.ROOT_CERT}", metadata_only=True),
+        _published(cluster),
         asyncio.gather(
             cluster.objects.get_all(_made_by_istiod(where), metadata_only=True), _pull_secrets(cluster, where)
         ),
@@ -81,11 +82,7 @@ async def find_leftovers(
         holds = "the mesh's root CA: without it a later mesh would trust another one" if ref.name == _CA_SECRET else ""
         if manifest is not None:
             found.append(Leftover(ref=ref, holds=holds, stays=stays))
-    found += [Leftover(ref=ref, stays=stays) for ref in (*leases, *classes)]
-    found += [
-        Leftover(ref=ObjectRef("v1", "ConfigMap", observation.ROOT_CERT, cert["metadata"]["namespace"]), stays=stays)
-        for cert in certificates
-    ]
+    found += [Leftover(ref=ref, stays=stays) for ref in (*leases, *classes, *certificates)]
     found += [Leftover(ref=ref, made=True) for ref in secrets]
     return tuple(found), tuple(replace(entry, stays=stays) for entry in labelled)
 
@@ -104,6 +101,16 @@ async def leases_of(cluster: Cluster, namespace: str, istio_revision: str | None
         for match in matches
         if istio_revision in {None, match["rev"]}
     )
+
+
+async def _published(cluster: Cluster) -> tuple[ObjectRef, ...]:
+    """Name the ConfigMaps that istiod publishes to every namespace."""
+    names = (f"metadata.name={name}" for name in observation.PUBLISHED)
+    listed = await asyncio.gather(
+        *(cluster.objects.list("v1", "ConfigMap", fields=name, metadata_only=True) for name in names)
+    )
+    metadata = [live["metadata"] for some in listed for live in some]
+    return tuple(ObjectRef("v1", "ConfigMap", str(meta["name"]), str(meta["namespace"])) for meta in metadata)
 
 
 async def _pull_secrets(cluster: Cluster, namespace: str) -> tuple[ObjectRef, ...]:
@@ -177,13 +184,9 @@ def _why_crd(crd: Manifest, installation: Installation) -> str:
 async def _crd(cluster: Cluster, crd: Manifest, stays: str) -> Leftover:
     """Say how many objects of a CRD there are."""
     ref = observation.crd_ref(str(crd["metadata"]["name"]))
-    full = await cluster.objects.get(ref)
-    if full is None:
-        return Leftover(ref=ref, stays=stays)
-    spec = full["spec"]
-    version = next((str(entry["name"]) for entry in spec["versions"] if entry.get("served")), "")
-    objects = await cluster.objects.list(f"{spec['group']}/{version}", str(spec["names"]["kind"]), metadata_only=True)
-    holds = f"{len(objects)} {spec['names']['plural']}" if objects else ""
+    objects = await objects_of_crd(ref, cluster.objects)
+    plural = ref.name.partition(".")[0]
+    holds = f"{len(objects)} {plural}" if objects else ""
     return Leftover(ref=ref, holds=holds, objects=len(objects), stays=stays)
 
 

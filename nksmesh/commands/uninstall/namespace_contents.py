@@ -168,7 +168,7 @@ class NamespaceReader:
             or helm_marks(live) in self._releases
             or ref_of(live) in self._left
             or (kind, name) in _KUBERNETES_OWN
-            or (kind, name) == ("ConfigMap", observation.ROOT_CERT)
+            or (kind == "ConfigMap" and name in observation.PUBLISHED)
             or (kind == "Secret" and (live["metadata"].get("annotations") or {}).get(_TOKEN_OF) == "default")
             or (record is not None and (live["metadata"].get("namespace"), record["name"]) in self._releases)
         )
