@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "uninstall": "nksmesh.cli.uninstall",
     "regions": "nksmesh.cli.catalog",
     "versions": "nksmesh.cli.catalog",
+    "guide": "nksmesh.cli.guide",
     "values": "nksmesh.cli.values",
     "env": "nksmesh.cli.env",
     "init": "nksmesh.cli.init",

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TextIO
 
@@ -20,8 +21,34 @@ from nksmesh.report.redaction import redact
 from nksmesh.report.streams import write_err, write_out
 from nksmesh.report.text import show
 
+_COLLECTED: ContextVar[Collected | None] = ContextVar("collected", default=None)
+
 DETAIL_LINES: Final = 20
 """Lines of a tool's own words that are shown; the last ones, for tools end with what failed. ``-v`` shows all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What the commands of a block had to show.
+
+    Attributes:
+        silent: It is collected, and not shown.
+    """
+
+    silent: bool
+    results: list[Result] = field(default_factory=list)
+    errors: list[MeshError] = field(default_factory=list)
+
+
+@contextmanager
+def collecting(*, silent: bool) -> Iterator[Collected]:
+    """Collect results and errors of the commands inside the block, for a command that is made of others."""
+    collected = Collected(silent=silent)
+    token = _COLLECTED.set(collected)
+    try:
+        yield collected
+    finally:
+        _COLLECTED.reset(token)
 
 
 class Output(StrEnum):
@@ -70,17 +97,25 @@ class Report:
         Raises:
             ConfigError: Stdout cannot be written.
         """
+        if (collected := _COLLECTED.get()) is not None:
+            collected.results.append(result)
+            collected.errors.extend(errors_of(result))
+            if collected.silent:
+                return
         try:
             if self.output is Output.TEXT:
                 self._show_text(result)
             else:
                 write_out(self._document(envelope(self.command, result)))
         finally:
-            for error in errors_of(result):
+            for error in errors_of(result) if collected is None else ():
                 self._tell_error(error)
 
     def failed(self, error: MeshError) -> None:
         """Show what ended a command: always on stderr, and as the envelope where stdout gets one."""
+        if (collected := _COLLECTED.get()) is not None:
+            collected.errors.append(error)  # shown by the command that the block is of
+            return
         if self.output is not Output.TEXT:
             try:
                 write_out(self._document(error_envelope(self.command, error)))

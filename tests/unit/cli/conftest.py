@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import typer
@@ -51,3 +51,14 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         monkeypatch.setitem(sys.modules, f"command_{name}", made.module(nested=nested))
         monkeypatch.setitem(tree.COMMANDS, name, f"command_{name}")
     return made
+
+
+@pytest.fixture
+def parser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Provide the command line, which ends where a command would begin."""
+
+    def end(*_: Any) -> None:
+        raise typer.Exit
+
+    monkeypatch.setattr("nksmesh.cli.command._command_name", end)  # what a command asks first
+    return CommandLine(capsys)

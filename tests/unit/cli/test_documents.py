@@ -6,10 +6,8 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 import nksmesh
 from tests.unit.fakes.command_line import CommandLine
@@ -64,17 +62,6 @@ def commands_in(text: str) -> list[str]:
     found = DAY_TWO.search(text)
     assert found
     return [row.split("|")[1] for row in found.group().splitlines()[2:]]
-
-
-@pytest.fixture
-def parser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    """Provide the command line, which ends where a command would begin."""
-
-    def end(*_: Any) -> None:
-        raise typer.Exit
-
-    monkeypatch.setattr("nksmesh.cli.command._command_name", end)  # what a command asks first
-    return CommandLine(capsys)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

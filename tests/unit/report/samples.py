@@ -80,6 +80,7 @@ from .canary_samples import canary_samples, more_canary_samples
 from .drift_samples import drift_samples, more_drift_samples
 from .foreign_samples import foreign_samples
 from .gateway_samples import GATEWAY_SAMPLES, MORE_GATEWAY_SAMPLES
+from .guide_samples import GUIDE_SAMPLES, MORE_GUIDE_SAMPLES
 from .inject_samples import INJECT_SAMPLES, MORE_INJECT_SAMPLES
 from .istioctl_samples import istioctl_samples, more_istioctl_samples
 from .sample_samples import MORE_SAMPLE_SAMPLES, SAMPLE_SAMPLES
@@ -530,6 +531,7 @@ SAMPLES: Final[dict[str, Any]] = {
     "upgrade": UPGRADED,
     **canary_samples(PLAN, PROGRESS),
     **INJECT_SAMPLES,
+    **GUIDE_SAMPLES,
     **SAMPLE_SAMPLES,
     **GATEWAY_SAMPLES,
     **drift_samples(),
@@ -782,6 +784,7 @@ MORE: Final[dict[str, Any]] = {
     ),
     **more_canary_samples(PLAN),
     **MORE_INJECT_SAMPLES,
+    **MORE_GUIDE_SAMPLES,
     **MORE_SAMPLE_SAMPLES,
     **MORE_GATEWAY_SAMPLES,
     **more_drift_samples(),

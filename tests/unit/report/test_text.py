@@ -25,6 +25,7 @@ GOLDEN: Final = Path(__file__).parent / "golden"
 RESULTS: Final = {**SAMPLES, **MORE}
 DOCUMENTS: Final = {
     *("template", "images list", "images check", "images mirror", "bundle push", "istioctl push"),
+    *("guide, as Markdown", "guide, stopped, as Markdown"),
     *("traffic apply", "traffic reset", "traffic reset, nothing there", "traffic shift, of Argo CD"),
 }
 """What scripts read goes out as it is, and so do images and digests, which people copy, however wide a terminal is."""

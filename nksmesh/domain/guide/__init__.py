@@ -1,0 +1,1 @@
+"""The NKS guide as a list of commands: what it does, how each command is proved, and what takes it back."""
