@@ -14,6 +14,8 @@ from nksmesh.domain.gateways.answers import Answer, title_of
 _MOST_BYTES: Final = 65_536
 """So much of a page is read for its title."""
 
+_PORTS: Final = {"http": 80, "https": 443}
+
 _TIMEOUTS: Final = (httpx.ConnectTimeout, httpx.ReadTimeout)
 
 
@@ -22,11 +24,12 @@ class Pages:
 
     Args:
         environ: Where certificate bundles are looked up.
+        relays: HOST:PORT that answers instead of another HOST:PORT.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, relays: Mapping[str, str] | None = None) -> None:
         """Work with an environment."""
-        self._environ = environ
+        self._environ, self._relays = environ, relays or {}
 
     async def ask(self, url: str, *, host: str = "") -> Answer:
         """Ask for a page.
@@ -39,10 +42,12 @@ class Pages:
         """
         began = time.monotonic()
         async with open_http(self._environ, trust_env=False) as client:  # a proxy would answer in its place
+            asked = httpx.URL(url)
+            relay = self._relays.get(f"{asked.host}:{asked.port or _PORTS[asked.scheme]}")
             request = client.build_request(
                 "GET",
-                url,
-                headers={"Host": host} if host else None,
+                asked.copy_with(netloc=relay.encode()) if relay else asked,
+                headers={"Host": host or asked.netloc.decode()},
                 extensions={"sni_hostname": host} if host else None,
             )
             try:

@@ -74,4 +74,8 @@ def url(
         shell=shell_variables,
     )
 
-    run_on(shell, where, lambda runtime: gateway_url(order, runtime, where.namespace, wiring.pages()))
+    run_on(
+        shell,
+        where,
+        lambda runtime: gateway_url(order, runtime, where.namespace, wiring.pages(runtime.cluster.context)),
+    )

@@ -99,7 +99,7 @@ def verify(
     run_on(
         shell,
         _target(shell, environment, directory, None),
-        lambda runtime: workflow(SAMPLES[name], namespace, runtime, wiring.pages(), order),
+        lambda runtime: workflow(SAMPLES[name], namespace, runtime, wiring.pages(runtime.cluster.context), order),
     )
 
 

@@ -104,11 +104,19 @@ class RegistryAccess:
             return Registries(os.environ, credentials, trust=trust.result(), plain_http=self.plain_http)
 
 
-def pages() -> Pages:
-    """Make what asks web servers."""
-    from nksmesh.adapters.pages import Pages
+def pages(context: str) -> Pages:
+    """Make what asks web servers.
 
-    return Pages(os.environ)
+    Args:
+        context: The kubeconfig's context: a sandbox's external addresses are asked on this machine, where they answer.
+    """
+    from nksmesh.adapters.pages import Pages
+    from nksmesh.sandbox.data_plane.state import read_data_plane
+    from nksmesh.sandbox.layout import layout_of, sandbox_names
+
+    layouts = [layout_of(name) for name in sandbox_names()]
+    relays = [relay for layout in layouts if layout.context == context for relay in read_data_plane(layout).relays]
+    return Pages(os.environ, relays={relay.address: relay.relay for relay in relays})
 
 
 def login_in_environment() -> bool:

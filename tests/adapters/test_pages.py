@@ -32,6 +32,17 @@ class Shop(QuietHandler):
         self.wfile.write(text.encode())
 
 
+class Named(QuietHandler):
+    """Answers with the host name that it was asked for."""
+
+    def do_GET(self) -> None:
+        text = f"<title>{self.headers['Host']}</title>".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
 class Silent(BaseHTTPRequestHandler):
     """Takes the request, and hangs up."""
 
@@ -44,6 +55,17 @@ class Silent(BaseHTTPRequestHandler):
 
 def ask(url: str, host: str = "") -> Answer:
     return asyncio.run(Pages({}).ask(url, host=host))
+
+
+def test_an_address_with_a_relay_is_asked_there_under_its_own_name() -> None:
+    with serving(Named) as server:
+        relays = {"203.0.113.196:80": f"127.0.0.1:{server.server_port}"}
+        pages = Pages({}, relays=relays)
+        answers = [asyncio.run(pages.ask("http://203.0.113.196/", host=host)) for host in ("", "shop.example")]
+    assert [(answer.title, answer.url) for answer in answers] == [
+        ("203.0.113.196", "http://203.0.113.196/"),
+        ("shop.example", "http://203.0.113.196/"),
+    ]
 
 
 @pytest.mark.parametrize(

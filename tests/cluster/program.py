@@ -132,7 +132,7 @@ class Program:
 
     def arguments(self, *arguments: str, output: str = "json", charts: str | None = None) -> list[str]:
         source = self.charts if charts is None else charts
-        takes_charts = arguments[0] in {"install", "plan", "template", "upgrade", "adopt", "canary", "tag"}
+        takes_charts = arguments[0] in {"install", "plan", "template", "upgrade", "adopt", "canary", "tag", "guide"}
         return [
             *arguments,
             *(["-o", output] if output else []),
