@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
-from nksmesh.commands.sample.change import applied_objects
 from nksmesh.commands.uninstall.uninstall import UninstallPlan, plan_uninstall
 from nksmesh.domain.common.data import HIDDEN, MERGED, data_of, fields_of
 from nksmesh.domain.common.errors import CheckError, MeshError
@@ -29,6 +28,7 @@ from nksmesh.engine.discovery import Installation, find_installation
 from nksmesh.engine.ports import Cluster
 from nksmesh.engine.runs.history import recorded_run
 from nksmesh.engine.runtime import Runtime
+from nksmesh.engine.samples import applied_objects
 from nksmesh.engine.traffic import read_surroundings
 
 GUIDE: Final = "guide"

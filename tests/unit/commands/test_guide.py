@@ -9,7 +9,7 @@ import pytest
 from nksmesh.commands.guide import GUIDE, begin, plan_guide, plan_undo, walked
 from nksmesh.domain.common.errors import CheckError, NotReadyError
 from nksmesh.domain.guide.walk import Choices, GuideStep
-from nksmesh.domain.samples.sample import SAMPLE_LABEL
+from nksmesh.domain.samples.object_set import SAMPLE_LABEL
 from nksmesh.domain.traffic.recipes import TRAFFIC_OF
 from tests.unit.domain.meshes import BASE, INGRESS, ISTIOD, installed
 from tests.unit.fakes.canaries import deployment, namespace, record
