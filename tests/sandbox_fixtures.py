@@ -66,38 +66,39 @@ class Clusters:
 
 
 @pytest.fixture(scope="session")
-def _clusters(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[Clusters]:
+def sandboxes(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[Clusters]:
+    """Give what brings up this worker's sandbox."""
     assert sandbox_homes.is_dir()
     with closing(Clusters(getattr(request.config, "workerinput", {}).get("workerid", "main"))) as clusters:
         yield clusters
 
 
 @pytest.fixture
-def shared_sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandbox:
+def shared_sandbox(sandboxes: Clusters, request: pytest.FixtureRequest) -> Sandbox:
     """Give this worker's sandbox; its cluster is as the last test left it, and every part runs.
 
     A test that stops the API server of a cluster that has just come up takes the controller manager along: it ends
     for good where the API server refuses it while its roles are not there yet.
     """
-    shared, _ = _clusters.of(request.node)
+    shared, _ = sandboxes.of(request.node)
     if shared.status().state is not State.RUNNING:
         asyncio.run(shared.up())
     return shared
 
 
 @pytest.fixture
-def sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandbox:
+def sandbox(sandboxes: Clusters, request: pytest.FixtureRequest) -> Sandbox:
     """Give a test an empty cluster, up and ready, with ``.kubeconfig`` and ``.context``.
 
     It is of the oldest Kubernetes, or of the one that the test's marker ``kubernetes`` names; that one has a registry.
     """
-    return _emptied(*_clusters.of(request.node))
+    return _emptied(*sandboxes.of(request.node))
 
 
 @pytest.fixture(scope="module")
-def module_sandbox(_clusters: Clusters, request: pytest.FixtureRequest) -> Sandbox:
+def module_sandbox(sandboxes: Clusters, request: pytest.FixtureRequest) -> Sandbox:
     """Give a module's tests one cluster, empty when the first of them begins."""
-    return _emptied(*_clusters.of(request.node))
+    return _emptied(*sandboxes.of(request.node))
 
 
 def _emptied(shared: Sandbox, empty: EmptyCluster) -> Sandbox:

@@ -1,4 +1,4 @@
-"""A sandbox with a data plane, once a worker, and Bookinfo on it, once a module."""
+"""A sandbox with a data plane, and Bookinfo on it, once a module."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from nksmesh.sandbox.builds import DATA_PLANE, ISTIO
 from nksmesh.sandbox.releases import Kubernetes
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.data_plane.bookinfo import Bookinfo, installed_bookinfo
+from tests.sandbox_fixtures import Clusters
 
 
-@pytest.fixture(scope="session")
-def plane(sandbox_homes: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """Give this worker's sandbox with a data plane."""
+@pytest.fixture(scope="module")
+def plane(sandbox_homes: Path, sandboxes: Clusters, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Give a sandbox with a data plane, and this worker no other one meanwhile.
+
+    Its proxies take processor time when nobody asks for anything: it goes with the module.
+    """
     assert sandbox_homes.is_dir()
+    sandboxes.close()
     if not (DATA_PLANE.built and ISTIO.built):
         pytest.skip("the data plane's programs are not built: nksmesh sandbox build --data-plane")
     sandbox = Sandbox(f"plane-{getattr(request.config, 'workerinput', {}).get('workerid', 'main')}")

@@ -25,8 +25,8 @@ from tests.data_plane.bookinfo import NAMESPACE, SAMPLES, Bookinfo, documents
 pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 
 REQUESTS = 500
-PATIENCE = 15.0
-"""Seconds in which a change has to come to the proxies: it takes one or two."""
+PATIENCE = 60.0
+"""Seconds in which a change has to come to the proxies: it takes one or two on an idle machine."""
 
 REVIEWS = "http://reviews:9080/reviews/0"
 RATINGS = "http://ratings:9080/ratings/0"
@@ -95,8 +95,10 @@ def until(holds: Callable[[], bool]) -> None:
 def test_a_split_is_measured_at_the_callers(shop: Bookinfo) -> None:
     traffic(shop, "shift", "reviews", "v1=80", "v2=20", "--write", "--yes")
     until(lambda: served_by(shop) == {"v1", "v2"})
-    with counting(shop, "reviews", "6s") as live:
-        served = Counter(line.split()[2] for line in curl(shop, "ratings", f"{REVIEWS}?[1-{REQUESTS}]"))
+    with counting(shop, "reviews", "20s") as live:
+        served: Counter[str] = Counter()
+        for _ in range(REQUESTS // 50):  # one command has 15 s, and a busy machine takes 30 ms and more for a request
+            served.update(line.split()[2] for line in curl(shop, "ratings", f"{REVIEWS}?[1-50]"))
     assert {row["version"]: row["requests"] for row in live["versions"]} == {
         "v1": served["v1"],
         "v2": served["v2"],
@@ -145,7 +147,7 @@ def test_a_retry_hides_failures_and_each_attempt_counts(shop: Bookinfo) -> None:
         until(lambda: statuses(curl(shop, "reviews", f"{RATINGS}?[1-30]"))["503"] > 5)
         apply(shop, "retry ratings attempts=10 on=5xx")
         until(lambda: statuses(curl(shop, "reviews", f"{RATINGS}?[1-40]")) == {"200": 40})
-        with counting(shop, "ratings", "8s") as live:
+        with counting(shop, "ratings", "15s") as live:
             served = statuses(curl(shop, "reviews", f"{RATINGS}?[1-60]"))
     finally:
         patch(shop, deployment, well)
