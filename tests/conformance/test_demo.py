@@ -27,7 +27,7 @@ def demonstrated(script: str, sandbox: Sandbox, **variables: str) -> str:
     ran = subprocess.run(
         [ROOT / "examples" / script],
         cwd=ROOT,
-        env={**os.environ, "PATH": path, "NO_COLOR": "1", **variables},
+        env={**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "200", **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
