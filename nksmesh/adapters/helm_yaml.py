@@ -42,6 +42,11 @@ def _loader() -> type[yaml.CSafeLoader]:
     return Loader
 
 
+def reads_as_number(text: str) -> bool:
+    """Tell whether Helm reads a text as a number where it stands without quotes: ``1e3`` is one, unlike in PyYAML."""
+    return bool(_INT.match(text) or _FLOAT.match(text))
+
+
 def documents(text: bytes) -> list[Any]:
     """The documents of a YAML text, empty ones left out.
 

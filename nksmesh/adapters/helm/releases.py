@@ -13,7 +13,7 @@ import semver
 import yaml
 
 from nksmesh.adapters.helm.program import HelmProgram, find_helm
-from nksmesh.adapters.helm_yaml import NotYamlError, documents
+from nksmesh.adapters.helm_yaml import NotYamlError, documents, reads_as_number
 from nksmesh.domain.charts.chart import Chart
 from nksmesh.domain.charts.gateway_schema import STRICT_SCHEMAS, has_broken_schema
 from nksmesh.domain.charts.releases import Release
@@ -253,7 +253,8 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def _text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = "|" if "\n" in text else "'" if reads_as_number(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)

@@ -126,6 +126,10 @@ def test_a_manifest_is_written_in_its_own_order_and_lines_stay_lines() -> None:
     assert f"  b: {'x' * 300}\n" in text
 
 
+def test_a_text_that_helm_would_read_as_a_number_is_quoted() -> None:
+    assert helm().parse(helm().dump({"commit": "12e4", "zero": "0E0"})) == ({"commit": "12e4", "zero": "0E0"},)
+
+
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc=.-", min_size=1), inner, max_size=3),
