@@ -65,7 +65,7 @@ def test_what_a_run_needs_is_in_it(wheel: Path, name: str) -> None:
 
 
 def test_every_file_beside_the_code_and_every_value_is_in_it(wheel: Path) -> None:
-    kept = {"__pycache__", ".pyc"}
+    left_out = (".pyc", "_test.go")
     wanted = {
         f"{inside}/{file.relative_to(ROOT / folder)}"
         for folder, inside in (
@@ -74,7 +74,7 @@ def test_every_file_beside_the_code_and_every_value_is_in_it(wheel: Path) -> Non
             ("examples/charts", "nksmesh/data/examples/charts"),
         )
         for file in (ROOT / folder).rglob("*")
-        if file.is_file() and not any(part in kept or part.endswith(".pyc") for part in file.parts)
+        if file.is_file() and "__pycache__" not in file.parts and not file.name.endswith(left_out)
     }
     assert wanted - names(wheel) == set()
 
