@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
+from nksmesh.cli.options import Directory, EnvironmentName, ImageHub, IstioSamples, Shell, Timeout, Yes
 from nksmesh.cli.run import run, run_agreed
 from nksmesh.domain.common.errors import ConfigError
 
@@ -35,17 +33,8 @@ Names = Annotated[
 def install(
     shell: Shell,
     names: Names,
-    samples: Annotated[
-        Path | None,
-        typer.Option(
-            "--samples",
-            metavar="FOLDER",
-            help="The folder samples of an Istio release. Default: what nksmesh istioctl fetch fetched last.",
-        ),
-    ] = None,
-    image_hub: Annotated[
-        str, typer.Option("--image-hub", metavar="HUB", help="A registry path that the images are pulled from instead.")
-    ] = "",
+    samples: IstioSamples = None,
+    image_hub: ImageHub = "",
     environment: EnvironmentName = "",
     directory: Directory = None,
     timeout: Timeout = "5m",
@@ -68,7 +57,7 @@ def install(
     )
     run_agreed(
         shell,
-        _target(shell, environment, directory, timeout),
+        wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
         make=lambda runtime: workflow.plan_install(order, runtime),
         question=f"Install {', '.join(addon.name for addon in wanted)}?",
         undone=workflow.AddonsResult,
@@ -107,7 +96,7 @@ def remove(
     order = workflow.AddonsOrder(addons=addons_of(names), namespace=shell.namespace)
     run_agreed(
         shell,
-        _target(shell, environment, directory, timeout),
+        wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
         make=lambda runtime: workflow.plan_remove(order, runtime),
         question=f"Remove {', '.join(addon.name for addon in order.addons)}?",
         undone=workflow.AddonsResult,
@@ -152,15 +141,10 @@ def expose(
     kind = "a public" if public else "an internal"
     run_agreed(
         shell,
-        _target(shell, environment, directory, timeout),
+        wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
         make=lambda runtime: workflow.plan_expose(order, runtime),
         question=f"Create {kind} load balancer for {name}?",
         undone=workflow.ExposeResult,
         follow=lambda plan, runtime: workflow.expose(plan, order, runtime),
         yes=yes,
     )
-
-
-def _target(shell: Shell, environment: str, directory: Path | None, timeout: str) -> wiring.Target:
-    """Find the cluster; the mesh in it is found by its record."""
-    return wiring.target_of_mesh(replace(shell, namespace=""), environment, wiring.files(directory), timeout=timeout)

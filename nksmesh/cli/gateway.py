@@ -8,7 +8,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Directory, EnvironmentName, Shell
+from nksmesh.cli.options import AddressWait, Directory, EnvironmentName, GatewayName, Shell
 from nksmesh.cli.run import run_on
 
 app = command_group("Find the address of a gateway, ask it for a page, and see why it does not answer.")
@@ -34,13 +34,9 @@ def list_(shell: Shell, environment: EnvironmentName = "", directory: Directory 
 )
 def url(
     shell: Shell,
-    gateway: Annotated[
-        str, typer.Option("--gateway", metavar="NAME", help="The gateway's release. Default: the only one.")
-    ] = "",
+    gateway: GatewayName = "",
     port: Annotated[str, typer.Option("--port", metavar="NAME", help="The Service's port: http2 or https.")] = "http2",
-    wait: Annotated[
-        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the load balancer's address.")
-    ] = "",
+    wait: AddressWait = "",
     node_port: Annotated[
         bool, typer.Option("--node-port", help="Print a node's address, not the load balancer's.")
     ] = False,

@@ -11,7 +11,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import InstallOptions
-from nksmesh.cli.options import Shell, Yes
+from nksmesh.cli.options import AddressWait, Shell, Yes
 from nksmesh.cli.run import agreed, perform_on, show
 from nksmesh.report.report import Output, collecting
 
@@ -54,9 +54,7 @@ def guide(
         str,
         typer.Option("--image-hub", metavar="HUB", help="A registry path for Bookinfo's images."),
     ] = "",
-    wait: Annotated[
-        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the load balancer's address.")
-    ] = "5m",
+    wait: AddressWait = "5m",
     undo: Annotated[bool, typer.Option("--undo", help="Remove what the guide has made, and nothing else.")] = False,
     markdown: Annotated[
         bool, typer.Option("--print", help="Print the walk as Markdown, with the real output of each command.")
@@ -72,7 +70,7 @@ def guide(
     from nksmesh.commands import guide as workflow
 
     choices = choices_of(shell, options, samples, image_hub, wait)
-    where = wiring.target_of_mesh(replace(shell, namespace=""), options.environment, wiring.files(options.directory))
+    where = wiring.target_by_record(shell, options.environment, wiring.files(options.directory))
     make = workflow.plan_undo if undo else workflow.plan_guide
     plan = perform_on(shell, where, lambda runtime: make(choices, runtime, where.namespace))
     question = f"Remove this from context {plan.context}?" if undo else f"Do this on context {plan.context}?"

@@ -173,3 +173,21 @@ ClearPending: TypeAlias = Annotated[
 Timeout: TypeAlias = Annotated[
     str, typer.Option("--timeout", metavar="DURATION", help="How long to wait for each component to be ready.")
 ]
+
+IstioSamples: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--samples",
+        metavar="FOLDER",
+        help="The folder samples of an Istio release. Default: what nksmesh istioctl fetch fetched last.",
+    ),
+]
+ImageHub: TypeAlias = Annotated[
+    str, typer.Option("--image-hub", metavar="HUB", help="A registry path that the images are pulled from instead.")
+]
+GatewayName: TypeAlias = Annotated[
+    str, typer.Option("--gateway", metavar="NAME", help="The gateway's release. Default: the only one.")
+]
+AddressWait: TypeAlias = Annotated[
+    str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the load balancer's address.")
+]

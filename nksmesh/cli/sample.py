@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
+from nksmesh.cli.options import (
+    AddressWait,
+    Directory,
+    EnvironmentName,
+    GatewayName,
+    ImageHub,
+    IstioSamples,
+    Shell,
+    Timeout,
+    Yes,
+)
 from nksmesh.cli.run import run_agreed, run_on
 
 app = command_group("Deploy one of Istio's samples, prove that it works, and delete it again.")
@@ -30,17 +38,8 @@ NAME = Annotated[Literal["bookinfo"], typer.Argument(metavar="SAMPLE", help="The
 def deploy(
     shell: Shell,
     name: NAME,
-    samples: Annotated[
-        Path | None,
-        typer.Option(
-            "--samples",
-            metavar="FOLDER",
-            help="The folder samples of an Istio release. Default: what nksmesh istioctl fetch fetched last.",
-        ),
-    ] = None,
-    image_hub: Annotated[
-        str, typer.Option("--image-hub", metavar="HUB", help="A registry path that the images are pulled from instead.")
-    ] = "",
+    samples: IstioSamples = None,
+    image_hub: ImageHub = "",
     environment: EnvironmentName = "",
     directory: Directory = None,
     timeout: Timeout = "5m",
@@ -60,7 +59,7 @@ def deploy(
         manifests=wiring.sample(samples, SAMPLES[name]),
         image_hub=image_hub,
     )
-    where = _target(shell, environment, directory, timeout)
+    where = wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout)
     run_agreed(
         shell,
         where,
@@ -76,12 +75,8 @@ def deploy(
 def verify(
     shell: Shell,
     name: NAME,
-    gateway: Annotated[
-        str, typer.Option("--gateway", metavar="NAME", help="The gateway's release. Default: the only one.")
-    ] = "",
-    wait: Annotated[
-        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the load balancer's address.")
-    ] = "",
+    gateway: GatewayName = "",
+    wait: AddressWait = "",
     environment: EnvironmentName = "",
     directory: Directory = None,
 ) -> None:
@@ -98,7 +93,7 @@ def verify(
 
     run_on(
         shell,
-        _target(shell, environment, directory, None),
+        wiring.target_by_record(shell, environment, wiring.files(directory)),
         lambda runtime: workflow(SAMPLES[name], namespace, runtime, wiring.pages(runtime.cluster.context), order),
     )
 
@@ -120,7 +115,7 @@ def delete(
     from nksmesh.domain.samples.sample import SAMPLES
 
     order = workflow.SampleOrder(sample=SAMPLES[name], namespace=shell.namespace or _NAMESPACE)
-    where = _target(shell, environment, directory, timeout)
+    where = wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout)
     run_agreed(
         shell,
         where,
@@ -130,8 +125,3 @@ def delete(
         follow=lambda plan, runtime: workflow.follow(plan, order, runtime),
         yes=yes,
     )
-
-
-def _target(shell: Shell, environment: str, directory: Path | None, timeout: str | None) -> wiring.Target:
-    """Find the cluster; -n names the sample's namespace, and the mesh's is found by its record."""
-    return wiring.target_of_mesh(replace(shell, namespace=""), environment, wiring.files(directory), timeout=timeout)

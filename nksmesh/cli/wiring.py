@@ -399,6 +399,18 @@ def target_of_mesh(shell: Shell, environment: str, files: Files, *, timeout: str
     return replace(found, waits=WaitOptions(component=timeout_seconds(timeout)))
 
 
+def target_by_record(shell: Shell, environment: str, files: Files, *, timeout: str | None = None) -> Target:
+    """Find the cluster for a command whose ``-n`` is not the mesh's: the mesh in it is found by its record.
+
+    Args:
+        timeout: As ``target_of_mesh`` takes it.
+
+    Raises:
+        ConfigError: As ``target_of_mesh`` says.
+    """
+    return target_of_mesh(replace(shell, namespace=""), environment, files, timeout=timeout)
+
+
 def timeout_seconds(text: str) -> float:
     """Read what ``--timeout`` was given, in seconds.
 

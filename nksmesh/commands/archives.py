@@ -13,7 +13,7 @@ from nksmesh.domain.charts.lock import Lock, public_ref, version_order
 from nksmesh.domain.common.data import HIDDEN, MERGED
 from nksmesh.domain.common.errors import ChartError, ConfigError
 from nksmesh.domain.common.events import Listener, unheard
-from nksmesh.domain.common.findings import Finding, Level, warnings_of
+from nksmesh.domain.common.findings import Finding, Level, has_failure, warnings_of
 from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.engine.pipeline import chart_refs, resolve_mesh
 from nksmesh.engine.ports import Archives, LockFile
@@ -98,7 +98,7 @@ class Verified:
     @property
     def exit_code(self) -> int:
         """3 where an archive is not what the lock says."""
-        return ChartError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+        return ChartError.exit_code if has_failure(self.findings) else 0
 
     @property
     def warnings(self) -> tuple[str, ...]:

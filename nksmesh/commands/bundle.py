@@ -22,7 +22,7 @@ from nksmesh.domain.charts.lock import Lock, public_ref, public_source
 from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.common.errors import BundleError, ConfigError
 from nksmesh.domain.common.events import Event, EventKind, Listener
-from nksmesh.domain.common.findings import Finding, Level, warnings_of
+from nksmesh.domain.common.findings import Finding, Level, has_failure, warnings_of
 from nksmesh.domain.common.spelling import sized
 from nksmesh.domain.images.mirroring import PackedChart
 from nksmesh.domain.istioctl.archive import archive_named
@@ -98,7 +98,7 @@ class BundlePushed:
     @property
     def exit_code(self) -> int:
         """3 where a copy is not found again."""
-        return BundleError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+        return BundleError.exit_code if has_failure(self.findings) else 0
 
 
 @dataclass(frozen=True, kw_only=True)

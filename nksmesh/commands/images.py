@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from nksmesh.domain.common.errors import ImageError
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.findings import Finding, Level, warnings_of
+from nksmesh.domain.common.findings import Finding, has_failure, warnings_of
 from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.engine.images import CheckedImage, look_for_images
@@ -110,7 +110,7 @@ class ImageCheck:
     @property
     def exit_code(self) -> int:
         """3 where a pod would not get its image."""
-        return ImageError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+        return ImageError.exit_code if has_failure(self.findings) else 0
 
 
 async def check(request: MeshRequest, runtime: Runtime) -> ImageCheck:

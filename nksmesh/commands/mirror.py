@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nksmesh.domain.charts.lock import public_source
 from nksmesh.domain.common.errors import ConfigError, ImageError
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.findings import Finding, Level, warnings_of
+from nksmesh.domain.common.findings import Finding, Level, has_failure, warnings_of
 from nksmesh.domain.images.manifest import Descriptor
 from nksmesh.domain.images.manifest import Manifest as ImageManifest
 from nksmesh.domain.images.mirroring import PackedChart, in_hub, target_of
@@ -54,7 +54,7 @@ class ImageMirror:
     @property
     def exit_code(self) -> int:
         """3 where a copy is not found again."""
-        return ImageError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+        return ImageError.exit_code if has_failure(self.findings) else 0
 
 
 async def mirror_images(

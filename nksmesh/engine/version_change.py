@@ -11,7 +11,7 @@ from nksmesh.domain.charts.installed import InstalledRelease
 from nksmesh.domain.charts.lock import Lock
 from nksmesh.domain.charts.releases import ISTIOD
 from nksmesh.domain.common.errors import ChartError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, Level, has_failure
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.rendered import check_renders, pinned_images
@@ -55,7 +55,7 @@ async def check_renders_after(
         ChartError: A render cannot be used.
     """
     findings = check_renders(mesh, changes)
-    failed = any(finding.level is Level.FAILURE for finding in findings)
+    failed = has_failure(findings)
     if failed or former is None:
         return findings
     pinned = _pinned(former, mesh, changes)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nksmesh.domain.common.errors import ConfigError, ImageError
 from nksmesh.domain.common.events import Listener
-from nksmesh.domain.common.findings import Finding, Level, warnings_of
+from nksmesh.domain.common.findings import Finding, has_failure, warnings_of
 from nksmesh.domain.istioctl.archive import archive_of_file
 from nksmesh.domain.mesh.catalog import check_hub
 from nksmesh.engine.bundles import part_of_file
@@ -47,7 +47,7 @@ class IstioctlPushed:
     @property
     def exit_code(self) -> int:
         """3 where the artifact is not found again."""
-        return ImageError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+        return ImageError.exit_code if has_failure(self.findings) else 0
 
 
 async def push(

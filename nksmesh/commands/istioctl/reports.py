@@ -8,7 +8,7 @@ from typing import Any
 
 from nksmesh.domain.common.data import fields_of
 from nksmesh.domain.common.errors import CheckError, IstioctlError
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, Level, has_failure
 from nksmesh.domain.istioctl.analysis import AnalyzerMessage, messages_of
 from nksmesh.domain.istioctl.proxies import ProxyStatus, findings_of, statuses_of
 from nksmesh.engine.ports import IstioctlProgram
@@ -56,7 +56,7 @@ class ProxyStatuses:
     @property
     def exit_code(self) -> int:
         """7 where a proxy rejects its configuration."""
-        return CheckError.exit_code if any(finding.level is Level.FAILURE for finding in self.findings) else 0
+        return CheckError.exit_code if has_failure(self.findings) else 0
 
 
 async def analyze(program: IstioctlProgram, version: str, namespace: str) -> IstioctlAnalysis:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from nksmesh.commands.traffic.steps import own_part, steps_of
 from nksmesh.domain.common.data import HIDDEN
 from nksmesh.domain.common.errors import ConfigError, MeshError
-from nksmesh.domain.common.findings import Finding, Level, refuse_failures, warnings_of
+from nksmesh.domain.common.findings import Finding, Level, has_failure, refuse_failures, warnings_of
 from nksmesh.domain.common.spelling import perhaps
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, ref_of
 from nksmesh.domain.plan.diff import ObjectDiff, diff_manifests
@@ -45,9 +45,6 @@ from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.traffic import read_peers, read_proxies, read_surroundings
-
-_OWNERS: Final = frozenset({"traffic.foreign-object", "traffic.other-object"})
-"""What keeps nksmesh from writing, and not from printing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +92,7 @@ class TrafficPlan:
     @property
     def refused(self) -> bool:
         """Whether it may be printed, and not written."""
-        return any(finding.level is Level.FAILURE for finding in self.findings)
+        return has_failure(self.findings)
 
     @property
     def empty(self) -> bool:

@@ -80,6 +80,11 @@ def warnings_of(findings: Iterable[Finding]) -> tuple[str, ...]:
     return tuple(str(finding) for finding in findings if finding.level is Level.WARNING)
 
 
+def has_failure(findings: Iterable[Finding]) -> bool:
+    """Tell whether one of the findings is a failure."""
+    return any(finding.level is Level.FAILURE for finding in findings)
+
+
 def refuse_failures(findings: Iterable[Finding]) -> None:
     """Stop where one of the findings is a failure.
 

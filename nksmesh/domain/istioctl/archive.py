@@ -25,7 +25,6 @@ _ELF_MACHINES: Final = {62: "linux-amd64", 183: "linux-arm64"}
 _NAME: Final = re.compile(
     r"istio-(?P<version>\d{1,4}\.\d{1,4}\.\d{1,4}(?:-[0-9A-Za-z.]{1,40})?)-(?P<platform>linux-(?:amd64|arm64))\.tar\.gz"
 )
-_FOLDER: Final = re.compile(r"istio-(?P<version>\d{1,4}\.\d{1,4}\.\d{1,4}(?:-[0-9A-Za-z.]{1,40})?)")
 HEADER_BYTES: Final = 20
 """How much of a program's file ``check_program`` reads."""
 
@@ -129,12 +128,6 @@ def archive_of_file(name: str) -> IstioctlArchive:
             hint="Rename the file to istio-X.Y.Z-linux-amd64.tar.gz (or -linux-arm64), as Istio publishes it.",
         )
     return found
-
-
-def version_of_folder(name: str) -> str:
-    """Read the Istio version of an archive's top folder; empty where it names none."""
-    found = _FOLDER.fullmatch(name)
-    return found["version"] if found else ""
 
 
 def check_contents(archive: IstioctlArchive, top: str, header: bytes, title: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from nksmesh.domain.common.findings import Finding, Level
+from nksmesh.domain.common.findings import Finding, has_failure
 from nksmesh.domain.mesh.mesh import IstioVersion, Region
 from nksmesh.domain.mesh.nks import support_told
 from nksmesh.domain.mesh.versions import (
@@ -34,7 +34,7 @@ def judge_version(question: VersionQuestion, known: Sequence[IstioVersion]) -> t
         ConfigError: The version is not written X.Y.Z.
     """
     findings = check_version(question, known)
-    refused = any(finding.level is Level.FAILURE for finding in findings)
+    refused = has_failure(findings)
     region = None if question.own_hub or not question.kubernetes else question.region
     if not refused or region is None:
         return findings
