@@ -8,7 +8,8 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.options import Directory, EnvironmentName, ImageHub, IstioSamples, Shell, Timeout, Yes
+from nksmesh.cli.mesh_options import SampleOptions
+from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
 from nksmesh.cli.run import run, run_agreed
 from nksmesh.domain.common.errors import ConfigError
 
@@ -25,24 +26,17 @@ Names = Annotated[
 
 @command(
     app,
+    shared=SampleOptions,
     examples=[
         "nksmesh addons install prometheus kiali",
         "nksmesh addons install kiali --samples istio-1.20.0/samples --image-hub HOST/REGISTRY/istio --yes",
     ],
 )
-def install(
-    shell: Shell,
-    names: Names,
-    samples: IstioSamples = None,
-    image_hub: ImageHub = "",
-    environment: EnvironmentName = "",
-    directory: Directory = None,
-    timeout: Timeout = "5m",
-    yes: Yes = False,
-) -> None:
+def install(shell: Shell, options: SampleOptions, names: Names, yes: Yes = False) -> None:
     """Apply the objects of add-ons in the right order, and wait until their pods are ready.
 
-    CRDs come first, and what they define when the API server serves it. Running it again changes nothing, or brings
+    The images are looked for in their registries before anything is written. CRDs come first, and what they define
+    when the API server serves it. Running it again changes nothing, or brings
     the add-ons to the files of another Istio version. Objects that somebody else made are not changed.
     """
     from nksmesh.commands.addons import change as workflow
@@ -52,12 +46,12 @@ def install(
     order = workflow.AddonsOrder(
         addons=wanted,
         namespace=shell.namespace,
-        manifests={addon: wiring.sample(samples, addon) for addon in wanted},
-        image_hub=image_hub,
+        manifests={addon: wiring.sample(options.samples, addon) for addon in wanted},
+        image_hub=options.image_hub,
     )
     run_agreed(
         shell,
-        wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
+        options.target(shell),
         make=lambda runtime: workflow.plan_install(order, runtime),
         question=f"Install {', '.join(addon.name for addon in wanted)}?",
         undone=workflow.AddonsResult,

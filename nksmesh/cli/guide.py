@@ -28,6 +28,8 @@ _PROFILE: Final = "demo"
 _WHERE: Final = ("environment", "directory")
 _FETCH: Final = ("region", "network", "hub", "version", "registry_config", "plain_http")
 """The options that ``istioctl fetch`` has, too."""
+_PULLED: Final = ("no_check_images", "registry_config", "plain_http")
+"""Those that ``sample deploy`` has, too."""
 
 
 @command(
@@ -120,7 +122,10 @@ def choices_of(shell: Shell, options: InstallOptions, samples: Path | None, imag
         install=tuple(word for some in words.values() for word in some),
         fetch=None if samples else fetch,
         where=tuple(where),
-        samples=tuple(word for option, value in own.items() if value for word in (option, value)),
+        samples=(
+            *(word for option, value in own.items() if value for word in (option, value)),
+            *(word for name in _PULLED for word in words.get(name, ())),
+        ),
         namespace=shell.namespace or _NAMESPACE,
         wait=wait,
     )

@@ -11,7 +11,7 @@ import typer
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import MeshOptions, SourceOptions, request_of
-from nksmesh.cli.options import PlainHttp, RegistryConfig, Shell
+from nksmesh.cli.options import ImageHub, PlainHttp, RegistryConfig, Shell
 from nksmesh.cli.run import run, run_on
 from nksmesh.domain.charts.releases import OPTIONAL
 
@@ -77,18 +77,22 @@ def list_(
     shared=MeshOptions,
     examples=[
         "nksmesh images check --hub HOST/REGISTRY/istio --version 1.30.2",
-        "nksmesh images check -e prod -o json",
+        "nksmesh images check -e prod --addons samples/addons -o json",
     ],
 )
 def check(
     shell: Shell,
     options: MeshOptions,
+    samples: Samples = None,
+    addons: Addons = None,
+    image_hub: ImageHub = "",
     registry_config: RegistryConfig = None,
     plain_http: PlainHttp = None,
 ) -> None:
     """Check that each image of the mesh exists, that the pods' pull secret may pull it, and that it fits the nodes.
 
-    Nothing is pulled or written. Exits with 3 if a pod would not get its image.
+    Nothing is pulled or written. Exits with 3 if a pod would not get its image. Images of samples and add-ons are
+    looked for as their files name them, or with --image-hub where sample deploy and addons install find them.
     """
     from nksmesh.commands.images import check as workflow
 
@@ -98,7 +102,8 @@ def check(
     access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
     where = replace(wiring.target(shell, request.environment, files.folder), registries=access, offline=options.offline)
 
-    run_on(shell, where, lambda runtime: workflow(request, runtime))
+    beside = wiring.manifests([*(samples or ()), *(addons or ())])
+    run_on(shell, where, lambda runtime: workflow(request, runtime, beside, image_hub=image_hub))
 
 
 @command(

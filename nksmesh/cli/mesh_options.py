@@ -14,6 +14,8 @@ from nksmesh.cli.options import (
     Directory,
     EnvironmentName,
     ForceVersion,
+    ImageHub,
+    IstioSamples,
     LockedOnly,
     Offline,
     PlainHttp,
@@ -141,15 +143,9 @@ class ApplyOptions(WaitingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageOptions:
-    """What is made sure of before anything is written: the images in their registries, and the cluster's checks."""
+class PulledOptions:
+    """How images are looked for in their registries before anything is written."""
 
-    skip_checks: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--skip-check", metavar="ID", help="Continue although this check of nksmesh check fails. Can be repeated."
-        ),
-    ] = None
     no_check_images: Annotated[
         bool,
         typer.Option(
@@ -160,6 +156,45 @@ class ImageOptions:
     ] = False
     registry_config: RegistryConfig = None
     plain_http: PlainHttp = None
+
+    @property
+    def registries(self) -> wiring.RegistryAccess:
+        """How they are asked."""
+        return wiring.RegistryAccess(config=self.registry_config, plain_http=tuple(self.plain_http or ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(PulledOptions):
+    """What is made sure of before a mesh is written: its images in their registries, and the cluster's checks."""
+
+    skip_checks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip-check", metavar="ID", help="Continue although this check of nksmesh check fails. Can be repeated."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(PulledOptions):
+    """What is told to a command that applies objects of Istio's samples."""
+
+    samples: IstioSamples = None
+    image_hub: ImageHub = ""
+    environment: EnvironmentName = ""
+    directory: Directory = None
+    timeout: Timeout = "5m"
+
+    def target(self, shell: Shell) -> wiring.Target:
+        """Find the cluster, and the mesh in it by its record; with registries where images are looked for.
+
+        Raises:
+            ConfigError: As ``target_by_record`` says.
+        """
+        files = wiring.files(self.directory)
+        where = wiring.target_by_record(shell, self.environment, files, timeout=self.timeout)
+        wanted = not self.environment or files.mesh.environment(self.environment).check_images
+        return replace(where, registries=self.registries if wanted and not self.no_check_images else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +261,7 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
     where = wiring.target(shell, request.environment, files.folder)
     registries = None
     if isinstance(options, ImageOptions):
-        registries = wiring.RegistryAccess(config=options.registry_config, plain_http=tuple(options.plain_http or ()))
+        registries = options.registries
         wanted = request.environment is None or request.environment.check_images
         request = replace(
             request,

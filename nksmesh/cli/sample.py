@@ -8,13 +8,12 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
+from nksmesh.cli.mesh_options import SampleOptions
 from nksmesh.cli.options import (
     AddressWait,
     Directory,
     EnvironmentName,
     GatewayName,
-    ImageHub,
-    IstioSamples,
     Shell,
     Timeout,
     Yes,
@@ -30,25 +29,18 @@ NAME = Annotated[Literal["bookinfo"], typer.Argument(metavar="SAMPLE", help="The
 
 @command(
     app,
+    shared=SampleOptions,
     examples=[
         "nksmesh sample deploy bookinfo",
         "nksmesh sample deploy bookinfo -n shop --samples samples --image-hub HOST/REGISTRY/istio --yes",
     ],
 )
-def deploy(
-    shell: Shell,
-    name: NAME,
-    samples: IstioSamples = None,
-    image_hub: ImageHub = "",
-    environment: EnvironmentName = "",
-    directory: Directory = None,
-    timeout: Timeout = "5m",
-    yes: Yes = False,
-) -> None:
+def deploy(shell: Shell, options: SampleOptions, name: NAME, yes: Yes = False) -> None:
     """Apply the objects of a sample, and wait until each of its pods is ready with its proxy.
 
-    With -n, name the namespace of the sample; default is the namespace default. It must have injection. Objects
-    that somebody else made are not changed.
+    With -n, name the namespace of the sample; default is the namespace default. It must have injection. The
+    images are looked for in their registries before anything is written. Objects that somebody else made are not
+    changed.
     """
     from nksmesh.commands.sample import change as workflow
     from nksmesh.domain.samples.sample import SAMPLES
@@ -56,13 +48,12 @@ def deploy(
     order = workflow.SampleOrder(
         sample=SAMPLES[name],
         namespace=shell.namespace or _NAMESPACE,
-        manifests=wiring.sample(samples, SAMPLES[name]),
-        image_hub=image_hub,
+        manifests=wiring.sample(options.samples, SAMPLES[name]),
+        image_hub=options.image_hub,
     )
-    where = wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout)
     run_agreed(
         shell,
-        where,
+        options.target(shell),
         make=lambda runtime: workflow.plan_deploy(order, runtime),
         question=f"Deploy {name} in namespace {order.namespace}?",
         undone=workflow.SampleResult,

@@ -10,9 +10,11 @@ from enum import StrEnum
 from nksmesh.domain.common.errors import ImageError
 from nksmesh.domain.common.events import Listener
 from nksmesh.domain.common.findings import Finding, has_failure, warnings_of
+from nksmesh.domain.images.mirroring import in_hub
 from nksmesh.domain.kube.images import FoundImage, images_of
 from nksmesh.domain.kube.objects import Manifest
-from nksmesh.engine.images import CheckedImage, look_for_images
+from nksmesh.engine.image_lookup import CheckedImage
+from nksmesh.engine.images import look_for_images
 from nksmesh.engine.pipeline import render_offline
 from nksmesh.engine.planning import make_plan
 from nksmesh.engine.ports import Charts, Helm
@@ -113,17 +115,23 @@ class ImageCheck:
         return ImageError.exit_code if has_failure(self.findings) else 0
 
 
-async def check(request: MeshRequest, runtime: Runtime) -> ImageCheck:
+async def check(
+    request: MeshRequest, runtime: Runtime, beside: Iterable[Manifest] = (), *, image_hub: str = ""
+) -> ImageCheck:
     """Look for every image that an install would have pods pull, with the logins that they will have.
 
     Args:
         runtime: One that opens registries.
+        beside: The objects of samples and add-ons, whose images are looked for with the same logins.
+        image_hub: The registry path that their images are to come from; empty for those in the files.
 
     Raises:
         MeshError: As ``make_plan`` and ``look_for_images`` say.
     """
     plan = await make_plan(request, runtime)
-    checked = await look_for_images(plan.releases.values(), plan.mesh, runtime, offline=request.offline)
+    named = [image.image for image in images_of(beside, "")]
+    named = [str(in_hub(name, image_hub)) for name in named] if image_hub else named
+    checked = await look_for_images(plan.releases.values(), plan.mesh, runtime, beside=named, offline=request.offline)
     return ImageCheck(version=plan.mesh.version, hub=plan.mesh.hub, images=checked)
 
 

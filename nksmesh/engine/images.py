@@ -1,49 +1,27 @@
-"""Looking for the images of a plan in their registries, with the logins that pods will have.
+"""The images of a plan, or of objects that are to be applied, looked for in their registries.
 
 Before a run writes anything its images are proved: pods that would wait for an image for ever are not made.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Final
 
-from nksmesh.domain.common.errors import DeniedImageError, ImageError, MissingImageError
 from nksmesh.domain.common.findings import Finding, Level
-from nksmesh.domain.images.login import Login, login_for, logins_in
-from nksmesh.domain.images.manifest import FoundManifest
-from nksmesh.domain.images.reference import Reference, parse_reference
-from nksmesh.domain.kube.objects import ObjectRef
+from nksmesh.domain.images.reference import parse_reference
+from nksmesh.domain.kube.images import images_of
+from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.plan.plan import ReleaseChange
 from nksmesh.domain.plan.pull_secrets import NewPullSecret, wanted_secrets
-from nksmesh.engine.permissions import SOMETHING, where_allowed
-from nksmesh.engine.ports import Cluster, Registries
+from nksmesh.engine.image_lookup import CheckedImage, check_images
+from nksmesh.engine.pull_secrets import secrets_of_pods
 from nksmesh.engine.runtime import Runtime
 
-_ARCHITECTURE: Final = "kubernetes.io/arch"
-_SYSTEM: Final = "kubernetes.io/os"
-_MOST_NODES: Final = 1000
 _PROOF_SECONDS: Final = 15.0
 """How long a run waits for registries before it goes on with a warning."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckedImage:
-    """An image that was looked for.
-
-    Attributes:
-        login: Whose login found it; empty where none was needed.
-        found: What the registry has; None where it has nothing for these pods.
-    """
-
-    image: str
-    login: str = ""
-    found: FoundManifest | None = None
-    findings: tuple[Finding, ...] = ()
 
 
 async def prove_images(
@@ -75,8 +53,41 @@ async def prove_images(
     checked = await look_for_images(
         written, mesh, runtime, later=later, new=new, patience=_PROOF_SECONDS, offline=offline
     )
-    findings = [finding for image in checked for finding in image.findings]
-    return tuple(_with_way_around(finding) for finding in softened(findings))
+    return _proved(checked)
+
+
+async def prove_images_of(
+    manifests: Iterable[Manifest], runtime: Runtime, *, hub: str = "", injector: Manifest | None = None
+) -> tuple[Finding, ...]:
+    """Look for the images of objects that are to be applied and are of no release: samples and add-ons.
+
+    Args:
+        manifests: The objects, each with its namespace.
+        hub: The registry path that the images were asked from; empty where each is from its own.
+        injector: As ``secrets_of_pods`` takes it.
+
+    Returns:
+        As ``prove_images`` does.
+
+    Raises:
+        ConfigError: This machine's logins, or the pods', cannot be read.
+        ClusterError: The cluster cannot be reached.
+    """
+    known = tuple(manifests)
+    names = dict.fromkeys(image.image for image in images_of(known, ""))
+    if runtime.registries is None or not names:
+        return ()
+    secrets = await secrets_of_pods(known, runtime.cluster, injector)
+    async with runtime.registries.open(hub) as registries:
+        checked = await check_images(names, secrets, runtime.cluster, registries, patience=_PROOF_SECONDS)
+    return _proved(
+        replace(image, findings=tuple(_with_next_step(finding, hub) for finding in image.findings)) for image in checked
+    )
+
+
+def _proved(checked: Iterable[CheckedImage]) -> tuple[Finding, ...]:
+    found = softened(finding for image in checked for finding in image.findings)
+    return tuple(_with_way_around(finding) for finding in found)
 
 
 def softened(findings: Iterable[Finding], option: str = "--no-check-images") -> tuple[Finding, ...]:
@@ -99,6 +110,7 @@ async def look_for_images(
     runtime: Runtime,
     *,
     later: Collection[str] = (),
+    beside: Iterable[str] = (),
     new: NewPullSecret | None = None,
     patience: float | None = None,
     offline: bool = False,
@@ -107,6 +119,7 @@ async def look_for_images(
 
     Args:
         runtime: One that opens registries.
+        beside: Images that are of no release, and are looked for, too.
         patience: Seconds that each image may take; None for as long as it takes.
         offline: Ask the hub's registry alone.
 
@@ -118,6 +131,7 @@ async def look_for_images(
     named = [name for change in wanted for name in change.pulled]
     ours = [name for name in named if name.startswith(f"{mesh.hub}/")]
     named += [name.replace(f":{mesh.version}", f":{version}") for version in later for name in ours]
+    named += beside
     if offline:
         host = mesh.hub.partition("/")[0]
         named = [name for name in named if name.startswith(f"{host}/")]
@@ -144,6 +158,19 @@ def _with_mirror(finding: Finding, mesh: Mesh, versions: Collection[str]) -> Fin
     return replace(finding, hint=f"Run {command}, or pass another --hub or --version.")
 
 
+def _with_next_step(finding: Finding, hub: str) -> Finding:
+    """Say what brings an image of objects that are no mesh's, or the login for it."""
+    if finding.id == "images.no-pull-secret":
+        way = "Name a pull secret in the pod template's imagePullSecrets, unless the nodes have a login of their own."
+    elif finding.id == "images.missing" and hub:
+        way = f"Run nksmesh images mirror --to {hub} --samples FOLDER, or pass another --image-hub."
+    elif finding.id == "images.missing":
+        way = "Pass --image-hub with a registry path that has it."
+    else:
+        return finding
+    return replace(finding, hint=way)
+
+
 def _unreached(finding: Finding) -> bool:
     return finding.id == "images.unreachable"
 
@@ -164,142 +191,3 @@ def _with_way_around(finding: Finding) -> Finding:
     if finding.level is not Level.FAILURE:
         return finding
     return replace(finding, hint=f"{finding.hint} Pass --no-check-images if the nodes can have it all the same.")
-
-
-async def check_images(
-    images: Iterable[str],
-    secrets: Iterable[ObjectRef],
-    cluster: Cluster,
-    registries: Registries,
-    *,
-    new: NewPullSecret | None = None,
-    patience: float | None = None,
-) -> tuple[CheckedImage, ...]:
-    """Look for images, several at a time, each as the pods will pull it.
-
-    Args:
-        images: The images, as pods name them.
-        secrets: The pull secrets of the pods that pull them.
-        new: The one that is to be made before they do.
-        patience: Seconds that each image may take; None for as long as it takes.
-
-    Raises:
-        ConfigError: This machine's logins cannot be read.
-        ClusterError: The cluster cannot be reached.
-    """
-    logins, platforms = await asyncio.gather(_logins(secrets, cluster, new), _platforms(cluster))
-    looking = (_in_time(image, logins, platforms, registries, patience) for image in images)
-    return tuple(await asyncio.gather(*looking))
-
-
-async def _in_time(
-    name: str,
-    pods: Sequence[Mapping[str, Login]],
-    platforms: frozenset[str],
-    registries: Registries,
-    patience: float | None,
-) -> CheckedImage:
-    """Look for an image; a registry that takes too long is one that cannot be reached."""
-    try:
-        async with asyncio.timeout(patience):
-            return await _checked(name, pods, platforms, registries)
-    except TimeoutError:
-        message = f"the registry {parse_reference(name).host} does not answer within {patience:.0f} s"
-        return CheckedImage(image=name, findings=(failure_of(name, ImageError(message, hint="", passing=True)),))
-
-
-async def _checked(
-    name: str, pods: Sequence[Mapping[str, Login]], platforms: frozenset[str], registries: Registries
-) -> CheckedImage:
-    image = parse_reference(name)
-    logins = [login for some in pods if (login := login_for(image, some)) is not None]
-    try:
-        found, login, doubts = await _found(image, logins, registries)
-    except ImageError as error:
-        return CheckedImage(image=name, login=logins[-1].source if logins else "", findings=(failure_of(name, error),))
-    return CheckedImage(
-        image=name,
-        login=login.source if login else "",
-        found=found,
-        findings=(*doubts, *_check_platforms(name, found, platforms)),
-    )
-
-
-async def _found(
-    image: Reference, logins: Sequence[Login], registries: Registries
-) -> tuple[FoundManifest, Login | None, tuple[Finding, ...]]:
-    """Look for an image as the kubelet does, with each pull secret, and as this machine may where pods have none."""
-    for login in logins[:-1]:
-        with suppress(DeniedImageError):
-            return await registries.find(image, login), login, ()
-    last = logins[-1] if logins else None
-    try:
-        return await registries.find(image, last), last, ()
-    except DeniedImageError:
-        own = None if logins else await registries.login(image)
-        if own is None:
-            raise
-    found = await registries.find(image, own)
-    doubt = Finding(
-        id="images.no-pull-secret",
-        level=Level.WARNING,
-        subject=str(image),
-        message=f"{image} needs a login: {own.source} of this machine has one, and the pods have none",
-        hint="Name a pull secret in pull_secrets of mesh.yaml, unless the nodes have a login of their own.",
-    )
-    return found, None, (doubt,)
-
-
-def _check_platforms(name: str, found: FoundManifest, platforms: frozenset[str]) -> tuple[Finding, ...]:
-    """Find an index without an image for some of the nodes."""
-    lacking = sorted(platforms - set(found.platforms)) if found.platforms else []
-    if not lacking:
-        return ()
-    return (
-        Finding(
-            id="images.missing-platform",
-            level=Level.FAILURE if len(lacking) == len(platforms) else Level.WARNING,
-            subject=name,
-            message=f"{name} has no image for {', '.join(lacking)}, which nodes of this cluster are",
-            hint="Copy the image for these, too.",
-            error=ImageError,
-        ),
-    )
-
-
-def failure_of(name: str, error: ImageError) -> Finding:
-    """Make a finding of why an image cannot be had."""
-    match error:
-        case MissingImageError():
-            rule = "images.missing"
-        case DeniedImageError():
-            rule = "images.denied"
-        case _:
-            rule = "images.unreachable" if error.passing else "images.unusable"
-    return Finding(id=rule, subject=name, message=error.message, hint=error.hint, detail=error.detail, error=ImageError)
-
-
-async def _logins(
-    secrets: Iterable[ObjectRef], cluster: Cluster, new: NewPullSecret | None
-) -> tuple[Mapping[str, Login], ...]:
-    """Read the logins of each pull secret of pods; one that is not there, or that may not be read, has none."""
-    refs = tuple(secrets)
-    read = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), SOMETHING) for ref in refs))
-    logins: dict[tuple[str, ...], Mapping[str, Login]] = {}
-    for ref, secret in zip(refs, read, strict=True):
-        if new is not None and ref.name == new.name and new.may_replace(secret):
-            found: Mapping[str, Login] = {new.registry: new.login}
-        else:
-            found = logins_in(secret or {}, f"{ref.namespace}/{ref.name}")
-        told = tuple(f"{key} {login.basic} {login.token}" for key, login in sorted(found.items()))
-        logins.setdefault(told, found)  # the same in every namespace is tried once
-    return tuple(logins.values())
-
-
-async def _platforms(cluster: Cluster) -> frozenset[str]:
-    """Read what the nodes are, such as ``linux/amd64``; nothing where they may not be read."""
-    nodes = await where_allowed(cluster.objects.list("v1", "Node", metadata_only=True, most=_MOST_NODES), ())
-    labels = [node["metadata"].get("labels") or {} for node in nodes]
-    return frozenset(
-        f"{found.get(_SYSTEM, 'linux')}/{found[_ARCHITECTURE]}" for found in labels if _ARCHITECTURE in found
-    )

@@ -31,7 +31,7 @@ from nksmesh.engine.copies import (
     step_of,
     unverified,
 )
-from nksmesh.engine.images import failure_of
+from nksmesh.engine.image_lookup import failure_of
 from nksmesh.engine.ports import Registries
 
 AT_ONCE: Final = 4

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.images.reference import parse_reference
-from nksmesh.domain.kube.objects import Manifest, ObjectRef
+from nksmesh.domain.kube.objects import Manifest, ObjectRef, called_services, pod_template, ref_of
 from nksmesh.domain.mesh.mesh import Mesh
 from nksmesh.domain.mesh.revisions import injected_by
 from nksmesh.domain.plan.ordering import namespace_needs
@@ -20,6 +20,7 @@ from nksmesh.domain.plan.pull_secrets import (
     about_the_account,
     injected_secrets,
     missing_secrets,
+    named_secrets,
     pull_secret_step,
     wanted_secrets,
 )
@@ -110,6 +111,43 @@ async def survey_pull_secrets(
     missing = [ref for ref in (*own, *others) if found[ref] is None and ref not in made]
     findings = missing_secrets(dict.fromkeys(missing), mesh.hub, absent)
     return PullSecrets(steps=steps, findings=(*findings, *about_the_account(steps)))
+
+
+async def secrets_of_pods(
+    manifests: Iterable[Manifest], cluster: Cluster, injector: Manifest | None
+) -> tuple[ObjectRef, ...]:
+    """List the Secrets that pods of objects will pull with, which are to be applied: those of their accounts, too.
+
+    Args:
+        manifests: The objects, each with its namespace.
+        cluster: The cluster; an account that may not be read names none.
+        injector: The webhook configuration that gives the pods a proxy, and istiod's own pull secrets; None for none.
+
+    Raises:
+        ClusterError: The cluster cannot be reached.
+    """
+    known = tuple(manifests)
+    templates = [
+        (ref_of(manifest).namespace, spec) for manifest in known if (spec := pod_template(manifest).get("spec"))
+    ]
+    pods = [_account(spec.get("serviceAccountName") or "default", namespace) for namespace, spec in templates]
+    istiods = [_account(name, namespace) for namespace, name in called_services(injector or {}) if name]
+    accounts, injecting = await asyncio.gather(
+        _read({*pods} - {ref_of(manifest) for manifest in known}, cluster), _read(istiods, cluster)
+    )
+    named = [*named_secrets(known, ""), *named_secrets(accounts, "")]
+    for istiod in named_secrets(injecting, ""):  # the chart calls istiod's account as its Service
+        named += [ObjectRef("v1", "Secret", istiod.name, namespace) for namespace, _ in templates]
+    return tuple(dict.fromkeys(named))
+
+
+def _account(name: str, namespace: str) -> ObjectRef:
+    return ObjectRef("v1", "ServiceAccount", name, namespace)
+
+
+async def _read(refs: Iterable[ObjectRef], cluster: Cluster) -> list[Manifest]:
+    found = await asyncio.gather(*(where_allowed(cluster.objects.get(ref), None) for ref in refs))
+    return [{"kind": "ServiceAccount", **account} for account in found if account]
 
 
 async def _found(

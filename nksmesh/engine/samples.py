@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from nksmesh.domain.common.data import HIDDEN, MERGED, fields_of
 from nksmesh.domain.common.errors import RefusedError
@@ -23,6 +23,7 @@ from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.object_steps import CRD, EstablishedStep, LaterServedStep, steps_to
 from nksmesh.engine.executor.registry import handles
 from nksmesh.engine.executor.step_context import Progress, StepContext
+from nksmesh.engine.images import prove_images_of
 from nksmesh.engine.ports import Cluster, Live
 from nksmesh.engine.rollouts import queries_in
 from nksmesh.engine.runtime import Runtime
@@ -72,6 +73,11 @@ class ObjectsPlan:
             if step.changes and before.get(step.name) != step.action
         )
 
+    def with_images_of(self, shown: Self) -> Self:
+        """Take over what was found of the images before the plan was shown: they are looked for once."""
+        of_images = (finding for finding in shown.findings if finding.group == "images")
+        return replace(self, findings=(*self.findings, *of_images))
+
     def json_form(self) -> dict[str, Any]:
         """Return what JSON has: the findings with their ids."""
         return fields_of(self) | {"findings": [{"id": finding.id, **fields_of(finding)} for finding in self.findings]}
@@ -94,6 +100,9 @@ class FollowedPlan(Protocol):
 
     def beyond(self, shown: Any) -> tuple[str, ...]:
         """Name what this plan does and an earlier one did not say."""
+
+    def with_images_of(self, shown: Any) -> Self:
+        """Take over what was found of the images before the plan was shown."""
 
 
 P = TypeVar("P", bound=FollowedPlan)
@@ -144,6 +153,20 @@ async def plan_applying(wanted: ObjectSet, manifests: Sequence[Manifest], cluste
         images=tuple(dict.fromkeys(image.image for image in images_of(manifests, ""))),
         findings=tuple(check_changed({ref: item for ref, item in found.items() if item is not None})),
     )
+
+
+async def prove_pulled(
+    steps: Iterable[Step], runtime: Runtime, *, hub: str, injector: Manifest | None = None
+) -> tuple[Finding, ...]:
+    """Look for the images of the objects that some steps write, as ``prove_images_of`` does.
+
+    Raises:
+        MeshError: A pod would not get its image, or as ``prove_images_of`` says.
+    """
+    written = [step.manifest for step in steps if isinstance(step, ObjectStep) and step.manifest and step.changes]
+    found = await prove_images_of(written, runtime, hub=hub, injector=injector)
+    refuse_failures(found)
+    return found
 
 
 def pods_step(steps: Iterable[Step], *, injected: bool) -> PodsStep:
@@ -197,7 +220,7 @@ async def applied_objects(wanted: ObjectSet, namespace: str, cluster: Cluster) -
 
 
 async def follow_plan(
-    shown: P, again: Callable[[], Awaitable[P]], runtime: Runtime, command: str
+    shown: P, again: Callable[[Runtime], Awaitable[P]], runtime: Runtime, command: str
 ) -> tuple[P, Progress]:
     """Do what was shown, as it is now that nobody else writes.
 
@@ -210,7 +233,11 @@ async def follow_plan(
         NotReadyError: A pod does not become ready.
         HeldError: Another run holds the mesh.
     """
-    async with agreed(shown, again, runtime, command=command, step=command.split(maxsplit=1)[0]) as plan:
+
+    async def as_it_is() -> P:
+        return (await again(replace(runtime, registries=None))).with_images_of(shown)
+
+    async with agreed(shown, as_it_is, runtime, command=command, step=command.split(maxsplit=1)[0]) as plan:
         return plan, await Executor(plan.steps, runtime).run()
 
 

@@ -68,7 +68,22 @@ def test_images_are_looked_for_with_the_pods_pull_secret(mesh: Program, cluster:
     assert cluster.everything() == before
 
 
+KIALI = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kiali, namespace: istio-system}
+spec:
+  selector: {matchLabels: {app: kiali}}
+  template:
+    metadata: {labels: {app: kiali}}
+    spec: {containers: [{name: kiali, image: "quay.io/kiali/kiali:v1.76"}]}
+"""
+
+
 def test_an_install_looks_for_its_images_before_it_writes(istio: Program, cluster: Reader, tmp_path: Path) -> None:
+    file = tmp_path / "samples" / "addons" / "kiali.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(KIALI)
     looking = replace(istio, environment={"NKSMESH_NO_CHECK_IMAGES": ""})
     with registry(tmp_path / "open") as server:
         hub = ("--hub", f"{server.host}/istio", "--version", "1.20.0")
@@ -84,6 +99,18 @@ def test_an_install_looks_for_its_images_before_it_writes(istio: Program, cluste
         installed = looking("install", *hub)
         assert warned(installed) == []
         assert installed.changes
+
+        own = f"{server.host}/istio"
+        addon = ("addons", "install", "kiali", "--samples", str(file.parents[1]), "--image-hub", own, "--yes")
+        before = cluster.everything()
+        absent = looking(*addon, code=3).error
+        assert absent["message"] == f"{own}/kiali:v1.76 does not exist"
+        assert absent["hint"].startswith(f"Run nksmesh images mirror --to {own} --samples FOLDER")
+        assert cluster.everything() == before
+        pusher.push("istio/kiali", "v1.76", platforms=NODES)
+        checked = looking("images", "check", *hub, "--charts", istio.charts, "--addons", str(file), "--image-hub", own)
+        assert f"{own}/kiali:v1.76" in {image["image"] for image in checked.data["images"]}
+        assert looking(*addon).data["done"][-1]["message"] == "1 pod is ready"
 
         moved = looking("install", "--hub", f"{server.host}/other", "--version", "1.20.0", code=3).error
         assert "other/pilot:1.20.0 does not exist" in moved["message"]

@@ -12,7 +12,15 @@ from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.mesh.mesh import ISTIO_NAMESPACE
 from nksmesh.domain.samples.object_set import placed_objects
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.samples import ObjectsPlan, ObjectsResult, follow_plan, plan_applying, plan_deleting, pods_step
+from nksmesh.engine.samples import (
+    ObjectsPlan,
+    ObjectsResult,
+    follow_plan,
+    plan_applying,
+    plan_deleting,
+    pods_step,
+    prove_pulled,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +72,7 @@ async def plan_install(order: AddonsOrder, runtime: Runtime) -> AddonsPlan:
     Raises:
         ConfigError: There is no namespace istio-system, or an object or an image may not be used.
         ClusterError: An object is somebody else's; or the cluster cannot be reached, or refuses an object.
+        ImageError: A pod would not get its image.
     """
     cluster = runtime.cluster
     placed = {
@@ -77,13 +86,18 @@ async def plan_install(order: AddonsOrder, runtime: Runtime) -> AddonsPlan:
     plans = await asyncio.gather(*(plan_applying(addon, objects, cluster) for addon, objects in placed.items()))
     names = tuple(addon.name for addon in order.addons)
     steps = tuple(step for plan in plans for step in plan.steps)
+    pulled = await prove_pulled(steps, runtime, hub=order.image_hub)
     return AddonsPlan(
         addons=names,
         namespace=ISTIO_NAMESPACE,
         install=True,
         steps=(*steps, pods_step(steps, injected=False)),
         images=tuple(dict.fromkeys(image for plan in plans for image in plan.images)),
-        findings=(*(finding for plan in plans for finding in plan.findings), *check_sources(names, prometheus)),
+        findings=(
+            *(finding for plan in plans for finding in plan.findings),
+            *pulled,
+            *check_sources(names, prometheus),
+        ),
     )
 
 
@@ -120,5 +134,5 @@ async def follow(shown: AddonsPlan, order: AddonsOrder, runtime: Runtime) -> Add
     """
     plan_again = plan_install if shown.install else plan_remove
     command = f"addons {'install' if shown.install else 'remove'} {' '.join(shown.addons)}"
-    plan, progress = await follow_plan(shown, lambda: plan_again(order, runtime), runtime, command)
+    plan, progress = await follow_plan(shown, lambda quiet: plan_again(order, quiet), runtime, command)
     return AddonsResult(plan=plan, progress=progress)

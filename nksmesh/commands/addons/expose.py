@@ -110,7 +110,7 @@ async def expose(shown: ExposePlan, order: ExposeOrder, runtime: Runtime) -> Exp
         MeshError: As ``follow_plan`` says.
     """
     command = f"addons expose {shown.addon}"
-    plan, progress = await follow_plan(shown, lambda: plan_expose(order, runtime), runtime, command)
+    plan, progress = await follow_plan(shown, lambda quiet: plan_expose(order, quiet), runtime, command)
     live, ref = runtime.cluster.live, ObjectRef("v1", "Service", plan.service, ISTIO_NAMESPACE)
     new = await live.follow([Query("v1", "Service", ref.namespace, fields=f"metadata.name={ref.name}")])
 

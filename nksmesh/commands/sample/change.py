@@ -13,7 +13,15 @@ from nksmesh.domain.samples.sample import Sample, check_namespace
 from nksmesh.engine.gateways import read_gateways
 from nksmesh.engine.injection import read_injection
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.samples import ObjectsPlan, ObjectsResult, follow_plan, plan_applying, plan_deleting, pods_step
+from nksmesh.engine.samples import (
+    ObjectsPlan,
+    ObjectsResult,
+    follow_plan,
+    plan_applying,
+    plan_deleting,
+    pods_step,
+    prove_pulled,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +73,7 @@ async def plan_deploy(order: SampleOrder, runtime: Runtime) -> SamplePlan:
         ConfigError: There is no such namespace, or an object or an image may not be used.
         CheckError: Pods in the namespace get no proxy.
         ClusterError: An object is somebody else's; or the cluster cannot be reached, or refuses an object.
+        ImageError: A pod would not get its image.
     """
     cluster, sample = runtime.cluster, order.sample
     manifests = placed_objects(sample, order.manifests, order.namespace, order.image_hub)
@@ -75,6 +84,8 @@ async def plan_deploy(order: SampleOrder, runtime: Runtime) -> SamplePlan:
     injecting = facts.place(order.namespace).revision_of({}) if live else ""
     refuse_failures(check_namespace(order.namespace, live, injecting))
     plan = await plan_applying(sample, manifests, cluster)
+    injector = facts.place(order.namespace).injector_of({})
+    pulled = await prove_pulled(plan.steps, runtime, hub=order.image_hub, injector=injector)
     endpoints = [gateway.endpoint(cluster.live) for gateway in gateways.seen]
     own = [manifest for manifest in manifests if manifest["kind"] == "Gateway"]
     return SamplePlan(
@@ -83,7 +94,7 @@ async def plan_deploy(order: SampleOrder, runtime: Runtime) -> SamplePlan:
         deploy=True,
         steps=(*plan.steps, pods_step(plan.steps, injected=True)),
         images=plan.images,
-        findings=(*plan.findings, *check_listeners(own, endpoints)),
+        findings=(*plan.findings, *pulled, *check_listeners(own, endpoints)),
     )
 
 
@@ -107,5 +118,5 @@ async def follow(shown: SamplePlan, order: SampleOrder, runtime: Runtime) -> Sam
     """
     plan_again = plan_deploy if shown.deploy else plan_delete
     command = f"sample {'deploy' if shown.deploy else 'delete'} {shown.sample}"
-    plan, progress = await follow_plan(shown, lambda: plan_again(order, runtime), runtime, command)
+    plan, progress = await follow_plan(shown, lambda quiet: plan_again(order, quiet), runtime, command)
     return SampleResult(plan=plan, progress=progress)

@@ -154,7 +154,7 @@ def wanted_secrets(changes: Iterable[ReleaseChange]) -> tuple[ObjectRef, ...]:
         if manifest.get("kind") == "Secret"
     }
     injected = injected_secrets(some)
-    wanted = [ref for change in some for ref in _named(change)]
+    wanted = [ref for change in some for ref in named_secrets(change.manifests, change.release.namespace)]
     wanted += [
         _secret(name, change.release.namespace) for change in some if change.release.kind.injected for name in injected
     ]
@@ -163,8 +163,20 @@ def wanted_secrets(changes: Iterable[ReleaseChange]) -> tuple[ObjectRef, ...]:
 
 def injected_secrets(changes: Iterable[ReleaseChange]) -> tuple[str, ...]:
     """Name the pull secrets that istiod's injector gives to every pod it injects: istiod's own."""
-    named = {ref.name for change in changes if change.release.component == ISTIOD.name for ref in _named(change)}
+    istiods = [change for change in changes if change.release.component == ISTIOD.name]
+    named = {ref.name for change in istiods for ref in named_secrets(change.manifests, change.release.namespace)}
     return tuple(sorted(named))
+
+
+def named_secrets(manifests: Iterable[Manifest], namespace: str) -> Iterator[ObjectRef]:
+    """List the pull secrets that service accounts and pod templates name.
+
+    Args:
+        namespace: Where objects are that name no namespace.
+    """
+    for manifest in manifests:
+        for secret in _pull_secrets(manifest):
+            yield _secret(str(secret.get("name") or ""), ref_of(manifest, namespace).namespace)
 
 
 def missing_secrets(missing: Iterable[ObjectRef], hub: str, absent: Collection[str]) -> tuple[Finding, ...]:
@@ -203,12 +215,6 @@ def _commands(name: str, namespace: str, absent: Collection[str]) -> Iterator[st
         f"kubectl create secret docker-registry {name} -n {namespace} "
         '--from-file=.dockerconfigjson="$DOCKER_CONFIG/config.json"'
     )
-
-
-def _named(change: ReleaseChange) -> Iterator[ObjectRef]:
-    for manifest in change.manifests:
-        for secret in _pull_secrets(manifest):
-            yield _secret(str(secret.get("name") or ""), ref_of(manifest, change.release.namespace).namespace)
 
 
 def _pull_secrets(manifest: Manifest) -> Iterable[Manifest]:

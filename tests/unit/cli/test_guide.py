@@ -74,7 +74,8 @@ def test_the_options_of_install_go_to_install_and_those_of_the_place_to_every_co
     )
     assert choices.where == ("--environment", "prod", "--dir", "meshes")
     assert choices.fetch is None
-    assert (choices.samples, choices.namespace, choices.wait) == (("--samples", "samples"), "shop", "9m")
+    assert choices.samples == ("--samples", "samples", "--no-check-images")
+    assert (choices.namespace, choices.wait) == ("shop", "9m")
     plain = choices_of(
         Shell(command="guide"), InstallOptions(profile="default", hub="HUB", offline=True), None, "", "5m"
     )

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from nksmesh.commands.images import ListedImage, Source, list_images
+from nksmesh.commands.images import ListedImage, Source, check, list_images
 from nksmesh.domain.common.errors import ChartError
 from tests.unit.domain.meshes import HUB, INGRESS, ISTIOD, chart
 from tests.unit.fakes.cluster import FakeCluster, Heard
 from tests.unit.fakes.meshes import PROXY, deployment
+from tests.unit.fakes.registries import istio
 from tests.unit.fakes.world import INJECTOR, REQUEST, World
 
 KIALI = "quay.io/kiali/kiali:v1.76"
@@ -58,3 +59,16 @@ async def test_an_image_outside_the_hub_is_refused_as_in_a_plan(world: World) ->
     allowed = replace(REQUEST, options=replace(REQUEST.options, allow_images=("docker.io/istio",)))
     found = await list_images(allowed, world.helm, world.charts, {}, listener=world.heard)
     assert "docker.io/istio/pilot:1.20.0" in {image.image for image in found.images}
+
+
+async def test_images_of_add_ons_are_looked_for_beside_the_meshs(world: World) -> None:
+    world.registries = istio(["pilot", "proxyv2", "grafana"])
+    beside = [deployment(name, image=f"registry.example/{name}:9") for name in ("grafana", "kiali")]
+    found = await check(REQUEST, world.runtime, beside)
+    assert [(finding.id, finding.subject) for finding in found.findings] == [
+        ("images.missing", "registry.example/kiali:9")
+    ]
+    assert found.exit_code == 3
+    assert {image.image for image in found.images} >= {PILOT, PROXY, "registry.example/grafana:9"}
+    await check(REQUEST, world.runtime, beside, image_hub=f"{HUB}/of-others")
+    assert f"{HUB}/of-others/grafana:9" in world.registries.asked

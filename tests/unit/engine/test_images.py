@@ -13,7 +13,7 @@ from nksmesh.domain.images.login import Login
 from nksmesh.domain.images.manifest import FoundManifest
 from nksmesh.domain.images.reference import Reference
 from nksmesh.domain.kube.objects import ObjectRef
-from nksmesh.engine.images import CheckedImage, check_images
+from nksmesh.engine.image_lookup import CheckedImage, check_images
 from tests.unit.fakes.cluster import FakeCluster
 from tests.unit.fakes.registries import Table, index
 

@@ -54,7 +54,7 @@ from nksmesh.domain.values.layers import Layer, compose
 from nksmesh.engine.copies import CopyState, MirroredImage
 from nksmesh.engine.discovery import Installation
 from nksmesh.engine.executor.step_context import Progress, StepOutcome
-from nksmesh.engine.images import CheckedImage
+from nksmesh.engine.image_lookup import CheckedImage
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.failures import Failure, Staged
 from nksmesh.sandbox.results import (

@@ -10,7 +10,8 @@ from nksmesh.commands.addons.change import AddonsOrder, AddonsPlan, follow, plan
 from nksmesh.commands.addons.expose import ExposeOrder, expose, plan_expose
 from nksmesh.commands.addons.status import list_addons
 from nksmesh.domain.addons.addons import ADDONS
-from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, RefusedError
+from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, ImageError, RefusedError
+from nksmesh.domain.images.login import Login
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.plan.plan import Need, ObjectStep
 from nksmesh.domain.samples.object_set import SAMPLE_LABEL
@@ -19,6 +20,7 @@ from nksmesh.engine.waiting import WaitOptions
 from tests.unit.fakes.canaries import namespace
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.meshes import crd, deployment, pod, replica_set
+from tests.unit.fakes.registries import istio
 from tests.unit.fakes.runtime import runtime_of
 
 Object = dict[str, Any]
@@ -111,6 +113,32 @@ async def test_an_add_on_is_applied_with_its_cluster_scoped_objects_and_awaited(
     assert role["metadata"] == {"name": "kiali", "labels": {SAMPLE_LABEL: "kiali"}}
     applied(mesh)
     assert set(actions(await plan_install(wanted, runtime)).values()) == {"keep", "prove"}
+
+
+async def test_images_are_looked_for_once_before_anything_is_written(mesh: FakeCluster, heard: Heard) -> None:
+    wanted, registries = order(image_hub="registry.example/mine"), istio([])
+    runtime = runtime_of(mesh, listener=heard, registries=registries)
+    with pytest.raises(ImageError, match=r"registry\.example/mine/kiali:v1\.76 does not exist") as missing:
+        await plan_install(wanted, runtime)
+    assert missing.value.hint.startswith("Run nksmesh images mirror --to registry.example/mine --samples FOLDER")
+    registries.down = True
+    plan = await plan_install(wanted, runtime)
+    assert plan.findings[0].message == "the registry registry.example cannot be reached; its images were not looked for"
+    asked = len(registries.asked)
+    result = await follow(plan, wanted, runtime)
+    assert result.warnings[-1] == str(plan.findings[0])
+    assert len(registries.asked) == asked
+    applied(mesh)
+    await plan_install(wanted, runtime)  # what is there already is not looked for
+    assert len(registries.asked) == asked
+
+
+async def test_a_login_that_an_account_of_add_ons_lacks_is_said(mesh: FakeCluster) -> None:
+    registries = istio(["kiali"])
+    registries.lets_in, registries.own = {"kim"}, Login(source="config.json", username="kim", password="of kim")  # noqa: S106 - nobody's
+    plan = await plan_install(order(image_hub="registry.example/mine"), runtime_of(mesh, registries=registries))
+    assert plan.findings[0].id == "images.no-pull-secret"
+    assert "imagePullSecrets" in plan.findings[0].hint
 
 
 async def test_only_what_was_applied_is_removed(mesh: FakeCluster, heard: Heard) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nksmesh.commands.sample.change import SampleOrder, SamplePlan, follow, plan_delete, plan_deploy
-from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, NotReadyError
+from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, ImageError, NotReadyError
 from nksmesh.domain.kube.objects import ObjectRef
 from nksmesh.domain.kube.readiness import State
 from nksmesh.domain.samples.object_set import SAMPLE_LABEL
@@ -20,6 +22,7 @@ from tests.unit.fakes.canaries import kept, namespace, record
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm, Heard
 from tests.unit.fakes.injectors import injector
 from tests.unit.fakes.meshes import deployment, pod, replica_set, service
+from tests.unit.fakes.registries import istio
 from tests.unit.fakes.runtime import runtime_of
 
 Object = dict[str, Any]
@@ -91,6 +94,27 @@ async def test_a_sample_is_applied_awaited_and_kept_the_second_time(mesh: FakeCl
     again = await plan_deploy(ORDER, runtime)
     assert set(actions(again).values()) == {"keep", "prove"}
     assert not again.empty
+
+
+async def test_its_images_are_looked_for_with_the_logins_of_its_pods_and_of_their_istiod(mesh: FakeCluster) -> None:
+    registries = istio(["details"])
+    registries.lets_in = {"pods"}
+    runtime = runtime_of(mesh, registries=registries)
+    with pytest.raises(ImageError, match="the registry refuses") as denied:
+        await plan_deploy(ORDER, runtime)
+    assert denied.value.hint.endswith("Pass --no-check-images if the nodes can have it all the same.")
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "istiod", "namespace": "istio-system"},
+    }
+    mesh.objects.put({**account, "imagePullSecrets": [{"name": "key"}]})  # the injector gives it to each pod
+    config = json.dumps({"auths": {"registry.example.com": {"username": "pods", "password": "of pods"}}})
+    data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+    key = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "shop"}, "data": data}
+    mesh.objects.put(key)
+    assert not [finding for finding in (await plan_deploy(ORDER, runtime)).findings if finding.group == "images"]
+    assert mesh.objects.asked("apply") == []
 
 
 async def test_only_what_was_applied_is_deleted(mesh: FakeCluster, heard: Heard) -> None:
