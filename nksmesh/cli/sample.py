@@ -73,19 +73,27 @@ def verify(
 ) -> None:
     """Prove that a sample works: its pods, its page from inside the mesh, its gateway objects, its page from outside.
 
-    With -n, name the namespace of the sample; default is the namespace default. Exits with 7 if something fails.
+    Where an istioctl was fetched (nksmesh istioctl fetch), it analyzes the configuration, too. With -n, name the
+    namespace of the sample; default is the namespace default. Exits with 7 if something fails.
     """
     from nksmesh.commands.gateway import UrlOrder
+    from nksmesh.commands.sample.verify import Analyzer
     from nksmesh.commands.sample.verify import verify as workflow
     from nksmesh.domain.samples.sample import SAMPLES
 
     namespace = shell.namespace or _NAMESPACE
     order = UrlOrder(gateway=gateway, wait=wiring.timeout_seconds(wait) if wait else 0.0)
 
+    where = wiring.target_by_record(shell, environment, wiring.files(directory))
+    fetched = wiring.fetched_istioctl()
+    analyzer = Analyzer(program=wiring.istioctl(fetched, where), version=fetched.archive.version) if fetched else None
+
     run_on(
         shell,
-        wiring.target_by_record(shell, environment, wiring.files(directory)),
-        lambda runtime: workflow(SAMPLES[name], namespace, runtime, wiring.pages(runtime.cluster.context), order),
+        where,
+        lambda runtime: workflow(
+            SAMPLES[name], namespace, runtime, wiring.pages(runtime.cluster.context), order, analyzer
+        ),
     )
 
 

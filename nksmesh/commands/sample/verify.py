@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from nksmesh.commands.gateway import GatewayUrl, UrlOrder, gateway_url
+from nksmesh.commands.istioctl.reports import analyze
 from nksmesh.domain.checks.rule import Checked, Status, checked
 from nksmesh.domain.common.errors import CheckError, MeshError
 from nksmesh.domain.common.findings import Finding, Level
@@ -16,7 +18,7 @@ from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.kube.readiness import is_ready
 from nksmesh.domain.samples.sample import Page, Sample
 from nksmesh.engine.gateways import read_gateways
-from nksmesh.engine.ports import Pages
+from nksmesh.engine.ports import IstioctlProgram, Pages
 from nksmesh.engine.rollouts import queries_in
 from nksmesh.engine.runtime import Runtime
 from nksmesh.engine.samples import applied_objects, pods_ready
@@ -44,12 +46,27 @@ class Verified:
         return CheckError.exit_code if any(found.status is Status.FAILURE for found in self.checks) else 0
 
 
-async def verify(sample: Sample, namespace: str, runtime: Runtime, pages: Pages, order: UrlOrder) -> Verified:
+@dataclass(frozen=True, kw_only=True)
+class Analyzer:
+    """An istioctl that was fetched.
+
+    Attributes:
+        version: Its Istio version.
+    """
+
+    program: IstioctlProgram
+    version: str
+
+
+async def verify(
+    sample: Sample, namespace: str, runtime: Runtime, pages: Pages, order: UrlOrder, analyzer: Analyzer | None = None
+) -> Verified:
     """Look at a sample that was deployed: its pods, its page from inside, its gateway objects, its page from outside.
 
     Args:
         pages: Asks for the page through the gateway.
         order: Which gateway is asked, and how long its address is waited for.
+        analyzer: What analyzes the namespace's configuration; None where no istioctl was fetched.
 
     Raises:
         ClusterError: The cluster cannot be reached, or refuses.
@@ -60,7 +77,9 @@ async def verify(sample: Sample, namespace: str, runtime: Runtime, pages: Pages,
     inside = () if pods else await _about_inside(sample.page, namespace, runtime)
     objects = await _about_objects(applied, runtime)
     asked = replace(order, check=sample.page.path)
-    url, outside = await _about_outside(sample.page, asked, runtime, pages)
+    (url, outside), analyzed = await asyncio.gather(
+        _about_outside(sample.page, asked, runtime, pages), _analyzed(analyzer, namespace)
+    )
     outside = tuple(finding for finding in outside if finding not in objects)
     deployments = sum(ref.kind == "Deployment" for ref in applied)
     return Verified(
@@ -71,6 +90,7 @@ async def verify(sample: Sample, namespace: str, runtime: Runtime, pages: Pages,
             *_told("sample.pods", f"the pods of {deployments} Deployments are ready, each with its proxy", pods),
             *_told("sample.page-inside", f"pod {sample.page.app} gets the page {sample.page.title!r}", inside, pods),
             *_told("sample.gateway-objects", f"{' and '.join(_GATEWAYS)} are there", objects),
+            *analyzed,
             *_told("sample.page-outside", f"{url} has the title {sample.page.title!r}", outside),
         ),
     )
@@ -142,6 +162,24 @@ async def _about_objects(applied: Mapping[ObjectRef, Manifest], runtime: Runtime
     endpoints = [gateway.endpoint(runtime.cluster.live) for gateway in gateways.seen]
     found = check_listeners([live for ref, live in applied.items() if ref.kind == "Gateway"], endpoints)
     return (*((lacking,) if missing else ()), *(replace(finding, level=Level.FAILURE) for finding in found))
+
+
+async def _analyzed(analyzer: Analyzer | None, namespace: str) -> tuple[Checked, ...]:
+    """Have istioctl analyze the namespace: what it finds, a message each; or why it was not asked."""
+    if analyzer is None:
+        words = "istioctl analyze was not run: run nksmesh istioctl fetch first to have it run"
+        return (checked(Finding(id="sample.not-analyzed", level=Level.NOTE, message=words)),)
+    try:
+        found = await analyze(analyzer.program, analyzer.version, namespace)
+    except MeshError as error:
+        words = f"{error.message}: {error.detail}" if error.detail else error.message
+        hint = f"Run nksmesh istioctl analyze -n {namespace}."
+        return (checked(Finding(id="sample.not-analyzed", level=Level.WARNING, message=words, hint=hint)),)
+    if not found.messages:
+        words = f"istioctl {found.istioctl} has no message on namespace {namespace}"
+        return (Checked(id="istioctl.analyzer-message", status=Status.OK, message=words),)
+    coded = (replace(said.finding, message=f"{said.code} {said.finding.message}") for said in found.messages)
+    return tuple(map(checked, coded))
 
 
 async def _about_outside(

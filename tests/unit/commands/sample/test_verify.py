@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from nksmesh.commands.gateway import UrlOrder
-from nksmesh.commands.sample.verify import Verified, verify
+from nksmesh.commands.sample.verify import Analyzer, Verified, verify
 from nksmesh.domain.checks.rule import Status
 from nksmesh.domain.common.errors import CheckError, ClusterError
-from nksmesh.domain.gateways.answers import Answer
+from nksmesh.domain.gateways.answers import Answer as PageAnswer
 from nksmesh.domain.samples.object_set import SAMPLE_LABEL
 from nksmesh.domain.samples.sample import BOOKINFO
+from tests.unit.commands.istioctl.test_reports import Answer, Program
 from tests.unit.domain.meshes import INGRESS, installed
 from tests.unit.fakes.canaries import kept, record
 from tests.unit.fakes.cluster import FakeCluster, FakeHelm
@@ -30,9 +31,9 @@ class Answering:
     def __init__(self, **answer: Any) -> None:
         self.answer = answer or {"status": 200, "title": "Simple Bookstore App"}
 
-    async def ask(self, url: str, *, host: str = "") -> Answer:
+    async def ask(self, url: str, *, host: str = "") -> PageAnswer:
         assert host == ""
-        return Answer(url=url, **self.answer)
+        return PageAnswer(url=url, **self.answer)
 
 
 def of_bookinfo(item: Object) -> Object:
@@ -77,8 +78,9 @@ def mesh(cluster: FakeCluster) -> FakeCluster:
     return cluster
 
 
-async def verified(mesh: FakeCluster, pages: Answering | None = None) -> Verified:
-    return await verify(BOOKINFO, "shop", runtime_of(mesh), pages or Answering(), UrlOrder())
+async def verified(mesh: FakeCluster, pages: Answering | None = None, *says: Answer) -> Verified:
+    analyzer = Analyzer(program=Program([*says]), version="1.30.2") if says else None
+    return await verify(BOOKINFO, "shop", runtime_of(mesh), pages or Answering(), UrlOrder(), analyzer)
 
 
 def failures(found: Verified) -> dict[str, str]:
@@ -91,6 +93,7 @@ async def test_a_sample_that_works_is_proved_in_the_guides_order(mesh: FakeClust
         ("sample.pods", "ok"),
         ("sample.page-inside", "ok"),
         ("sample.gateway-objects", "ok"),
+        ("sample.not-analyzed", "ok"),
         ("sample.page-outside", "ok"),
     ]
     assert (found.url, found.exit_code) == ("http://203.0.113.9:80/productpage", 0)
@@ -150,3 +153,32 @@ async def test_a_gateway_without_an_address_is_said(mesh: FakeCluster) -> None:
     assert failures(found) == {
         "sample.page-outside": "the load balancer of Service istio-system/istio-ingressgateway has no address yet"
     }
+
+
+async def test_without_an_istioctl_the_command_that_fetches_it_is_said(mesh: FakeCluster) -> None:
+    (note,) = [check for check in (await verified(mesh)).checks if check.id == "sample.not-analyzed"]
+    assert (note.status, "run nksmesh istioctl fetch" in note.message) == (Status.OK, True)
+
+
+async def test_each_message_of_an_analyzer_is_a_finding_and_an_error_fails(mesh: FakeCluster) -> None:
+    said = b"""[{"code": "IST0102", "level": "Info", "message": "not injected", "origin": "Namespace shop"},
+        {"code": "IST0101", "level": "Error", "message": "no such host", "origin": "VirtualService shop/bookinfo"}]"""
+    found = await verified(mesh, None, Answer(out=said))
+    analyzed = [check for check in found.checks if check.id == "istioctl.analyzer-message"]
+    assert [(check.status, check.message) for check in analyzed] == [
+        (Status.FAILURE, "IST0101 VirtualService shop/bookinfo: no such host"),
+        (Status.OK, "IST0102 Namespace shop: not injected"),
+    ]
+    assert found.exit_code == CheckError.exit_code
+
+
+async def test_an_analysis_without_a_message_is_ok_and_one_that_fails_is_a_warning(mesh: FakeCluster) -> None:
+    clean = await verified(mesh, None, Answer(out=b"[]"))
+    assert (Status.OK, "istioctl 1.30.2 has no message on namespace shop") in [
+        (check.status, check.message) for check in clean.checks
+    ]
+    failed = await verified(mesh, None, Answer(code=1, err=b"unknown flag"))
+    assert (Status.WARNING, "istioctl analyze failed: unknown flag") in [
+        (check.status, check.message) for check in failed.checks
+    ]
+    assert (clean.exit_code, failed.exit_code) == (0, 0)
