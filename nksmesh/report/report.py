@@ -91,8 +91,11 @@ class Report:
         if self.output is Output.TEXT:
             import rich.table  # noqa: F401, PLC0415 - what most of a result's import time goes into
 
-    def show(self, result: Result) -> None:
+    def show(self, result: Result, previewed: str = "") -> None:
         """Show what a command came to.
+
+        Args:
+            previewed: What ``preview`` has shown before: its warnings are not said again.
 
         Raises:
             ConfigError: Stdout cannot be written.
@@ -104,7 +107,7 @@ class Report:
                 return
         try:
             if self.output is Output.TEXT:
-                self._show_text(result)
+                self._show_text(result, previewed)
             else:
                 write_out(self._document(envelope(self.command, result)))
         finally:
@@ -124,18 +127,22 @@ class Report:
                     error.add_note(f"also failed: {unwritten.message}")
         self._tell_error(error)
 
-    def preview(self, result: Result) -> None:
-        """Show on stderr what is about to be asked about, whatever stdout gets at the end."""
-        write_err(self._laid_out(result, sys.stderr))
+    def preview(self, result: Result) -> str:
+        """Show on stderr what is about to be asked about, whatever stdout gets at the end; return it."""
+        laid_out = self._laid_out(result, sys.stderr)
+        write_err(laid_out)
+        return laid_out
 
     def say(self, sentence: str) -> None:
         """Say something on stderr that is no part of the result."""
         write_err(f"{redact(sentence)}\n")
 
-    def _show_text(self, result: Result) -> None:
+    def _show_text(self, result: Result, previewed: str) -> None:
         write_out(self._laid_out(result, sys.stdout))
-        for warning in warnings_of(result):
-            self.say(f"warning: {warning}")
+        said = "".join(previewed.split())  # lines are broken where a terminal ends
+        for warning in map(redact, warnings_of(result)):
+            if "".join(warning.split()) not in said:
+                self.say(f"warning: {warning}")
 
     def _laid_out(self, result: Result, stream: TextIO) -> str:
         from nksmesh.report.layout import make_console  # noqa: PLC0415 - rich takes 37 ms to import

@@ -155,8 +155,7 @@ async def _count(
     if not callers:
         raise CheckError(
             "no pod of the cluster has a proxy, so nobody counts requests",
-            hint=f"Label namespaces for injection and restart their workloads: kubectl label namespace {namespace} "
-            "istio-injection=enabled",
+            hint=f"Run nksmesh inject enable {namespace} --restart.",
         )
     before = await read_proxies(cluster, callers, service, namespace)
     message = f"{len(before.counted)} proxies count for {seconds:g} s"

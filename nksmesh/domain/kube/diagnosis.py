@@ -71,6 +71,9 @@ _REFUSED: Final = re.compile(
     r"\b40[13]\b|denied|no basic auth|invalid reference",
     re.IGNORECASE,
 )
+_OF_A_CLAIM: Final = re.compile(r"volume|free storage", re.IGNORECASE)
+"""What the scheduler says of volume claims (the reasons of its plugins VolumeBinding and NodeVolumeLimits)."""
+
 _HEALS: Final = re.compile(r"no such host|i/o timeout|connection refused|TLS handshake", re.IGNORECASE)
 
 
@@ -221,5 +224,15 @@ def _crash(state: Mapping[str, Any]) -> Mapping[str, Any]:
 def _scheduling(subject: str, pod: Manifest) -> list[Trouble]:
     scheduled = conditions_of(pod).get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return [Trouble(Cause.UNSCHEDULABLE, subject, "Unschedulable", str(scheduled.get("message", "")))]
+        words = str(scheduled.get("message", ""))
+        by_a_claim = _OF_A_CLAIM.search(words) and "Insufficient" not in words
+        hint = _about_claims(pod) if by_a_claim else ""
+        return [Trouble(Cause.UNSCHEDULABLE, subject, "Unschedulable", words, hint=hint)]
     return []
+
+
+def _about_claims(pod: Manifest) -> str:
+    volumes = [volume.get("persistentVolumeClaim") or {} for volume in pod["spec"].get("volumes") or ()]
+    names = [str(volume["claimName"]) for volume in volumes if "claimName" in volume]
+    why = "they have no volume" if len(names) > 1 else "it has no volume"
+    return f"Run kubectl describe pvc {' '.join(names)} -n {pod['metadata'].get('namespace')} to see why {why}."

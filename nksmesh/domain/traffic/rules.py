@@ -208,8 +208,7 @@ def _check_proxies(around: Surroundings, entry: Applied) -> Iterator[Finding]:
         yield Finding(
             id="traffic.no-proxy",
             message=f"no pod of {around.subject} has a proxy, so recipe {entry.recipe.name} has no effect",
-            hint=f"Label the namespace for injection and restart its workloads: kubectl label namespace "
-            f"{around.namespace} istio-injection=enabled",
+            hint=f"Run nksmesh inject enable {around.namespace} --restart.",
         )
 
 

@@ -15,10 +15,14 @@ from nksmesh.commands.repair import repair
 from nksmesh.commands.repair.repair import RepairPlan
 from nksmesh.commands.rollback import plan as rollback_plan
 from nksmesh.commands.rollback.plan import RollbackPlan
+from nksmesh.commands.traffic import change
+from nksmesh.commands.traffic.change import TrafficPlan, TrafficResult
 from nksmesh.commands.uninstall import uninstall as workflow
+from nksmesh.domain.common.findings import Finding, Level
 from tests.unit.fakes.command_line import Terminal
 from tests.unit.report import drift_samples
 from tests.unit.report.samples import ROLLBACK, RUNS, UNINSTALL
+from tests.unit.report.traffic_samples import TO_WRITE, WRITTEN
 
 if TYPE_CHECKING:
     import pytest
@@ -82,6 +86,32 @@ def test_a_no_to_repair_prints_its_envelope_after_what_differs(
     document = json.loads(out)
     assert (document["status"], document["data"]["agreed"], document["data"]["repaired"]) == ("success", False, [])
     assert "3 objects would be restored" in err
+
+
+def test_a_warning_that_was_shown_before_the_question_is_not_said_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = Finding(id="y", level=Level.WARNING, message="this is new")
+
+    @asynccontextmanager
+    async def runtime(*_: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(cluster=None)
+
+    async def planned(*_: object) -> TrafficPlan:
+        return TO_WRITE
+
+    async def written(*_: object) -> TrafficResult:
+        return replace(WRITTEN, plan=replace(TO_WRITE, findings=(*TO_WRITE.findings, later)))
+
+    monkeypatch.setattr(wiring, "runtime", runtime)
+    monkeypatch.setattr(change, "plan_traffic", planned)
+    monkeypatch.setattr(change, "write_traffic", written)
+    for more, answer, new in (((), "y", 1), (("--yes",), "", 1), ((), "n", 0)):
+        monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
+        assert run_command_line(("traffic", "shift", "reviews", "v1=80", "v2=20", "--write", *more)) == 0
+        said = "".join(capsys.readouterr().err.split())  # a line may be broken anywhere
+        assert said.count("sendsrequestsofgatewayedgetoreviewsitself") == 1
+        assert said.count("warning:thisisnew") == new
 
 
 def test_one_revision_is_no_end_of_the_mesh_to_be_purged(capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,6 +197,37 @@ def test_a_pod_without_a_node_has_the_schedulers_words() -> None:
     assert (trouble.cause, trouble.words) == (Cause.UNSCHEDULABLE, "0/2 nodes are available")
 
 
+@pytest.mark.parametrize(
+    ("words", "helps"),
+    [
+        (
+            "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+            "Run kubectl describe pvc storage-loki-0 -n istio-system to see why it has no volume.",
+        ),
+        (
+            '0/3 nodes are available: persistentvolumeclaim "storage-loki-0" not found.',
+            "Run kubectl describe pvc storage-loki-0 -n istio-system to see why it has no volume.",
+        ),
+        (
+            "0/3 nodes are available: 3 node(s) had volume node affinity conflict.",
+            "Run kubectl describe pvc storage-loki-0 -n istio-system to see why it has no volume.",
+        ),
+        (
+            "0/3 nodes are available: 1 node(s) had volume node affinity conflict, 2 Insufficient cpu.",
+            "Add a node, or lower the requests: --set COMPONENT:resources.requests.cpu=100m.",
+        ),
+    ],
+)
+def test_a_pod_whose_volume_claim_holds_it_back_is_not_told_of_requests(words: str, helps: str) -> None:
+    pending = read(pod("{phase: Pending}"))
+    pending["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+    ]
+    pending["spec"]["volumes"] = [{"name": "storage", "persistentVolumeClaim": {"claimName": "storage-loki-0"}}]
+    (trouble,) = troubles_of_pod(pending, [])
+    assert (trouble.cause, trouble.next_step) == (Cause.UNSCHEDULABLE, helps)
+
+
 def test_a_pod_held_back_by_a_scheduling_gate_is_not_unschedulable() -> None:
     status = '{conditions: [{type: PodScheduled, status: "False", reason: SchedulingGated}]}'
     assert troubles_of_pod(read(pod(status)), []) == []

@@ -82,6 +82,11 @@ def test_a_recipe_that_would_not_do_what_it_says_is_refused(line: str, place: Su
     assert ids(check_recipes(place, [recipe(line)])) == rules
 
 
+def test_a_service_without_a_proxy_gets_the_command_that_gives_it_one() -> None:
+    (finding,) = check_recipes(around(pods=(pod("x", "10.0.0.1", proxy=False),)), [recipe("mutual-tls mode=STRICT")])
+    assert finding.hint == "Run nksmesh inject enable default --restart."
+
+
 def test_a_service_without_a_selector_would_make_a_policy_of_the_whole_namespace() -> None:
     bare = replace(around(), found={"metadata": {"name": "reviews"}, "spec": {}})
     assert "traffic.no-selector" in ids(check_recipes(bare, [recipe("access-log")]))
