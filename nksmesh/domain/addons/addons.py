@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nksmesh.domain.addons.dashboards import DASHBOARDS
-from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.kube.objects import Manifest, ObjectRef, containers, pod_template
 from nksmesh.domain.kube.services import selector_of, tcp_ports
@@ -96,7 +96,7 @@ def addons_of(names: Iterable[str]) -> tuple[Addon, ...]:
 
 
 def check_place(namespace: str, found: Manifest | None) -> Iterator[Finding]:
-    """Judge the namespace that add-ons are to be in: a failure where it is another one, or not there.
+    """Judge the namespace that add-ons are to be in: a failure where it is another one, not there, or goes.
 
     Args:
         namespace: The one that was asked for.
@@ -115,6 +115,13 @@ def check_place(namespace: str, found: Manifest | None) -> Iterator[Finding]:
             message=f"there is no namespace {ISTIO_NAMESPACE}",
             hint="Install a mesh first: nksmesh install.",
             error=ConfigError,
+        )
+    elif found.get("metadata", {}).get("deletionTimestamp"):
+        yield Finding(
+            id="addons.ending-namespace",
+            message=f"namespace {ISTIO_NAMESPACE} is being deleted, with everything in it",
+            hint=f"Wait until it is gone: kubectl wait --for=delete namespace/{ISTIO_NAMESPACE}.",
+            error=ClusterError,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nksmesh.domain.common.errors import ConfigError
+from nksmesh.domain.common.errors import ClusterError, ConfigError
 from nksmesh.domain.common.findings import Finding
 from nksmesh.domain.kube.objects import Manifest
 from nksmesh.domain.samples.object_set import ObjectSet
@@ -56,7 +56,7 @@ SAMPLES: Final[Mapping[str, Sample]] = {BOOKINFO.name: BOOKINFO}
 
 
 def check_namespace(namespace: str, live: Manifest | None, injecting: str) -> Iterator[Finding]:
-    """Judge the namespace that a sample is to be deployed in: a failure where its pods would have no proxy.
+    """Judge the namespace that a sample is to be deployed in: a failure where it goes, or gives pods no proxy.
 
     Args:
         live: The namespace as it is; None where it is not there.
@@ -68,6 +68,13 @@ def check_namespace(namespace: str, live: Manifest | None, injecting: str) -> It
             message=f"there is no namespace {namespace!r}",
             hint=f"Run kubectl create namespace {namespace}, then nksmesh inject enable {namespace}.",
             error=ConfigError,
+        )
+    elif live["metadata"].get("deletionTimestamp"):
+        yield Finding(
+            id="sample.ending-namespace",
+            message=f"namespace {namespace} is being deleted, with everything in it",
+            hint="Wait until it is gone, or pass another namespace with -n.",
+            error=ClusterError,
         )
     elif not injecting:
         yield Finding(

@@ -54,6 +54,7 @@ def test_add_ons_are_in_istio_system_alone() -> None:
     assert not ids(check_place("istio-system", {}))
     assert ids(check_place("mesh", {})) == ["addons.other-namespace"]
     assert ids(check_place("", None)) == ["addons.missing-namespace"]
+    assert ids(check_place("", {"metadata": {"deletionTimestamp": "2026-11-26"}})) == ["addons.ending-namespace"]
 
 
 def test_a_kiali_without_prometheus_is_said() -> None:

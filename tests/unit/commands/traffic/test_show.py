@@ -93,6 +93,22 @@ async def test_where_no_proxy_answers_nothing_is_shown(bookinfo: FakeCluster) ->
     assert "it is not the list of clusters that an Envoy gives" in refused.value.detail
 
 
+async def test_a_service_without_versions_is_counted_as_one_row(bookinfo: FakeCluster) -> None:
+    for name, address in (("reviews-v1", "10.0.0.1"), ("reviews-v2", "10.0.0.2"), ("reviews-v3", "10.0.0.3")):
+        bookinfo.objects.put(pod(name, address, version=""))
+    shown = await show_traffic("reviews", "default", recipes(), bookinfo, seconds=0.0)
+    assert shown.services[0].versions == ()
+    assert shown.live is not None
+    assert [(row.version, row.requests, row.wanted) for row in shown.live.versions if row.requests] == [("", 500, 0)]
+
+
+async def test_a_namespace_that_is_being_deleted_is_not_counted(bookinfo: FakeCluster) -> None:
+    bookinfo.objects.put(namespace(deletionTimestamp="2026-11-26T00:00:00Z"))
+    with pytest.raises(ClusterError, match="namespace default is being deleted, with everything in it") as refused:
+        await show_traffic("reviews", "default", recipes(), bookinfo, seconds=0.0)
+    assert refused.value.hint == "Wait until it is gone, or pass another namespace with -n."
+
+
 async def test_without_a_proxy_nobody_counts(cluster: FakeCluster) -> None:
     for manifest in (namespace(), service(), SLEEP):
         cluster.objects.put(manifest)

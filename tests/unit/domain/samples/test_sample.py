@@ -112,3 +112,10 @@ def test_a_namespace_without_injection_is_refused() -> None:
     with pytest.raises(CheckError, match="get no proxy"):
         refuse_failures(check_namespace("shop", {"metadata": {"name": "shop"}}, ""))
     assert list(check_namespace("shop", {"metadata": {"name": "shop"}}, "default")) == []
+
+
+def test_a_namespace_that_is_being_deleted_takes_no_sample() -> None:
+    ending = {"metadata": {"name": "shop", "deletionTimestamp": "2026-11-26T00:00:00Z"}}
+    with pytest.raises(ClusterError, match="namespace shop is being deleted, with everything in it") as refused:
+        refuse_failures(check_namespace("shop", ending, "default"))
+    assert refused.value.hint == "Wait until it is gone, or pass another namespace with -n."

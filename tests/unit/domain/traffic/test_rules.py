@@ -99,6 +99,14 @@ def test_a_version_that_is_not_ready_is_told_with_those_that_are() -> None:
     assert found.hint == "The versions with ready pods are v1, v2."
 
 
+def test_a_service_without_versions_is_told_which_label_they_are_known_by() -> None:
+    (found,) = check_recipes(around(pods=(pod("x", "10.0.0.1", version=""),)), [recipe("shift v1=100")])
+    assert found.message == (
+        "no pod of Service default/reviews has the label version, so it has no versions to tell apart"
+    )
+    assert found.hint == "Set the label version in the pod templates of its workloads, one value for each version."
+
+
 def test_recipes_that_do_not_go_well_together_are_a_warning() -> None:
     found = tuple(check_recipes(around(), [recipe("timeout timeout=1s"), recipe("delay delay=2s")]))
     assert [(finding.id, finding.level) for finding in found] == [("traffic.recipes-clash", Level.WARNING)]
