@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench import looks, mirrors
-from bench.contenders import VERSION, MeasureError
+from bench import looks, mirrors, plane
+from bench.contenders import VERSION
 from bench.figures import Row
 from bench.rows import Bench, medians
-from bench.stage import ROOT, Stage, stage
+from bench.stage import ROOT, MeasureError, Stage, stage
 
 NAMES: Final = (
     "sandbox",
@@ -37,6 +37,8 @@ NAMES: Final = (
     "check",
     "proof",
     "bundle",
+    "guide",
+    "live",
 )
 _FEWEST: Final = 5
 
@@ -90,6 +92,8 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
         ("check",): lambda: looks.check(bench),
         ("proof",): lambda: looks.proof(bench),
         ("bundle",): lambda: looks.bundle(bench),
+        ("guide",): lambda: plane.guide(bench),
+        ("live",): lambda: plane.live(bench),
     }
     rows: list[Row] = []
     failed: list[str] = []

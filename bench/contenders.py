@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bench.stage import Stage
+from bench.stage import MeasureError, Stage
 from nksmesh.adapters.files.catalog import load_catalog
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.domain.charts.releases import Release
@@ -27,10 +27,6 @@ _LONGEST: Final = 300
 _SERVER_SIDE: Final = 4  # this Helm applies server-side
 _LINE: Final = re.compile(r"\d\d:\d\d:\d\d (?P<step>.+?): (?P<word>\w+)")
 _PLAN: Final = "plan"
-
-
-class MeasureError(Exception):
-    """Something that was to be measured did not work: there is no figure."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,7 @@ import json
 import time
 from typing import Any, Final
 
-from bench.contenders import MeasureError
-from bench.stage import Stage
+from bench.stage import MeasureError, Stage
 from nksmesh.adapters.cluster.api import Api
 from nksmesh.domain.common.errors import ClusterError
 

@@ -8,8 +8,9 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from bench import mirrors
-from bench.contenders import VERSION, MeasureError, timed
+from bench.contenders import VERSION, timed
 from bench.figures import Pairs, Row, Singles
+from bench.stage import MeasureError
 
 if TYPE_CHECKING:
     from bench.rows import Bench

@@ -13,9 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.contenders import VERSION, MeasureError, Ran, timed
+from bench.contenders import VERSION, Ran, timed
 from bench.figures import Pairs, Row, Singles
 from bench.link import slow_link
+from bench.stage import MeasureError
 from nksmesh.sandbox.builds import Build
 from nksmesh.sandbox.programs import ensure
 from tests.adapters.registry.servers import Pusher, Server, TokenService, registry, token_service

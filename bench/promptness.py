@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.contenders import MeasureError, Nksmesh, Ran
-from bench.stage import Stage
+from bench.contenders import Nksmesh, Ran
+from bench.stage import MeasureError, Stage
 
 _NAMESPACE: Final = "istio-system"
 _WATCHED: Final = (

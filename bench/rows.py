@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.contenders import REGION, Contender, MeasureError, Nksmesh, PlainHelm, Ran, manifests, timed
+from bench.contenders import REGION, Contender, Nksmesh, PlainHelm, Ran, manifests, timed
 from bench.crowd import fill
 from bench.figures import Pairs, Row, Singles
 from bench.promptness import delays
-from bench.stage import NAME, Stage
+from bench.stage import NAME, MeasureError, Stage
 from bench.startup import measure
 from bench.upgraders import NEW, OLD, CarefulHand, NksmeshUpgrade, Upgrader
 

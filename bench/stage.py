@@ -19,10 +19,13 @@ from typing import Final
 from bench.link import slow_link
 from nksmesh.adapters.charts.cache import cache_folder
 from nksmesh.adapters.files.private import write_private
+from nksmesh.domain.common.events import EventKind
 from nksmesh.sandbox import processes
+from nksmesh.sandbox.charts import package_charts
 from nksmesh.sandbox.control_plane import Part
 from nksmesh.sandbox.layout import HOME_VARIABLE
 from nksmesh.sandbox.programs import helm4
+from nksmesh.sandbox.releases import Kubernetes
 from nksmesh.sandbox.sandbox import Sandbox
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -33,6 +36,10 @@ _QUIET_SHARE: Final = 0.25
 _QUIET_WINDOWS: Final = 2
 _LONGEST: Final = 20.0
 """The control plane is quiet when its programs take less than a quarter of a processor, twice for half a second."""
+
+
+class MeasureError(Exception):
+    """Something that was to be measured did not work: there is no figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +77,20 @@ class Stage:
         self.settle()
 
     @contextmanager
-    def another(self) -> Iterator[Stage]:
-        """Make a second cluster beside this one, and remove it at the end."""
+    def another(self, *, with_data_plane: bool = False) -> Iterator[Stage]:
+        """Make a second cluster beside this one, and remove it at the end.
+
+        Args:
+            with_data_plane: It comes up with one, and charts are those of its istiod.
+
+        Raises:
+            MeasureError: This machine allows no data plane.
+        """
         sandbox = Sandbox(f"{NAME}-2")
         try:
             environment = {**self.environment, "KUBECONFIG": str(sandbox.kubeconfig)}
-            yield replace(self, sandbox=sandbox, environment=environment, ports={})
+            other = replace(self, sandbox=sandbox, environment=environment, ports={})
+            yield asyncio.run(_on_data_plane(other)) if with_data_plane else other
         finally:
             asyncio.run(sandbox.delete())
 
@@ -118,6 +133,19 @@ class Stage:
     def _processor_seconds(self) -> float:
         found = [processes.find(self.sandbox.layout.process(part)) for part in Part]
         return sum(_processor_seconds(process.pid) for process in found if process is not None and process.running)
+
+
+async def _on_data_plane(place: Stage) -> Stage:
+    charts = await package_charts(place.folder / "plane", with_samples=True)
+    refused: list[str] = []
+    await place.sandbox.up(
+        lambda event: refused.append(event.message) if event.kind is EventKind.WARNING else None,
+        kubernetes=Kubernetes.V1_34,
+        with_data_plane=True,
+    )
+    if refused:
+        raise MeasureError("; ".join(refused))
+    return replace(place, charts=charts.folder, charts_named=f"the charts of Istio {charts.version}")
 
 
 @contextmanager

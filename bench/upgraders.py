@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bench.contenders import REGION, MeasureError, PlainHelm, Ran, chart, timed
-from bench.stage import Stage
+from bench.contenders import REGION, PlainHelm, Ran, chart, timed
+from bench.stage import MeasureError, Stage
 
 OLD: Final = "1.19.0"
 NEW: Final = "1.20.0"
