@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,3 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, or one worker would be at it alone when the others have ended."""
     here = Path(__file__).parent
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(here).parts[0]))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through all tests each time it looks for what a test left."""
+    gc.collect()
+    gc.freeze()
