@@ -25,11 +25,11 @@ sources = st.one_of(
     st.from_regex(r"https?://[a-z0-9.-]{1,12}(:[0-9]{1,4})?(/[A-Za-z0-9._~-]{1,8}){0,3}", fullmatch=True),
     st.text(min_size=1, max_size=20),
 ).filter(lambda source: source == public_source(source) and source.isprintable())
-digests = st.none() | st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
+digests = st.none() | st.binary(min_size=32, max_size=32).map(lambda digest: f"sha256:{digest.hex()}")
 refs = st.builds(ChartRef, name=names, version=versions, source=sources)
 
 
-@given(st.dictionaries(refs, digests, max_size=6), st.data())
+@given(st.dictionaries(refs, digests, max_size=3), st.data())
 def test_a_lock_reads_as_it_was_written(entries: dict[ChartRef, str | None], data: st.DataObject) -> None:
     some = st.dictionaries(st.sampled_from(sorted(entries)), digests.filter(bool)) if entries else st.just({})
     manifests: Any = data.draw(some)
@@ -39,7 +39,7 @@ def test_a_lock_reads_as_it_was_written(entries: dict[ChartRef, str | None], dat
     assert again.text() == text
 
 
-@given(st.lists(st.tuples(refs, digests), max_size=6, unique_by=lambda entry: entry[0]), st.randoms())
+@given(st.lists(st.tuples(refs, digests), max_size=3, unique_by=lambda entry: entry[0]), st.randoms())
 def test_the_order_of_entries_does_not_change_the_text(entries: list[tuple[ChartRef, str | None]], random: Any) -> None:
     shuffled = list(entries)
     random.shuffle(shuffled)
