@@ -10,7 +10,7 @@ import asyncio
 import ssl
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from nksmesh.adapters.bare_packages import import_from_bare
@@ -68,5 +68,7 @@ class Connections(aiohttp.TCPConnector):
         """End every connection, also those that are being closed."""
         await self.close()
         for transport in self._transports:
-            transport.abort()
+            # before Python 3.11.3 one that was closed twice has nothing left to abort, and says so in this way
+            with suppress(AttributeError):
+                transport.abort()
         await asyncio.sleep(0)  # the sockets are closed in the event loop's next turn
