@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import SampleOptions
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
@@ -65,7 +65,7 @@ def status(shell: Shell, environment: EnvironmentName = "", directory: Directory
     """Show which add-ons are installed, by whom, and whether they are ready."""
     from nksmesh.commands.addons.status import list_addons
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory))
 
     async def work(_listener: Listener) -> AddonList:
         async with wiring.cluster(where) as cluster:
@@ -90,7 +90,7 @@ def remove(
     order = workflow.AddonsOrder(addons=addons_of(names), namespace=shell.namespace)
     run_agreed(
         shell,
-        wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
+        targets.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
         make=lambda runtime: workflow.plan_remove(order, runtime),
         question=f"Remove {', '.join(addon.name for addon in order.addons)}?",
         undone=workflow.AddonsResult,
@@ -135,7 +135,7 @@ def expose(
     kind = "a public" if public else "an internal"
     run_agreed(
         shell,
-        wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
+        targets.target_by_record(shell, environment, wiring.files(directory), timeout=timeout),
         make=lambda runtime: workflow.plan_expose(order, runtime),
         question=f"Create {kind} load balancer for {name}?",
         undone=workflow.ExposeResult,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, settings_of
 from nksmesh.cli.options import Shell, Yes
@@ -69,7 +69,7 @@ def adopt(
 def _adopt(
     shell: Shell,
     request: MeshRequest,
-    where: wiring.Target,
+    where: targets.Target,
     files: wiring.Files,
     *,
     environment: str,
@@ -93,7 +93,7 @@ def _adopt(
         )
 
 
-def _take_over(shell: Shell, request: MeshRequest, where: wiring.Target, *, dry_run: bool, yes: bool) -> None:
+def _take_over(shell: Shell, request: MeshRequest, where: targets.Target, *, dry_run: bool, yes: bool) -> None:
     from nksmesh.commands.adopt import from_istioctl as workflow
 
     plan = perform_on(shell, where, lambda runtime: workflow.plan_takeover(request, runtime))

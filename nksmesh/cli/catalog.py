@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run, show
@@ -35,7 +35,7 @@ def versions(shell: Shell, environment: EnvironmentName = "", directory: Directo
     from nksmesh.commands.catalog import list_versions, look_at
 
     files = wiring.files(directory)
-    where = wiring.target_of_mesh(shell, environment, files)
+    where = targets.target_of_mesh(shell, environment, files)
 
     async def work(_listener: Listener) -> Versions:
         look = await look_at(lambda: wiring.cluster(where))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import MeshOptions, request_of
+from nksmesh.cli.mesh_options import MeshOptions, settings_to_check
 from nksmesh.cli.options import PlainHttp, RegistryConfig, Shell
 from nksmesh.cli.run import run_on
 
@@ -55,9 +53,6 @@ def check(
     choice = Choice(before=pre, only=tuple(only or ()), skip=tuple(skip or ()))
     choice.check()
     seconds = parse_duration(wait, "--wait") if wait else 0.0
-    files = wiring.files(options.directory)
-    request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
-    where = replace(wiring.target(shell, request.environment, files.folder), registries=access, offline=options.offline)
+    request, where = settings_to_check(shell, options, registry_config, plain_http)
 
     run_on(shell, where, lambda runtime: workflow(request, runtime, choice, wait=seconds))

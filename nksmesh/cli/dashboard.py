@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run
@@ -69,7 +69,7 @@ def dashboard(
     """
     from nksmesh.commands.dashboard import DashboardOrder, forward_dashboard
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory))
     order = DashboardOrder(
         name=name,
         namespace=where.namespace or ISTIO_NAMESPACE,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run_on
@@ -41,7 +41,7 @@ def drift(
     from nksmesh.commands.drift.drift import drift as workflow
 
     files = wiring.files(directory)
-    where = wiring.target_of_mesh(shell, environment, files)
+    where = targets.target_of_mesh(shell, environment, files)
 
     async def work(runtime: Runtime) -> DriftResult:
         found = await workflow(runtime, where.namespace, lock=files.lock.read(), diff=diff, exit_code=exit_code)

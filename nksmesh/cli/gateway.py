@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import AddressWait, Directory, EnvironmentName, GatewayName, Shell
 from nksmesh.cli.run import run_on
@@ -19,7 +19,7 @@ def list_(shell: Shell, environment: EnvironmentName = "", directory: Directory 
     """List the gateways: their Services, addresses and ports, and Gateway objects that nobody can connect to."""
     from nksmesh.commands.gateway import list_gateways
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory))
 
     run_on(shell, where, lambda runtime: list_gateways(runtime, where.namespace))
 
@@ -59,11 +59,11 @@ def url(
     """
     from nksmesh.commands.gateway import UrlOrder, gateway_url
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory))
     order = UrlOrder(
         gateway=gateway,
         port=port,
-        wait=wiring.timeout_seconds(wait) if wait else 0.0,
+        wait=targets.timeout_seconds(wait) if wait else 0.0,
         by_node=node_port,
         check=check,
         host=host,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import InstallOptions
 from nksmesh.cli.options import AddressWait, Shell, Yes
@@ -72,7 +72,7 @@ def guide(
     from nksmesh.commands import guide as workflow
 
     choices = choices_of(shell, options, samples, image_hub, wait)
-    where = wiring.target_by_record(shell, options.environment, wiring.files(options.directory))
+    where = targets.target_by_record(shell, options.environment, wiring.files(options.directory))
     make = workflow.plan_undo if undo else workflow.plan_guide
     plan = perform_on(shell, where, lambda runtime: make(choices, runtime, where.namespace))
     question = f"Remove this from context {plan.context}?" if undo else f"Do this on context {plan.context}?"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run_on
@@ -33,7 +33,7 @@ def history(
     """
     from nksmesh.commands.history import show_history
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory))
 
     async def work(runtime: Runtime) -> HistoryResult:
         found = await show_history(runtime.cluster, where.namespace, limit=limit)

@@ -10,7 +10,7 @@ import typer
 
 from nksmesh.cli import wiring
 from nksmesh.cli.command import command, command_group
-from nksmesh.cli.mesh_options import MeshOptions, SourceOptions, request_of
+from nksmesh.cli.mesh_options import MeshOptions, SourceOptions, request_of, settings_to_check
 from nksmesh.cli.options import ImageHub, PlainHttp, RegistryConfig, Shell
 from nksmesh.cli.run import run, run_on
 from nksmesh.domain.charts.releases import OPTIONAL
@@ -96,12 +96,7 @@ def check(
     """
     from nksmesh.commands.images import check as workflow
 
-    files = wiring.files(options.directory)
-    # looked for before an upgrade, too
-    request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
-    where = replace(wiring.target(shell, request.environment, files.folder), registries=access, offline=options.offline)
-
+    request, where = settings_to_check(shell, options, registry_config, plain_http)
     beside = wiring.manifests([*(samples or ()), *(addons or ())])
     run_on(shell, where, lambda runtime: workflow(request, runtime, beside, image_hub=image_hub))
 

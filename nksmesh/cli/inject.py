@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
 from nksmesh.cli.run import run_agreed, run_on
@@ -54,7 +54,7 @@ def enable(
     from nksmesh.commands.inject import InjectionOrder
 
     order = InjectionOrder(namespaces=tuple(namespaces), on=True, choice=revision, restart=restart)
-    _change(shell, order, wiring.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout), yes=yes)
+    _change(shell, order, targets.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout), yes=yes)
 
 
 @command(app, examples=["nksmesh inject disable shop", "nksmesh inject disable shop --restart --yes"])
@@ -74,7 +74,7 @@ def disable(
     from nksmesh.commands.inject import InjectionOrder
 
     order = InjectionOrder(namespaces=tuple(namespaces), on=False, restart=restart)
-    _change(shell, order, wiring.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout), yes=yes)
+    _change(shell, order, targets.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout), yes=yes)
 
 
 @command(
@@ -95,7 +95,7 @@ def status(
     """Show for each workload whether its pods have a proxy and, if not, why."""
     from nksmesh.commands.inject import status as workflow
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory))
 
     run_on(
         shell,
@@ -104,7 +104,7 @@ def status(
     )
 
 
-def _change(shell: Shell, order: InjectionOrder, where: wiring.Target, *, yes: bool) -> None:
+def _change(shell: Shell, order: InjectionOrder, where: targets.Target, *, yes: bool) -> None:
     from nksmesh.commands import inject as workflow
 
     run_agreed(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.main import get_group
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import Group, command, command_group
 from nksmesh.cli.mesh_options import HubOptions, MeshOptions, request_of
 from nksmesh.cli.options import Directory, EnvironmentName, PlainHttp, RegistryConfig, Shell
@@ -123,7 +123,7 @@ def fetch(
     if options.region or options.hub or options.environment or (url and options.version):
         run(shell, lambda listener: work(None, listener))
     else:
-        where = wiring.target(shell, request.environment, files.folder)
+        where = targets.target(shell, request.environment, files.folder)
         run_on(shell, where, lambda runtime: work(runtime.cluster, runtime.listener))
 
 
@@ -206,7 +206,7 @@ def _program(shell: Shell, options: ClusterOptions) -> tuple[IstioctlProgram, st
         IstioctlError: It was not fetched.
         ConfigError: The environment and the options name different clusters.
     """
-    where = wiring.target_of_mesh(shell, options.environment, wiring.files(options.directory))
+    where = targets.target_of_mesh(shell, options.environment, wiring.files(options.directory))
     fetched = wiring.fetched_istioctl(options.version)
     if fetched is None:
         said = {"-e": options.environment, "--version": options.version}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.options import (
     ChartSource,
     Directory,
@@ -185,14 +185,14 @@ class SampleOptions(PulledOptions):
     directory: Directory = None
     timeout: Timeout = "5m"
 
-    def target(self, shell: Shell) -> wiring.Target:
+    def target(self, shell: Shell) -> targets.Target:
         """Find the cluster, and the mesh in it by its record; with registries where images are looked for.
 
         Raises:
             ConfigError: As ``target_by_record`` says.
         """
         files = wiring.files(self.directory)
-        where = wiring.target_by_record(shell, self.environment, files, timeout=self.timeout)
+        where = targets.target_by_record(shell, self.environment, files, timeout=self.timeout)
         wanted = not self.environment or files.mesh.environment(self.environment).check_images
         return replace(where, registries=self.registries if wanted and not self.no_check_images else None)
 
@@ -242,7 +242,7 @@ class RevisionOptions:
     timeout: Timeout = "5m"
 
 
-def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wiring.Target]:
+def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, targets.Target]:
     """Read the options of a command that writes: what is asked for, and what the command works on.
 
     Raises:
@@ -258,7 +258,7 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
     if request.environment and isinstance(options, InstallOptions) and options.bundle:
         # Which cluster is meant is said here, not by a file from elsewhere: a kubeconfig may name a program to run.
         request = replace(request, environment=replace(request.environment, kubeconfig="", context="", sandbox=""))
-    where = wiring.target(shell, request.environment, files.folder)
+    where = targets.target(shell, request.environment, files.folder)
     registries = None
     if isinstance(options, ImageOptions):
         registries = options.registries
@@ -269,6 +269,22 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, wir
             skipped_checks=tuple(options.skip_checks or ()),
         )
     return request, replace(where, waits=wait_options_of(options), registries=registries, offline=options.offline)
+
+
+def settings_to_check(
+    shell: Shell, options: MeshOptions, registry_config: Path | None, plain_http: list[str] | None
+) -> tuple[MeshRequest, targets.Target]:
+    """Put together what a command goes by that looks at a mesh, installed or not, and asks registries.
+
+    Raises:
+        ConfigError: As ``request_of`` says; or the environment and the options name different clusters.
+    """
+    files = wiring.files(options.directory)
+    # a version that the mesh would be upgraded to is looked at, too
+    request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
+    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    where = targets.target(shell, request.environment, files.folder)
+    return request, replace(where, registries=access, offline=options.offline)
 
 
 def _of_bundle(
@@ -310,14 +326,14 @@ def _of_bundle(
     return unpacked.files, said, unpacked.findings
 
 
-def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshRequest, wiring.Target]:
+def revision_settings(shell: Shell, options: RevisionOptions) -> tuple[MeshRequest, targets.Target]:
     """Read the options; the environment tells the cluster alone, for values are as recorded.
 
     Raises:
         ConfigError: As ``settings_of`` says.
     """
     files = wiring.files(options.directory)
-    where = wiring.target_of_mesh(shell, options.environment, files, timeout=options.timeout)
+    where = targets.target_of_mesh(shell, options.environment, files, timeout=options.timeout)
     request = request_of(shell, ApplyOptions(**{**vars(options), "environment": ""}), files)
     return replace(request, options=replace(request.options, namespace=where.namespace)), where
 
@@ -390,7 +406,7 @@ def wait_options_of(options: WaitingOptions) -> WaitOptions:
     from nksmesh.engine.waiting import WaitOptions
 
     return WaitOptions(
-        component=wiring.timeout_seconds(options.timeout),
+        component=targets.timeout_seconds(options.timeout),
         address=parse_duration(options.address_timeout, "--address-timeout") if options.address_timeout else None,
         graces={**GRACES, **dict(grace_option(text) for text in options.graces or ())},
     )

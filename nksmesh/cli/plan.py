@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import ApplyOptions, MeshOptions, request_of
 from nksmesh.cli.options import Shell
@@ -42,7 +42,7 @@ def plan(
     files = wiring.files(options.directory)
     request = request_of(shell, replace(options, version=to) if to else options, files)
     request = replace(request, allow_version_change=bool(to))
-    where = replace(wiring.target(shell, request.environment, files.folder), offline=options.offline)
+    where = replace(targets.target(shell, request.environment, files.folder), offline=options.offline)
 
     run_on(shell, where, lambda runtime: preview(request, runtime, diff=diff, exit_code=exit_code))
 

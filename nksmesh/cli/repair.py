@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.drift import redacted
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
@@ -43,7 +43,7 @@ def repair(
     from nksmesh.commands.repair import repair as workflow
 
     files = wiring.files(directory)
-    where = wiring.target_of_mesh(shell, environment, files, timeout=timeout)
+    where = targets.target_of_mesh(shell, environment, files, timeout=timeout)
     lock, named = files.lock.read(), tuple(objects or ())
 
     async def make(runtime: Runtime) -> RepairPlan:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.history import redacted
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Timeout, Yes
@@ -41,7 +41,7 @@ def rollback(
     from nksmesh.commands.rollback import rollback as workflow
     from nksmesh.commands.rollback.plan import plan_rollback
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout)
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout)
 
     async def make(runtime: Runtime) -> RollbackPlan:
         plan = await plan_rollback(runtime, where.namespace, to_run=to_run)

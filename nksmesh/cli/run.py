@@ -19,7 +19,7 @@ from nksmesh.report.envelope import Result, exit_code_of
 from nksmesh.report.report import Report
 
 if TYPE_CHECKING:
-    from nksmesh.cli.wiring import Target
+    from nksmesh.cli.targets import Target
     from nksmesh.engine.runtime import Runtime
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import SampleOptions
 from nksmesh.cli.options import (
@@ -82,9 +82,9 @@ def verify(
     from nksmesh.domain.samples.sample import SAMPLES
 
     namespace = shell.namespace or _NAMESPACE
-    order = UrlOrder(gateway=gateway, wait=wiring.timeout_seconds(wait) if wait else 0.0)
+    order = UrlOrder(gateway=gateway, wait=targets.timeout_seconds(wait) if wait else 0.0)
 
-    where = wiring.target_by_record(shell, environment, wiring.files(directory))
+    where = targets.target_by_record(shell, environment, wiring.files(directory))
     fetched = wiring.fetched_istioctl()
     analyzer = Analyzer(program=wiring.istioctl(fetched, where), version=fetched.archive.version) if fetched else None
 
@@ -114,7 +114,7 @@ def delete(
     from nksmesh.domain.samples.sample import SAMPLES
 
     order = workflow.SampleOrder(sample=SAMPLES[name], namespace=shell.namespace or _NAMESPACE)
-    where = wiring.target_by_record(shell, environment, wiring.files(directory), timeout=timeout)
+    where = targets.target_by_record(shell, environment, wiring.files(directory), timeout=timeout)
     run_agreed(
         shell,
         where,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell
 from nksmesh.cli.run import run_on
@@ -26,7 +26,7 @@ def status(
     """Show the mesh: its releases and their versions, readiness, images, hub and gateway addresses."""
     from nksmesh.commands.status import status as workflow
 
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory))
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory))
 
     run_on(
         shell,

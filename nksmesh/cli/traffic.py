@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Yes
 from nksmesh.cli.run import perform_on, run, run_agreed, show
@@ -158,7 +158,7 @@ def show_(
     seconds = parse_duration(live, "--live", least=_LEAST_SECONDS) if live else None
     namespace = shell.namespace or _DEFAULT_NAMESPACE
 
-    where = wiring.target_of_mesh(shell, environment, files)
+    where = targets.target_of_mesh(shell, environment, files)
 
     async def work(listener: Listener) -> TrafficShown:
         async with wiring.cluster(where) as cluster:  # without Helm: it would take longer than the answer
@@ -180,7 +180,7 @@ def _change(
     """Print what an order comes to, or show it, ask, and write it."""
     from nksmesh.commands.traffic.change import TrafficResult, plan_traffic, write_traffic
 
-    where = wiring.target_of_mesh(shell, environment, files)
+    where = targets.target_of_mesh(shell, environment, files)
     if not order.write:
         show(shell, TrafficResult(plan=perform_on(shell, where, lambda runtime: plan_traffic(order, known, runtime))))
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.options import Directory, EnvironmentName, Shell, Yes
 from nksmesh.cli.run import run_agreed
@@ -65,7 +65,7 @@ def uninstall(
             "--revision keeps the rest of the mesh, which needs what --purge removes",
             hint="Pass --revision without --purge.",
         )
-    where = wiring.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout)
+    where = targets.target_of_mesh(shell, environment, wiring.files(directory), timeout=timeout)
 
     def make(runtime: Runtime) -> Awaitable[UninstallPlan]:
         if revision:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nksmesh.cli import wiring
+from nksmesh.cli import targets, wiring
 from nksmesh.cli.command import command, command_group
 from nksmesh.cli.mesh_options import MeshOptions, request_of
 from nksmesh.cli.options import Shell
@@ -44,7 +44,7 @@ def show(
 
     files = wiring.files(options.directory)
     request = request_of(shell, options, files)
-    where = wiring.target(shell, request.environment, files.folder) if installed else None
+    where = targets.target(shell, request.environment, files.folder) if installed else None
     question = ValuesQuestion(target=component, request=request, key=key)
 
     if where is None:

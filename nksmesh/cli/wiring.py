@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nksmesh.domain.common.errors import ConfigError
 from nksmesh.domain.common.paths import at_home
@@ -29,16 +29,15 @@ if TYPE_CHECKING:
     from nksmesh.adapters.registry.credentials import StoredLogins
     from nksmesh.adapters.registry.registries import Registries
     from nksmesh.cli.options import Shell
+    from nksmesh.cli.targets import Target
     from nksmesh.domain.bundles.contents import BundleContents
     from nksmesh.domain.common.events import Listener
     from nksmesh.domain.common.findings import Finding
     from nksmesh.domain.istioctl.archive import FetchedIstioctl
     from nksmesh.domain.kube.objects import Manifest
-    from nksmesh.domain.mesh.catalog import Environment
     from nksmesh.domain.samples.object_set import ObjectSet
     from nksmesh.engine.ports import Bundles, LocalPorts
     from nksmesh.engine.runtime import Runtime
-    from nksmesh.engine.waiting import WaitOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,29 +134,6 @@ def stored_logins(config: Path | None) -> StoredLogins:
     from nksmesh.adapters.registry.credentials import StoredLogins
 
     return StoredLogins(os.environ, config=config)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What a command works on: a cluster, as the kubeconfig's file and a context in it, and the mesh in there.
-
-    Attributes:
-        namespace: The control plane's namespace; empty where neither the options nor the environment say it.
-        waits: How long is waited for what; None is as ever.
-        registries: How image registries are asked; None where they are not.
-        offline: No charts are fetched.
-    """
-
-    kubeconfig: Path | None
-    context: str
-    namespace: str = ""
-    waits: WaitOptions | None = None
-    registries: RegistryAccess | None = None
-    offline: bool = False
-
-
-_LEAST_TIMEOUT: Final = 1.0
-"""Seconds: Helm counts its own in whole ones, and takes none for no limit."""
 
 
 def files(directory: Path | None) -> Files:
@@ -344,82 +320,6 @@ def offline_helm(shell: Shell) -> Helm:
     from nksmesh.adapters.helm.releases import Helm
 
     return Helm(shell.helm, kubeconfig=None, context="", cache=cache_folder(os.environ))
-
-
-def target(shell: Shell, environment: Environment | None, folder: Path | None) -> Target:
-    """Decide which cluster is meant.
-
-    Args:
-        folder: The user's folder, which a kubeconfig of mesh.yaml is relative to.
-
-    Raises:
-        ConfigError: The environment and the options name different clusters, or its sandbox is not there.
-    """
-    given, context = at_home(shell.kubeconfig) if shell.kubeconfig else None, shell.context
-    kubeconfig: Path | None
-    if environment is None:
-        return Target(kubeconfig=given, context=context, namespace=shell.namespace)
-    if environment.sandbox:
-        from nksmesh.sandbox.layout import layout_of
-
-        layout = layout_of(environment.sandbox)
-        if not given and not layout.kubeconfig.exists():
-            up = "nksmesh sandbox up" + ("" if environment.sandbox == "default" else f" --name {environment.sandbox}")
-            raise ConfigError(
-                f"environment {environment.name}: its sandbox does not exist", hint=f"Run {up} to start it."
-            )
-        kubeconfig, named = layout.kubeconfig, layout.context
-    else:
-        own = environment.kubeconfig
-        kubeconfig, named = (folder or Path()) / at_home(own) if own else None, environment.context
-    if context and named and context != named:
-        raise ConfigError(
-            f"--context {context} contradicts environment {environment.name}, whose context is {named}",
-            hint="Leave one of them out.",
-        )
-    namespace = shell.namespace or environment.namespace
-    return Target(kubeconfig=given or kubeconfig, context=context or named, namespace=namespace)
-
-
-def target_of_mesh(shell: Shell, environment: str, files: Files, *, timeout: str | None = None) -> Target:
-    """Find the cluster and the control plane's namespace that ``-e`` and ``-n`` mean, for a mesh that is there.
-
-    Args:
-        timeout: What ``--timeout`` was given, by a command that has it.
-
-    Raises:
-        ConfigError: There is no such environment, or it and the options name different clusters; or the timeout is no
-            duration, or shorter than a second.
-    """
-    found = target(shell, files.mesh.environment(environment) if environment else None, files.folder)
-    if timeout is None:
-        return found
-    from nksmesh.engine.waiting import WaitOptions
-
-    return replace(found, waits=WaitOptions(component=timeout_seconds(timeout)))
-
-
-def target_by_record(shell: Shell, environment: str, files: Files, *, timeout: str | None = None) -> Target:
-    """Find the cluster for a command whose ``-n`` is not the mesh's: the mesh in it is found by its record.
-
-    Args:
-        timeout: As ``target_of_mesh`` takes it.
-
-    Raises:
-        ConfigError: As ``target_of_mesh`` says.
-    """
-    return target_of_mesh(replace(shell, namespace=""), environment, files, timeout=timeout)
-
-
-def timeout_seconds(text: str) -> float:
-    """Read what ``--timeout`` was given, in seconds.
-
-    Raises:
-        ConfigError: It is no duration, or shorter than a second.
-    """
-    from nksmesh.domain.common.durations import parse_duration
-
-    return parse_duration(text, "--timeout", least=_LEAST_TIMEOUT)
 
 
 @asynccontextmanager
