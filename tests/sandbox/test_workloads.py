@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import websocket
 
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.sandbox.builds import ISTIO
@@ -233,6 +234,20 @@ def test_curl_and_sleep_tell_the_headers_that_came() -> None:
         told = ask(port, "/a?b", headers={"x-forwarded-client-cert": "By=spiffe://cluster.local"}).json
     assert (told["podname"], told["path"]) == ("curl-1", "/a?b")
     assert told["headers"]["x-forwarded-client-cert"] == "By=spiffe://cluster.local"
+
+
+def test_a_web_socket_gets_frames_and_is_closed_by_a_server_that_stops() -> None:
+    with serving("sleep") as port:
+        opened = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=10)
+        assert [opened.recv(), opened.recv()] == ["tick", "tick"]
+    there = opened.sock
+    assert there is not None
+    with there:
+        code, data = opened.recv_data()
+        while code == websocket.ABNF.OPCODE_TEXT:
+            code, data = opened.recv_data()
+
+    assert (code, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, websocket.STATUS_GOING_AWAY)
 
 
 def test_a_server_that_stops_answers_what_it_was_asked_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ is run by its path (``python -I -S server.py NAME HOST PORT``), so it imports no
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import http.client
 import json
 import os
@@ -36,6 +38,7 @@ _TEXTS: Final = {
     "Shakespeare.",
 }
 _STOP_SECONDS: Final = 25.0  # less than the 30 that a pod has by default
+_TICK_SECONDS: Final = 0.1
 
 
 class Stopping(threading.Event):
@@ -208,7 +211,10 @@ class Reviews(Service):
 
 
 class Echo(Service):
-    """In place of curl and sleep: it tells the headers that a request came with, such as a proxy's own."""
+    """In place of curl and sleep: it tells the headers that a request came with, such as a proxy's own.
+
+    A WebSocket gets a frame ten times a second.
+    """
 
     def get(self, path: str, headers: Mapping[str, str]) -> Answer:
         """Tell what came."""
@@ -270,7 +276,10 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """Answer GET."""
+        """Answer GET, or open a WebSocket."""
+        if isinstance(self.server.service, Echo) and self.headers.get("upgrade", "").lower() == "websocket":
+            self._tick()
+            return
         self._answer(lambda: self.server.service.get(self.path, self._lowered()))
 
     def do_POST(self) -> None:
@@ -294,6 +303,22 @@ class Handler(BaseHTTPRequestHandler):
 
     def _lowered(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.headers.items()}
+
+    def _tick(self) -> None:
+        """Send frames over a WebSocket until it breaks, or until the server stops and says so (RFC 6455)."""
+        import hashlib  # this takes a megabyte, which no other request needs
+
+        key = self.headers.get("sec-websocket-key", "") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accepted = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
+        self.send_response(HTTPStatus.SWITCHING_PROTOCOLS)
+        for name, text in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accepted)):
+            self.send_header(name, text)
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(OSError), self.server.stopping:
+            while not self.server.stopping.wait(_TICK_SECONDS):
+                self.wfile.write(b"\x81\x04tick")
+            self.wfile.write(b"\x88\x02" + (1001).to_bytes(2, "big"))  # a close frame: going away
 
     def _answer(self, asked: Callable[[], Answer]) -> None:
         with self.server.stopping:
