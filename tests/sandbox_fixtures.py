@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,36 +33,59 @@ def sandbox_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class Clusters:
-    """The sandbox of one worker, of one Kubernetes at a time.
+    """The sandbox of one worker, of one Kubernetes at a time, or with a data plane.
 
-    A control plane that rests takes 5 % of a processor; to bring one up takes as much as two minutes of that.
+    A control plane that rests takes 5 % of a processor; to bring one up takes as much as two minutes of that. Proxies
+    take processor time when nobody asks for anything: a data plane goes when another sandbox is asked for.
     """
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
-        self._up: tuple[Kubernetes, Sandbox, EmptyCluster] | None = None
+        self._up: Sandbox | None = None
+        self._empty: EmptyCluster | None = None
 
     def of(self, node: pytest.Item | pytest.Collector) -> tuple[Sandbox, EmptyCluster]:
         """Give the sandbox that a test asks for, and what is known of how its cluster was before any test."""
         marker = node.get_closest_marker("kubernetes")
         kubernetes = Kubernetes(marker.args[0]) if marker else OLDEST
-        if self._up is None or self._up[0] is not kubernetes:
+        sandbox = self._sandbox(
+            kubernetes.replace(".", "-"), kubernetes=kubernetes, with_registry=kubernetes is not OLDEST
+        )
+        self._empty = self._empty or EmptyCluster(sandbox)
+        return sandbox, self._empty
+
+    def with_data_plane(self) -> Sandbox:
+        """Give the sandbox with a data plane, with an empty cluster."""
+        before = self._up
+        sandbox = self._sandbox("plane", kubernetes=Kubernetes.V1_34, with_data_plane=True)
+        if sandbox is before:
+            asyncio.run(sandbox.reset())
+        return sandbox
+
+    def _sandbox(self, name: str, **options: Any) -> Sandbox:
+        """Give the sandbox of a name, which alone is up: the test is skipped where it comes up with a warning."""
+        sandbox = Sandbox(f"test-{self._worker}-{name}")
+        if self._up is not None and self._up.layout.name == sandbox.layout.name:
+            return self._up
+        self.close()
+        self._up, warnings = sandbox, []
+        try:
+            asyncio.run(
+                sandbox.up(lambda event: warnings.append(event.message) if event.kind == "warning" else None, **options)
+            )
+            if warnings and options.get("with_data_plane"):
+                pytest.skip("; ".join(warnings))
+        except BaseException:
             self.close()
-            sandbox = Sandbox(f"test-{self._worker}-{kubernetes.replace('.', '-')}")
-            try:
-                asyncio.run(sandbox.up(kubernetes=kubernetes, with_registry=kubernetes is not OLDEST))
-                self._up = kubernetes, sandbox, EmptyCluster(sandbox)
-            except BaseException:
-                asyncio.run(sandbox.delete())
-                raise
-        return self._up[1:]
+            raise
+        return sandbox
 
     def close(self) -> None:
         """Delete what is up."""
-        if self._up is not None:
-            _, sandbox, empty = self._up
-            self._up = None
+        sandbox, empty, self._up, self._empty = self._up, self._empty, None, None
+        if empty is not None:
             empty.close()
+        if sandbox is not None:
             asyncio.run(sandbox.delete())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -22,8 +21,7 @@ BLACK_STARS = "text-black-500"
 
 @pytest.fixture
 def sandbox(plane: Sandbox) -> Sandbox:
-    """Give the sandbox with a data plane, emptied."""
-    asyncio.run(plane.reset())
+    """Give the sandbox with a data plane."""
     return plane
 
 
