@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import time
 from collections.abc import Iterator
@@ -21,8 +20,14 @@ from tests.cluster.reader import Object, Reader, reader_of
 
 NAMESPACE = "bookinfo"
 SAMPLES = ISTIO.folder / "samples" / "bookinfo"
+TICKER = "ticker"
+"""An application beside Bookinfo, which sends frames over WebSockets."""
+
 PATIENCE = 90.0
 """Seconds in which all of Bookinfo must answer: it takes 9 to 14 on two busy processors."""
+
+WAITS = 300.0
+"""Seconds after which a run of nksmesh is taken to hang: real proxies, under load, on two busy processors."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Bookinfo:
         page = ""
         while time.monotonic() < until:
             page = self.page()
-            if "Simple Bookstore App" in page and "William Shakespeare" in page and "slapstick humour" in page:
+            if not missing_in(page):
                 return page
             time.sleep(0.2)
         raise AssertionError(f"Bookinfo's page is not whole after {PATIENCE:.0f} s: {page[-2000:]}")
@@ -92,22 +97,57 @@ class Bookinfo:
 
 
 @contextmanager
-def installed_bookinfo(plane: Sandbox, folder: Path, charts: Path, version: str, *options: str) -> Iterator[Bookinfo]:
-    """Install Istio, and Bookinfo with sidecars behind a gateway, in an empty cluster.
+def installed_istio(plane: Sandbox, folder: Path, charts: Path, version: str, *options: str) -> Iterator[Bookinfo]:
+    """Install Istio in an empty cluster, with injection where Bookinfo is to be deployed.
 
     Args:
         folder: Where commands run.
         options: What install is told beside that.
     """
-    asyncio.run(plane.reset())
-    mesh = Program(kubeconfig=plane.kubeconfig, folder=folder, charts=str(charts))
+    mesh = Program(kubeconfig=plane.kubeconfig, folder=folder, charts=str(charts), waits=WAITS)
     mesh("install", "--version", version, "--hub", "registry.example/istio", "--yes", *options)
     with reader_of(plane.kubeconfig) as cluster:
-        installed = Bookinfo(plane, cluster, mesh)
         injected = {"metadata": {"name": NAMESPACE, "labels": {"istio-injection": "enabled"}}}
         cluster.post("/api/v1/namespaces", injected)
+        yield Bookinfo(plane, cluster, mesh)
+
+
+@contextmanager
+def installed_bookinfo(plane: Sandbox, folder: Path, charts: Path, version: str, *options: str) -> Iterator[Bookinfo]:
+    """Install Istio, and Bookinfo with sidecars behind a gateway, in an empty cluster."""
+    with installed_istio(plane, folder, charts, version, *options) as installed:
         installed.deploy()
         yield installed
+
+
+def missing_in(page: str) -> str:
+    """Say what a page lacks; empty where it is whole."""
+    if "Simple Bookstore App" not in page:
+        return page[:80]
+    if "William Shakespeare" not in page:
+        return "details did not answer"
+    return "" if "slapstick humour" in page else "reviews did not answer"
+
+
+def ticker() -> Iterator[Object]:
+    """Make the application of WebSockets behind Bookinfo's Gateway; without a sidecar, so that nothing restarts it."""
+    labels = {"app": TICKER}
+    container = {"name": TICKER, "image": "docker.io/curlimages/curl:8.16.0", "ports": [{"containerPort": 80}]}
+    template = {
+        "metadata": {"labels": {**labels, "sidecar.istio.io/inject": "false"}},
+        "spec": {"containers": [container]},
+    }
+    route = {"match": [{"uri": {"exact": f"/{TICKER}"}}], "route": [{"destination": {"host": TICKER}}]}
+    for api_version, kind, spec in (
+        ("apps/v1", "Deployment", {"selector": {"matchLabels": labels}, "template": template}),
+        ("v1", "Service", {"selector": labels, "ports": [{"name": "http", "port": 80}]}),
+        (
+            "networking.istio.io/v1",
+            "VirtualService",
+            {"hosts": ["*"], "gateways": ["bookinfo-gateway"], "http": [route]},
+        ),
+    ):
+        yield {"apiVersion": api_version, "kind": kind, "metadata": {"name": TICKER}, "spec": spec}
 
 
 def documents(path: Path, *, port: int | None = None) -> Iterator[Object]:
