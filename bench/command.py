@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench import looks, mirrors, plane
+from bench import looks, mirrors, plane, traffic
 from bench.contenders import VERSION
 from bench.figures import Row
 from bench.rows import Bench, medians
@@ -39,6 +39,8 @@ NAMES: Final = (
     "bundle",
     "guide",
     "live",
+    "bookinfo",
+    "rehearsal",
 )
 _FEWEST: Final = 5
 
@@ -94,6 +96,8 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Row], list[str]]:
         ("bundle",): lambda: looks.bundle(bench),
         ("guide",): lambda: plane.guide(bench),
         ("live",): lambda: plane.live(bench),
+        ("bookinfo",): lambda: traffic.bookinfo(bench),
+        ("rehearsal",): lambda: traffic.rehearsal(bench),
     }
     rows: list[Row] = []
     failed: list[str] = []
