@@ -25,7 +25,8 @@ REGION: Final = "kr1"
 
 _LONGEST: Final = 300
 _SERVER_SIDE: Final = 4  # this Helm applies server-side
-_LINE: Final = re.compile(r"\d\d:\d\d:\d\d (?P<step>.+?): (?P<word>\w+)")
+_LINE: Final = re.compile(r"(?:\d\d:\d\d:\d\d |(?=\d+ of \d+: ))(?P<step>.+?): (?P<word>\w+)")
+"""A line of progress, or a heading of the guide."""
 _PLAN: Final = "plan"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,6 +85,8 @@ def guide(bench: Bench) -> list[Row]:
                 parts = bench.details.setdefault(f"the guide, {way}", {})
                 for part, ran in (("there", there), ("back", back)):
                     parts.setdefault(part, []).append(ran.seconds)
+                    for heading, took in _steps(ran):
+                        parts.setdefault(f"{part}, {heading}", []).append(took)
                 bench.tell(f"guide {number + 1}, {way}: {there.seconds:.1f} s there, {back.seconds:.1f} s back")
     what = "guide to the page and back, data plane : its istioctl and kubectl commands"
     ours, theirs = tuple(seconds["nksmesh"]), tuple(seconds["by hand"])
@@ -98,6 +100,15 @@ def _walk(stage: Stage) -> tuple[Ran, Ran]:
         [*command, *where, "--samples", str(stage.charts / "samples"), "--yes"], stage.environment, stage.folder
     )
     return there, timed([*command, "--undo", "--yes"], stage.environment, stage.folder)
+
+
+def _steps(ran: Ran) -> Iterator[tuple[str, float]]:
+    """Say how long each step of a guide took, by its heading; the first one begins with the run."""
+    headings = [line for line in ran.said if " of " in line.step]
+    ends = [*(line.at for line in headings[1:]), ran.began + ran.seconds]
+    begins = [ran.began, *ends]
+    for heading, begun, end in zip(headings, begins, ends, strict=False):
+        yield f"{heading.step}: {heading.word}", end - begun
 
 
 def _by_hand(stage: Stage) -> tuple[Ran, Ran]:

@@ -12,13 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from nksmesh.adapters.cluster.connection import Cluster
+from nksmesh.domain.kube.readiness import is_ready
 from tests.cluster.program import Ran
 from tests.data_plane.bookinfo import NAMESPACE, SAMPLES, Bookinfo, documents
 
@@ -295,3 +298,92 @@ def test_an_access_log_has_a_line_for_each_request(shop: Bookinfo) -> None:
         return "/details/0?logged" in asyncio.run(tail())
 
     until(logged)
+
+
+def server_pod(name: str, app: str, image: str, **more: Any) -> dict[str, Any]:
+    """Make a pod that plays an image, on the node that is named."""
+    labels = {"app": app, "version": "v1", **more.pop("labels", {})}
+    container = {"name": app, "image": f"docker.io/{image}", "command": ["sleep", "infinity"], **more.pop("own", {})}
+    spec = {"containers": [container], **more}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def service_of(app: str, **ports: int) -> dict[str, Any]:
+    spec = {"selector": {"app": app}, "ports": [{"name": f"http-{name}", "port": ports[name]} for name in ports]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": app}, "spec": spec}
+
+
+@contextmanager
+def there(shop: Bookinfo, *objects: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Have objects there; gives the address of each pod once all are ready."""
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    names = [item["metadata"]["name"] for item in objects if item["kind"] == "Pod"]
+    shop.apply(*objects)
+    try:
+        until(lambda: all(is_ready(shop.cluster.get(f"{pods}/{name}")) for name in names))
+        yield {name: shop.cluster.get(f"{pods}/{name}")["status"]["podIP"] for name in names}
+    finally:
+        for item in objects:
+            shop.remove(item)
+
+
+COLLECTOR = """
+import http.server, json, sys, threading
+
+class Spans(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        with open(sys.argv[1], "a") as file:
+            file.writelines(span["traceId"] + "\\n" for span in json.loads(self.sent()))
+        self.send_response(202)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def sent(self):
+        if "content-length" in self.headers:
+            return self.rfile.read(int(self.headers["content-length"]))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        return b"".join(parts)
+
+server = http.server.ThreadingHTTPServer(("", 9411), Spans)
+threading.Timer(300, server.shutdown).start()
+server.serve_forever()
+"""
+"""Takes the spans of Zipkin's clients, and writes the traces' ids into a file."""
+
+
+def test_the_part_of_requests_that_was_asked_for_is_traced(shop: Bookinfo, tmp_path: Path) -> None:
+    traces = tmp_path / "traces"
+    settings = "/api/v1/namespaces/istio-system/configmaps/istio"
+    before = shop.cluster.get(settings)["data"]["mesh"]
+    provider = {
+        "name": "collector",
+        "zipkin": {"service": f"collector.{NAMESPACE}.svc.cluster.local", "port": 9411},
+    }
+    mesh = yaml.safe_dump({**yaml.safe_load(before), "extensionProviders": [provider]})
+    own = {"sidecar.istio.io/inject": "false"}
+    collector = server_pod("collector", "collector", "curlimages/curl:8.16.0", labels=own)
+    shop.cluster.merge(settings, {"data": {"mesh": mesh}})
+
+    def sampled() -> dict[str, bool]:
+        """Ask for the headers that requests come with: the trace of each, and whether it is kept."""
+        lines = run_in(shop, "ratings", "curl", "-s", "-w", r"\n", "http://collector/?[1-50]").splitlines()
+        headers = [json.loads(line)["headers"] for line in lines]
+        return {row["x-b3-traceid"]: row["x-b3-sampled"] == "1" for row in headers if "x-b3-sampled" in row}
+
+    try:
+        with there(shop, service_of("collector", echo=80, spans=9411), collector):
+            started = 'python3 -c "$0" "$1" >/dev/null 2>&1 &'
+            run_in(shop, "collector", "sh", "-c", started, COLLECTOR, str(traces))
+            apply(shop, "tracing ratings percent=25 provider=collector")
+            until(lambda: any(sampled().values()))
+            found = {**sampled(), **sampled()}
+            kept = {trace for trace, is_kept in found.items() if is_kept}
+            assert abs(len(kept) - 25) <= 5 * math.sqrt(100 * 0.25 * 0.75)
+            assert len(found) == 100
+            until(lambda: traces.exists() and kept <= set(traces.read_text(encoding="utf-8").split()))
+            assert not set(traces.read_text(encoding="utf-8").split()) & (found.keys() - kept)
+    finally:
+        shop.cluster.merge(settings, {"data": {"mesh": before}})
