@@ -22,15 +22,29 @@ def with_istioctl(program: Program, folder: Path) -> Program:
     Args:
         folder: Where archive and cache are made.
     """
+    with_cache = replace(program, environment={**program.environment, "NKSMESH_CACHE": str(folder / "cache")})
+    with_cache("istioctl", "fetch", "--from", str(release_archive(folder)))
+    return with_cache
+
+
+def release_archive(folder: Path, version: str = "", samples: Path | None = None) -> Path:
+    """Pack a real istioctl as Istio's release archives are.
+
+    Args:
+        folder: Where the archive is made.
+        version: What it is called after; empty for istioctl's own version.
+        samples: The samples that go into it; None for none.
+    """
     named = os.environ.get("NKSMESH_TEST_ISTIOCTL")
     istioctl = Path(named) if named else ISTIO.folder / "istioctl"
     if not istioctl.exists():
         pytest.skip("there is no istioctl: nksmesh sandbox build --data-plane")
-    said = subprocess.run([istioctl, "version", "--remote=false", "-o", "json"], check=True, capture_output=True)
-    version = json.loads(said.stdout)["clientVersion"]["version"]
+    if not version:
+        said = subprocess.run([istioctl, "version", "--remote=false", "-o", "json"], check=True, capture_output=True)
+        version = json.loads(said.stdout)["clientVersion"]["version"]
     archive = folder / f"istio-{version}-{this_platform()}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         tar.add(istioctl, f"istio-{version}/bin/istioctl")
-    with_cache = replace(program, environment={**program.environment, "NKSMESH_CACHE": str(folder / "cache")})
-    with_cache("istioctl", "fetch", "--from", str(archive))
-    return with_cache
+        if samples is not None:
+            tar.add(samples, f"istio-{version}/samples/{samples.name}")
+    return archive

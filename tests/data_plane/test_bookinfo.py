@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from kubernetes import client, config
@@ -239,15 +242,38 @@ def test_strict_mutual_tls_resets_plain_text(bookinfo: Bookinfo, core: client.Co
         bookinfo.until_whole()
 
 
-def test_a_pod_ends_when_its_proxy_has_drained(bookinfo: Bookinfo) -> None:
+def test_a_dashboard_leads_to_a_small_server_in_a_pod_and_to_the_next_when_it_has_drained(bookinfo: Bookinfo) -> None:
     ending = bookinfo.pod("details")
-    bookinfo.cluster.delete(f"/api/v1/namespaces/{NAMESPACE}/pods/{ending}")
+    forward = bookinfo.mesh.start("dashboard", "details", "-n", NAMESPACE, "--port", "0", "--no-browser")
+    try:
+        where = led_to(forward, ending)
+        assert b"William Shakespeare" in fetched(f"{where}/details/0")
+        bookinfo.cluster.delete(f"/api/v1/namespaces/{NAMESPACE}/pods/{ending}")
 
-    bookinfo.cluster.until(
-        f"/api/v1/namespaces/{NAMESPACE}/pods",
-        lambda found: all(one["metadata"]["name"] != ending for one in found),
-    )
-    bookinfo.until_whole()
+        bookinfo.cluster.until(
+            f"/api/v1/namespaces/{NAMESPACE}/pods",
+            lambda found: all(one["metadata"]["name"] != ending for one in found),
+        )
+        bookinfo.until_whole()
+        assert led_to(forward, bookinfo.pod("details")) == where
+        assert b"William Shakespeare" in fetched(f"{where}/details/0")
+        forward.send_signal(signal.SIGINT)
+        assert forward.wait(SECONDS) == 0
+    finally:
+        forward.kill()
+        forward.communicate()
+
+
+def led_to(forward: Popen[str], pod: str) -> str:
+    """Wait until a forward leads to a pod; return the URL that it answers at."""
+    assert forward.stderr is not None
+    line = next(line for line in forward.stderr if line.rstrip().endswith(f" leads to pod {pod}"))
+    return next(word for word in line.split() if word.startswith("http://")).rstrip("/")
+
+
+def fetched(url: str) -> bytes:
+    with urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - a URL of loopback
+        return bytes(answer.read())
 
 
 def test_down_and_up_bring_everything_back(bookinfo: Bookinfo) -> None:
