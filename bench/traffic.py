@@ -11,8 +11,8 @@ from bench.stage import MeasureError, Stage
 from nksmesh.sandbox import processes
 from nksmesh.sandbox.builds import ISTIO_VERSION
 from nksmesh.sandbox.control_plane import Part
-from tests.data_plane.bookinfo import installed_bookinfo, installed_istio, ticker
-from tests.data_plane.load import TWO_GATEWAYS, under_load
+from tests.data_plane.bookinfo import installed_bookinfo, installed_istio
+from tests.data_plane.load import TWO_GATEWAYS, deploy_ticker, under_load
 
 if TYPE_CHECKING:
     from bench.rows import Bench
@@ -49,7 +49,7 @@ def rehearsal(bench: Bench) -> list[Row]:
         for number in range(bench.pairs):
             stage.empty()
             with installed_bookinfo(stage.sandbox, stage.folder, bench.stage.charts, OLD, *TWO_GATEWAYS) as found:
-                found.apply(*ticker())
+                deploy_ticker(found)
                 with under_load(found) as load:
                     found.mesh("upgrade", "--to", NEW, "--restart-workloads", "--yes")
                 lost += len(load.lost)

@@ -14,7 +14,8 @@ from functools import partial
 import httpx
 import websocket
 
-from tests.data_plane.bookinfo import TICKER, Bookinfo, missing_in
+from tests.data_plane.bookinfo import PATIENCE as BOOKINFO_PATIENCE
+from tests.data_plane.bookinfo import TICKER, Bookinfo, missing_in, ticker
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request
 
@@ -28,6 +29,7 @@ CALLERS = 2
 PACE = 0.2
 """Seconds from one request of a caller to its next one, where the answer takes less."""
 
+OPENED = 10
 PATIENCE = 10.0
 """Seconds that an answer, or a WebSocket's next frame, may take."""
 
@@ -107,6 +109,8 @@ def under_load(bookinfo: Bookinfo) -> Iterator[Load]:
         while not ended.is_set():
             heard, how = _until_closed(address, ended)
             at = round(time.monotonic() - begun, 1)
+            if heard is None:
+                ended.wait(PACE)
             with lock:
                 load.web_sockets.asked += 1
                 load.frames += heard or 0
@@ -129,6 +133,19 @@ def under_load(bookinfo: Bookinfo) -> Iterator[Load]:
             caller.result()
 
 
+def deploy_ticker(bookinfo: Bookinfo) -> None:
+    """Deploy the application of WebSockets, and wait until ten in a row open: both gateways lead to it then."""
+    bookinfo.apply(*ticker())
+    address, until = bookinfo.gateway, time.monotonic() + BOOKINFO_PATIENCE
+    over, opened = threading.Event(), 0
+    over.set()
+    while opened < OPENED:
+        heard, why = _until_closed(address, over)
+        opened = 0 if heard is None else opened + 1
+        assert time.monotonic() < until, why
+        time.sleep(0 if opened else PACE)
+
+
 def _kept(client: httpx.Client) -> str:
     """Fetch the page over a connection that is there, if one is; return what it lacks."""
     try:
@@ -148,7 +165,6 @@ def _until_closed(address: str, ended: threading.Event) -> tuple[int | None, str
     try:
         opened = websocket.create_connection(f"ws://{address}/{TICKER}", timeout=PATIENCE)
     except (OSError, websocket.WebSocketException) as error:
-        ended.wait(PACE)
         return None, f"{str(error)[:40]} ... {str(error)[-40:]}"
     assert opened.sock is not None
     with opened.sock:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nksmesh.sandbox.sandbox import Sandbox
-from tests.data_plane.bookinfo import NAMESPACE, Bookinfo, installed_bookinfo, ticker
-from tests.data_plane.load import TWO_GATEWAYS, Load, under_load
+from tests.data_plane.bookinfo import NAMESPACE, Bookinfo, installed_bookinfo
+from tests.data_plane.load import TWO_GATEWAYS, Load, deploy_ticker, under_load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.conformance]
 
@@ -27,11 +27,7 @@ LOG = logging.getLogger(__name__)
 def bookinfo(plane: Sandbox, tmp_path_factory: pytest.TempPathFactory, real_charts: Path) -> Iterator[Bookinfo]:
     """Give a mesh of 1.28.10 with two gateway pods, and Bookinfo in it."""
     with installed_bookinfo(plane, tmp_path_factory.mktemp("mesh"), real_charts, "1.28.10", *TWO_GATEWAYS) as found:
-        found.apply(*ticker())
-        found.cluster.until(
-            f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments",
-            lambda deployments: all(one["status"].get("readyReplicas") for one in deployments),
-        )
+        deploy_ticker(found)
         yield found
 
 
