@@ -104,7 +104,10 @@ def removal_steps(plan: UninstallPlan) -> list[Step]:
 
 
 def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader, kept: dict[str, Contents]) -> None:
-    """Add what a purge takes when all that is gone: labels, and namespaces that then hold nothing else.
+    """Add what a purge takes when the releases are gone: labels, and namespaces that hold nothing else.
+
+    It takes them beside the leftovers: Kubernetes begins with what a namespace holds 5 s after its deletion was asked
+    for (namespaceDeletionGracePeriod of its namespace controller), and then takes leftovers, too.
 
     Args:
         steps: The steps that remove the releases; the purge's are added.
@@ -112,7 +115,7 @@ def purge_steps(plan: UninstallPlan, steps: list[Step], reader: NamespaceReader,
     """
 
     def needs() -> tuple[Need, ...]:
-        return tuple(Need(step.name) for step in steps)
+        return tuple(Need(step.name) for step in steps if not isinstance(step, LeftoversStep))
 
     if plan.losing_labels:
         labelled = plan.losing_labels

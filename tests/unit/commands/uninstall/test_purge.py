@@ -300,6 +300,8 @@ async def test_what_does_not_end_is_waited_for_and_no_longer(mesh: FakeCluster, 
         await purged(mesh, plan)
     assert "finalizer" in caught.value.hint
     assert caught.value.__notes__[0].startswith("removed before it failed: release")
+    # neither waits for the other
+    assert {f"Namespace {NAMESPACE}", GATEWAYS} <= {*mesh.objects.asked("delete")}
 
 
 def labelled(name: str, **labels: str) -> dict[str, Any]:
