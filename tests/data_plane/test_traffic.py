@@ -327,6 +327,40 @@ def there(shop: Bookinfo, *objects: dict[str, Any]) -> Iterator[dict[str, str]]:
             shop.remove(item)
 
 
+def test_the_other_zone_answers_when_the_callers_own_fails(shop: Bookinfo) -> None:
+    labels = [f"topology.kubernetes.io/{place}" for place in ("region", "zone")]
+    zones = {"sandbox-1": ["kr1", "kr1-a"], "sandbox-2": ["kr1", "kr1-b"]}
+    for node, places in zones.items():
+        shop.cluster.merge(f"/api/v1/nodes/{node}", {"metadata": {"labels": dict(zip(labels, places, strict=True))}})
+    ratings = "istio/examples-bookinfo-ratings-v1:1.20.3"
+    faulty = {"env": [{"name": "SERVICE_VERSION", "value": "v-faulty"}]}
+    objects = (
+        service_of("books", books=9080),
+        server_pod("near", "books", ratings, nodeName="sandbox-1", own=faulty),
+        server_pod("far", "books", ratings, nodeName="sandbox-2"),
+        server_pod("customer", "customer", "curlimages/curl:8.16.0", nodeName="sandbox-1"),
+    )
+
+    def served() -> set[str]:
+        lines = run_in(shop, "customer", "curl", "-s", "-w", r"\n", "http://books:9080/ratings/0?[1-30]").splitlines()
+        return {next((name for name in ("near", "far") if f'"{name}"' in line), "error") for line in lines}
+
+    try:
+        with there(shop, *objects) as addresses:
+            for name in ("near", "far"):  # what a pod was posted is how its answers are told apart
+                posted = json.dumps({"pod": name})
+                run_in(shop, "customer", "curl", "-s", "-d", posted, f"http://{addresses[name]}:9080/ratings/0")
+            until(lambda: served() == {"near", "far", "error"})
+            apply(shop, "failover books errors=1000 interval=1s ejection=60s")
+            until(lambda: served() == {"near", "error"})
+            apply(shop, "failover books errors=1 interval=1s ejection=60s")
+            until(lambda: served() == {"far"})
+            traffic(shop, "reset", "books", "--write", "--yes")
+    finally:
+        for node in zones:
+            shop.cluster.merge(f"/api/v1/nodes/{node}", {"metadata": {"labels": dict.fromkeys(labels)}})
+
+
 COLLECTOR = """
 import http.server, json, sys, threading
 
