@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from nksmesh.domain.common.errors import ClusterError
 from nksmesh.domain.common.findings import Finding, Level
@@ -25,6 +26,9 @@ ADMIN_PORT: Final = 15000
 _PROXY: Final = "istio-proxy"
 _AT_ONCE: Final = 12
 """Proxies that are asked at one time: each is a WebSocket of its own through the API server."""
+
+_MOST_KEPT: Final = 200
+"""Connections that are kept open between two looks."""
 
 _MOST_NAMES: Final = 5
 
@@ -111,7 +115,46 @@ async def _listed(cluster: Cluster, api_version: str, kind: str, namespace: str)
     return await cluster.objects.list(api_version, kind, namespace) if found is None else found
 
 
-async def read_proxies(cluster: Cluster, callers: Iterable[Caller], service: str, namespace: str) -> Reading:
+class Proxies:
+    """The admin ports of callers' proxies; a connection that was opened is kept for the next look."""
+
+    def __init__(self, pods: Pods) -> None:
+        """Ask proxies in these pods."""
+        self._pods = pods
+        self._open: dict[Caller, tuple[AsyncExitStack, Callable[[str], Awaitable[str]]]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Begin without a connection."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close what is open, all at once."""
+        await asyncio.gather(*map(self._close, tuple(self._open)))
+
+    async def clusters(self, caller: Caller) -> str:
+        """Ask one proxy for its clusters, over a new connection where the kept one is gone.
+
+        Raises:
+            ClusterError: It does not answer.
+        """
+        if caller in self._open:
+            try:
+                return await self._open[caller][1](CLUSTERS)
+            except ClusterError:
+                await self._close(caller)
+        async with AsyncExitStack() as opened:
+            get = await opened.enter_async_context(self._pods.http(caller.namespace, caller.pod, ADMIN_PORT))
+            text: str = await get(CLUSTERS)
+            if len(self._open) < _MOST_KEPT:
+                self._open[caller] = opened.pop_all(), get
+            return text
+
+    async def _close(self, caller: Caller) -> None:
+        opened, _ = self._open.pop(caller)
+        await opened.aclose()
+
+
+async def read_proxies(proxies: Proxies, callers: Iterable[Caller], service: str, namespace: str) -> Reading:
     """Ask proxies what they have counted of a Service's endpoints; many at once.
 
     Raises:
@@ -119,7 +162,7 @@ async def read_proxies(cluster: Cluster, callers: Iterable[Caller], service: str
     """
 
     async def ask(caller: Caller) -> EndpointCounts:
-        text = await cluster.pods.http_get(caller.namespace, caller.pod, ADMIN_PORT, CLUSTERS)
+        text = await proxies.clusters(caller)
         try:
             return counts_of(text, service, namespace)
         except NotEnvoyError as problem:

@@ -12,8 +12,8 @@ import asyncio
 import http.client
 import io
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from nksmesh.adapters.cluster.api import Api
@@ -43,27 +43,32 @@ class Pods:
         """Work over a connection."""
         self._api = api
 
-    async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
-        """Send a GET to a port that a pod listens on, its loopback included, and return the answer's body.
+    @asynccontextmanager
+    async def http(self, namespace: str, pod: str, port: int) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+        """Open a connection for GETs, one after another, to a port that a pod listens on, its loopback included.
+
+        Yields:
+            What sends a GET to a path, and returns the answer's body.
 
         Raises:
-            ClusterError: Nothing answers there, the answer is an error or no HTTP, or the user may not forward ports.
+            ClusterError: The pod cannot be reached, or the user may not forward ports; or, of a GET, nothing answers
+                in time, or the answer is an error or no HTTP.
         """
         where = _port(namespace, pod, port)
-        request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode()
-        answer = bytearray()
-        expected: int | None = None
-        with _in_time(where):
-            async with asyncio.timeout(_SECONDS), self.forward(namespace, pod, port) as connection:
-                await connection.send(request)
-                async for payload in connection:
-                    answer += payload
-                    if len(answer) > _MOST_BYTES:
-                        raise _silent(where, f"it sent more than {_MOST_BYTES} bytes")
-                    expected = _length(answer) if expected is None else expected
-                    if _is_whole(answer, expected):
-                        break
-        return _body(bytes(answer), where)
+        async with AsyncExitStack() as opened:
+            with _in_time(where):
+                async with asyncio.timeout(_SECONDS):
+                    connection = await opened.enter_async_context(self.forward(namespace, pod, port))
+            payloads = aiter(connection)
+
+            async def get(path: str) -> str:
+                request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"
+                with _in_time(where):
+                    async with asyncio.timeout(_SECONDS):
+                        await connection.send(request.encode())
+                        return _body(await _answer(payloads, where), where)
+
+            yield get
 
     @asynccontextmanager
     async def forward(self, namespace: str, pod: str, port: int) -> AsyncIterator[PodConnection]:
@@ -160,6 +165,20 @@ def _in_time(where: str) -> Iterator[None]:
         yield
     except TimeoutError as exc:
         raise _silent(where, f"no answer within {_SECONDS:g} s") from exc
+
+
+async def _answer(payloads: AsyncIterator[bytes], where: str) -> bytes:
+    """Read one whole HTTP answer; what comes after it is left to the next one."""
+    answer = bytearray()
+    expected: int | None = None
+    async for payload in payloads:
+        answer += payload
+        if len(answer) > _MOST_BYTES:
+            raise _silent(where, f"it sent more than {_MOST_BYTES} bytes")
+        expected = _length(answer) if expected is None else expected
+        if _is_whole(answer, expected):
+            break
+    return bytes(answer)
 
 
 def _port(namespace: str, pod: str, port: int) -> str:

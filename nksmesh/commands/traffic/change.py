@@ -44,7 +44,7 @@ from nksmesh.engine.agreement import agreed
 from nksmesh.engine.executor.executor import Executor
 from nksmesh.engine.executor.step_context import Progress
 from nksmesh.engine.runtime import Runtime
-from nksmesh.engine.traffic import read_peers, read_proxies, read_surroundings
+from nksmesh.engine.traffic import Proxies, read_peers, read_proxies, read_surroundings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +244,7 @@ def _without(before: Sequence[Applied], order: Order) -> tuple[Applied, ...]:
 
 async def _cut_off(around: Surroundings, changed: Sequence[Manifest], runtime: Runtime) -> tuple[Finding, ...]:
     """Name the callers that new policies would cut off, from what their proxies and the Service's know."""
-    pods, cluster = runtime.cluster.pods, runtime.cluster
+    pods = runtime.cluster.pods
     findings: list[Finding] = []
     if turns_strict(changed):
         connected, silent = await read_peers(around.own_pods, pods)
@@ -252,7 +252,9 @@ async def _cut_off(around: Surroundings, changed: Sequence[Manifest], runtime: R
     identities = allowed_by(changed)
     if identities and around.service != NAMESPACE and not allows_already(around):
         try:
-            reading = await read_proxies(cluster, callers_among(around.pods), around.service, around.namespace)
+            async with Proxies(pods) as proxies:
+                callers = callers_among(around.pods)
+                reading = await read_proxies(proxies, callers, around.service, around.namespace)
         except MeshError as silent:
             hint = "Look at who calls it before you go on."
             message = f"who calls {around.subject} is not known: {silent.message}"

@@ -18,7 +18,7 @@ from nksmesh.domain.traffic.rules import check_owners, check_place, check_rivals
 from nksmesh.domain.traffic.split import VersionSplit, split_of, weights_of
 from nksmesh.domain.traffic.surroundings import Surroundings, Version, labels_of
 from nksmesh.engine.ports import Cluster
-from nksmesh.engine.traffic import Reading, read_proxies, read_surroundings
+from nksmesh.engine.traffic import Proxies, Reading, read_proxies, read_surroundings
 
 _STEP = "callers"
 
@@ -157,12 +157,16 @@ async def _count(
             "no pod of the cluster has a proxy, so nobody counts requests",
             hint=f"Run nksmesh inject enable {namespace} --restart.",
         )
-    before = await read_proxies(cluster, callers, service, namespace)
-    message = f"{len(before.counted)} proxies count for {seconds:g} s"
-    listener(Event(step=_STEP, kind=EventKind.PROGRESS, message=message))
-    await asyncio.sleep(seconds)
-    after = await read_proxies(cluster, before.counted, service, namespace)
-    pods = tuple(await cluster.objects.list("v1", "Pod", namespace))  # some may have come or gone meanwhile
+    async with Proxies(cluster.pods) as proxies:
+        before = await read_proxies(proxies, callers, service, namespace)
+        message = f"{len(before.counted)} proxies count for {seconds:g} s"
+        listener(Event(step=_STEP, kind=EventKind.PROGRESS, message=message))
+        await asyncio.sleep(seconds)
+        after, listed = await asyncio.gather(
+            read_proxies(proxies, before.counted, service, namespace),
+            cluster.objects.list("v1", "Pod", namespace),  # some may have come or gone meanwhile
+        )
+    pods = tuple(listed)
     versions = {**version_by_address(replace(around, pods=pods).own_pods), **version_by_address(around.own_pods)}
     counted = {caller: grown(before.counted[caller], counts) for caller, counts in after.counted.items()}
     totals = [

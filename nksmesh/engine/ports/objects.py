@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -72,8 +72,8 @@ class Objects(Protocol):
 class Pods(Protocol):
     """A cluster's pods, seen from inside."""
 
-    async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
-        """Send a GET to a port that a pod listens on, its loopback included."""
+    def http(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[Callable[[str], Awaitable[str]]]:
+        """Open a connection for GETs, one after another, to a port that a pod listens on, its loopback included."""
 
     def forward(self, namespace: str, pod: str, port: int) -> AbstractAsyncContextManager[Connection]:
         """Open a connection to a port that a pod listens on."""

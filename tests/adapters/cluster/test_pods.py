@@ -70,7 +70,13 @@ def forwards(*answers: bytes, error: bytes = b"") -> Script:
 
 async def fetched(script: Script) -> str:
     async with pods(script) as inside:
-        return await inside.http_get("default", "page", 15000, "/clusters?format=json")
+        return await got(inside, "/clusters?format=json")
+
+
+async def got(inside: Pods, *paths: str) -> str:
+    """Ask for paths over one connection, and return the last answer."""
+    async with inside.http("default", "page", 15000) as get:
+        return [await get(path) for path in paths][-1]
 
 
 async def test_a_port_of_a_pod_is_asked_whatever_pieces_its_answer_comes_in() -> None:
@@ -80,6 +86,23 @@ async def test_a_port_of_a_pod_is_asked_whatever_pieces_its_answer_comes_in() ->
     chunks = (OK + b"transfer-encoding: chunked\r\n\r\n", b"5\r\nhel", b"lo\r\n3\r\n, y\r\n", b"0\r\n\r\n")
     assert await fetched(forwards(*chunks)) == "hello, y"
     assert await fetched(forwards(OK + b"connection: close\r\n\r\nhello")) == "hello"
+
+
+async def test_one_connection_is_asked_again_and_again() -> None:
+    opened = []
+
+    async def script(socket: web.WebSocketResponse, request: web.Request) -> None:
+        opened.append(request.path)
+        await socket.send_bytes(b"\0" + PORT)
+        await socket.send_bytes(b"\1" + PORT)
+        for answer in (b"first", b"second"):
+            asked = await socket.receive_bytes()
+            assert b"onnection: close" not in asked
+            await socket.send_bytes(b"\0" + OK + b"Content-Length: %d\r\n\r\n%b" % (len(answer), answer))
+
+    async with pods(script) as inside:
+        assert await got(inside, "/first", "/second") == "second"
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,14 +131,14 @@ async def test_a_port_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 
     async with pods(hang) as inside:
         with pytest.raises(ClusterError) as silent:
-            await inside.http_get("default", "page", 15000, "/")
+            await got(inside, "/")
     assert silent.value.detail == "no answer within 0.2 s"
 
 
 async def test_who_may_not_forward_ports_learns_it() -> None:
     async with pods(forwards(), status=403) as inside:
         with pytest.raises(RefusedError, match=r"context test is not allowed to read .*/portforward") as refused:
-            await inside.http_get("default", "page", 15000, "/")
+            await got(inside, "/")
     assert refused.value.status == 403
 
 

@@ -191,10 +191,19 @@ class FakePods(Failing):
         super().__init__()
         self.answers: dict[tuple[str, str], list[str] | MeshError] = {}
         self.unreachable: dict[str, MeshError] = {}
+        self.before_get: dict[str, Callable[[str], None]] = {}
 
-    async def http_get(self, namespace: str, pod: str, port: int, path: str) -> str:
-        self._note("http_get", f"{namespace}/{pod}:{port}{path}")
-        return self._answer(pod, path)
+    @asynccontextmanager
+    async def http(self, namespace: str, pod: str, port: int) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+        self._note("http", f"{namespace}/{pod}:{port}")
+
+        async def get(path: str) -> str:
+            self._note("http_get", f"{namespace}/{pod}:{port}{path}")
+            if before := self.before_get.get(pod):
+                before(path)
+            return self._answer(pod, path)
+
+        yield get
 
     @asynccontextmanager
     async def forward(self, namespace: str, pod: str, port: int) -> AsyncIterator[FakeConnection]:

@@ -74,6 +74,22 @@ async def test_the_split_is_what_proxies_counted_in_between(bookinfo: FakeCluste
     assert (shown.live.requests, shown.live.proxies) == (500, 5)
     assert [(caller.pod, caller.requests, caller.errors) for caller in shown.live.callers] == [("productpage", 500, 4)]
     assert bookinfo.pods.asked("http_get").count("default/productpage:15000/clusters?format=json") == 2
+    assert bookinfo.pods.asked("http").count("default/productpage:15000") == 1
+
+
+async def test_a_kept_connection_that_is_gone_is_opened_anew(bookinfo: FakeCluster) -> None:
+    asked: list[str] = []
+
+    def cut(path: str) -> None:
+        asked.append(path)
+        if len(asked) == 2:
+            raise ClusterError("port 15000 of pod default/productpage does not answer", hint="")
+
+    bookinfo.pods.before_get["productpage"] = cut
+    shown = await show_traffic("reviews", "default", recipes(), bookinfo, seconds=0.0)
+    assert shown.live is not None
+    assert (shown.live.requests, shown.findings, len(asked)) == (500, (), 3)
+    assert bookinfo.pods.asked("http").count("default/productpage:15000") == 2
 
 
 async def test_a_proxy_that_does_not_answer_is_named_and_the_others_count(bookinfo: FakeCluster) -> None:
