@@ -13,7 +13,7 @@ from nksmesh.domain.common.findings import Finding, Level
 from nksmesh.domain.common.spelling import counted, first_few
 from nksmesh.domain.kube.objects import Manifest, ObjectRef
 from nksmesh.domain.traffic.callers import CONNECTIONS, Caller, callers_among, peers_in
-from nksmesh.domain.traffic.envoy import CLUSTERS, EndpointCounts, NotEnvoyError, counts_of
+from nksmesh.domain.traffic.envoy import EndpointCounts, NotEnvoyError, clusters_path, counts_of
 from nksmesh.domain.traffic.objects import API_VERSIONS
 from nksmesh.domain.traffic.recipes import NAMESPACE
 from nksmesh.domain.traffic.surroundings import Surroundings
@@ -131,20 +131,20 @@ class Proxies:
         """Close what is open, all at once."""
         await asyncio.gather(*map(self._close, tuple(self._open)))
 
-    async def clusters(self, caller: Caller) -> str:
-        """Ask one proxy for its clusters, over a new connection where the kept one is gone.
+    async def get(self, caller: Caller, path: str) -> str:
+        """Ask one proxy, over a new connection where the kept one is gone.
 
         Raises:
             ClusterError: It does not answer.
         """
         if caller in self._open:
             try:
-                return await self._open[caller][1](CLUSTERS)
+                return await self._open[caller][1](path)
             except ClusterError:
                 await self._close(caller)
         async with AsyncExitStack() as opened:
             get = await opened.enter_async_context(self._pods.http(caller.namespace, caller.pod, ADMIN_PORT))
-            text: str = await get(CLUSTERS)
+            text: str = await get(path)
             if len(self._open) < _MOST_KEPT:
                 self._open[caller] = opened.pop_all(), get
             return text
@@ -160,9 +160,10 @@ async def read_proxies(proxies: Proxies, callers: Iterable[Caller], service: str
     Raises:
         ClusterError: No proxy at all can be asked.
     """
+    path = clusters_path(service, namespace)
 
     async def ask(caller: Caller) -> EndpointCounts:
-        text = await proxies.clusters(caller)
+        text = await proxies.get(caller, path)
         try:
             return counts_of(text, service, namespace)
         except NotEnvoyError as problem:

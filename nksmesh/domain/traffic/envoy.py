@@ -7,13 +7,13 @@ https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--clusters. A cl
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlencode
 
 from nksmesh.domain.traffic.surroundings import CLUSTER_DOMAIN
-
-CLUSTERS: Final = "/clusters?format=json"
 
 _FIELDS: Final = ("rq_total", "rq_error", "rq_timeout", "cx_total", "cx_active")
 
@@ -56,11 +56,21 @@ class NotEnvoyError(ValueError):
     """An answer that is not that of an Envoy's admin port."""
 
 
+def clusters_path(service: str, namespace: str) -> str:
+    """Return what to ask an admin port for: the clusters of one Service. An Envoy without that filter gives all."""
+    pattern = f"outbound.*[|]{re.escape(_host(service, namespace))}"
+    return "/clusters?" + urlencode({"format": "json", "filter": pattern})
+
+
+def _host(service: str, namespace: str) -> str:
+    return f"{service}.{namespace}.{CLUSTER_DOMAIN}"
+
+
 def counts_of(text: str, service: str, namespace: str) -> dict[tuple[str, str], Counts]:
     """Read what an Envoy has counted of a Service's endpoints.
 
     Args:
-        text: The answer of CLUSTERS.
+        text: The answer to ``clusters_path``, or that of all clusters.
 
     Returns:
         By (cluster, endpoint's IP); all ports of an endpoint together.
@@ -68,7 +78,7 @@ def counts_of(text: str, service: str, namespace: str) -> dict[tuple[str, str], 
     Raises:
         NotEnvoyError: The text is not such an answer.
     """
-    host = f"{service}.{namespace}.{CLUSTER_DOMAIN}"
+    host = _host(service, namespace)
     found: dict[tuple[str, str], Counts] = {}
     try:
         for cluster in json.loads(text).get("cluster_statuses") or ():

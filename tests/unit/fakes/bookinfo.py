@@ -9,10 +9,12 @@ from typing import Any
 from nksmesh.adapters.files.folders import ValuesFolders
 from nksmesh.adapters.files.recipes import load_recipes
 from nksmesh.domain.kube.objects import Manifest
+from nksmesh.domain.traffic.envoy import clusters_path
 from nksmesh.domain.traffic.recipes import Applied, Recipe, applied
 from nksmesh.domain.traffic.surroundings import Surroundings
 
 HOST = "reviews.default.svc.cluster.local"
+CLUSTERS = clusters_path("reviews", "default")
 
 
 @cache

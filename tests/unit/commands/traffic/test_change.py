@@ -8,8 +8,8 @@ from nksmesh.commands.traffic.change import Order, TrafficPlan, TrafficResult, p
 from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError, RefusedError
 from nksmesh.domain.common.findings import Level
 from nksmesh.domain.kube.objects import ObjectRef
-from nksmesh.domain.traffic.envoy import CLUSTERS
 from tests.unit.fakes.bookinfo import (
+    CLUSTERS,
     PRODUCTPAGE,
     REVIEWS,
     SLEEP,

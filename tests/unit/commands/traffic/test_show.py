@@ -6,9 +6,9 @@ import pytest
 
 from nksmesh.commands.traffic.show import show_traffic
 from nksmesh.domain.common.errors import CheckError, ClusterError, ConfigError
-from nksmesh.domain.traffic.envoy import CLUSTERS
 from nksmesh.domain.traffic.objects import Subject, make_objects
 from tests.unit.fakes.bookinfo import (
+    CLUSTERS,
     PRODUCTPAGE,
     REVIEWS,
     SLEEP,
@@ -73,7 +73,7 @@ async def test_the_split_is_what_proxies_counted_in_between(bookinfo: FakeCluste
     ]
     assert (shown.live.requests, shown.live.proxies) == (500, 5)
     assert [(caller.pod, caller.requests, caller.errors) for caller in shown.live.callers] == [("productpage", 500, 4)]
-    assert bookinfo.pods.asked("http_get").count("default/productpage:15000/clusters?format=json") == 2
+    assert bookinfo.pods.asked("http_get").count(f"default/productpage:15000{CLUSTERS}") == 2
     assert bookinfo.pods.asked("http").count("default/productpage:15000") == 1
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from nksmesh.domain.traffic.envoy import Counts, NotEnvoyError, counts_of, grown
+from nksmesh.domain.traffic.envoy import Counts, NotEnvoyError, clusters_path, counts_of, grown
 from nksmesh.domain.traffic.split import split_of, weights_of, wilson
 from tests.unit.fakes.bookinfo import clusters, recipe
 
@@ -99,3 +101,15 @@ def test_requests_to_a_pod_that_is_gone_are_counted_too() -> None:
 def test_the_weights_come_from_the_split() -> None:
     assert weights_of([recipe("timeout timeout=1s"), recipe("shift v1=95 v2=5")]) == {"v1": 95, "v2": 5}
     assert weights_of([recipe("header header=a value=b to=v1"), recipe("shift v1=95 v2=5")]) == {}
+
+
+def test_an_envoy_is_asked_for_the_clusters_of_the_service_alone() -> None:
+    asked = parse_qs(urlsplit(clusters_path("reviews", "default")).query)
+    (wanted,) = asked["filter"]
+    host = "reviews.default.svc.cluster.local"
+    assert asked["format"] == ["json"]
+    assert re.search(wanted, f"outbound|9080|v1|{host}")
+    assert re.fullmatch(wanted, f"outbound|9080||{host}")
+    assert not re.search(wanted, f"inbound|9080||{host}")
+    assert not re.search(wanted, f"outbound|9080||my-{host}")
+    assert not re.search(wanted, "outbound|9080||reviews.default.svcxcluster.local")
