@@ -49,7 +49,7 @@ def test_a_current_istio_comes_from_an_own_registry(sandbox_homes: Path, real_ch
         asyncio.run(sandbox.delete())
     assert "2 small images pushed" in shown
     assert f"2 images of Istio 1.30.2 are in {hub}: 2 copied" in shown
-    assert "Istio 1.30.2, profile demo on Kubernetes v1.34.4: installed and ready" in shown
+    assert "Istio 1.30.2, profile default on Kubernetes v1.34.4: installed and ready" in shown
     assert re.search(r"^\d+ ok, 0 warnings, 0 failures$", shown, re.MULTILINE)
     assert shown.endswith(f"IMAGES IN USE\n{hub}/pilot:1.30.2\n{hub}/proxyv2:1.30.2\n")
 
