@@ -29,6 +29,9 @@ HEARTBEATS = {"kube-node-lease", "kube-system"}
 """Namespaces whose Leases are renewed all the time by Kubernetes itself."""
 
 
+NAMESPACES = "/api/v1/namespaces"
+
+
 class Ref(NamedTuple):
     """Which object."""
 
@@ -85,7 +88,12 @@ class Reader:
                 yield json.loads(line)
 
     def post(self, path: str, body: Object) -> Object:
-        return dict(self._http.post(path, json=body).raise_for_status().json())
+        """Make an object; a namespace has then all that Kubernetes puts into it."""
+        made = dict(self._http.post(path, json=body).raise_for_status().json())
+        if path == NAMESPACES:
+            for kind, name in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):
+                self.until(f"{path}/{made['metadata']['name']}/{kind}", bool, fieldSelector=f"metadata.name={name}")
+        return made
 
     def merge(self, path: str, patch: Object) -> Object:
         headers = {"Content-Type": "application/merge-patch+json"}

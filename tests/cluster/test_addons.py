@@ -96,8 +96,6 @@ def samples(tmp_path: Path) -> str:
 @pytest.fixture
 def system(cluster: Reader) -> Reader:
     cluster.post("/api/v1/namespaces", {"metadata": {"name": SYSTEM}})
-    cluster.until(f"/api/v1/namespaces/{SYSTEM}/serviceaccounts", bool, fieldSelector="metadata.name=default")
-    cluster.until(f"/api/v1/namespaces/{SYSTEM}/configmaps", bool, fieldSelector="metadata.name=kube-root-ca.crt")
     return cluster
 
 

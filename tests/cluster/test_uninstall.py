@@ -30,11 +30,9 @@ POD: Object = {"metadata": {"name": "asked"}, "spec": {"containers": [{"name": "
 
 
 def namespace(cluster: Reader, name: str, **labels: str) -> None:
-    """Make a namespace, labelled as it is said, that takes pods, and has all that Kubernetes puts into it."""
+    """Make a namespace, labelled as it is said."""
     named = {key.replace("istio_rev", "istio.io/rev").replace("_", "-"): text for key, text in labels.items()}
     cluster.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": named}})
-    for path, furnished in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):
-        cluster.until(f"/api/v1/namespaces/{name}/{path}", bool, fieldSelector=f"metadata.name={furnished}")
 
 
 def deployed(cluster: Reader, name: str) -> None:

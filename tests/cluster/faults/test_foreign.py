@@ -28,8 +28,6 @@ def make_namespace(cluster: Reader, **labels: str) -> None:
         NAMESPACES,
         {"metadata": {"name": "istio-system", "labels": {k.replace("_", "-"): v for k, v in labels.items()}}},
     )
-    for kind, name in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):  # Kubernetes' own
-        cluster.until(f"{SYSTEM}/{kind}", lambda found: len(found) == 1, fieldSelector=f"metadata.name={name}")
 
 
 def test_a_mesh_of_another_tool_is_left_alone(mesh: Program, cluster: Reader) -> None:
