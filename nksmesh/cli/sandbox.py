@@ -99,7 +99,7 @@ def build(
     ] = Source.DOWNLOAD,
     data_plane: Annotated[
         bool,
-        typer.Option("--data-plane", help="Also build Istio's own programs, with their charts and samples, 7 minutes."),
+        typer.Option("--data-plane", help="Also build Istio's own programs, with their charts and samples, 8 minutes."),
     ] = False,
     helm4: Annotated[bool, typer.Option("--helm4", help="Also build Helm 4, to try nksmesh with it.")] = False,
 ) -> None:

@@ -172,7 +172,7 @@ ISTIO: Final = Build(
         "pilot-agent": "istio.io/istio/pilot/cmd/pilot-agent",
         "istioctl": "istio.io/istio/istioctl/cmd/istioctl",
     },
-    minutes=7,
+    minutes=8,
     go=(1, 26),
     source="istio.io/istio",
     files={

@@ -17,7 +17,7 @@ APPLIED = {
     "circuit-breaker": ["connections=1 pending=1 per_connection=1 interval=1s ejection=3m most_ejected=100"],
     "delay": ["delay=2s percent=0.5"],
     "abort": ["status=500 percent=10"],
-    "failover": ["interval=1s ejection=3m"],
+    "failover": ["interval=1s ejection=3m most_ejected=100"],
     "rate-limit": ["requests=4 per=1m"],
     "mutual-tls": ["mode=STRICT"],
     "jwt": ['issuer=https://a.example jwks={"keys":[]} audiences=a,b', "issuer=a jwks_uri=https://a.example/keys"],
