@@ -10,7 +10,6 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Final
 
-from nksmesh.adapters.charts.cache import cache_folder
 from nksmesh.adapters.files.private import write_private
 from nksmesh.sandbox.builds import CACHE_VARIABLE
 from nksmesh.sandbox.credentials import program_kubeconfig
@@ -83,6 +82,8 @@ def program(part: Part, layout: Layout, binaries: Mapping[str, Path], settings: 
             command = _kwok(layout, binaries)
         case Part.AGENT:
             command = _agent(layout, settings, binaries)
+            from nksmesh.adapters.charts.cache import cache_folder
+
             package_root = str(Path(__file__).parents[2])
             environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [os.environ.get("PYTHONPATH")])])
             # what runs in pods is in the cache that this command has, whatever variable names it
