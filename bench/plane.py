@@ -151,7 +151,8 @@ def live(bench: Bench) -> list[Row]:
     allowed = int(_INSTANCES.read_text(encoding="ascii"))
     if allowed < needed:
         raise MeasureError(
-            f"{PROXIES} proxies need {needed} inotify instances, and fs.inotify.max_user_instances is {allowed}"
+            f"{PROXIES} proxies need {needed} inotify instances, and fs.inotify.max_user_instances is {allowed}: "
+            f"run sysctl -w fs.inotify.max_user_instances={needed}"
         )
     beyond = []
     with bench.stage.another(with_data_plane=True) as stage:

@@ -61,7 +61,7 @@ def create(
 
     files = wiring.files(options.directory)
     request = request_of(shell, options, files)
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    access = wiring.RegistryAccess(config=registry_config, plain_http=plain_http)
     values = wiring.values_of(files, options.environment)
     how = BundleOptions(
         file=file,
@@ -123,7 +123,7 @@ def push(
     from nksmesh.commands.bundle import push as workflow
     from nksmesh.engine.bundles import prove_file
 
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    access = wiring.RegistryAccess(config=registry_config, plain_http=plain_http)
 
     async def work(listener: Listener) -> BundlePushed:
         with wiring.bundle(file) as bundle:

@@ -162,7 +162,7 @@ def mirror(
         to=to, platforms=tuple(platforms or ()), overwrite=overwrite, verify_as=verify_as, dry_run=dry_run
     )
 
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    access = wiring.RegistryAccess(config=registry_config, plain_http=plain_http)
 
     async def copy(listener: Listener) -> ImageMirror:
         async with access.open(to) as registries:

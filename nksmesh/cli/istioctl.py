@@ -112,7 +112,7 @@ def fetch(
         return
     # which Kubernetes a version supports is nothing to istioctl
     request = request_of(shell, MeshOptions(**vars(options), force_version=True), files)
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    access = wiring.RegistryAccess(config=registry_config, plain_http=plain_http)
 
     async def work(cluster: Cluster | None, listener: Listener) -> IstioctlFetched:
         if not url:
@@ -148,7 +148,7 @@ def push(
     """
     from nksmesh.commands.istioctl.push import push as workflow
 
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    access = wiring.RegistryAccess(config=registry_config, plain_http=plain_http)
     cache = wiring.istioctl_cache()
 
     async def work(listener: Listener) -> IstioctlPushed:

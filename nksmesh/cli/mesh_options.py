@@ -28,6 +28,7 @@ from nksmesh.domain.common.errors import ConfigError
 if TYPE_CHECKING:
     from nksmesh.cli.options import Shell
     from nksmesh.domain.common.findings import Finding
+    from nksmesh.domain.mesh.catalog import Environment
     from nksmesh.engine.request import MeshRequest
     from nksmesh.engine.waiting import WaitOptions
 
@@ -160,7 +161,11 @@ class PulledOptions:
     @property
     def registries(self) -> wiring.RegistryAccess:
         """How they are asked."""
-        return wiring.RegistryAccess(config=self.registry_config, plain_http=tuple(self.plain_http or ()))
+        return wiring.RegistryAccess(config=self.registry_config, plain_http=self.plain_http)
+
+    def looked_for(self, environment: Environment | None) -> bool:
+        """Tell whether images are looked for: neither ``--no-check-images`` nor the environment says no."""
+        return not self.no_check_images and (environment is None or environment.check_images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +198,8 @@ class SampleOptions(PulledOptions):
         """
         files = wiring.files(self.directory)
         where = targets.target_by_record(shell, self.environment, files, timeout=self.timeout)
-        wanted = not self.environment or files.mesh.environment(self.environment).check_images
-        return replace(where, registries=self.registries if wanted and not self.no_check_images else None)
+        environment = files.mesh.environment(self.environment) if self.environment else None
+        return replace(where, registries=self.registries if self.looked_for(environment) else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,10 +267,9 @@ def settings_of(shell: Shell, options: WaitingOptions) -> tuple[MeshRequest, tar
     registries = None
     if isinstance(options, ImageOptions):
         registries = options.registries
-        wanted = request.environment is None or request.environment.check_images
         request = replace(
             request,
-            check_images=wanted and not options.no_check_images,
+            check_images=options.looked_for(request.environment),
             skipped_checks=tuple(options.skip_checks or ()),
         )
     return request, replace(where, waits=wait_options_of(options), registries=registries, offline=options.offline)
@@ -282,7 +286,7 @@ def settings_to_check(
     files = wiring.files(options.directory)
     # a version that the mesh would be upgraded to is looked at, too
     request = replace(request_of(shell, options, files, installed=True), allow_version_change=True)
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    access = wiring.RegistryAccess(config=registry_config, plain_http=plain_http)
     where = targets.target(shell, request.environment, files.folder)
     return request, replace(where, registries=access, offline=options.offline)
 

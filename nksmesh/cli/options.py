@@ -38,9 +38,9 @@ class Shell:
     color: bool = True
     debug: bool = False
 
-    @property
+    @functools.cached_property
     def report(self) -> Report:
-        """How this command speaks."""
+        """How this command speaks: one report, for it keeps what it has shown."""
         return Report(
             command=self.command, output=self.output, quiet=self.quiet, verbose=self.verbose, color=self.color
         )

@@ -54,7 +54,7 @@ def login(
         if password_stdin
         else ask_login(f"Login for {server}.", username=username, otherwise="Pass --username and --password-stdin.")
     )
-    access = wiring.RegistryAccess(config=registry_config, plain_http=tuple(plain_http or ()))
+    access = wiring.RegistryAccess(config=registry_config, plain_http=plain_http)
 
     async def prove(_listener: Listener) -> LoggedIn:
         async with access.open(server) as registries:

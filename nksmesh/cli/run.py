@@ -117,26 +117,19 @@ def run_agreed(
         typer.Exit: The result asks for an exit code other than 0.
     """
     plan = perform_on(shell, where, make)
-    if plan.empty:
-        show(shell, undone(plan=plan, agreed=True))
-        return
-    previewed = "" if yes else shell.report.preview(plan)
-    if confirm(question, yes=yes):
-        show(shell, perform_on(shell, where, lambda runtime: follow(plan, runtime)), previewed)
+    if plan.empty or not agreed(shell, plan, question, yes=yes):
+        show(shell, undone(plan=plan, agreed=plan.empty))
     else:
-        show(shell, undone(plan=plan, agreed=False), previewed)
+        run_on(shell, where, lambda runtime: follow(plan, runtime))
 
 
-def show(shell: Shell, result: Result, previewed: str = "") -> None:
+def show(shell: Shell, result: Result) -> None:
     """Show a result.
-
-    Args:
-        previewed: What was shown before the question: its warnings are not said again.
 
     Raises:
         typer.Exit: It asks for an exit code other than 0.
     """
-    shell.report.show(result, previewed)
+    shell.report.show(result)
     if code := exit_code_of(result):
         raise typer.Exit(code)
 

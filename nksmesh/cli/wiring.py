@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,7 @@ class RegistryAccess:
     """
 
     config: Path | None = None
-    plain_http: tuple[str, ...] = ()
+    plain_http: Collection[str] | None = None
     _begun: list[tuple[str, Future[Registries]]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def begin(self, hub: str) -> None:
@@ -100,7 +100,7 @@ class RegistryAccess:
             from nksmesh.adapters.registry.registries import Registries
 
             credentials = Credentials(os.environ, config=self.config, hub_host=hub.partition("/")[0])
-            return Registries(os.environ, credentials, trust=trust.result(), plain_http=self.plain_http)
+            return Registries(os.environ, credentials, trust=trust.result(), plain_http=tuple(self.plain_http or ()))
 
 
 def pages(context: str) -> Pages:

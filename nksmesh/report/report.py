@@ -72,6 +72,7 @@ class Report:
     quiet: bool = False
     verbose: bool = False
     color: bool = True
+    _previewed: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
@@ -91,11 +92,8 @@ class Report:
         if self.output is Output.TEXT:
             import rich.table  # noqa: F401, PLC0415 - what most of a result's import time goes into
 
-    def show(self, result: Result, previewed: str = "") -> None:
-        """Show what a command came to.
-
-        Args:
-            previewed: What ``preview`` has shown before: its warnings are not said again.
+    def show(self, result: Result) -> None:
+        """Show what a command came to; warnings that ``preview`` has shown are not said again.
 
         Raises:
             ConfigError: Stdout cannot be written.
@@ -107,7 +105,7 @@ class Report:
                 return
         try:
             if self.output is Output.TEXT:
-                self._show_text(result, previewed)
+                self._show_text(result)
             else:
                 write_out(self._document(envelope(self.command, result)))
         finally:
@@ -127,19 +125,19 @@ class Report:
                     error.add_note(f"also failed: {unwritten.message}")
         self._tell_error(error)
 
-    def preview(self, result: Result) -> str:
-        """Show on stderr what is about to be asked about, whatever stdout gets at the end; return it."""
+    def preview(self, result: Result) -> None:
+        """Show on stderr what is about to be asked about, whatever stdout gets at the end."""
         laid_out = self._laid_out(result, sys.stderr)
+        self._previewed.append(laid_out)
         write_err(laid_out)
-        return laid_out
 
     def say(self, sentence: str) -> None:
         """Say something on stderr that is no part of the result."""
         write_err(f"{redact(sentence)}\n")
 
-    def _show_text(self, result: Result, previewed: str) -> None:
+    def _show_text(self, result: Result) -> None:
         write_out(self._laid_out(result, sys.stdout))
-        said = "".join(previewed.split())  # lines are broken where a terminal ends
+        said = "".join("".join(self._previewed).split())  # lines are broken where a terminal ends
         for warning in map(redact, warnings_of(result)):
             if "".join(warning.split()) not in said:
                 self.say(f"warning: {warning}")
