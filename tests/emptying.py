@@ -19,7 +19,7 @@ import httpx
 
 from nksmesh.sandbox.results import State
 from nksmesh.sandbox.sandbox import Sandbox
-from tests.cluster.reader import HEARTBEATS, Object, client_of, wanted
+from tests.cluster.reader import FURNISHINGS, HEARTBEATS, Object, client_of, wanted
 
 SECONDS = 20.0
 """How long a cluster is given to become empty; a reset on a busy machine takes about as long."""
@@ -199,7 +199,7 @@ class EmptyCluster:
 
     def _until_furnished(self) -> None:
         until = time.monotonic() + SECONDS
-        for kind, name in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):
+        for kind, name in FURNISHINGS:
             while len(self._get(f"/api/v1/{kind}", fieldSelector=f"metadata.name={name}")["items"]) < NAMESPACES:
                 if time.monotonic() > until:
                     raise NotEmptyError(f"not every namespace has a {name}")

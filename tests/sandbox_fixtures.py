@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nksmesh.domain.common.events import Event, EventKind, Listener, unheard
 from nksmesh.sandbox.layout import HOME_VARIABLE
 from nksmesh.sandbox.releases import OLDEST, Kubernetes
 from nksmesh.sandbox.results import State
@@ -56,25 +57,29 @@ class Clusters:
 
     def with_data_plane(self) -> Sandbox:
         """Give the sandbox with a data plane, with an empty cluster."""
-        before = self._up
-        sandbox = self._sandbox("plane", kubernetes=Kubernetes.V1_34, with_data_plane=True)
+        before, warnings = self._up, list[str]()
+
+        def hear(event: Event) -> None:
+            if event.kind is EventKind.WARNING:
+                warnings.append(event.message)
+
+        sandbox = self._sandbox("plane", hear, kubernetes=Kubernetes.V1_34, with_data_plane=True)
+        if warnings:
+            self.close()
+            pytest.skip("; ".join(warnings))
         if sandbox is before:
             asyncio.run(sandbox.reset())
         return sandbox
 
-    def _sandbox(self, name: str, **options: Any) -> Sandbox:
-        """Give the sandbox of a name, which alone is up: the test is skipped where it comes up with a warning."""
+    def _sandbox(self, name: str, listener: Listener = unheard, **options: Any) -> Sandbox:
+        """Give the sandbox of a name, which alone is up."""
         sandbox = Sandbox(f"test-{self._worker}-{name}")
         if self._up is not None and self._up.layout.name == sandbox.layout.name:
             return self._up
         self.close()
-        self._up, warnings = sandbox, []
+        self._up = sandbox
         try:
-            asyncio.run(
-                sandbox.up(lambda event: warnings.append(event.message) if event.kind == "warning" else None, **options)
-            )
-            if warnings and options.get("with_data_plane"):
-                pytest.skip("; ".join(warnings))
+            asyncio.run(sandbox.up(listener, **options))
         except BaseException:
             self.close()
             raise

@@ -14,7 +14,7 @@ import pytest
 from nksmesh.sandbox.programs import helm4 as built_helm4
 from nksmesh.sandbox.sandbox import Sandbox
 from tests.cluster.program import ROOT, Program
-from tests.cluster.reader import Reader, reader_of
+from tests.cluster.reader import FURNISHINGS, Reader, reader_of
 
 NAMESPACES = 4
 """How many a cluster has from the start."""
@@ -39,7 +39,7 @@ def real_charts() -> Path:
 def cluster(sandbox: Sandbox) -> Iterator[Reader]:
     """Eyes on the test's cluster, which is empty at first, and has all that Kubernetes puts into its namespaces."""
     with reader_of(sandbox.kubeconfig) as reader:
-        for path, name in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):
+        for path, name in FURNISHINGS:
             reader.until(
                 f"/api/v1/{path}", lambda found: len(found) >= NAMESPACES, fieldSelector=f"metadata.name={name}"
             )

@@ -28,8 +28,9 @@ PATIENCE = 20.0
 HEARTBEATS = {"kube-node-lease", "kube-system"}
 """Namespaces whose Leases are renewed all the time by Kubernetes itself."""
 
-
 NAMESPACES = "/api/v1/namespaces"
+FURNISHINGS = (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt"))
+"""What Kubernetes puts into each namespace: where it is listed, and its name."""
 
 
 class Ref(NamedTuple):
@@ -91,7 +92,7 @@ class Reader:
         """Make an object; a namespace has then all that Kubernetes puts into it."""
         made = dict(self._http.post(path, json=body).raise_for_status().json())
         if path == NAMESPACES:
-            for kind, name in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):
+            for kind, name in FURNISHINGS:
                 self.until(f"{path}/{made['metadata']['name']}/{kind}", bool, fieldSelector=f"metadata.name={name}")
         return made
 
